@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+"""Times adversarial training of the paper's MNIST network in PyTorch; prints one line of JSON.
+
+    python reference.py --mode plain --method at --data digits.npz --weights demo.safetensors --batches 31
+
+Both modes train as specified by the paper: projected gradient ascent in evaluation mode from a uniform start, then one
+SGD step (0.01, momentum 0.9, weight decay 5e-4) in training mode on the last iterate. With p-sat a sample moves only
+while its probability margin psi is at most lambda, judged by the forward pass that gives the gradient; samples that
+have stopped still pass through the network, and the ascent ends when all have.
+
+plain   as the authors wrote it: contiguous float32, weights that require gradients throughout
+best    the same arithmetic as PyTorch does it best: channels_last, weights frozen during the ascent, in-place updates
+
+A first batch, on a copy of the network, is not counted.
+"""
+
+import argparse
+import copy
+import gzip
+import json
+import math
+import resource
+import struct
+import sys
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "models"))
+
+import networks  # noqa: E402
+import safetensors_io  # noqa: E402
+import weights  # noqa: E402
+
+Maximiser = Callable[[nn.Module, Tensor, Tensor, Tensor, argparse.Namespace], tuple[Tensor, float]]
+
+
+def margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """psi: the largest probability of another class minus that of the right one, (N,)."""
+    probabilities = logits.softmax(1)
+    right = probabilities.gather(1, labels[:, None]).squeeze(1)
+    return probabilities.scatter(1, labels[:, None], -1.0).amax(1) - right
+
+
+def maximise_plain(network: nn.Module, x0: Tensor, labels: Tensor, noise: Tensor,
+                   given: argparse.Namespace) -> tuple[Tensor, float]:
+    """The last iterate and the mean fraction of samples moved a step."""
+    x = torch.clamp(x0 + noise, 0, 1)
+    moved = 0.0
+    for _ in range(given.steps):
+        x = x.detach().requires_grad_()
+        with torch.enable_grad():
+            logits = network(x)
+            loss = F.cross_entropy(logits, labels, reduction="sum")
+            gradient = torch.autograd.grad(loss, x)[0]
+        x = x.detach()
+        if given.method == "p-sat":
+            mask = (margin(logits.detach(), labels) <= given.difficulty).float()
+            if mask.sum() == 0:
+                break
+        else:
+            mask = torch.ones(len(x))
+        moved += mask.mean().item()
+        x = x + given.step_size * mask.view(-1, 1, 1, 1) * torch.sign(gradient)
+        x = torch.min(torch.max(x, x0 - given.epsilon), x0 + given.epsilon)
+        x = torch.clamp(x, 0, 1)
+    return x, moved / given.steps
+
+
+def maximise_best(network: nn.Module, x0: Tensor, labels: Tensor, noise: Tensor,
+                  given: argparse.Namespace) -> tuple[Tensor, float]:
+    network.requires_grad_(False)
+    low, high = (x0 - given.epsilon).clamp_(0, 1), (x0 + given.epsilon).clamp_(0, 1)
+    x = (x0 + noise).clamp_(0, 1)
+    moved = 0.0
+    for _ in range(given.steps):
+        x.requires_grad_()
+        logits = network(x)
+        gradient, = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), x)
+        with torch.no_grad():
+            step = gradient.sign_()
+            if given.method == "p-sat":
+                active = margin(logits, labels) <= given.difficulty
+                count = int(active.sum())
+                if count == 0:
+                    break
+                if count < len(x):
+                    step.mul_(active.view(-1, 1, 1, 1))
+                moved += count / len(x)
+            else:
+                moved += 1.0
+            x = torch.clamp_(x.detach().add_(step, alpha=given.step_size), low, high)
+    network.requires_grad_(True)
+    return x.detach(), moved / given.steps
+
+
+def train_batch(network: nn.Module, optimizer: torch.optim.Optimizer, x0: Tensor, labels: Tensor,
+                generator: torch.Generator, maximise: Maximiser, given: argparse.Namespace) -> tuple[float, float]:
+    noise = torch.empty(x0.shape).uniform_(-given.epsilon, given.epsilon, generator=generator)
+    network.eval()
+    x, active = maximise(network, x0, labels, noise, given)
+    network.train()
+    optimizer.zero_grad(set_to_none=True)
+    loss = F.cross_entropy(network(x), labels)
+    loss.backward()
+    optimizer.step()
+    return loss.item(), active
+
+
+def run(given: argparse.Namespace) -> dict:
+    torch.set_num_threads(given.threads)
+    images, labels = read_data(given)
+    network = networks.build("mnist-cnn")
+    state, _ = weights.read_state_dict(given.weights)
+    weights.load(network, state, given.weights)
+    if images.shape[1:] != (1, 28, 28):
+        raise ValueError(f"the images are {tuple(images.shape[1:])}; the network takes (1, 28, 28)")
+    maximise = maximise_plain
+    if given.mode == "best":
+        network = network.to(memory_format=torch.channels_last)
+        maximise = maximise_best
+    generator = torch.Generator().manual_seed(given.seed)
+    order = torch.randperm(len(images), generator=generator)
+    batches = order.split(given.batch_size)[:given.batches]
+
+    def optimizer(trained: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.SGD(trained.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+
+    spare = copy.deepcopy(network)
+    train_batch(spare, optimizer(spare), prepare(images[batches[0]]), labels[batches[0]],
+                torch.Generator().manual_seed(given.seed), maximise, given)
+    trained = optimizer(network)
+    losses, fractions, seconds = [], [], []
+    for batch in batches:
+        start = time.perf_counter()
+        loss, active = train_batch(network, trained, prepare(images[batch]), labels[batch], generator, maximise, given)
+        seconds.append(time.perf_counter() - start)
+        losses.append(loss)
+        fractions.append(active)
+    return {
+        "mode": given.mode, "method": given.method, "lambda": given.difficulty if given.method == "p-sat" else None,
+        "threads": torch.get_num_threads(), "batches": len(batches), "samples": sum(map(len, batches)),
+        "seconds": sum(seconds), "secondsPerBatch": sum(seconds) / len(seconds),
+        "peakMemoryMiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "loss": math.fsum(losses) / len(losses), "activeFraction": math.fsum(fractions) / len(fractions),
+        "torch": torch.__version__,
+    }
+
+
+def prepare(images: Tensor) -> Tensor:
+    return images.float() / 255 if images.dtype == torch.uint8 else images.float()
+
+
+def read_data(given: argparse.Namespace) -> tuple[Tensor, Tensor]:
+    """Images (N, 1, 28, 28), bytes or floats in [0, 1], and labels (N,) int64."""
+    if given.data:
+        if given.data.endswith(".npz"):
+            with np.load(given.data) as archive:
+                images, labels = (torch.from_numpy(archive[key]) for key in ("images", "labels"))
+        else:
+            tensors, _ = safetensors_io.read(given.data)
+            images, labels = tensors["images"], tensors["labels"]
+    elif given.images and given.labels:
+        images, labels = read_idx(given.images, 3)[:, None], read_idx(given.labels, 1)
+    else:
+        raise ValueError("give --data FILE, or both --images FILE and --labels FILE")
+    if len(images) != len(labels):
+        raise ValueError(f"there are {len(images)} images but {len(labels)} labels")
+    return images, labels.long()
+
+
+def read_idx(path: str, dimensions: int) -> Tensor:
+    content = Path(path).read_bytes()
+    if content[:2] == b"\x1f\x8b":
+        content = gzip.decompress(content)
+    head = 4 + 4 * dimensions
+    if len(content) < head or content[:4] != bytes([0, 0, 8, dimensions]):
+        raise ValueError(f"{path} is not an IDX file of bytes in {dimensions} dimension(s)")
+    shape = struct.unpack(f">{dimensions}I", content[4:head])
+    if math.prod(shape) != len(content) - head:
+        raise ValueError(f"{path} declares {shape} but holds {len(content) - head} bytes")
+    return torch.frombuffer(bytearray(content[head:]), dtype=torch.uint8).reshape(shape)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mode", choices=["plain", "best"], required=True)
+    parser.add_argument("--method", choices=["at", "p-sat"], required=True)
+    parser.add_argument("--lambda", dest="difficulty", type=lambda text: float(Fraction(text)), default=1 / 3)
+    parser.add_argument("--weights", required=True, help="initial weights: .safetensors or a PyTorch state_dict")
+    parser.add_argument("--data", help=".npz or .safetensors with images and labels")
+    parser.add_argument("--images", help="IDX file of images, gzip or not")
+    parser.add_argument("--labels", help="IDX file of labels, gzip or not")
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--step-size", type=float, default=0.02)
+    parser.add_argument("--epsilon", type=float, default=0.3)
+    parser.add_argument("--batches", type=int, help="how many batches; all without it")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    try:
+        print(json.dumps(run(parser.parse_args())))
+    except (ValueError, OSError, KeyError) as error:
+        print(f"reference: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

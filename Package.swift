@@ -1,0 +1,40 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The C++ half is built by CMake (scripts/bootstrap). TORCH_SHIM_DIR names another build of it.
+let shim = Context.environment["TORCH_SHIM_DIR"] ?? "\(Context.packageDirectory)/build/shim"
+
+let strict: [SwiftSetting] = [.enableUpcomingFeature("InternalImportsByDefault"), .enableUpcomingFeature("MemberImportVisibility")]
+
+let package = Package(
+  name: "SAT",
+  products: [
+    .library(name: "SwiftTorch", targets: ["SwiftTorch"]),
+    .library(name: "SAT", targets: ["SAT"]),
+    .executable(name: "sat", targets: ["sat"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+  ],
+  targets: [
+    .target(
+      name: "CTorchShim",
+      linkerSettings: [
+        .linkedLibrary("torchshim"),
+        .unsafeFlags(["-L\(shim)", "-Xlinker", "-rpath", "-Xlinker", shim]),
+      ]),
+    .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+    .target(name: "SwiftTorch", dependencies: ["CTorchShim", "CZlib"], swiftSettings: strict),
+    .target(
+      name: "SAT",
+      dependencies: ["SwiftTorch", .product(name: "Yams", package: "Yams")],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "sat",
+      dependencies: ["SAT", "SwiftTorch", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+    .testTarget(name: "SwiftTorchTests", dependencies: ["SwiftTorch"]),
+    .testTarget(name: "SATTests", dependencies: ["SAT", "SwiftTorch"]),
+    .testTarget(name: "SatCommandTests", dependencies: ["SAT", "SwiftTorch"]),
+  ]
+)

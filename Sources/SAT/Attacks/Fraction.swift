@@ -1,0 +1,53 @@
+/// A number as a user types it, `8/255` or `0.0314`: echoed as typed, computed exactly.
+public struct Fraction: Sendable, Hashable, CustomStringConvertible {
+  /// What was typed.
+  public let text: String
+  /// Its value; numerator and denominator are divided once, in double precision.
+  public let value: Double
+
+  /// - Throws: `SATError` when `text` is neither a decimal number nor one divided by another.
+  public init(_ text: String) throws(SATError) {
+    let trimmed = String(text.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+    let parts = trimmed.split(separator: "/", omittingEmptySubsequences: false).map { Double($0) }
+    let value: Double? =
+      switch parts.count {
+      case 1: parts[0]
+      case 2: if let a = parts[0], let b = parts[1], b != 0 { a / b } else { nil }
+      default: nil
+      }
+    guard let value, value.isFinite else {
+      throw SATError("'\(text)' is not a number; expected a decimal such as 0.3 or a fraction such as 8/255")
+    }
+    self.text = trimmed
+    self.value = value
+  }
+
+  /// A value from code.
+  public init(_ value: Double) {
+    self.value = value
+    text = value == value.rounded() && abs(value) < 1e15 ? String(Int(value)) : "\(value)"
+  }
+
+  public var description: String { text }
+}
+
+extension Fraction: Codable {
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    if let number = try? container.decode(Double.self), number.isFinite {
+      self.init(number)
+    } else {
+      try self.init(container.decode(String.self))
+    }
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    if text == Fraction(value).text { try container.encode(value) } else { try container.encode(text) }
+  }
+}
+
+extension Fraction: ExpressibleByFloatLiteral, ExpressibleByIntegerLiteral {
+  public init(floatLiteral value: Double) { self.init(value) }
+  public init(integerLiteral value: Int) { self.init(Double(value)) }
+}

@@ -1,0 +1,75 @@
+internal import Foundation
+internal import SwiftTorch
+
+/// What `--data` names: a data set under the data root, or a file of images and labels.
+public struct DataSource: Sendable, Equatable {
+  /// The data sets that can be named.
+  public static let names = ["digits", "mnist", "cifar10", "cifar100"]
+  public enum Split: String, Sendable, CaseIterable, Codable { case train, validation, test }
+
+  public let name: String
+
+  public init(_ name: String) { self.name = name }
+
+  private static let validationFraction = 0.1
+
+  /// Reads the images of a split.
+  ///
+  /// Validation is a tenth of the training set, by class (`splittingOffValidation`); of CIFAR the first 5,000 training images, as in
+  /// the paper's code. Train is what is left.
+  /// - Throws: a sentence when the data are not there or not what they should be.
+  public func load(_ split: Split, root: DataRoot) throws -> ImageDataset {
+    switch name {
+    case "digits":
+      return try Self.mnist(name, split, folder: DigitsLocation.find(dataRoot: root))
+    case "mnist":
+      return try Self.mnist(name, split, folder: root.appending("mnist"))
+    case "cifar10", "cifar100":
+      return try CIFAR(name: name, folder: root.appending(name)).load(split)
+    default:
+      guard FileManager.default.fileExists(atPath: name) else {
+        throw SATError(
+          "data '\(name)' is neither a data set nor a file; expected one of \(Self.names.joined(separator: ", ")), "
+            + "or the path of a .safetensors or .npz file with images and labels")
+      }
+      return try ImageFile.load(name)
+    }
+  }
+
+  /// Training and validation parts, reading the files once.
+  public func loadForTraining(root: DataRoot) throws -> (train: ImageDataset, validation: ImageDataset) {
+    switch name {
+    case "digits":
+      return try Self.whole(name, "train", DigitsLocation.find(dataRoot: root)).splittingOffValidation(Self.validationFraction)
+    case "mnist":
+      return try Self.whole(name, "train", root.appending("mnist")).splittingOffValidation(Self.validationFraction)
+    case "cifar10", "cifar100":
+      let cifar = CIFAR(name: name, folder: root.appending(name))
+      return (try cifar.load(.train), try cifar.load(.validation))
+    default:
+      return try load(.train, root: root).splittingOffValidation(Self.validationFraction)
+    }
+  }
+
+  private static func mnist(_ name: String, _ split: Split, folder: String) throws -> ImageDataset {
+    if split == .test { return try whole(name, "t10k", folder) }
+    let parts = try whole(name, "train", folder).splittingOffValidation(validationFraction)
+    return split == .train ? parts.train : parts.validation
+  }
+
+  /// The IDX pair `<prefix>-images-idx3-ubyte[.gz]` and `<prefix>-labels-idx1-ubyte[.gz]` of a folder.
+  private static func whole(_ name: String, _ prefix: String, _ folder: String) throws -> ImageDataset {
+    func path(_ stem: String) throws -> String {
+      let plain = "\(folder)/\(prefix)-\(stem)-ubyte"
+      guard let found = [plain, plain + ".gz"].first(where: FileManager.default.fileExists(atPath:)) else {
+        throw SATError(
+          "\(name): \(plain)[.gz] is not there; get it with `sat data fetch mnist`, or say where the data are with --data-root")
+      }
+      return found
+    }
+    let (images, labels) = try IDXFile.readPair(images: path("images-idx3"), labels: path("labels-idx1"))
+    return try ImageDataset(
+      name: name, split: prefix == "train" ? "train" : "test", images: images.tensor().unsqueezed(dim: 1),
+      labels: labels.tensor().to(.int64))
+  }
+}

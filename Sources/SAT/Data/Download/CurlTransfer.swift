@@ -1,0 +1,135 @@
+internal import Foundation
+internal import Glibc
+
+/// One run of the program `curl` that appends what a server sends to a part file.
+///
+/// Foundation's own URLSession needs libcurl's development files to link statically, so the program does the transport
+/// (TLS, proxies of the environment, redirects) and everything that decides about the file is here. The body goes through
+/// a pipe: should this process die, curl's next write fails and it ends too.
+struct CurlTransfer {
+  /// How a run ended that met no local failure.
+  enum Outcome: Equatable {
+    case complete
+    /// Worth another attempt: the connection or the server failed for now.
+    case interrupted(String)
+    /// The server cannot continue where the part file ends.
+    case cannotResume(String)
+    /// The server will not deliver this file.
+    case refused(String)
+  }
+
+  let curl: String
+  let environment: [String: String]
+  /// Seconds to wait for a connection, and seconds without data after which one counts as dead.
+  let timeout: Int
+
+  /// curl's exit codes for failures of name resolution, connection and stream that another attempt may not meet.
+  private static let transientExits: Set<Int32> = [5, 6, 7, 16, 18, 28, 35, 52, 55, 56, 92, 95]
+
+  /// - Parameters:
+  ///   - size: the bytes the complete file has.
+  ///   - onStart: called with the offset from which the server sends, once it has agreed to.
+  ///   - onBytes: called with the size of the part file after each piece.
+  /// - Throws: a local failure (curl cannot run, the disk is full). What the server does wrong is an outcome.
+  func run(
+    url: String, into part: PartialFile, size: Int64, onStart: (Int64) -> Void, onBytes: (Int64) -> Void
+  ) throws(SATError) -> Outcome {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: curl)
+    process.arguments = arguments(url: url, part: part)
+    process.environment = environment
+    process.standardInput = FileHandle.nullDevice
+    let output = Pipe()
+    let errors = Pipe()
+    process.standardOutput = output
+    process.standardError = errors
+    do {
+      try process.run()
+    } catch {
+      throw SATError("cannot run \(curl): \(SystemError.reason(error))")
+    }
+    defer {
+      // Not terminate(): a child of a worker thread inherits its signal mask, which blocks SIGTERM.
+      if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+      process.waitUntilExit()
+    }
+
+    var reader = ResponseHeaderReader()
+    var hasStarted = false
+    while true {
+      let chunk = output.fileHandleForReading.availableData
+      if chunk.isEmpty { break }
+      let body: Data
+      do {
+        body = try reader.body(of: chunk)
+      } catch {
+        return .refused(error.message)
+      }
+      if !hasStarted, let header = reader.header, (200..<300).contains(header.status) {
+        if let objection = try prepare(part, for: header, url: url, size: size) { return objection }
+        hasStarted = true
+        onStart(part.size)
+      }
+      if hasStarted, !body.isEmpty {
+        if part.size + Int64(body.count) > size { return .refused("sends more than the \(size) bytes expected") }
+        try part.append(body)
+        onBytes(part.size)
+      }
+    }
+    process.waitUntilExit()
+    let message = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    return outcome(exit: process.terminationStatus, message: message, header: reader.header, part: part, size: size)
+  }
+
+  private func arguments(url: String, part: PartialFile) -> [String] {
+    var arguments = [
+      "--disable", "--silent", "--show-error", "--fail", "--include", "--suppress-connect-headers",
+      "--location", "--max-redirs", "10", "--proto", "=http,https", "--globoff",
+      "--connect-timeout", "\(timeout)", "--speed-limit", "1", "--speed-time", "\(timeout)",
+    ]
+    if part.size > 0 {
+      arguments += ["--range", "\(part.size)-"]
+      if let validator = part.validator(for: url) { arguments += ["--header", "If-Range: \(validator)"] }
+    }
+    return arguments + ["--url", url]
+  }
+
+  /// Makes the part file end where the server starts, or says why that cannot be.
+  private func prepare(_ part: PartialFile, for header: ResponseHeader, url: String, size: Int64) throws(SATError) -> Outcome? {
+    let offered: Int64?
+    if header.status == 206 {
+      guard let range = header.contentRange, range.start == part.size else {
+        return .cannotResume("answered a request from byte \(part.size) with another range")
+      }
+      offered = range.size
+    } else {
+      offered = header.contentLength
+    }
+    if let offered, offered != size { return .refused("offers a file of \(offered) bytes, expected \(size)") }
+    if header.status != 206 { try part.empty() }
+    if part.size == 0 { try part.noteSource(url: url, validator: header.validator) }
+    return nil
+  }
+
+  private func outcome(exit: Int32, message: String, header: ResponseHeader?, part: PartialFile, size: Int64) -> Outcome {
+    if let header, header.status >= 300 {
+      let answer = "answered \(header.statusText)"
+      switch header.status {
+      case 416 where part.size > 0: return .cannotResume(answer)
+      case 408, 429, 500...: return .interrupted(answer)
+      default: return .refused(answer)
+      }
+    }
+    if part.size == size { return .complete }
+    if exit == 0 { return .interrupted("ended after \(part.size) of \(size) bytes") }
+    let reason = Self.reason(message, exit: exit)
+    return Self.transientExits.contains(exit) ? .interrupted(reason) : .refused(reason)
+  }
+
+  /// curl's own words without its prefix, e.g. "Failed to connect to … port 80" out of "curl: (7) Failed to …".
+  private static func reason(_ message: String, exit: Int32) -> String {
+    let line = message.split(separator: "\n").last { $0.hasPrefix("curl: (") }
+    guard let line, let end = line.firstIndex(of: ")") else { return "failed (curl exit \(exit))" }
+    return "failed: " + line[line.index(after: end)...].trimmingCharacters(in: .whitespaces)
+  }
+}

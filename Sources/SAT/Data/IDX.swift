@@ -1,0 +1,117 @@
+public import SwiftTorch
+
+/// Images or labels in MNIST's IDX format, raw or compressed by gzip; which of the two is found by reading.
+///
+/// Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database", section "File formats".
+public struct IDXFile: Sendable {
+  /// What the bytes stand for, with the magic number that says so.
+  public enum Kind: UInt32, Sendable {
+    case images = 0x0000_0803
+    case labels = 0x0000_0801
+
+    fileprivate var dimensions: Int { self == .images ? 3 : 1 }
+    fileprivate var name: String { self == .images ? "images" : "labels" }
+    fileprivate var magic: String { "0x0000080\(dimensions)" }
+  }
+
+  /// `[count, height, width]` of images, `[count]` of labels.
+  public let shape: [Int]
+  /// One byte an element, row-major: grey 0…255, or the class.
+  public let bytes: ArraySlice<UInt8>
+
+  /// The number of images or labels.
+  public var count: Int { shape[0] }
+
+  /// Reads a file that must hold `kind`.
+  ///
+  /// - Throws: `TorchError` naming `path`: neither IDX nor gzip, the other kind, cut off, too long, or damaged.
+  public static func read(_ path: String, as kind: Kind) throws(TorchError) -> IDXFile {
+    try decode(try FileBytes.read(path, expecting: "IDX \(kind.name)"), as: kind, name: path)
+  }
+
+  /// Reads images with their labels, which must be as many, each below `classes`.
+  ///
+  /// - Throws: `TorchError` naming the file that is wrong.
+  public static func readPair(
+    images imagesPath: String, labels labelsPath: String, classes: Int = 10
+  ) throws(TorchError) -> (images: IDXFile, labels: IDXFile) {
+    let images = try read(imagesPath, as: .images)
+    let labels = try read(labelsPath, as: .labels)
+    guard images.count == labels.count else {
+      throw TorchError(
+        .value,
+        "\(labelsPath): holds \(labels.count) labels; expected \(images.count), one for each image of \(imagesPath); use files of the same split"
+      )
+    }
+    if let wrong = labels.bytes.firstIndex(where: { Int($0) >= classes }) {
+      throw TorchError(
+        .value,
+        "\(labelsPath): label \(wrong - labels.bytes.startIndex) is \(labels.bytes[wrong]); expected 0 to \(classes - 1); check that it is the right data set"
+      )
+    }
+    return (images, labels)
+  }
+
+  /// Reads a file's contents; `name` stands for the file in messages.
+  public static func decode(_ bytes: [UInt8], as kind: Kind, name: String) throws(TorchError) -> IDXFile {
+    try naming(name) { () throws(FormatError) in try decode(bytes, as: kind) }
+  }
+
+  /// The elements as a `uint8` tensor on the CPU, of shape (N, H, W) or (N).
+  public func tensor() -> Tensor {
+    Tensor(bytes: bytes, shape: shape, dtype: .uint8)
+  }
+
+  private static func decode(_ file: [UInt8], as kind: Kind) throws(FormatError) -> IDXFile {
+    let isCompressed = Inflate.isGzip(file)
+    let headerSize = 4 + 4 * kind.dimensions
+    let head =
+      isCompressed
+      ? try unpacking { () throws(FormatError) in try Inflate.gzipPrefix(file, count: headerSize) } : Array(file.prefix(headerSize))
+    guard head.count >= 4 else {
+      throw FormatError("is cut off within its first 4 bytes; expected IDX \(kind.name); download it again")
+    }
+    let magic = word(head, 0)
+    guard magic == kind.rawValue else { throw mislabelled(magic, kind, isCompressed) }
+    guard head.count == headerSize else {
+      throw FormatError("is cut off within its header of \(headerSize) bytes; expected IDX \(kind.name); download it again")
+    }
+    let shape = (0..<kind.dimensions).map { Int(word(head, 4 + 4 * $0)) }
+    guard let size = elementCount(shape), size > 0, size <= Int.max - headerSize else {
+      throw FormatError("declares \(kind.name) of the impossible shape \(shape); expected sizes of at least 1; download it again")
+    }
+    // The declared size limits what is unpacked, and never what is allocated before it arrives.
+    let contents =
+      isCompressed ? try unpacking { () throws(FormatError) in try Inflate.gzip(file, limit: headerSize + size) } : file
+    let held = contents.count - headerSize
+    guard held == size else {
+      throw FormatError(
+        "holds \(held) bytes of \(kind.name); expected \(size) for the shape \(shape) in its header, so it is "
+          + "\(held < size ? "cut off" : "too long"); download it again")
+    }
+    return IDXFile(shape: shape, bytes: contents[headerSize...])
+  }
+
+  private static func unpacking(_ body: () throws(FormatError) -> [UInt8]) throws(FormatError) -> [UInt8] {
+    do {
+      return try body()
+    } catch {
+      throw FormatError("is a gzip file, but \(error.message); download it again")
+    }
+  }
+
+  private static func mislabelled(_ magic: UInt32, _ kind: Kind, _ isCompressed: Bool) -> FormatError {
+    if let other = Kind(rawValue: magic) {
+      return FormatError(
+        "holds IDX \(other.name) (magic \(other.magic)); expected \(kind.name) (magic \(kind.magic)); the two paths may be exchanged"
+      )
+    }
+    let what = isCompressed ? "is a gzip file without IDX data inside" : "is neither an IDX nor a gzip file"
+    return FormatError(
+      "\(what); expected IDX \(kind.name) (magic \(kind.magic)), raw or compressed by gzip; check the path or download it again")
+  }
+
+  private static func word(_ bytes: [UInt8], _ position: Int) -> UInt32 {
+    bytes[position..<position + 4].reduce(0) { $0 << 8 | UInt32($1) }
+  }
+}

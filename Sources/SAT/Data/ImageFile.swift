@@ -1,0 +1,29 @@
+internal import SwiftTorch
+
+/// A file with `images` [N, C, H, W] (float in [0, 1], or uint8) and `labels` [N]: safetensors or NumPy's npz, told apart by reading.
+enum ImageFile {
+  static func load(_ path: String) throws -> ImageDataset {
+    let bytes = try FileBytes.read(path, expecting: "images and labels")
+    let tensors: [(name: String, tensor: Tensor)]
+    switch FileKind.detect(bytes) {
+    case .safetensors: tensors = try SafeTensors.decode(bytes, name: path).tensors
+    case .npz:
+      tensors = try NumPyFile.readArchive(path, names: ["images", "labels"]).map { ($0.name, $0.tensor.makeTensor()) }
+    default:
+      throw SATError("\(path) is neither safetensors nor npz; expected one of them with arrays 'images' and 'labels'")
+    }
+    func entry(_ name: String) throws(SATError) -> Tensor {
+      guard let tensor = tensors.first(where: { $0.name == name })?.tensor else {
+        let present = tensors.map(\.name).joined(separator: ", ")
+        throw SATError("\(path) has no array '\(name)'; expected 'images' [N, C, H, W] and 'labels' [N], found \(present.isEmpty ? "nothing" : present)")
+      }
+      return tensor
+    }
+    let (images, labels) = (try entry("images"), try entry("labels"))
+    guard !labels.dtype.isFloatingPoint else {
+      throw SATError("\(path): the labels are \(labels.dtype); expected whole numbers")
+    }
+    return try ImageDataset(
+      name: path, split: "file", images: images.dtype.isFloatingPoint ? images.to(.float32) : images, labels: labels.to(.int64))
+  }
+}

@@ -1,0 +1,70 @@
+/// What an evaluation found, sample by sample in data order.
+public struct Evaluation: Sendable {
+  public struct AttackResult: Sendable {
+    public var name: String
+    /// Whether a sample is still classified correctly after this attack and those before it.
+    public var flags: [Bool]
+    public var seconds: Double
+    public var cost: AttackCost
+
+    /// How many samples are left.
+    public var robust: Int { flags.count { $0 } }
+  }
+
+  /// Something about the model or the run that puts the numbers in doubt.
+  public struct Warning: Sendable, Codable, Equatable {
+    public enum Code: String, Sendable, Codable {
+      case trainingMode = "training-mode"
+      case softmaxOutput = "softmax-output"
+      case nonFinite = "non-finite"
+    }
+    public var code: Code
+    public var message: String
+
+    public init(code: Code, message: String) { (self.code, self.message) = (code, message) }
+  }
+
+  public var labels: [Int]
+  /// The class the model answers on the clean image.
+  public var predictions: [Int]
+  public var attacks: [AttackResult]
+  public var warnings: [Warning]
+  public var seconds: Double
+
+  public var clean: [Bool] { zip(labels, predictions).map { $0 == $1 } }
+  /// Correct on the clean image and after every attack.
+  public var robust: [Bool] { attacks.last?.flags ?? clean }
+  public var cleanCorrect: Int { clean.count { $0 } }
+  public var robustCorrect: Int { robust.count { $0 } }
+
+  public struct ClassResult: Sendable, Codable, Equatable {
+    public var `class`: Int
+    public var samples: Int
+    public var clean: Int
+    public var robust: Int
+  }
+
+  /// Counts by true class, of the classes that occur.
+  public var perClass: [ClassResult] {
+    var results: [Int: ClassResult] = [:]
+    let (clean, robust) = (clean, robust)
+    for (i, label) in labels.enumerated() {
+      var entry = results[label] ?? ClassResult(class: label, samples: 0, clean: 0, robust: 0)
+      entry.samples += 1
+      entry.clean += clean[i] ? 1 : 0
+      entry.robust += robust[i] ? 1 : 0
+      results[label] = entry
+    }
+    return results.values.sorted { $0.class < $1.class }
+  }
+}
+
+/// The interval that holds a proportion with 95 % confidence (Wilson 1927).
+public func wilsonInterval(_ successes: Int, of trials: Int) -> ClosedRange<Double> {
+  precondition(trials > 0 && (0...trials).contains(successes), "wilsonInterval: \(successes) of \(trials)")
+  let z = 1.959963984540054
+  let (n, p) = (Double(trials), Double(successes) / Double(trials))
+  let centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+  let half = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)).squareRoot()
+  return max(0, centre - half)...min(1, centre + half)
+}

@@ -1,0 +1,79 @@
+public import SwiftTorch
+
+/// What an attack or an evaluation sees of a network: images in, logits out.
+public protocol Classifier: AnyObject {
+  /// How it computes; the device is `move(to:)`'s.
+  var execution: Execution { get set }
+
+  /// Logits [N, classes], float32 or float64, of images [N, C, H, W] in [0, 1].
+  ///
+  /// - Throws: `TorchError` when the network rejects the images; only networks from elsewhere do.
+  func logits(_ images: Tensor) throws(TorchError) -> Tensor
+
+  /// Moves the weights to a device.
+  func move(to device: Device) throws(TorchError)
+}
+
+/// One of the networks of `Architecture`, with an optional normalisation in front.
+public final class NetworkClassifier: Classifier {
+  public let architecture: Architecture
+  public let normalization: Normalization?
+  /// The network without its normalisation; its state has PyTorch's keys.
+  public let module: any Layer
+  private var fixedForm: ((Tensor) -> Tensor)?
+
+  public var execution = Execution() {
+    didSet { module.setMemoryFormat(execution.memoryFormat.format) }
+  }
+
+  public init(_ module: any Layer, architecture: Architecture, normalization: Normalization?) {
+    self.module = module
+    self.architecture = architecture
+    self.normalization = normalization
+  }
+
+  public func logits(_ images: Tensor) throws(TorchError) -> Tensor {
+    let input = normalization.map { $0(images) } ?? images
+    if let fixedForm { return fixedForm(input) }
+    guard execution.precision == .bf16 else { return module(input) }
+    return Torch.withAutocast(.bfloat16, on: images.device) { module(input) }.to(.float32)
+  }
+
+  public func move(to device: Device) { module.move(to: device) }
+
+  /// Runs `body` in a mode of the module and restores the modes on every exit.
+  public func withMode<R, E: Error>(_ mode: Module.Mode, _ body: () throws(E) -> R) throws(E) -> R {
+    try module.withMode(mode, body)
+  }
+
+  /// Runs `body`, in which the weights do not change, in evaluation mode and in the form of the network that is fastest for many
+  /// passes; logits and input gradients are the same up to rounding, weights get no gradients.
+  public func withFixedWeights<R, E: Error>(inputShape: [Int], _ body: () throws(E) -> R) throws(E) -> R {
+    try withMode(.evaluation) { () throws(E) in
+      // The fast forms need float32 throughout.
+      fixedForm = execution.precision == .fp32 ? module.preparedIfPossible(inputShape: inputShape) : nil
+      defer { fixedForm = nil }
+      return try body()
+    }
+  }
+}
+
+/// A TorchScript archive as a classifier.
+public final class ScriptClassifier: Classifier {
+  public let script: ScriptModule
+  public let normalization: Normalization?
+  public var execution = Execution()
+
+  public init(_ script: ScriptModule, normalization: Normalization?) {
+    self.script = script
+    self.normalization = normalization
+  }
+
+  public func logits(_ images: Tensor) throws(TorchError) -> Tensor {
+    let input = normalization.map { $0(images) } ?? images
+    guard execution.precision == .bf16 else { return try script(input) }
+    return try Torch.withAutocast(.bfloat16, on: images.device) { () throws(TorchError) in try script(input) }.to(.float32)
+  }
+
+  public func move(to device: Device) throws(TorchError) { try script.move(to: device) }
+}

@@ -1,0 +1,158 @@
+internal import Foundation
+public import SwiftTorch
+
+/// A model as a command line names it, ready to be asked.
+public struct LoadedModel {
+  public let path: String
+  public let classifier: any Classifier
+  /// Nil for TorchScript, which does not say.
+  public let inputShape: [Int]?
+  /// Whether a TorchScript archive was saved in training mode; it is in evaluation mode now.
+  public let wasTraining: Bool
+
+  /// Tries the model on one image, so that what does not fit is said before anything runs.
+  ///
+  /// - Throws: `SATError` when the images have another size, the output is not [N, classes] of floats, or there are labels beyond it.
+  public func check(_ data: ImageDataset, device: Device) throws(SATError) {
+    if let inputShape, inputShape != data.imageShape {
+      throw SATError("\(path) takes images of shape \(inputShape), but those of \(data.name) are \(data.imageShape); use data of that size")
+    }
+    let image = data.batch(0..<1).images.to(device)
+    let logits: Tensor
+    do {
+      logits = try withNoGrad { () throws(TorchError) in try classifier.logits(image) }
+    } catch {
+      throw SATError("\(path) does not take the images of \(data.name), which are \(data.imageShape): \(error.message)")
+    }
+    guard logits.ndim == 2, logits.size(0) == 1, logits.dtype.isFloatingPoint else {
+      throw SATError(
+        "\(path) answered one image with a tensor of shape \(logits.shape) and type \(logits.dtype); expected logits [1, classes] of floats")
+    }
+    guard data.classCount <= logits.size(1) else {
+      throw SATError(
+        "\(path) knows \(logits.size(1)) classes, but the labels of \(data.name) go up to \(data.classCount - 1); use data or a model that fit")
+    }
+  }
+}
+
+/// Finds out what a MODEL argument is by reading it, and loads it.
+public enum ModelFile {
+  /// The weights in a checkpoint folder.
+  public static let weightsName = "weights.safetensors"
+
+  /// Keys of our files' metadata.
+  private enum Key {
+    static let architecture = "sat.architecture"
+    static let options = "sat.options"
+    static let normalization = "sat.normalization"
+  }
+
+  /// - Parameters:
+  ///   - path: a run folder, a checkpoint folder, a safetensors file, a TorchScript archive or a PyTorch state_dict.
+  ///   - checkpoint: "best" or "last", of a run folder.
+  ///   - architecture: what a file without our metadata holds.
+  ///   - normalization: put in front; nil takes the file's own, if it says.
+  /// - Throws: a sentence naming the file and what is wrong.
+  public static func load(
+    path: String, checkpoint: String, architecture: Architecture?, normalization: Normalization?, device: Device
+  ) throws -> LoadedModel {
+    let file = try resolve(path, checkpoint)
+    let bytes = try FileBytes.read(file, expecting: "a model")
+    switch FileKind.detect(bytes) {
+    case .safetensors:
+      let contents = try SafeTensors.decode(bytes, name: file)
+      return try native(contents, file, architecture, normalization, device)
+    case .torchScript:
+      guard architecture == nil else {
+        throw SATError("\(file) is a TorchScript archive, which carries its own network; leave out --model")
+      }
+      let script = try ScriptModule(bytes: bytes, name: file, device: device)
+      let wasTraining = script.isTraining
+      try script.setTraining(false)
+      return LoadedModel(
+        path: path, classifier: ScriptClassifier(script, normalization: normalization), inputShape: nil, wasTraining: wasTraining)
+    case .pytorchZip, .pytorchLegacy:
+      let state = try PyTorchCheckpoint.decode(bytes, name: file).stateDict()
+      return try named(state.tensors(), file, architecture, normalization, device)
+    case let kind:
+      throw SATError(
+        "\(file) is \(kind), not a model; expected a run folder, a .safetensors file of sat, a TorchScript archive or a PyTorch state_dict")
+    }
+  }
+
+  private static func resolve(_ path: String, _ checkpoint: String) throws(SATError) -> String {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+      throw SATError("\(path) is not there; expected a run folder or a model file")
+    }
+    guard isFolder.boolValue else { return path }
+    let candidates = ["\(path)/\(weightsName)", "\(path)/\(checkpoint)/\(weightsName)"]
+    guard let found = candidates.first(where: FileManager.default.fileExists(atPath:)) else {
+      throw SATError("\(path) is a folder without \(checkpoint)/\(weightsName); expected the folder of a run that has finished an epoch")
+    }
+    return found
+  }
+
+  /// A file of ours says what it holds; another safetensors file is taken like a state_dict.
+  private static func native(
+    _ contents: SafeTensors, _ file: String, _ architecture: Architecture?, _ normalization: Normalization?, _ device: Device
+  ) throws -> LoadedModel {
+    guard let name = contents.metadata[Key.architecture] else {
+      return try named(contents.tensors, file, architecture, normalization, device)
+    }
+    let text = contents.metadata[Key.options] ?? "{}"
+    guard let options = try? JSONDecoder().decode([String: String].self, from: Data(text.utf8)) else {
+      throw SATError("\(file): its metadata '\(Key.options)' is not a JSON object of strings; save the model again")
+    }
+    let own = Architecture(name: name, options: options)
+    if let architecture, architecture != own {
+      throw SATError("\(file) holds \(own.name), but --model says \(architecture.name); leave out --model and --model-option")
+    }
+    let saved = try contents.metadata[Key.normalization].map { try Normalization($0) }
+    return try named(contents.tensors, file, own, normalization ?? saved, device)
+  }
+
+  private static func named(
+    _ state: [(name: String, tensor: Tensor)], _ file: String, _ architecture: Architecture?, _ normalization: Normalization?,
+    _ device: Device
+  ) throws -> LoadedModel {
+    guard let architecture else {
+      let matches = NetworkCatalog.matching(state.map { ($0.name, $0.tensor.shape) })
+      let hint = matches.first.map { match in
+        let options = match.options.sorted { $0.key < $1.key }.map { " --model-option \($0.key)=\($0.value)" }.joined()
+        return "its keys match \(match.name): add --model \(match.name)\(options)"
+      }
+      throw SATError(
+        "\(file) holds weights but does not say of which network; "
+          + (hint ?? "name it with --model (`sat models` lists the known ones), or export the model to TorchScript"))
+    }
+    let inputShape = try architecture.inputShape()
+    if let normalization, normalization.mean.count != inputShape[0] {
+      throw SATError(
+        "the normalisation has \(normalization.mean.count) channels, but \(architecture.name) takes images of \(inputShape[0])")
+    }
+    let network = NetworkClassifier(
+      try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: normalization)
+    try network.module.loadStateDict(state, source: file)
+    network.module.setTraining(false)
+    network.move(to: device)
+    return LoadedModel(path: file, classifier: network, inputShape: inputShape, wasTraining: false)
+  }
+
+  /// Writes a network with what is needed to load it again.
+  ///
+  /// - Throws: `TorchError` when the file cannot be written; an older one is intact then.
+  public static func save(_ network: NetworkClassifier, to path: String) throws(TorchError) {
+    let options = network.architecture.options.sorted { $0.key < $1.key }
+    // Keys and values are words and numbers, so the object needs no escapes.
+    let json = "{" + options.map { "\"\($0.key)\": \"\($0.value)\"" }.joined(separator: ", ") + "}"
+    var metadata = [Key.architecture: network.architecture.name, Key.options: json]
+    if let normalization = network.normalization { metadata[Key.normalization] = normalization.description }
+    try SafeTensors(tensors: network.module.stateDict, metadata: metadata).write(to: path)
+  }
+
+  /// Puts the weights of a file of ours into a network of the same architecture.
+  public static func loadWeights(into network: NetworkClassifier, from path: String) throws(TorchError) {
+    try network.module.loadStateDict(SafeTensors.read(path).tensors, source: path)
+  }
+}

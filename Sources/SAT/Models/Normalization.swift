@@ -1,0 +1,52 @@
+public import SwiftTorch
+
+/// (x - mean) / std per channel, in front of a network, so that images and epsilon stay in pixel units.
+public struct Normalization: Sendable, Equatable, CustomStringConvertible {
+  public let mean: [Double]
+  public let std: [Double]
+
+  /// Names for the statistics most checkpoints use.
+  public static let named: [(name: String, mean: [Double], std: [Double])] = [
+    ("cifar10", [0.4914, 0.4822, 0.4465], [0.2471, 0.2435, 0.2616]),
+    ("cifar100", [0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762]),
+    ("imagenet", [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+    ("mnist", [0.1307], [0.3081]),
+  ]
+
+  /// Parses a name, or MEAN and STD as comma-separated numbers with a space between.
+  ///
+  /// - Throws: `SATError` when it is neither, the lengths differ, or a deviation is not positive.
+  public init(_ text: String) throws(SATError) {
+    if let known = Self.named.first(where: { $0.name == text }) {
+      (mean, std) = (known.mean, known.std)
+      return
+    }
+    let parts = text.split(separator: " ").map { $0.split(separator: ",", omittingEmptySubsequences: false).map { Double($0) } }
+    let values = parts.map { $0.compactMap { $0 } }
+    guard parts.count == 2, values[0].count == parts[0].count, values[1].count == parts[1].count, values[0].count == values[1].count else {
+      throw SATError(
+        "normalisation '\(text)' is not known; expected \(Self.named.map(\.name).joined(separator: ", ")), or MEAN STD with a number per "
+          + "channel, such as 0.4914,0.4822,0.4465 0.2471,0.2435,0.2616")
+    }
+    guard values[1].allSatisfy({ $0 > 0 && $0.isFinite }), values[0].allSatisfy(\.isFinite) else {
+      throw SATError("normalisation '\(text)' has a standard deviation that is not positive")
+    }
+    (mean, std) = (values[0], values[1])
+  }
+
+  /// Parses what a configuration holds: as above, or "none".
+  static func optional(_ text: String) throws(SATError) -> Normalization? { text == "none" ? nil : try Normalization(text) }
+
+  /// Normalises images [N, C, H, W].
+  public func callAsFunction(_ images: Tensor) -> Tensor {
+    func channels(_ values: [Double]) -> Tensor {
+      Tensor(values, shape: [1, values.count, 1, 1]).to(images.dtype).to(images.device)
+    }
+    return (images - channels(mean)) / channels(std)
+  }
+
+  /// MEAN and STD, as they are typed.
+  public var description: String {
+    [mean, std].map { $0.map { Fraction($0).text }.joined(separator: ",") }.joined(separator: " ")
+  }
+}

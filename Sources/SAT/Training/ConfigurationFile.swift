@@ -1,0 +1,126 @@
+internal import SwiftTorch
+internal import Yams
+
+/// Configurations as YAML: written whole, read as changes to a preset.
+public enum ConfigurationFile {
+  /// Keys whose mapping is replaced rather than merged, because its keys depend on its kind.
+  private static let replaced: Set<String> = ["lambda", "options"]
+
+  /// The configuration with a YAML file's values put over it.
+  ///
+  /// - Throws: `SATError` naming the file and the key that is unknown or has a wrong value.
+  public static func apply(fileAt path: String, to base: TrainingConfiguration) throws -> TrainingConfiguration {
+    let bytes = try FileBytes.read(path, expecting: "a YAML configuration")
+    return try apply(yaml: String(decoding: bytes, as: UTF8.self), to: base, source: path)
+  }
+
+  /// The configuration with YAML text's values put over it.
+  public static func apply(
+    yaml: String, to base: TrainingConfiguration, source: String
+  ) throws(SATError) -> TrainingConfiguration {
+    let change: Node?
+    do { change = try Yams.compose(yaml: yaml) } catch { throw SATError("\(source) is not YAML: \(Self.oneLine(error))") }
+    guard let change else { return base }
+    var node = try tree(of: base)
+    try merge(change, into: &node, path: "", source)
+    return try decode(node, source)
+  }
+
+  /// The configuration with one value changed: `optimizer.learningRate=0.05`.
+  public static func apply(setting: String, to base: TrainingConfiguration) throws(SATError) -> TrainingConfiguration {
+    guard let equals = setting.firstIndex(of: "="), equals != setting.startIndex else {
+      throw SATError("--set \(setting) is not a setting; expected key=value, such as optimizer.learningRate=0.05")
+    }
+    let keys = setting[..<equals].split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+    let value = String(setting[setting.index(after: equals)...])
+    let source = "--set \(setting)"
+    var change: Node
+    do { change = try Yams.compose(yaml: value) ?? Node("") } catch { throw SATError("\(source): the value is not YAML") }
+    for key in keys.reversed() { change = Node([(Node(key), change)]) }
+    var node = try tree(of: base)
+    try merge(change, into: &node, path: "", source)
+    return try decode(node, source)
+  }
+
+  /// The whole configuration as YAML.
+  public static func text(_ configuration: TrainingConfiguration) throws(SATError) -> String {
+    do { return try YAMLEncoder().encode(configuration) } catch { throw SATError("the configuration cannot be written: \(error)") }
+  }
+
+  /// A configuration from a run's `config.yaml`.
+  public static func read(_ path: String) throws -> TrainingConfiguration {
+    let bytes = try FileBytes.read(path, expecting: "a run's configuration")
+    let node: Node?
+    do {
+      node = try Yams.compose(yaml: String(decoding: bytes, as: UTF8.self))
+    } catch { throw SATError("\(path) is not YAML: \(oneLine(error))") }
+    guard let node else { throw SATError("\(path) is empty; expected a run's configuration") }
+    return try decode(node, path)
+  }
+
+  private static func tree(of configuration: TrainingConfiguration) throws(SATError) -> Node {
+    let yaml = try text(configuration)
+    do { return try Yams.compose(yaml: yaml) ?? Node("") } catch { throw SATError("the configuration cannot be read back: \(error)") }
+  }
+
+  private static func merge(_ change: Node, into base: inout Node, path: String, _ source: String) throws(SATError) {
+    guard let changes = change.mapping, var mapping = base.mapping else {
+      guard change.mapping == nil, base.mapping == nil else {
+        let what = base.mapping == nil ? "one value" : "keys of its own"
+        throw SATError("\(source): '\(path.isEmpty ? "the top level" : path)' takes \(what)")
+      }
+      base = change
+      return
+    }
+    for (key, value) in changes {
+      let name = key.string ?? ""
+      let full = path.isEmpty ? name : "\(path).\(name)"
+      let isOpen = path.hasSuffix("options")
+      guard var current = mapping[key] else {
+        guard isOpen else {
+          let known = mapping.keys.compactMap(\.string).sorted().joined(separator: ", ")
+          throw SATError("\(source): '\(full)' is not a setting; expected one of \(known)\(path.isEmpty ? "" : " under \(path)")")
+        }
+        mapping[key] = value
+        continue
+      }
+      if replaced.contains(name), let inner = value.mapping, inner["kind"] != nil || name == "options" {
+        mapping[key] = value
+      } else {
+        try merge(value, into: &current, path: full, source)
+        mapping[key] = current
+      }
+    }
+    base = .mapping(mapping)
+  }
+
+  private static func decode(_ node: Node, _ source: String) throws(SATError) -> TrainingConfiguration {
+    do {
+      return try YAMLDecoder().decode(TrainingConfiguration.self, from: node)
+    } catch let error as SATError {
+      throw SATError("\(source): \(error.message)")
+    } catch let error as DecodingError {
+      throw SATError("\(source): \(describe(error))")
+    } catch {
+      throw SATError("\(source): \(oneLine(error))")
+    }
+  }
+
+  private static func describe(_ error: DecodingError) -> String {
+    func path(_ context: DecodingError.Context) -> String { context.codingPath.map(\.stringValue).joined(separator: ".") }
+    switch error {
+    case .keyNotFound(let key, let context):
+      return "'\((context.codingPath.map(\.stringValue) + [key.stringValue]).joined(separator: "."))' is missing"
+    case .typeMismatch(_, let context), .valueNotFound(_, let context):
+      return "'\(path(context))' has a value of the wrong type"
+    case .dataCorrupted(let context):
+      if let inner = context.underlyingError as? SATError { return inner.message }
+      return "'\(path(context))': \(context.debugDescription)"
+    @unknown default: return oneLine(error)
+    }
+  }
+
+  private static func oneLine(_ error: any Error) -> String {
+    "\(error)".split(separator: "\n").joined(separator: " ")
+  }
+}

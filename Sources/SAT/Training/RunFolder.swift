@@ -1,0 +1,83 @@
+internal import Foundation
+internal import SwiftTorch
+
+/// The folder of a run: `config.yaml`, `metrics.jsonl`, and the checkpoints `last` and `best`.
+///
+/// A checkpoint is a folder under `checkpoints/`, written whole under another name first; `last` and `best` are links to one.
+/// Changing a link is atomic, so that a run killed at any moment leaves checkpoints that are whole.
+public struct RunFolder: Sendable {
+  public let path: String
+
+  public init(_ path: String) { self.path = path }
+
+  public enum Checkpoint: String, Sendable, CaseIterable { case best, last }
+
+  public var configurationPath: String { "\(path)/config.yaml" }
+  public var metricsPath: String { "\(path)/metrics.jsonl" }
+  private var checkpointsPath: String { "\(path)/checkpoints" }
+
+  public func folder(of checkpoint: Checkpoint) -> String { "\(path)/\(checkpoint.rawValue)" }
+
+  /// Whether a run has begun here.
+  public var exists: Bool { FileManager.default.fileExists(atPath: configurationPath) }
+
+  /// Makes the folder.
+  ///
+  /// - Throws: `SATError` when it cannot be made or written.
+  public func create() throws(SATError) {
+    do {
+      try FileManager.default.createDirectory(atPath: checkpointsPath, withIntermediateDirectories: true)
+    } catch {
+      throw SATError("the run folder \(path) cannot be made (\(Self.reason(error))); choose another with --run")
+    }
+    guard FileManager.default.isWritableFile(atPath: path), FileManager.default.isWritableFile(atPath: checkpointsPath) else {
+      throw SATError("the run folder \(path) is not writable; choose another with --run")
+    }
+  }
+
+  /// Writes a checkpoint through `body`, which gets the folder to fill, and points the given links at it.
+  func save(epoch: Int, as links: [Checkpoint], _ body: (String) throws -> Void) throws {
+    let name = String(format: "epoch-%04d", epoch)
+    let partial = "\(checkpointsPath)/.\(name).partial"
+    let final = "\(checkpointsPath)/\(name)"
+    let files = FileManager.default
+    try? files.removeItem(atPath: partial)
+    do {
+      try files.createDirectory(atPath: partial, withIntermediateDirectories: false)
+      try body(partial)
+      if files.fileExists(atPath: final) { try files.removeItem(atPath: final) }
+      try files.moveItem(atPath: partial, toPath: final)
+      for link in links { try point(link, at: "checkpoints/\(name)") }
+    } catch {
+      try? files.removeItem(atPath: partial)
+      if error is SATError || error is TorchError { throw error }
+      throw SATError("a checkpoint cannot be written to \(path) (\(Self.reason(error))); the ones before it are intact")
+    }
+    removeUnreferenced()
+  }
+
+  private func point(_ link: Checkpoint, at target: String) throws {
+    let fresh = "\(path)/.\(link.rawValue).partial"
+    try? FileManager.default.removeItem(atPath: fresh)
+    try FileManager.default.createSymbolicLink(atPath: fresh, withDestinationPath: target)
+    // FileManager will not move onto something that exists; rename(2) replaces a link atomically.
+    guard rename(fresh, folder(of: link)) == 0 else {
+      throw SATError("\(folder(of: link)) cannot be replaced: \(String(cString: strerror(errno)))")
+    }
+  }
+
+  private func removeUnreferenced() {
+    let files = FileManager.default
+    let used = Set(Checkpoint.allCases.compactMap { try? files.destinationOfSymbolicLink(atPath: folder(of: $0)) })
+    for name in (try? files.contentsOfDirectory(atPath: checkpointsPath)) ?? [] where !used.contains("checkpoints/\(name)") {
+      try? files.removeItem(atPath: "\(checkpointsPath)/\(name)")
+    }
+  }
+
+  private static func reason(_ error: any Error) -> String {
+    if let posix = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError, posix.domain == NSPOSIXErrorDomain {
+      return String(cString: strerror(Int32(posix.code)))
+    }
+    return (error as NSError).localizedDescription
+  }
+}

@@ -1,0 +1,78 @@
+/// The named tensors of a model, found in a checkpoint. PyTorch: `Module.state_dict()`.
+public struct StateDict: Sendable {
+  /// The tensors in the file's order, `prefix` taken off their names.
+  public var entries: [(name: String, tensor: StoredTensor)]
+  /// Where in the checkpoint they were ("state_dict"); empty where they were at the top.
+  public let location: String
+  /// What every name began with ("module." of `DataParallel`), empty where nothing was taken off.
+  public let prefix: String
+  /// Entries beside the tensors that are no tensors (an epoch count, say).
+  public let ignored: [String]
+
+  /// CPU tensors for all entries; those that share a storage in the file share memory.
+  public func tensors() -> [(name: String, tensor: Tensor)] {
+    TensorMaker.tensors(entries)
+  }
+}
+
+extension PyTorchCheckpoint {
+  /// The names under which training scripts keep a model's state, the usual ones first.
+  private static let wrappers = ["state_dict", "model_state_dict", "model", "net", "network", "best", "last"]
+
+  /// What wrappers put in front of every name: data parallelism, `torch.compile`, and an attribute called `model`.
+  private static let prefixes = ["module.", "_orig_mod.", "model."]
+
+  /// Finds the model's tensors: at the top of the file, or under one of the usual names.
+  ///
+  /// A prefix is taken off only where every name has it.
+  ///
+  /// - Throws: `TorchError` naming the file and what it holds instead.
+  public func stateDict() throws(TorchError) -> StateDict {
+    guard let (location, members) = Self.find(root, at: [], depth: 0) else {
+      throw TorchError(
+        .value,
+        "\(path): holds no state_dict but \(summary); expected named tensors, bare or under \(Self.wrappers.map { "'\($0)'" }.joined(separator: ", ")); "
+          + "save model.state_dict()")
+    }
+    var entries: [(name: String, tensor: StoredTensor)] = []
+    var ignored: [String] = []
+    for (key, value) in members {
+      switch (key, value) {
+      case (.string(let name), .tensor(let tensor)): entries.append((name, tensor))
+      case (.string(let name), _): ignored.append(name)
+      default: ignored.append(key.kind)
+      }
+    }
+    var removed = ""
+    func shared() -> String? {
+      Self.prefixes.first { prefix in entries.allSatisfy { $0.name.hasPrefix(prefix) && $0.name != prefix } }
+    }
+    while let prefix = shared() {
+      removed += prefix
+      for index in entries.indices { entries[index].name.removeFirst(prefix.count) }
+    }
+    return StateDict(entries: entries, location: location.joined(separator: "."), prefix: removed, ignored: ignored)
+  }
+
+  private static func find(
+    _ value: CheckpointValue, at path: [String], depth: Int
+  ) -> (location: [String], members: [(key: CheckpointValue, value: CheckpointValue)])? {
+    guard case .dictionary(let members) = value, depth < 4 else { return nil }
+    for name in wrappers {
+      if let inner = value[name], let found = find(inner, at: path + [name], depth: depth + 1) { return found }
+    }
+    let hasTensor = members.contains { member in
+      if case (.string, .tensor) = member { true } else { false }
+    }
+    return hasTensor ? (path, members) : nil
+  }
+
+  private var summary: String {
+    guard case .dictionary(let members) = root else { return root.kind }
+    if members.isEmpty { return "an empty dictionary" }
+    let names = members.prefix(8).map { member in
+      if case .string(let name) = member.key { quoted(name) } else { member.key.kind }
+    }
+    return "a dictionary with \(names.joined(separator: ", "))\(members.count > 8 ? ", …" : "")"
+  }
+}

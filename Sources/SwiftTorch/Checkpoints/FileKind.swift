@@ -1,0 +1,88 @@
+/// What kind of file it is, found by reading it, never by its extension.
+public enum FileKind: Sendable, Equatable, CustomStringConvertible {
+  /// Named tensors with a JSON header.
+  case safetensors
+  /// A program with its parameters, saved by `torch.jit.save`.
+  case torchScript
+  /// A checkpoint of `torch.save`, PyTorch 1.6 or later.
+  case pytorchZip
+  /// A checkpoint of `torch.save` in the older sequence of pickles.
+  case pytorchLegacy
+  /// One NumPy array.
+  case npy
+  /// Several NumPy arrays in a zip archive.
+  case npz
+  /// MNIST's format.
+  case idx
+  /// Something compressed by gzip.
+  case gzip
+  /// A zip archive of something else.
+  case zip
+  case unknown
+
+  public var description: String {
+    switch self {
+    case .safetensors: "a safetensors file"
+    case .torchScript: "a TorchScript archive"
+    case .pytorchZip: "a PyTorch checkpoint"
+    case .pytorchLegacy: "a PyTorch checkpoint in the legacy format"
+    case .npy: "a NumPy array"
+    case .npz: "a NumPy archive"
+    case .idx: "an IDX file"
+    case .gzip: "a gzip file"
+    case .zip: "a zip archive of something else"
+    case .unknown: "no kind of file that is known here"
+    }
+  }
+
+  /// Reads the file at `path` and says what it is.
+  ///
+  /// - Throws: `TorchError` where it cannot be read at all; a file of no known kind is `.unknown`.
+  public static func detect(path: String) throws(TorchError) -> FileKind {
+    detect(try FileBytes.read(path))
+  }
+
+  /// Says what kind of file `bytes` are; one that is cut off is still named, so that its reader can say what is missing.
+  public static func detect(_ bytes: [UInt8]) -> FileKind {
+    if Inflate.isGzip(bytes) { return .gzip }
+    if bytes.starts(with: [0x93] + Array("NUMPY".utf8)) { return .npy }
+    if bytes.starts(with: [0x50, 0x4B, 0x03, 0x04]) || bytes.starts(with: [0x50, 0x4B, 0x05, 0x06]) { return zipKind(bytes) }
+    if isLegacyCheckpoint(bytes) { return .pytorchLegacy }
+    var cursor = ByteCursor(bytes, subject: "the header")
+    if let length = try? cursor.number(8), 2...UInt64(SafeTensorsHeader.maximumLength) ~= length, bytes.count > 8,
+      bytes[8] == UInt8(ascii: "{")
+    {
+      return .safetensors
+    }
+    if bytes.count >= 4, bytes[0] == 0, bytes[1] == 0, [0x08, 0x09, 0x0B, 0x0C, 0x0D, 0x0E].contains(bytes[2]), 1...8 ~= bytes[3] {
+      return .idx
+    }
+    return .unknown
+  }
+
+  private static func zipKind(_ bytes: [UInt8]) -> FileKind {
+    let names: [String]
+    if let archive = try? ZipArchive(bytes) {
+      names = archive.entries.map(\.name)
+    } else {
+      // Cut off, so without its directory: the first entry's name still tells.
+      var cursor = ByteCursor(bytes, from: min(26, bytes.count), subject: "the first entry")
+      guard let length = try? cursor.size(2), (try? cursor.size(2)) != nil, let range = try? cursor.take(length) else {
+        return .zip
+      }
+      names = [String(decoding: bytes[range], as: UTF8.self)]
+    }
+    if names.contains(where: { $0.hasSuffix("/constants.pkl") || $0.contains("/code/") }) { return .torchScript }
+    if names.contains(where: { $0 == "data.pkl" || $0.hasSuffix("/data.pkl") }) { return .pytorchZip }
+    if !names.isEmpty, names.allSatisfy({ $0.hasSuffix(".npy") }) { return .npz }
+    return .zip
+  }
+
+  /// Whether the first pickle is the legacy format's magic number, in whatever protocol it was written.
+  private static func isLegacyCheckpoint(_ bytes: [UInt8]) -> Bool {
+    guard let first = bytes.first, first == 0x80 || first == UInt8(ascii: "L") else { return false }
+    var machine = Unpickler(bytes, to: min(bytes.count, 64))
+    guard let value = try? machine.run(), case .long(PyTorchCheckpoint.legacyMagic) = value else { return false }
+    return true
+  }
+}

@@ -1,0 +1,183 @@
+/// NumPy's files: `.npy`, one array, and `.npz`, a zip archive of several.
+///
+/// Source: `numpy.lib.format`, versions 1 to 3. Arrays of Python objects are pickles and are refused.
+public enum NumPyFile {
+  /// Reads the array of an `.npy` file.
+  ///
+  /// - Throws: `TorchError` naming `path`: cut off, big-endian, or of a type without a tensor equivalent.
+  public static func readArray(_ path: String) throws(TorchError) -> StoredTensor {
+    let bytes = try FileBytes.read(path, expecting: "a NumPy array")
+    return try naming(path) { () throws(FormatError) in try decodeArray(bytes) }
+  }
+
+  /// Reads arrays of an `.npz` file by name (without the `.npy` of the archive's entries), in the archive's order.
+  ///
+  /// - Parameter names: the arrays wanted; all where nil. Others are not even unpacked.
+  /// - Throws: `TorchError` naming `path` and the array that is missing or wrong.
+  public static func readArchive(_ path: String, names: Set<String>? = nil) throws(TorchError) -> [(
+    name: String, tensor: StoredTensor
+  )] {
+    let bytes = try FileBytes.read(path, expecting: "a NumPy archive")
+    return try naming(path) { () throws(FormatError) in try decodeArchive(bytes, names: names) }
+  }
+
+  static func decodeArchive(_ bytes: [UInt8], names: Set<String>? = nil) throws(FormatError) -> [(
+    name: String, tensor: StoredTensor
+  )] {
+    let archive = try ZipArchive(bytes)
+    var arrays: [(name: String, tensor: StoredTensor)] = []
+    for entry in archive.entries where entry.name.hasSuffix(".npy") {
+      let name = String(entry.name.dropLast(4))
+      guard names?.contains(name) ?? true else { continue }
+      let contents = try archive.contents(of: entry)
+      do {
+        // A stored entry is a slice of the whole archive, whose array the cursor can share.
+        let array =
+          entry.isDeflated
+          ? try decodeArray(Array(contents)) : try decodeArray(bytes, in: entry.data)
+        arrays.append((name, array))
+      } catch {
+        throw FormatError("array \(quoted(name)): \(error.message)")
+      }
+    }
+    if let missing = names?.subtracting(arrays.map(\.name)).sorted().first {
+      let found = archive.entries.prefix(8).map { quoted($0.name) }.joined(separator: ", ")
+      throw FormatError(
+        "holds no array \(quoted(missing)) but \(found.isEmpty ? "nothing" : found); save it with numpy.savez(path, \(missing)=…)")
+    }
+    return arrays
+  }
+
+  static func decodeArray(_ bytes: [UInt8], in range: Range<Int>? = nil) throws(FormatError) -> StoredTensor {
+    var cursor = ByteCursor(bytes, from: range?.lowerBound ?? 0, to: range?.upperBound, subject: "the NumPy array")
+    guard bytes[try cursor.take(6)].elementsEqual([0x93] + Array("NUMPY".utf8)) else {
+      throw FormatError("does not begin as NumPy arrays do; save it with numpy.save or numpy.savez")
+    }
+    let version = try cursor.byte()
+    _ = try cursor.byte()
+    guard 1...3 ~= version else {
+      throw FormatError("has format version \(version); expected 1 to 3; save it with a current NumPy")
+    }
+    let header = try cursor.take(try cursor.size(version == 1 ? 2 : 4))
+    let (descriptor, isFortran, shape) = try NumPyHeader.parse(bytes, in: header)
+    guard let dtype = dtypes[descriptor] else {
+      throw FormatError(
+        "has the element type \(quoted(descriptor)); expected little-endian \(dtypes.keys.sorted().joined(separator: ", ")); convert it with .astype"
+      )
+    }
+    let data = bytes[try cursor.take(cursor.remaining)]
+    let packed: StoredTensor
+    do {
+      packed = try StoredTensor(bytes: data, shape: shape, dtype: dtype)
+    } catch {
+      throw FormatError("\(error.message), so it is cut off or damaged; copy or download it again")
+    }
+    guard isFortran else { return packed }
+    let strides = Array(StoredTensor.rowMajorStrides(shape.reversed()).reversed())
+    return try StoredTensor(storage: packed.storage, dtype: dtype, shape: shape, strides: strides, offset: 0, requiresGrad: false)
+  }
+
+  private static let dtypes: [String: DType] = [
+    "|u1": .uint8, "<u1": .uint8, "|i1": .int8, "<i1": .int8, "<i2": .int16, "<i4": .int32, "<i8": .int64,
+    "<f2": .float16, "<f4": .float32, "<f8": .float64, "|b1": .bool,
+  ]
+}
+
+/// The Python dictionary literal at the head of an `.npy` file: `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`.
+private struct NumPyHeader {
+  private let bytes: [UInt8]
+  private let range: Range<Int>
+  private var position: Int
+
+  static func parse(_ bytes: [UInt8], in range: Range<Int>) throws(FormatError) -> (
+    descriptor: String, isFortran: Bool, shape: [Int]
+  ) {
+    var header = NumPyHeader(bytes: bytes, range: range, position: range.lowerBound)
+    var descriptor: String?
+    var isFortran: Bool?
+    var shape: [Int]?
+    try header.expect("{")
+    while !header.takes("}") {
+      let key = try header.string()
+      try header.expect(":")
+      switch key {
+      case "descr":
+        guard header.next == UInt8(ascii: "'") || header.next == UInt8(ascii: "\"") else {
+          throw FormatError("is a structured array; expected plain numbers; save one field at a time")
+        }
+        descriptor = try header.string()
+      case "fortran_order": isFortran = try header.boolean()
+      case "shape": shape = try header.tuple()
+      default: throw header.failure
+      }
+      if !header.takes(",") {
+        try header.expect("}")
+        break
+      }
+    }
+    guard let descriptor, let isFortran, let shape else { throw header.failure }
+    return (descriptor, isFortran, shape)
+  }
+
+  private var failure: FormatError { FormatError("has a NumPy header that cannot be read; save it with numpy.save or numpy.savez") }
+
+  private var next: UInt8? {
+    mutating get {
+      while position < range.upperBound, bytes[position] == 0x20 || bytes[position] == 0x0A { position += 1 }
+      return position < range.upperBound ? bytes[position] : nil
+    }
+  }
+
+  private mutating func takes(_ character: Unicode.Scalar) -> Bool {
+    guard next == UInt8(ascii: character) else { return false }
+    position += 1
+    return true
+  }
+
+  private mutating func expect(_ character: Unicode.Scalar) throws(FormatError) {
+    guard takes(character) else { throw failure }
+  }
+
+  private mutating func string() throws(FormatError) -> String {
+    guard let quote = next, quote == UInt8(ascii: "'") || quote == UInt8(ascii: "\"") else { throw failure }
+    let start = position + 1
+    guard let end = bytes[start..<range.upperBound].firstIndex(of: quote) else { throw failure }
+    position = end + 1
+    return String(decoding: bytes[start..<end], as: UTF8.self)
+  }
+
+  private mutating func boolean() throws(FormatError) -> Bool {
+    _ = next
+    for (text, value) in [("True", true), ("False", false)] where bytes[position..<range.upperBound].starts(with: text.utf8) {
+      position += text.utf8.count
+      return value
+    }
+    throw failure
+  }
+
+  private mutating func tuple() throws(FormatError) -> [Int] {
+    var sizes: [Int] = []
+    try expect("(")
+    while !takes(")") {
+      var size = 0
+      var digits = 0
+      _ = next
+      while position < range.upperBound, case let digit = bytes[position], 0x30...0x39 ~= digit {
+        let (product, overflow) = size.multipliedReportingOverflow(by: 10)
+        let (sum, overflowed) = product.addingReportingOverflow(Int(digit) - 0x30)
+        guard !overflow, !overflowed else { throw failure }
+        size = sum
+        digits += 1
+        position += 1
+      }
+      guard digits > 0, sizes.count < StoredTensor.maximumDimensions else { throw failure }
+      _ = takes("L")  // Python 2 wrote long integers so.
+      sizes.append(size)
+      if !takes(",") {
+        try expect(")")
+        break
+      }
+    }
+    return sizes
+  }
+}

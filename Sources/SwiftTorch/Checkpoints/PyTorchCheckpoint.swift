@@ -1,0 +1,138 @@
+/// A file written by `torch.save`, read without running anything in it.
+///
+/// Both formats are read: the zip archive of PyTorch 1.6 and later, and the older sequence of pickles
+/// (`_use_new_zipfile_serialization=False`).
+public struct PyTorchCheckpoint: Sendable {
+  /// The file, as the caller named it.
+  public let path: String
+  /// Everything that was saved.
+  public let root: CheckpointValue
+
+  /// Reads a file of either format.
+  ///
+  /// - Throws: `TorchError` naming `path`: cut off or damaged, not a checkpoint, big-endian, an unsupported dtype, or a pickle
+  ///   that asks for a name which is no part of a state_dict (named in the message, never run).
+  public static func read(_ path: String) throws(TorchError) -> PyTorchCheckpoint {
+    try decode(try FileBytes.read(path, expecting: "a PyTorch checkpoint"), name: path)
+  }
+
+  /// Reads a file's contents; `name` stands for the file in messages.
+  public static func decode(_ bytes: [UInt8], name: String) throws(TorchError) -> PyTorchCheckpoint {
+    let root = try naming(name) { () throws(FormatError) -> CheckpointValue in
+      switch FileKind.detect(bytes) {
+      case .pytorchLegacy: return try legacy(bytes)
+      case .pytorchZip: return try zip(bytes)
+      case .torchScript:
+        throw FormatError("is a TorchScript archive; expected a state_dict; load it as a script, or save model.state_dict()")
+      case let kind:
+        throw FormatError(
+          "is \(kind.description); expected a PyTorch checkpoint; save one with torch.save(model.state_dict(), path)")
+      }
+    }
+    return PyTorchCheckpoint(path: name, root: root)
+  }
+
+  // MARK: The zip format
+
+  /// `<root>/data.pkl`, `<root>/data/<key>` for each storage, and `<root>/byteorder` in files of PyTorch 2.1 and later.
+  private static func zip(_ bytes: [UInt8]) throws(FormatError) -> CheckpointValue {
+    let archive = try ZipArchive(bytes)
+    let pickles = archive.entries.filter { $0.name == "data.pkl" || $0.name.hasSuffix("/data.pkl") }
+    guard pickles.count == 1, let pickle = pickles.first else {
+      throw FormatError("has \(pickles.count) entries named data.pkl; expected one; save it again with torch.save")
+    }
+    let folder = String(pickle.name.dropLast("data.pkl".count))
+    if let order = archive.entry("\(folder)byteorder") {
+      let text = String(decoding: try archive.contents(of: order).prefix(16), as: UTF8.self)
+      guard text == "little" else {
+        throw FormatError("has byte order \(quoted(text)); expected little; save it again on a little-endian machine")
+      }
+    }
+    let contents = try archive.contents(of: pickle)
+    // A stored pickle is read in place; the machine takes whole arrays, and the archive already is one.
+    var machine =
+      pickle.isDeflated ? Unpickler(Array(contents)) : Unpickler(bytes, from: pickle.data.lowerBound, to: pickle.data.upperBound)
+    let root = try machine.run()
+    var storages: [StoredTensor.Storage] = []
+    for record in machine.storages {
+      guard record.view == nil else { throw FormatError("has a storage view, which zip checkpoints cannot have; save it again") }
+      guard let entry = archive.entry("\(folder)data/\(record.key)") else {
+        throw FormatError("lacks the storage \(quoted(record.key)) that a tensor needs; copy or download it again")
+      }
+      let size = record.count.multipliedReportingOverflow(by: record.dtype.size)
+      guard !size.overflow, size.partialValue == entry.size else {
+        throw FormatError(
+          "storage \(quoted(record.key)) has \(entry.size) bytes where \(record.count) elements of \(record.dtype) are declared; copy or download it again"
+        )
+      }
+      storages.append(StoredTensor.Storage(bytes: try archive.contents(of: entry)))
+    }
+    return try machine.tree(root, storages: storages)
+  }
+
+  // MARK: The legacy format
+
+  /// 0x1950A86A20F9469CFC6C, little-endian: the first pickle of a legacy file.
+  static let legacyMagic: [UInt8] = [0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19]
+
+  /// Five pickles (magic number, protocol 1001, system, object, storage keys), then each storage: its length, its elements.
+  private static func legacy(_ bytes: [UInt8]) throws(FormatError) -> CheckpointValue {
+    var position = 0
+    func next() throws(FormatError) -> (machine: Unpickler, value: Unpickler.Value) {
+      var machine = Unpickler(bytes, from: position)
+      let value = try machine.run()
+      position = machine.cursor.position
+      return (machine, value)
+    }
+    guard case .long(legacyMagic) = try next().value else {
+      throw FormatError("does not begin as torch.save's files do; check the path")
+    }
+    guard case .int(1001) = try next().value else {
+      throw FormatError("has an unknown protocol version; expected 1001; save it again with a current PyTorch")
+    }
+    let system = try next()
+    if case .bool(false)? = try system.machine.tree(system.value, storages: [])["little_endian"] {
+      throw FormatError("was saved on a big-endian machine; expected little-endian; save it again on a little-endian machine")
+    }
+    let (machine, root) = try next()
+    let keyList = try next()
+    guard case .list(let keys) = try keyList.machine.tree(keyList.value, storages: []) else {
+      throw FormatError("lacks its list of storages; copy or download it again")
+    }
+
+    var declared: [String: (count: Int, dtype: DType)] = [:]
+    for record in machine.storages { declared[record.key] = (record.count, record.dtype) }
+    var cursor = ByteCursor(bytes, from: position, subject: "a storage")
+    var contents: [String: ArraySlice<UInt8>] = [:]
+    for key in keys {
+      guard case .string(let name) = key, let (count, dtype) = declared[name], contents[name] == nil else {
+        throw FormatError("lists a storage that no tensor uses, or one twice; copy or download it again")
+      }
+      guard try cursor.size(8) == count else {
+        throw FormatError("gives storage \(quoted(name)) two different sizes; copy or download it again")
+      }
+      let size = count.multipliedReportingOverflow(by: dtype.size)
+      guard !size.overflow else {
+        throw FormatError("declares an impossible size for storage \(quoted(name)); copy or download it again")
+      }
+      contents[name] = bytes[try cursor.take(size.partialValue)]
+    }
+    var storages: [StoredTensor.Storage] = []
+    for record in machine.storages {
+      guard let whole = contents[record.key] else {
+        throw FormatError("lacks the storage \(quoted(record.key)) that a tensor needs; copy or download it again")
+      }
+      guard let view = record.view else {
+        storages.append(StoredTensor.Storage(bytes: whole))
+        continue
+      }
+      let width = record.dtype.size
+      guard view.upperBound <= whole.count / width else {
+        throw FormatError("has a view past storage \(quoted(record.key)); copy or download it again")
+      }
+      let start = whole.startIndex
+      storages.append(StoredTensor.Storage(bytes: whole[start + view.lowerBound * width..<start + view.upperBound * width]))
+    }
+    return try machine.tree(root, storages: storages)
+  }
+}

@@ -1,0 +1,131 @@
+/// The layout of a safetensors file, without libtorch: 8 bytes of header length, a JSON header, the tensors' bytes.
+///
+/// Source: the safetensors format of Hugging Face, version 0.x. Read as strictly as its reference implementation: tensors must
+/// cover the data exactly, without gaps or overlaps.
+struct SafeTensorsHeader {
+  /// The longest header the reference implementation accepts.
+  static let maximumLength = 100_000_000
+
+  private static let names: [(dtype: DType, name: String)] = [
+    (.float64, "F64"), (.float32, "F32"), (.float16, "F16"), (.bfloat16, "BF16"), (.int64, "I64"), (.int32, "I32"),
+    (.int16, "I16"), (.int8, "I8"), (.uint8, "U8"), (.bool, "BOOL"),
+  ]
+
+  private struct Info {
+    var dtype: String?
+    var shape: [Int]?
+    var offsets: [Int]?
+  }
+
+  /// Reads a whole file: its tensors in the header's order, and its metadata.
+  static func parse(_ bytes: [UInt8]) throws(FormatError) -> (
+    tensors: [(name: String, tensor: StoredTensor)], metadata: [String: String]
+  ) {
+    var cursor = ByteCursor(bytes, subject: "the safetensors file")
+    let length = try cursor.number(8)
+    guard length >= 2, length <= UInt64(maximumLength) else {
+      throw FormatError(
+        "its header declares \(length) bytes; expected 2 to \(maximumLength), so this is no safetensors file; check the path")
+    }
+    guard Int(length) <= cursor.remaining else {
+      throw FormatError(
+        "its header declares \(length) bytes but only \(cursor.remaining) follow, so it is cut off; copy or download it again")
+    }
+    let header = try cursor.take(Int(length))
+    let (infos, metadata) = try scan(bytes, header)
+
+    let data = header.upperBound..<bytes.count
+    var tensors: [(name: String, tensor: StoredTensor)] = []
+    tensors.reserveCapacity(infos.count)
+    var extents: [(begin: Int, end: Int)] = []
+    for (name, info) in infos {
+      guard let dtype = names.first(where: { $0.name == info.dtype })?.dtype else {
+        throw FormatError(
+          "tensor \(quoted(name)) has the dtype \(quoted(info.dtype ?? "none")); expected one of \(names.map(\.name).joined(separator: ", ")); convert it"
+        )
+      }
+      guard let shape = info.shape, let offsets = info.offsets, offsets.count == 2, offsets[0] <= offsets[1] else {
+        throw FormatError("tensor \(quoted(name)) lacks a shape or two ordered data_offsets; copy or download the file again")
+      }
+      guard offsets[1] <= data.count else {
+        throw FormatError(
+          "tensor \(quoted(name)) ends at byte \(offsets[1]) of \(data.count), so the file is cut off; copy or download it again")
+      }
+      let range = data.lowerBound + offsets[0]..<data.lowerBound + offsets[1]
+      do {
+        tensors.append((name, try StoredTensor(bytes: bytes[range], shape: shape, dtype: dtype)))
+      } catch {
+        throw FormatError("tensor \(quoted(name)): \(error.message); copy or download the file again")
+      }
+      extents.append((offsets[0], offsets[1]))
+    }
+    var end = 0
+    for extent in extents.sorted(by: { ($0.begin, $0.end) < ($1.begin, $1.end) }) {
+      guard extent.begin == end else {
+        throw FormatError("its tensors overlap or leave a gap at byte \(end) of the data; copy or download it again")
+      }
+      end = extent.end
+    }
+    guard end == data.count else {
+      throw FormatError("its tensors end at byte \(end) but the data has \(data.count); copy or download it again")
+    }
+    return (tensors, metadata)
+  }
+
+  private static func scan(
+    _ bytes: [UInt8], _ range: Range<Int>
+  ) throws(FormatError) -> (infos: [(String, Info)], metadata: [String: String]) {
+    var infos: [(String, Info)] = []
+    var metadata: [String: String] = [:]
+    var seen: Set<String> = []
+    var scanner = JSONScanner(bytes, in: range)
+    try scanner.object { scanner, name throws(FormatError) in
+      guard seen.insert(name).inserted else { throw FormatError("its header names \(quoted(name)) twice") }
+      if name == "__metadata__" {
+        try scanner.object { scanner, key throws(FormatError) in metadata[key] = try scanner.string() }
+        return
+      }
+      var info = Info()
+      try scanner.object { scanner, key throws(FormatError) in
+        switch key {
+        case "dtype": info.dtype = try scanner.string()
+        case "shape": info.shape = try scanner.integers(limit: StoredTensor.maximumDimensions)
+        case "data_offsets": info.offsets = try scanner.integers(limit: 2)
+        default: throw FormatError("tensor \(quoted(name)) has the unknown field \(quoted(key)) in the header")
+        }
+      }
+      infos.append((name, info))
+    }
+    guard scanner.isAtEnd() else { throw FormatError("its header goes on after its JSON at byte \(scanner.position)") }
+    return (infos, metadata)
+  }
+
+  /// The first bytes of a file of these tensors, and the order in which their bytes must follow.
+  ///
+  /// The data are ordered by falling element size, then as given, so that every tensor is aligned; readers that map the
+  /// file rely on it.
+  static func encode(
+    _ tensors: [(name: String, dtype: DType, shape: [Int])], metadata: [String: String]
+  ) -> (bytes: [UInt8], order: [Int]) {
+    let order = tensors.indices.sorted { (-tensors[$0].dtype.size, $0) < (-tensors[$1].dtype.size, $1) }
+    var members: [String] = []
+    if !metadata.isEmpty {
+      let pairs = metadata.sorted { $0.key < $1.key }.map { "\(JSONScanner.quote($0.key)):\(JSONScanner.quote($0.value))" }
+      members.append("\"__metadata__\":{\(pairs.joined(separator: ","))}")
+    }
+    var offset = 0
+    for index in order {
+      let (name, dtype, shape) = tensors[index]
+      let end = offset + shape.reduce(dtype.size, *)
+      let dtypeName = names.first { $0.dtype == dtype }!.name
+      let sizes = shape.map(String.init).joined(separator: ",")
+      members.append(
+        "\(JSONScanner.quote(name)):{\"dtype\":\"\(dtypeName)\",\"shape\":[\(sizes)],\"data_offsets\":[\(offset),\(end)]}")
+      offset = end
+    }
+    var header = Array("{\(members.joined(separator: ","))}".utf8)
+    header.append(contentsOf: repeatElement(0x20, count: (8 - header.count % 8) % 8))
+    let length = (0..<8).map { UInt8(truncatingIfNeeded: header.count >> ($0 * 8)) }
+    return (length + header, order)
+  }
+}

@@ -1,0 +1,166 @@
+/// A pickle machine that can build numbers, text, containers and tensor descriptions, and nothing else.
+///
+/// Protocols 0 to 5 as PyTorch writes them. Containers live in one flat arena and refer to each other by index, so that no
+/// input, however nested or self-referring, can make memory management recurse; the work is bounded by the input's length.
+///
+/// Source: the opcode table of Python's `pickletools`.
+struct Unpickler {
+  enum Value {
+    case none
+    case bool(Bool)
+    case int(Int)
+    /// A whole number beyond 64 bits, two's complement, little-endian.
+    case long([UInt8])
+    case float(Double)
+    case string(String)
+    case bytes([UInt8])
+    case container(Int)
+    case storage(Int)
+    case tensor(Int)
+    case global(PickleGlobal)
+    case numpyType(String)
+  }
+
+  struct Container {
+    enum Kind { case list, tuple, set, mapping, namespace }
+    let kind: Kind
+    /// The elements; a mapping's keys and values take turns.
+    var items: [Value]
+  }
+
+  /// A storage that the pickle mentions and the file holds elsewhere.
+  struct StorageRecord {
+    let key: String
+    let dtype: DType
+    let count: Int
+    /// A part of the keyed storage, in elements (only in files of PyTorch 0.x).
+    let view: Range<Int>?
+  }
+
+  struct TensorRecord {
+    let storage: Int
+    let dtype: DType
+    let offset: Int
+    let shape: [Int]
+    let strides: [Int]
+    var requiresGrad: Bool
+  }
+
+  /// A state_dict has a few thousand values; the bound keeps a hostile file from costing many times its size in memory.
+  static let maximumValues = 8_000_000
+
+  var cursor: ByteCursor
+  var containers: [Container] = []
+  var storages: [StorageRecord] = []
+  var tensors: [TensorRecord] = []
+  var storageIndices: [String: Int] = [:]
+  var stack: [Value] = []
+  private var marks: [Int] = []
+  private var memo: [Int: Value] = [:]
+  private var made = 0
+  private var copied = 0
+  private let allowance: Int
+
+  /// - Parameters:
+  ///   - start: where the pickle begins in `bytes`.
+  ///   - end: the first byte that does not belong to it; the end of the file where nil.
+  init(_ bytes: [UInt8], from start: Int = 0, to end: Int? = nil) {
+    cursor = ByteCursor(bytes, from: start, to: end, subject: "the pickle")
+    allowance = 4 * cursor.remaining + 1024
+  }
+
+  /// Runs to the STOP opcode and answers the value on top; `cursor.position` is then just behind the pickle.
+  mutating func run() throws(FormatError) -> Value {
+    while true {
+      let code = try cursor.byte()
+      guard let opcode = Opcode(rawValue: code) else { throw damaged("has the unknown opcode \(code)") }
+      if opcode == .stop { return try pop() }
+      try execute(opcode)
+    }
+  }
+
+  // MARK: Stack, marks, memo
+
+  mutating func push(_ value: Value) throws(FormatError) {
+    try count()
+    stack.append(value)
+  }
+
+  private mutating func count() throws(FormatError) {
+    made += 1
+    guard made <= Self.maximumValues else {
+      throw FormatError(
+        "the pickle makes more than \(Self.maximumValues) values; expected a state_dict; re-save only model.state_dict()")
+    }
+  }
+
+  mutating func push(_ kind: Container.Kind, _ items: [Value]) throws(FormatError) {
+    containers.append(Container(kind: kind, items: items))
+    try push(.container(containers.count - 1))
+  }
+
+  mutating func pop() throws(FormatError) -> Value {
+    guard stack.count > (marks.last ?? 0) else { throw damaged("takes from an empty stack") }
+    return stack.removeLast()
+  }
+
+  func top() throws(FormatError) -> Value {
+    guard stack.count > (marks.last ?? 0), let value = stack.last else { throw damaged("looks at an empty stack") }
+    return value
+  }
+
+  mutating func mark() {
+    marks.append(stack.count)
+  }
+
+  mutating func popToMark() throws(FormatError) -> [Value] {
+    guard let mark = marks.popLast() else { throw damaged("lacks a mark") }
+    let values = Array(stack[mark...])
+    stack.removeLast(values.count)
+    return values
+  }
+
+  mutating func pop(_ count: Int) throws(FormatError) -> [Value] {
+    guard stack.count - count >= (marks.last ?? 0) else { throw damaged("takes from an empty stack") }
+    let values = Array(stack.suffix(count))
+    stack.removeLast(count)
+    return values
+  }
+
+  mutating func remember(_ index: Int?) throws(FormatError) {
+    try count()
+    memo[index ?? memo.count] = try top()
+  }
+
+  mutating func recall(_ index: Int) throws(FormatError) {
+    guard let value = memo[index] else { throw damaged("recalls something it never stored") }
+    try push(value)
+  }
+
+  // MARK: Containers
+
+  /// Counts elements that are copied rather than moved, which a few bytes of pickle could otherwise repeat for ever.
+  mutating func charge(_ count: Int) throws(FormatError) {
+    copied += count
+    guard copied <= allowance else { throw damaged("copies more than a file of its size can hold") }
+  }
+
+  func items(_ value: Value, _ kinds: Container.Kind...) throws(FormatError) -> [Value] {
+    guard case .container(let index) = value, kinds.contains(containers[index].kind) else {
+      throw damaged("has a value of the wrong kind")
+    }
+    return containers[index].items
+  }
+
+  mutating func append(_ values: [Value], kind: Container.Kind) throws(FormatError) {
+    guard case .container(let index) = try top(), containers[index].kind == kind else {
+      throw damaged("adds to something that cannot grow")
+    }
+    guard kind != .mapping || values.count.isMultiple(of: 2) else { throw damaged("adds a key without a value") }
+    containers[index].items.append(contentsOf: values)
+  }
+
+  func damaged(_ what: String) -> FormatError {
+    FormatError("the pickle \(what) near byte \(cursor.position), so it is damaged; copy or download the file again")
+  }
+}

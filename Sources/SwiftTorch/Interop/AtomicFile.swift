@@ -1,0 +1,145 @@
+import Glibc
+import Synchronization
+
+/// Files that appear whole or not at all: written under a temporary name in the same folder, flushed to disk, then renamed.
+///
+/// On any failure the temporary file is removed and an older file of that name stays as it was. A symbolic link is followed:
+/// the file it points to is replaced. The permissions of a replaced file are kept.
+public enum AtomicFile {
+  /// Writes `bytes` as the whole contents of `path`.
+  public static func write(_ bytes: [UInt8], to path: String) throws(TorchError) {
+    try write(to: path) { file throws(TorchError) in try file.append(bytes) }
+  }
+
+  /// Writes `text`, in UTF-8, as the whole contents of `path`.
+  public static func write(_ text: String, to path: String) throws(TorchError) {
+    try write(to: path) { file throws(TorchError) in try file.append(text) }
+  }
+
+  /// Writes `path` piece by piece; nothing is visible under that name until `body` has returned.
+  ///
+  /// - Throws: what `body` throws, or `TorchError` naming `path` (no folder, not permitted, disk full, not a regular file).
+  public static func write(to path: String, _ body: (Writer) throws(TorchError) -> Void) throws(TorchError) {
+    let writer = try Writer(replacing: path)
+    do {
+      try body(writer)
+      try writer.commit()
+    } catch {
+      writer.abandon()
+      throw error
+    }
+  }
+
+  /// The open temporary file; valid only inside the closure that received it.
+  public final class Writer {
+    private let path: String
+    private let destination: String
+    private let temporary: String
+    private var descriptor: Int32
+
+    private static let serial = Atomic<Int>(0)
+
+    fileprivate init(replacing path: String) throws(TorchError) {
+      guard !path.isEmpty, !path.utf8.contains(0) else {
+        throw TorchError(.io, "'\(path)': is not a file name; expected a path to write; give one")
+      }
+      var destination = path
+      var mode: mode_t?
+      var info = stat()
+      if stat(path, &info) == 0 {
+        switch info.st_mode & S_IFMT {
+        case S_IFREG: mode = info.st_mode & 0o7777
+        case S_IFDIR: throw TorchError(.io, "\(path): is a folder; expected a file name; add one at the end")
+        default: throw TorchError(.io, "\(path): is a device, socket or pipe; expected a regular file; give another name")
+        }
+        if let resolved = realpath(path, nil) {
+          destination = String(cString: resolved)
+          free(resolved)
+        }
+      }
+      self.path = path
+      self.destination = destination
+      let slash = destination.utf8.lastIndex(of: UInt8(ascii: "/"))
+      let folder = slash.map { String(destination[...$0]) } ?? ""
+      // A name of its own rather than the target's plus a suffix, which could exceed the 255 bytes of a file name.
+      var name = ""
+      var opened: Int32 = -1
+      repeat {
+        let number = Self.serial.wrappingAdd(1, ordering: .relaxed).newValue
+        name = "\(folder).partial-\(getpid())-\(number)"
+        opened = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+      } while opened < 0 && (errno == EEXIST || errno == EINTR)
+      temporary = name
+      descriptor = opened
+      guard opened >= 0 else { throw failure(errno) }
+      if let mode { _ = fchmod(opened, mode) }
+    }
+
+    /// Adds bytes at the end.
+    public func append(_ bytes: ArraySlice<UInt8>) throws(TorchError) {
+      precondition(descriptor >= 0, "AtomicFile.Writer was used after its closure returned")
+      let code = bytes.withUnsafeBytes { buffer -> Int32 in
+        var done = 0
+        while done < buffer.count {
+          let wrote = Glibc.write(descriptor, buffer.baseAddress! + done, buffer.count - done)
+          if wrote > 0 {
+            done += wrote
+          } else if wrote == 0 {
+            return ENOSPC
+          } else if errno != EINTR {
+            return errno
+          }
+        }
+        return 0
+      }
+      guard code == 0 else { throw failure(code) }
+    }
+
+    /// Adds bytes at the end.
+    public func append(_ bytes: [UInt8]) throws(TorchError) { try append(bytes[...]) }
+
+    /// Adds text in UTF-8 at the end.
+    public func append(_ text: String) throws(TorchError) { try append(Array(text.utf8)) }
+
+    fileprivate func commit() throws(TorchError) {
+      // Some file systems cannot flush a single file and say so with EINVAL; the rename is still atomic there.
+      if fsync(descriptor) != 0 && errno != EINVAL { throw failure(errno) }
+      let closed = close(descriptor)
+      descriptor = -1
+      guard closed == 0 else { throw failure(errno) }
+      guard rename(temporary, destination) == 0 else { throw failure(errno) }
+      let slash = destination.utf8.lastIndex(of: UInt8(ascii: "/"))
+      let folder = open(slash.map { String(destination[...$0]) } ?? ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+      if folder >= 0 {
+        // Makes the new name itself survive a power cut; the contents are safe already, so a refusal is no failure.
+        _ = fsync(folder)
+        close(folder)
+      }
+    }
+
+    fileprivate func abandon() {
+      if descriptor >= 0 { close(descriptor) }
+      descriptor = -1
+      unlink(temporary)
+    }
+
+    private func failure(_ code: Int32) -> TorchError {
+      let what =
+        switch code {
+        case ENOSPC, EDQUOT:
+          "the disk is full; expected room for the whole file, and nothing was changed; free some space and run again"
+        case EFBIG:
+          "the file grew past the size limit of this process; expected a higher limit, and nothing was changed; raise it (ulimit -f)"
+        case EACCES, EPERM:
+          "writing there is not permitted; expected a folder you may write to; choose another or change its permissions"
+        case EROFS: "that file system is read-only; expected a folder you may write to; choose another"
+        case ENOENT: "its folder does not exist; expected an existing folder; create it first"
+        case ENOTDIR: "a part of that path is a file; expected a folder; check the path"
+        case ENAMETOOLONG: "that name is too long; expected at most 255 bytes a name; choose a shorter one"
+        default:
+          "cannot be written (\(systemMessage(code))); expected a writable disk, and nothing was changed; check it and run again"
+        }
+      return TorchError(.io, "\(path): \(what)")
+    }
+  }
+}

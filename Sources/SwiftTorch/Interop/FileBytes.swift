@@ -1,0 +1,68 @@
+import Glibc
+
+/// Whole files in memory, with a sentence for everything that can be wrong on the way.
+public enum FileBytes {
+  /// The contents of a regular file.
+  ///
+  /// - Parameters:
+  ///   - path: the file; relative paths start at the working folder.
+  ///   - expected: what the caller hoped to find ("a checkpoint"), for the message.
+  /// - Throws: `TorchError` naming `path` when it is missing, a folder, a device or pipe, unreadable, empty, or larger than
+  ///   the machine's memory.
+  public static func read(_ path: String, expecting expected: String = "a file") throws(TorchError) -> [UInt8] {
+    var info = stat()
+    guard stat(path, &info) == 0 else { throw unreadable(path, expected, errno) }
+    // Checked before open: opening a pipe without a writer would block for ever.
+    switch info.st_mode & S_IFMT {
+    case S_IFREG: break
+    case S_IFDIR: throw TorchError(.io, "\(path): is a folder; expected \(expected); name a file inside it")
+    default:
+      throw TorchError(.io, "\(path): is a device, socket or pipe; expected \(expected) in a regular file; save it to disk first")
+    }
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw unreadable(path, expected, errno) }
+    defer { close(descriptor) }
+    let size = Int(info.st_size)
+    guard size > 0 else { throw TorchError(.io, "\(path): is empty; expected \(expected); copy or download it again") }
+    let memory = sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
+    guard size <= memory else {
+      throw TorchError(
+        .outOfMemory,
+        "\(path): holds \(size) bytes, more than this machine's memory of \(memory); expected \(expected); use a larger machine")
+    }
+    var failure: Int32 = 0
+    let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+      while count < size {
+        let got = Glibc.read(descriptor, buffer.baseAddress! + count, size - count)
+        if got > 0 {
+          count += got
+        } else if got == 0 {
+          break
+        } else if errno != EINTR {
+          failure = errno
+          break
+        }
+      }
+    }
+    guard failure == 0 else { throw unreadable(path, expected, failure) }
+    guard bytes.count == size else {
+      throw TorchError(
+        .io, "\(path): became shorter while it was read; expected \(size) bytes; wait until it is written and run again")
+    }
+    return bytes
+  }
+
+  private static func unreadable(_ path: String, _ expected: String, _ code: Int32) -> TorchError {
+    switch code {
+    case ENOENT, ENOTDIR: TorchError(.io, "\(path): there is no such file; expected \(expected); check the path")
+    case EACCES, EPERM:
+      TorchError(.io, "\(path): reading it is not permitted; expected \(expected) you may read; change its permissions")
+    default: TorchError(.io, "\(path): cannot be read (\(systemMessage(code))); expected \(expected); check the disk and the path")
+    }
+  }
+}
+
+/// The C library's words for an `errno` value.
+func systemMessage(_ code: Int32) -> String {
+  String(cString: strerror(code))
+}

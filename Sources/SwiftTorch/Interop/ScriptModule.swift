@@ -1,0 +1,78 @@
+import CTorchShim
+
+/// A TorchScript archive: loaded, run, differentiated, its parameters listed (`torch.jit.load`).
+public final class ScriptModule {
+  let handle: ts_script
+  /// What to call it in messages.
+  public let name: String
+
+  private init(owning handle: ts_script, name: String) {
+    self.handle = handle
+    self.name = name
+  }
+
+  deinit { ts_script_free(handle) }
+
+  /// - Parameter bytes: the whole archive.
+  /// - Throws: `TorchError` when it is not a TorchScript archive or the device is not there.
+  public convenience init(bytes: [UInt8], name: String, device: Device = .cpu) throws(TorchError) {
+    var out: ts_script?
+    let status = bytes.withUnsafeBytes { ts_script_load($0.baseAddress, $0.count, device.abi, &out) }
+    guard status == TS_OK, let out else {
+      throw TorchError(.io, "\(name) could not be loaded as TorchScript: \(lastErrorMessage())")
+    }
+    self.init(owning: out, name: name)
+  }
+
+  /// Runs `forward(input)`.
+  ///
+  /// - Throws: `TorchError` when the model rejects the input or returns something else than one tensor.
+  public func callAsFunction(_ input: Tensor) throws(TorchError) -> Tensor {
+    var out: ts_tensor?
+    let status = withExtendedLifetime((self, input)) { ts_script_forward(handle, input.handle, &out) }
+    guard status == TS_OK, let out else {
+      throw TorchError(
+        .value, "\(name) failed on an input of shape \(input.shape): \(lastErrorMessage())")
+    }
+    return Tensor(owning: out)
+  }
+
+  public var isTraining: Bool { ts_script_is_training(handle) }
+
+  /// `train(mode)`.
+  public func setTraining(_ training: Bool) throws(TorchError) {
+    try TorchError.check(ts_script_set_training(handle, training))
+  }
+
+  public func move(to device: Device) throws(TorchError) {
+    try TorchError.check(ts_script_to_device(handle, device.abi))
+  }
+
+  /// Parameters by name, the module's own tensors.
+  public func namedParameters() throws(TorchError) -> [(name: String, tensor: Tensor)] { try state().parameters }
+
+  /// Buffers by name, the module's own tensors.
+  public func namedBuffers() throws(TorchError) -> [(name: String, tensor: Tensor)] { try state().buffers }
+
+  private func state() throws(TorchError) -> (
+    parameters: [(name: String, tensor: Tensor)], buffers: [(name: String, tensor: Tensor)]
+  ) {
+    var (parameters, buffers) = (0, 0)
+    try TorchError.check(ts_script_state_count(handle, &parameters, &buffers))
+    var entries: [(name: String, tensor: Tensor)] = []
+    for index in 0..<(parameters + buffers) {
+      var name: UnsafePointer<CChar>?
+      var tensor: ts_tensor?
+      try TorchError.check(ts_script_state(handle, index, &name, &tensor))
+      entries.append((String(cString: name!), Tensor(owning: tensor!)))
+    }
+    return (Array(entries.prefix(parameters)), Array(entries.dropFirst(parameters)))
+  }
+
+  /// A copy in evaluation mode with its constants folded in, for forward passes only (`torch.jit.freeze`).
+  public func frozen() throws(TorchError) -> ScriptModule {
+    var out: ts_script?
+    try TorchError.check(ts_script_freeze(handle, &out))
+    return ScriptModule(owning: out!, name: name)
+  }
+}

@@ -1,0 +1,98 @@
+/// Coefficients of a fast correlation in one dimension (Toom-Cook; Winograd, "Arithmetic Complexity of Computations", 1980).
+///
+/// `outputs` values y[j] = Σ_i g[i] x[i + j] of `taps` weights g come from the products of two short vectors,
+/// y = A ((G g) ⊙ (B x)), instead of outputs · taps products. It is the transpose of multiplying two polynomials by their values at
+/// some points: rows of G and Aᵀ evaluate at them, and Bᵀ interpolates. The points are numbers, infinity (the leading
+/// coefficient) and the conjugate pair ±i, whose one complex product is made of three real ones.
+struct BilinearAlgorithm: Sendable {
+  typealias Matrix = [[Double]]
+
+  let outputs: Int
+  let taps: Int
+  /// G, [products, taps].
+  let weightTransform: Matrix
+  /// B, [products, inputs]; the largest entry of each row is 1, its scale is in G.
+  let inputTransform: Matrix
+  /// A, [outputs, products].
+  let outputTransform: Matrix
+  /// The product whose column of A is all ones: a number added to it is added to every output.
+  let biasProduct: Int
+
+  /// Values needed for one tile of outputs.
+  var inputs: Int { outputs + taps - 1 }
+  /// Multiplications per tile of outputs.
+  var products: Int { outputTransform[0].count }
+
+  /// Four outputs of five taps in 9 products instead of 20; in two dimensions 81 instead of 400.
+  ///
+  /// Of the points tried these lose the least accuracy: with 128 channels in float32, outputs have 0.8 times and input gradients
+  /// 2.3 times the error of the direct sum (root mean square). More numbers instead of ±i would make larger powers, whose sums
+  /// cancel.
+  static let fourOutputsOfFiveTaps = BilinearAlgorithm(outputs: 4, taps: 5, points: [0, 1, -1, 0.5, -2])
+
+  /// - Parameter points: the real points, distinct, 1 among them; outputs + taps - 4 of them, besides infinity and ±i.
+  init(outputs: Int, taps: Int, points: [Double]) {
+    require(points.count + 3 == outputs + taps - 1, "BilinearAlgorithm: \(points.count) points for \(outputs) outputs of \(taps) taps")
+    guard let biasProduct = points.firstIndex(of: 1) else { fatalError("BilinearAlgorithm: the points \(points) lack 1") }
+    self.outputs = outputs
+    self.taps = taps
+    self.biasProduct = biasProduct
+    let interpolation = Self.interpolation(points)
+    let scales = interpolation.map { row in row.reduce(0) { max($0, abs($1)) } }
+    inputTransform = zip(interpolation, scales).map { row, scale in row.map { $0 / scale } }
+    weightTransform = zip(Self.evaluation(points, length: taps), scales).map { row, scale in row.map { $0 * scale } }
+    outputTransform = Self.transposed(Self.evaluation(points, length: outputs))
+  }
+
+  /// Values of a polynomial of `length` coefficients: at the points, at infinity, and at i as real part, imaginary part and their
+  /// sum.
+  private static func evaluation(_ points: [Double], length: Int) -> Matrix {
+    let finite = points.map { point in (0..<length).map { power(point, $0) } }
+    let leading = (0..<length).map { $0 == length - 1 ? 1.0 : 0.0 }
+    let (real, imaginary) = powersOfI(length)
+    return finite + [leading, real, imaginary, zip(real, imaginary).map { $0 + $1 }]
+  }
+
+  /// Transposed map from the products to the coefficients of the product polynomial, [products, coefficients].
+  private static func interpolation(_ points: [Double]) -> Matrix {
+    // With p, q, r the three products at i, the value there is (p - q) + i (r - p - q). Every other value is a product itself.
+    let length = points.count + 3
+    let (real, imaginary) = powersOfI(length)
+    let values =
+      points.map { point in (0..<length).map { power(point, $0) } } + [(0..<length).map { $0 == length - 1 ? 1.0 : 0.0 }, real, imaginary]
+    let inverse = inverted(values)
+    return transposed(
+      inverse.map { row in
+        let (re, im) = (row[length - 2], row[length - 1])
+        return row.prefix(length - 2) + [re - im, -re - im, im]
+      })
+  }
+
+  private static func power(_ base: Double, _ exponent: Int) -> Double { (0..<exponent).reduce(1) { value, _ in value * base } }
+
+  private static func powersOfI(_ count: Int) -> (real: [Double], imaginary: [Double]) {
+    ((0..<count).map { [1, 0, -1, 0][$0 % 4] }, (0..<count).map { [0, 1, 0, -1][$0 % 4] })
+  }
+
+  private static func transposed(_ matrix: Matrix) -> Matrix {
+    matrix[0].indices.map { column in matrix.map { $0[column] } }
+  }
+
+  /// By elimination with the largest pivot of each column.
+  private static func inverted(_ matrix: Matrix) -> Matrix {
+    let n = matrix.count
+    var rows = matrix.enumerated().map { i, row in row + (0..<n).map { $0 == i ? 1.0 : 0.0 } }
+    for column in 0..<n {
+      let pivot = (column..<n).max { abs(rows[$0][column]) < abs(rows[$1][column]) } ?? column
+      require(rows[pivot][column] != 0, "BilinearAlgorithm: the points are not distinct")
+      rows.swapAt(column, pivot)
+      let divisor = rows[column][column]
+      rows[column] = rows[column].map { $0 / divisor }
+      for other in 0..<n where other != column {
+        let factor = rows[other][column]
+        rows[other] = zip(rows[other], rows[column]).map { $0 - factor * $1 }
+      }
+    }
+    return rows.map { Array($0.suffix(n)) }
+  }
+}

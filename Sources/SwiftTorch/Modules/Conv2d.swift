@@ -1,0 +1,35 @@
+/// 2-D convolution (`nn.Conv2d`) with a square kernel.
+public final class Conv2d: Module, Layer {
+  /// [outputs, inputs / groups, kernel, kernel].
+  public let weight: Parameter
+  /// [outputs].
+  public let bias: Parameter?
+  public let stride: Int
+  public let padding: Int
+  public let dilation: Int
+  public let groups: Int
+
+  /// - Parameter generator: draws PyTorch's default initialisation.
+  public init(
+    _ inputs: Int, _ outputs: Int, kernel: Int, stride: Int = 1, padding: Int = 0, dilation: Int = 1, groups: Int = 1,
+    bias: Bool = true, generator: Generator
+  ) {
+    require(inputs % groups == 0 && outputs % groups == 0, "Conv2d: \(inputs) and \(outputs) channels in \(groups) groups")
+    let weightValue = Tensor.empty([outputs, inputs / groups, kernel, kernel])
+    let biasValue = bias ? Tensor.empty([outputs]) : nil
+    Initialization.defaults(weight: weightValue, bias: biasValue, generator: generator)
+    weight = Parameter(weightValue)
+    self.bias = biasValue.map(Parameter.init)
+    self.stride = stride
+    self.padding = padding
+    self.dilation = dilation
+    self.groups = groups
+  }
+
+  /// - Parameter input: [N, inputs, H, W].
+  public func callAsFunction(_ input: Tensor) -> Tensor {
+    input.conv2d(
+      weight: weight.value, bias: bias?.value, stride: [stride, stride], padding: [padding, padding],
+      dilation: [dilation, dilation], groups: groups)
+  }
+}

@@ -1,0 +1,90 @@
+/// PyTorch's `torch.nn.init`: the same draws from the same generator state. Each writes over the tensor and returns it.
+public enum Initialization {
+  /// What `fan` counts: the inputs or the outputs of one unit.
+  public enum Fan: Sendable { case input, output }
+
+  /// The nonlinearities `calculate_gain` knows.
+  public enum Nonlinearity: Sendable {
+    case linear, sigmoid, tanh, relu
+    case leakyRelu(negativeSlope: Double)
+
+    /// The factor that keeps the variance through the nonlinearity (`calculate_gain`).
+    public var gain: Double {
+      switch self {
+      case .linear, .sigmoid: 1
+      case .tanh: 5.0 / 3
+      case .relu: 2.0.squareRoot()
+      case .leakyRelu(let slope): (2 / (1 + slope * slope)).squareRoot()
+      }
+    }
+  }
+
+  /// Inputs and outputs of one unit of a weight [out, in, …] (`_calculate_fan_in_and_fan_out`).
+  static func fans(_ weight: Tensor) -> (input: Int, output: Int) {
+    let shape = weight.shape
+    require(shape.count >= 2, "a weight of shape \(shape) has no fan; expected at least two dimensions")
+    let field = shape.dropFirst(2).reduce(1, *)
+    return (shape[1] * field, shape[0] * field)
+  }
+
+  @discardableResult
+  public static func uniform(_ tensor: Tensor, in range: ClosedRange<Double>, generator: Generator) -> Tensor {
+    withNoGrad { tensor.uniformInPlace(in: range, generator: generator) }
+  }
+
+  @discardableResult
+  public static func normal(
+    _ tensor: Tensor, mean: Double = 0, standardDeviation: Double = 1, generator: Generator
+  ) -> Tensor {
+    withNoGrad { tensor.normalInPlace(mean: mean, standardDeviation: standardDeviation, generator: generator) }
+  }
+
+  @discardableResult
+  public static func constant(_ tensor: Tensor, _ value: Double) -> Tensor { withNoGrad { tensor.fillInPlace(value) } }
+
+  /// `kaiming_uniform_`.
+  @discardableResult
+  public static func kaimingUniform(
+    _ weight: Tensor, fan: Fan = .input, nonlinearity: Nonlinearity = .leakyRelu(negativeSlope: 0), generator: Generator
+  ) -> Tensor {
+    let bound = 3.0.squareRoot() * (nonlinearity.gain / Double(count(fan, weight)).squareRoot())
+    return uniform(weight, in: -bound...bound, generator: generator)
+  }
+
+  /// `kaiming_normal_`.
+  @discardableResult
+  public static func kaimingNormal(
+    _ weight: Tensor, fan: Fan = .input, nonlinearity: Nonlinearity = .leakyRelu(negativeSlope: 0), generator: Generator
+  ) -> Tensor {
+    normal(weight, standardDeviation: nonlinearity.gain / Double(count(fan, weight)).squareRoot(), generator: generator)
+  }
+
+  /// `xavier_uniform_`.
+  @discardableResult
+  public static func xavierUniform(_ weight: Tensor, gain: Double = 1, generator: Generator) -> Tensor {
+    let fans = fans(weight)
+    let bound = 3.0.squareRoot() * (gain * (2.0 / Double(fans.input + fans.output)).squareRoot())
+    return uniform(weight, in: -bound...bound, generator: generator)
+  }
+
+  /// `xavier_normal_`.
+  @discardableResult
+  public static func xavierNormal(_ weight: Tensor, gain: Double = 1, generator: Generator) -> Tensor {
+    let fans = fans(weight)
+    let deviation = gain * (2.0 / Double(fans.input + fans.output)).squareRoot()
+    return normal(weight, standardDeviation: deviation, generator: generator)
+  }
+
+  private static func count(_ fan: Fan, _ weight: Tensor) -> Int {
+    fan == .input ? fans(weight).input : fans(weight).output
+  }
+
+  /// The default of `nn.Linear` and `nn.Conv2d`: weight, then bias, uniform on ±1/√fan_in.
+  static func defaults(weight: Tensor, bias: Tensor?, generator: Generator) {
+    kaimingUniform(weight, nonlinearity: .leakyRelu(negativeSlope: 5.0.squareRoot()), generator: generator)
+    if let bias {
+      let bound = 1 / Double(fans(weight).input).squareRoot()
+      uniform(bias, in: -bound...bound, generator: generator)
+    }
+  }
+}

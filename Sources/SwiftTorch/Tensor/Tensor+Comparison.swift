@@ -1,0 +1,36 @@
+/// Comparisons element by element give bool tensors. `==` is not defined, so that two tensors are never compared by accident of
+/// identity; `isEqual(to:)` and `isClose(to:)` compare whole tensors.
+extension Tensor {
+  public func equal(to other: Tensor) -> Tensor { Op.eq(self, other) }
+  public func equal(to value: some ScalarConvertible) -> Tensor { Op.eqScalar(.tensor(self), .scalar(value.scalar)) }
+  public func notEqual(to other: Tensor) -> Tensor { Op.ne(self, other) }
+  public func notEqual(to value: some ScalarConvertible) -> Tensor { Op.neScalar(.tensor(self), .scalar(value.scalar)) }
+  public func less(than other: Tensor) -> Tensor { Op.lt(self, other) }
+  public func less(than value: some ScalarConvertible) -> Tensor { Op.ltScalar(.tensor(self), .scalar(value.scalar)) }
+  public func lessOrEqual(to other: Tensor) -> Tensor { Op.le(self, other) }
+  public func lessOrEqual(to value: some ScalarConvertible) -> Tensor { Op.leScalar(.tensor(self), .scalar(value.scalar)) }
+  public func greater(than other: Tensor) -> Tensor { Op.gt(self, other) }
+  public func greater(than value: some ScalarConvertible) -> Tensor { Op.gtScalar(.tensor(self), .scalar(value.scalar)) }
+  public func greaterOrEqual(to other: Tensor) -> Tensor { Op.ge(self, other) }
+  public func greaterOrEqual(to value: some ScalarConvertible) -> Tensor { Op.geScalar(.tensor(self), .scalar(value.scalar)) }
+
+  public static func && (a: Tensor, b: Tensor) -> Tensor { Op.and(a, b) }
+  public static func || (a: Tensor, b: Tensor) -> Tensor { Op.or(a, b) }
+  public static prefix func ! (a: Tensor) -> Tensor { Op.not(a) }
+
+  public func isFinite() -> Tensor { Op.isFinite(self) }
+  public func isNaN() -> Tensor { Op.isNaN(self) }
+
+  /// Same shape and bit-for-bit equal values, NaN unequal to itself (`torch.equal`).
+  public func isEqual(to other: Tensor) -> Bool { Op.equal.double(.tensor(self), .tensor(other)) != 0 }
+
+  /// Every |a - b| <= absolute + relative * |b| (`torch.allclose`).
+  public func isClose(to other: Tensor, relative: Double = 1e-5, absolute: Double = 1e-8) -> Bool {
+    Op.allClose.double(.tensor(self), .tensor(other), .double(relative), .double(absolute)) != 0
+  }
+
+  /// `other` where the bool tensor `condition` holds, `self` elsewhere (`torch.where`).
+  public func replacing(with other: Tensor, where condition: Tensor) -> Tensor {
+    Op.whereSelf(.tensor(condition), .tensor(other), .tensor(self))
+  }
+}

@@ -1,0 +1,145 @@
+/// One entry of a subscript: `x[0, 1..<3, .newAxis, .ellipsis, mask]`.
+public protocol TensorIndexConvertible {
+  var tensorIndex: TensorIndex { get }
+}
+
+/// What a subscript entry does to its dimension.
+public struct TensorIndex: TensorIndexConvertible {
+  enum Kind {
+    case at(Int)
+    case slice(from: Int, to: Int?, step: Int)
+    case all
+    case newAxis
+    case ellipsis
+    case tensor(Tensor)
+  }
+
+  let kind: Kind
+
+  init(_ kind: Kind) { self.kind = kind }
+
+  public var tensorIndex: TensorIndex { self }
+}
+
+extension TensorIndexConvertible where Self == TensorIndex {
+  /// Keeps the whole dimension.
+  public static var all: TensorIndex { TensorIndex(.all) }
+  /// Inserts a dimension of size 1.
+  public static var newAxis: TensorIndex { TensorIndex(.newAxis) }
+  /// Stands for as many whole dimensions as are left.
+  public static var ellipsis: TensorIndex { TensorIndex(.ellipsis) }
+
+  /// Every `step`-th of a stretch; nil means to the end of the dimension.
+  public static func stride(from: Int = 0, to: Int? = nil, by step: Int) -> TensorIndex {
+    TensorIndex(.slice(from: from, to: to, step: step))
+  }
+}
+
+extension TensorIndex {
+  /// The stretch up to and with `last`, where -1 is the last element of the dimension, past which there is no index to name.
+  fileprivate static func slice(from start: Int, through last: Int) -> TensorIndex {
+    TensorIndex(.slice(from: start, to: last == -1 ? nil : last + 1, step: 1))
+  }
+}
+
+/// Picks one and drops the dimension; negative counts from the end.
+extension Int: TensorIndexConvertible {
+  public var tensorIndex: TensorIndex { TensorIndex(.at(self)) }
+}
+
+extension Range<Int>: TensorIndexConvertible {
+  public var tensorIndex: TensorIndex { TensorIndex(.slice(from: lowerBound, to: upperBound, step: 1)) }
+}
+
+extension ClosedRange<Int>: TensorIndexConvertible {
+  public var tensorIndex: TensorIndex { .slice(from: lowerBound, through: upperBound) }
+}
+
+extension PartialRangeFrom<Int>: TensorIndexConvertible {
+  public var tensorIndex: TensorIndex { TensorIndex(.slice(from: lowerBound, to: nil, step: 1)) }
+}
+
+extension PartialRangeUpTo<Int>: TensorIndexConvertible {
+  public var tensorIndex: TensorIndex { TensorIndex(.slice(from: 0, to: upperBound, step: 1)) }
+}
+
+extension PartialRangeThrough<Int>: TensorIndexConvertible {
+  public var tensorIndex: TensorIndex { .slice(from: 0, through: upperBound) }
+}
+
+/// Picks by a bool mask or by int64 positions (PyTorch's advanced indexing).
+extension Tensor: TensorIndexConvertible {
+  public var tensorIndex: TensorIndex { TensorIndex(.tensor(self)) }
+}
+
+extension Tensor {
+  /// Indexing by PyTorch's rules: a view for numbers and ranges, a copy for masks and positions.
+  ///
+  /// Assigning changes the storage of this tensor in place (`index_put_`, `copy_`).
+  public subscript(_ indices: any TensorIndexConvertible...) -> Tensor {
+    get {
+      let (view, positions) = resolved(indices.map(\.tensorIndex))
+      return positions.isEmpty ? view : Op.index(.tensor(view), .optionalTensors(positions))
+    }
+    set {
+      let (view, positions) = resolved(indices.map(\.tensorIndex))
+      if positions.isEmpty {
+        view.copyInPlace(from: newValue)
+      } else {
+        _ = Op.indexPut(.tensor(view), .optionalTensors(positions), .tensor(newValue))
+      }
+    }
+  }
+
+  /// Applies everything but tensors as views; what is left for `index` is a tensor, or nil, per dimension.
+  private func resolved(_ indices: [TensorIndex]) -> (view: Tensor, positions: [Tensor?]) {
+    let consumed = indices.reduce(0) { total, index in
+      switch index.kind {
+      case .newAxis, .ellipsis: total
+      case .tensor(let mask) where mask.dtype == .bool: total + mask.ndim
+      default: total + 1
+      }
+    }
+    require(consumed <= ndim, "subscript: \(consumed) indices for a tensor of shape \(shape)")
+    var view = self
+    var positions: [Tensor?] = []
+    var dim = 0
+    func keep(_ count: Int) {
+      positions += Array(repeating: nil, count: count)
+      dim += count
+    }
+    for index in indices {
+      switch index.kind {
+      case .at(let position): view = Op.select(.tensor(view), .int(dim), .int(position))
+      case .slice(let start, let end, let step):
+        view = Op.slice(.tensor(view), .int(dim), .int(start), .optional(end), .int(step))
+        keep(1)
+      case .all: keep(1)
+      case .newAxis:
+        view = view.unsqueezed(dim: dim)
+        keep(1)
+      case .ellipsis: keep(ndim - consumed)
+      case .tensor(let tensor):
+        positions.append(tensor)
+        dim += tensor.dtype == .bool ? tensor.ndim : 1
+      }
+    }
+    return (view, positions.contains { $0 != nil } ? positions : [])
+  }
+
+  /// The rows at the given int64 positions along `dim` (`torch.index_select`).
+  public func selecting(_ indices: Tensor, dim: Int = 0) -> Tensor {
+    Op.indexSelect(.tensor(self), .int(dim), .tensor(indices))
+  }
+
+  /// `torch.gather`.
+  public func gathered(dim: Int, at indices: Tensor) -> Tensor { Op.gather(.tensor(self), .int(dim), .tensor(indices)) }
+
+  /// A copy with `value` at the given int64 positions along `dim` (`scatter`).
+  public func scattering(_ value: some ScalarConvertible, dim: Int, at indices: Tensor) -> Tensor {
+    Op.scatterInPlace(.tensor(cloned()), .int(dim), .tensor(indices), .scalar(value.scalar))
+  }
+
+  /// int64 labels as rows of zeros and a one (`F.one_hot`).
+  public func oneHot(classes: Int) -> Tensor { Op.oneHot(.tensor(self), .int(classes)) }
+}

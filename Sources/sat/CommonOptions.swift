@@ -1,0 +1,115 @@
+import ArgumentParser
+import SAT
+import SwiftTorch
+
+extension Execution.Precision: ExpressibleByArgument {}
+extension Execution.Layout: ExpressibleByArgument {}
+extension Norm: ExpressibleByArgument {}
+extension RunFolder.Checkpoint: ExpressibleByArgument {}
+extension DataSource.Split: ExpressibleByArgument {}
+
+extension Fraction: ExpressibleByArgument {
+  public init?(argument: String) {
+    guard let fraction = try? Fraction(argument) else { return nil }
+    self = fraction
+  }
+}
+
+/// Where and how a command computes.
+struct ExecutionOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Where to compute: cpu, cuda or cuda:N. Default: the best device present.", valueName: "device"))
+  var device: String?
+
+  @Option(help: ArgumentHelp("Threads an operator may use. Default: libtorch's choice.", valueName: "n"))
+  var threads: Int?
+
+  @Option(help: "Precision of the network's passes: fp32 or bf16 (autocast). Default: fp32.")
+  var precision: Execution.Precision?
+
+  @Option(help: "Layout of images and weights: auto, contiguous or channels-last. Default: auto.")
+  var memoryFormat: Execution.Layout?
+
+  func validate() throws {
+    if let threads, threads < 1 { throw ValidationError("--threads is \(threads); expected at least 1.") }
+  }
+
+  /// The given execution with the options that were typed put over it.
+  func applied(to base: Execution = Execution()) -> Execution {
+    Execution(
+      device: device ?? base.device, threads: threads ?? base.threads, precision: precision ?? base.precision,
+      memoryFormat: memoryFormat ?? base.memoryFormat)
+  }
+}
+
+/// Where the data sets lie.
+struct DataOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp("Folder that holds the data sets. Default: the variable SAT_DATA, else data/ here.", valueName: "dir"))
+  var dataRoot: String?
+
+  var root: DataRoot { DataRoot(option: dataRoot) }
+}
+
+/// What a command says, and where.
+struct OutputOptions: ParsableArguments {
+  @Flag(name: .shortAndLong, help: "No progress on standard error.")
+  var quiet = false
+
+  @Flag(help: "Print one JSON document on standard output and nothing else.")
+  var json = false
+
+  @Option(help: ArgumentHelp("Also write the JSON document to a file.", valueName: "file"))
+  var jsonFile: String?
+
+  /// Prints the result, as JSON or as text, and writes the file that was asked for.
+  func deliver(_ document: some Encodable, text: @autoclosure () -> String) throws {
+    let encoded = try JSONText.encode(document)
+    if let jsonFile { try AtomicFile.write(encoded + "\n", to: jsonFile) }
+    print(json ? encoded : text(), terminator: json ? "\n" : "")
+  }
+}
+
+/// Which network a model argument stands for.
+struct ArchitectureOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Architecture of a PyTorch state_dict; `sat models` lists them.", valueName: "name"))
+  var model: String?
+
+  @Option(
+    name: .customLong("model-option"),
+    help: ArgumentHelp("Option of the architecture, such as classes=100; may be repeated.", valueName: "key=value"))
+  var modelOptions: [String] = []
+
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp(
+      "Normalisation in front of the network: cifar10, cifar100, imagenet, or MEAN STD as comma-separated numbers.",
+      valueName: "mean std"))
+  var normalize: [String] = []
+
+  func validate() throws {
+    if !modelOptions.isEmpty && model == nil { throw ValidationError("--model-option needs --model.") }
+  }
+
+  /// The options as key and value.
+  func options() throws -> [String: String] {
+    var options: [String: String] = [:]
+    for option in modelOptions {
+      let parts = option.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+      guard parts.count == 2, !parts[0].isEmpty else {
+        throw ValidationError("--model-option \(option) is not key=value.")
+      }
+      options[parts[0]] = parts[1]
+    }
+    return options
+  }
+
+  func architecture() throws -> Architecture? {
+    guard let model else { return nil }
+    return Architecture(name: model, options: try options())
+  }
+
+  /// Nil when the option was not given.
+  func normalization() throws -> Normalization? {
+    normalize.isEmpty ? nil : try Normalization(normalize.joined(separator: " "))
+  }
+}

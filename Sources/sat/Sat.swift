@@ -1,0 +1,48 @@
+import ArgumentParser
+import Foundation
+import SAT
+import SwiftTorch
+
+@main
+struct Sat: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "sat",
+    abstract: "Train and judge adversarially robust image classifiers.",
+    discussion: """
+      Examples:
+        sat train digits                        train P-SAT on 5,000 real digits, in minutes
+        sat evaluate runs/digits-p-sat          its accuracy, clean and under attack
+        sat evaluate model.pt --model lenet5 --data mnist --epsilon 0.3
+        sat help evaluate                       options and examples of a command
+      """,
+    version: "sat \(SATVersion.current), libtorch \(Torch.version)",
+    subcommands: [
+      TrainCommand.self, EvaluateCommand.self, ModelsCommand.self, DataCommand.self, DoctorCommand.self,
+    ])
+
+  static func main() {
+    // A file-size limit then fails the write, which is answered by a sentence, rather than killing the process.
+    signal(SIGXFSZ, SIG_IGN)
+    Torch.keepHostMemory()
+    do {
+      guard Torch.abiVersion == Torch.expectedABIVersion else {
+        throw SATError(
+          "libtorchshim speaks ABI \(Torch.abiVersion), this sat was built for \(Torch.expectedABIVersion); run scripts/bootstrap to rebuild it")
+      }
+      var command = try parseAsRoot()
+      try command.run()
+    } catch let error as SATError {
+      fail(error.message)
+    } catch let error as TorchError {
+      fail(error.message)
+    } catch {
+      exit(withError: error)
+    }
+  }
+
+  private static func fail(_ message: String) -> Never {
+    Terminal.standardError.endProgress()
+    FileHandle.standardError.write(Data("sat: \(message)\n".utf8))
+    Foundation.exit(1)
+  }
+}

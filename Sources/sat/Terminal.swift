@@ -1,0 +1,73 @@
+import Foundation
+
+/// Standard error as a place for progress: a line that is redrawn on a terminal, plain lines at a calm rate elsewhere.
+final class Terminal: @unchecked Sendable {
+  static let standardError = Terminal()
+
+  let isTerminal = isatty(STDERR_FILENO) == 1
+  private let usesColor: Bool
+  private let clock = ContinuousClock()
+  private var lastDrawn: ContinuousClock.Instant?
+  private var lineIsOpen = false
+  var isQuiet = false
+
+  private init() {
+    let environment = ProcessInfo.processInfo.environment
+    usesColor = isatty(STDERR_FILENO) == 1 && (environment["NO_COLOR"] ?? "").isEmpty && environment["TERM"] != "dumb"
+  }
+
+  /// Shows how far something is, if the last time was long enough ago.
+  ///
+  /// - Parameter fraction: 0…1.
+  func progress(_ label: String, fraction: Double, since start: ContinuousClock.Instant, detail: String = "") {
+    guard !isQuiet else { return }
+    let now = clock.now
+    let pause: Duration = isTerminal ? .milliseconds(100) : .seconds(15)
+    // A pipe hears of work only once it has taken a while.
+    guard now - (lastDrawn ?? (isTerminal ? now - pause : start)) >= pause else { return }
+    lastDrawn = now
+    let elapsed = (now - start) / .seconds(1)
+    let left = fraction > 0 ? elapsed / fraction - elapsed : .infinity
+    let remaining = left.isFinite && elapsed > 1 ? "  \(Self.clockText(left)) left" : ""
+    let percent = "\(Int(100 * fraction)) %"
+    if isTerminal {
+      let width = 24
+      let full = Int(Double(width) * fraction)
+      let bar = String(repeating: "━", count: full) + String(repeating: "─", count: width - full)
+      write("\r\u{1B}[K\(label)  \(usesColor ? "\u{1B}[36m\(bar)\u{1B}[0m" : bar)  \(percent)\(remaining)  \(detail)")
+      lineIsOpen = true
+    } else {
+      write("\(label)  \(percent)\(remaining)  \(detail)\n")
+    }
+  }
+
+  /// Takes the redrawn line away.
+  func endProgress() {
+    if lineIsOpen { write("\r\u{1B}[K") }
+    lineIsOpen = false
+    lastDrawn = nil
+  }
+
+  /// A line that stays.
+  func line(_ text: String) {
+    guard !isQuiet else { return }
+    endProgress()
+    write(text + "\n")
+  }
+
+  /// A warning; quiet does not silence it.
+  func warn(_ text: String) {
+    endProgress()
+    write((usesColor ? "\u{1B}[33mwarning:\u{1B}[0m " : "warning: ") + text + "\n")
+  }
+
+  private func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+
+  /// Seconds as 1:05 or 2:03:20.
+  static func clockText(_ seconds: Double) -> String {
+    let total = Int(seconds.rounded())
+    let (h, m, s) = (total / 3600, total / 60 % 60, total % 60)
+    func two(_ n: Int) -> String { n < 10 ? "0\(n)" : "\(n)" }
+    return h > 0 ? "\(h):\(two(m)):\(two(s))" : "\(m):\(two(s))"
+  }
+}

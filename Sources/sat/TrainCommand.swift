@@ -1,0 +1,166 @@
+import ArgumentParser
+import Foundation
+import SAT
+import SwiftTorch
+
+struct TrainCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "train",
+    abstract: "Train a network against perturbations, from a preset.",
+    discussion: """
+      The preset's values can be changed by a YAML file (--config), then by options, then by --set. The whole configuration is
+      saved with the run. The run folder holds config.yaml, metrics.jsonl (a line an epoch) and the checkpoints best and last.
+
+      Examples:
+        sat train --list
+        sat train digits
+        sat train digits --method at --run runs/plain-at
+        sat train mnist-0.3 --epsilon 0.4 --set optimizer.learningRate=0.005
+        sat train --run runs/plain-at --resume
+      """)
+
+  @Argument(help: "The preset to start from; `--list` shows them.")
+  var preset: String?
+
+  @Flag(help: "List the presets and the methods.")
+  var list = false
+
+  @Option(help: ArgumentHelp("YAML file with values to change.", valueName: "file"))
+  var config: String?
+
+  @Option(help: "The method; `--list` shows them.")
+  var method: String?
+
+  @Option(help: ArgumentHelp("Data set, or a .safetensors or .npz file.", valueName: "name|path"))
+  var data: String?
+
+  @Option(help: ArgumentHelp("Radius of the perturbations, such as 8/255 or 0.3.", valueName: "radius"))
+  var epsilon: Fraction?
+
+  @Option(help: "Norm of the perturbations: linf or l2.")
+  var norm: Norm?
+
+  @Option(help: ArgumentHelp("Epochs to train.", valueName: "n"))
+  var epochs: Int?
+
+  @Option(help: ArgumentHelp("Samples in a batch.", valueName: "n"))
+  var batchSize: Int?
+
+  @OptionGroup var architecture: ArchitectureOptions
+
+  @Option(
+    name: .customLong("set"),
+    help: ArgumentHelp("Change any value, such as attack.steps=20; may be repeated.", valueName: "key=value"))
+  var settings: [String] = []
+
+  @Option(help: ArgumentHelp("Seed of every draw. Default: 0.", valueName: "n"))
+  var seed: UInt64?
+
+  @Option(name: .customLong("run"), help: ArgumentHelp("Folder of the run. Default: runs/PRESET-METHOD.", valueName: "dir"))
+  var folder: String?
+
+  @Flag(help: "Go on from the run's last checkpoint.")
+  var resume = false
+
+  @OptionGroup var execution: ExecutionOptions
+  @OptionGroup var dataOptions: DataOptions
+  @OptionGroup var output: OutputOptions
+
+  func validate() throws {
+    if list { return }
+    if preset == nil && !(resume && folder != nil) {
+      throw ValidationError("Name a preset, or --resume with --run; `sat train --list` shows the presets.")
+    }
+  }
+
+  mutating func run() throws {
+    if list { return try printList() }
+    Terminal.standardError.isQuiet = output.quiet
+    let (configuration, folder) = try resolve()
+    let trainer = try Trainer(configuration, dataRoot: dataOptions.root, folder: folder, resume: resume)
+    let display = TrainingDisplay(trainer)
+    display.begin()
+    Interruption.listen()
+    let ending = try trainer.run(observer: display) { Interruption.isRequested }
+    if case .interrupted(let epochs) = ending {
+      let kept =
+        epochs == 0
+        ? "nothing was kept yet" : "\(epochs) epoch\(epochs == 1 ? " is" : "s are") kept; go on with `sat train --run \(folder.path) --resume`"
+      Terminal.standardError.warn("interrupted; \(kept)")
+      throw ExitCode(130)
+    }
+    try output.deliver(TrainingSummary(trainer), text: TrainingSummary(trainer).text)
+  }
+
+  /// The configuration and the folder that the command line asks for.
+  private func resolve() throws -> (TrainingConfiguration, RunFolder) {
+    if resume {
+      let folder = RunFolder(try self.folder ?? defaultRun(changed(Presets.configuration(named: preset ?? ""))))
+      guard folder.exists else {
+        throw SATError("\(folder.path) holds no run to resume; expected its config.yaml, so check --run or start without --resume")
+      }
+      let saved = try ConfigurationFile.read(folder.configurationPath)
+      var wanted = try changed(saved)
+      try refuseChanges(from: saved, to: wanted, folder)
+      wanted.preset = saved.preset
+      return (wanted, folder)
+    }
+    let configuration = try changed(Presets.configuration(named: preset ?? ""))
+    let folder = RunFolder(self.folder ?? defaultRun(configuration))
+    guard !folder.exists else {
+      throw SATError("\(folder.path) already holds a run; go on with --resume, choose another folder with --run, or delete it")
+    }
+    return (configuration, folder)
+  }
+
+  private func defaultRun(_ configuration: TrainingConfiguration) -> String {
+    "runs/\(configuration.preset)-\(configuration.method)"
+  }
+
+  private func changed(_ base: TrainingConfiguration) throws -> TrainingConfiguration {
+    var result = base
+    if let config { result = try ConfigurationFile.apply(fileAt: config, to: result) }
+    if let method { result.method = method }
+    if let data { result.data = data }
+    if let epsilon { result.threat.epsilon = epsilon }
+    if let norm { result.threat.norm = norm }
+    if let epochs { result.epochs = epochs }
+    if let batchSize { result.batchSize = batchSize }
+    if let model = try architecture.architecture() { result.model = model }
+    if !architecture.normalize.isEmpty { result.normalization = architecture.normalize.joined(separator: " ") }
+    if let seed { result.seed = seed }
+    result.execution = execution.applied(to: result.execution)
+    for setting in settings { result = try ConfigurationFile.apply(setting: setting, to: result) }
+    return try result.validated()
+  }
+
+  /// A resumed run may be longer and run elsewhere; anything else would make it another run.
+  private func refuseChanges(from saved: TrainingConfiguration, to wanted: TrainingConfiguration, _ folder: RunFolder) throws {
+    var comparable = wanted
+    comparable.epochs = saved.epochs
+    comparable.execution = saved.execution
+    guard comparable == saved else {
+      throw SATError(
+        "the options change the configuration of \(folder.path); a resumed run keeps it (only epochs, device, threads, precision and "
+          + "memory format may differ), so leave them out or start another run with --run")
+    }
+  }
+
+  private func printList() throws {
+    struct Listing: Encodable {
+      struct Entry: Encodable {
+        var name: String
+        var summary: String
+      }
+      var presets: [Entry]
+      var methods: [Entry]
+    }
+    let presets = Presets.entries.map { Listing.Entry(name: $0.name, summary: $0.summary) }
+    let methods = DefenseRegistry.entries.map { Listing.Entry(name: $0.name, summary: $0.summary) }
+    func table(_ title: String, _ entries: [Listing.Entry]) -> String {
+      TextTable([[title, ""]] + entries.map { [$0.name, $0.summary] }, leftColumns: 2).description
+    }
+    try output.deliver(
+      Listing(presets: presets, methods: methods), text: table("preset", presets) + "\n" + table("method", methods))
+  }
+}

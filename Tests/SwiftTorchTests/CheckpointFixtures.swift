@@ -1,0 +1,123 @@
+import Foundation
+import Testing
+
+@testable import SwiftTorch
+
+/// A small file that `Tests/Fixtures/make_fixtures.py` wrote.
+func fixture(_ name: String) -> String {
+  URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .appendingPathComponent("Fixtures/files/\(name)").path
+}
+
+/// Real data: the folder that SAT_TEST_DATA names, else `../shared/data` beside the package; nil where there is none.
+let realData: String? = {
+  let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+  let folder =
+    ProcessInfo.processInfo.environment["SAT_TEST_DATA"]
+    ?? package.deletingLastPathComponent().appendingPathComponent("shared/data").path
+  guard FileManager.default.fileExists(atPath: folder) else {
+    print("Tests on real data are skipped: there is no folder \(folder); name one in SAT_TEST_DATA.")
+    return nil
+  }
+  return folder
+}()
+
+/// A new folder, removed after `body`.
+func withTemporaryFolder<R>(_ body: (String) throws -> R) throws -> R {
+  let folder = FileManager.default.temporaryDirectory.appendingPathComponent("checkpoints-\(UUID().uuidString)").path
+  try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+  defer { try? FileManager.default.removeItem(atPath: folder) }
+  return try body(folder)
+}
+
+/// Runs `body`, which must throw, and answers its message.
+func message(of body: () throws -> Any) -> String {
+  do {
+    return "nothing was thrown but \(try body()) returned"
+  } catch {
+    return "\((error as? FormatError)?.message ?? (error as? TorchError)?.message ?? "another error: \(error)")"
+  }
+}
+
+func little(_ value: some FixedWidthInteger) -> [UInt8] {
+  withUnsafeBytes(of: value.littleEndian) { Array($0) }
+}
+
+/// A zip archive as plain writers make it; the fields that hostile archives falsify can be set.
+struct ZipBuilder {
+  struct Entry {
+    var name: String
+    var data: [UInt8]
+    var method: UInt16 = 0
+    var flags: UInt16 = 0
+    var size: Int?
+    var checksum: UInt32?
+    /// The place of another entry's header, for archives whose entries share bytes.
+    var headerOffset: Int?
+  }
+
+  var entries: [Entry] = []
+  var isZip64 = false
+
+  func bytes() -> [UInt8] {
+    var file: [UInt8] = []
+    var directory: [UInt8] = []
+    for entry in entries {
+      let name = Array(entry.name.utf8)
+      let size = entry.size ?? entry.data.count
+      let common =
+        little(entry.flags) + little(entry.method) + little(UInt32(0)) + little(entry.checksum ?? Inflate.checksum(entry.data[...]))
+      let offset = entry.headerOffset ?? file.count
+      if entry.headerOffset == nil {
+        file += little(UInt32(0x0403_4B50)) + little(UInt16(20)) + common
+        file +=
+          little(UInt32(entry.data.count)) + little(UInt32(truncatingIfNeeded: size)) + little(UInt16(name.count))
+          + little(UInt16(0))
+        file += name + entry.data
+      }
+      let extra =
+        isZip64
+        ? little(UInt16(1)) + little(UInt16(24)) + little(UInt64(size)) + little(UInt64(entry.data.count)) + little(UInt64(offset))
+        : []
+      let sizes =
+        isZip64
+        ? little(UInt32.max) + little(UInt32.max) : little(UInt32(entry.data.count)) + little(UInt32(truncatingIfNeeded: size))
+      directory += little(UInt32(0x0201_4B50)) + little(UInt32(20)) + common + sizes
+      directory += little(UInt16(name.count)) + little(UInt16(extra.count)) + [UInt8](repeating: 0, count: 10)
+      directory += isZip64 ? little(UInt32.max) : little(UInt32(offset))
+      directory += name + extra
+    }
+    let start = file.count
+    file += directory
+    var end = little(UInt32(0x0605_4B50)) + little(UInt32(0))
+    if isZip64 {
+      let record = file.count
+      file += little(UInt32(0x0606_4B50)) + little(UInt64(44)) + little(UInt32(45)) + little(UInt64(0))
+      file +=
+        little(UInt64(entries.count)) + little(UInt64(entries.count)) + little(UInt64(directory.count)) + little(UInt64(start))
+      file += little(UInt32(0x0706_4B50)) + little(UInt32(0)) + little(UInt64(record)) + little(UInt32(1))
+      end += little(UInt16.max) + little(UInt16.max) + little(UInt32.max) + little(UInt32.max)
+    } else {
+      end += little(UInt16(entries.count)) + little(UInt16(entries.count)) + little(UInt32(directory.count)) + little(UInt32(start))
+    }
+    return file + end + little(UInt16(0))
+  }
+}
+
+/// A zip checkpoint around a pickle, as `torch.save` lays it out.
+func zipCheckpoint(_ pickle: [UInt8], storages: [String: [UInt8]] = [:], byteorder: String? = "little") -> [UInt8] {
+  var builder = ZipBuilder(entries: [.init(name: "archive/data.pkl", data: pickle)])
+  if let byteorder { builder.entries.append(.init(name: "archive/byteorder", data: Array(byteorder.utf8))) }
+  for (key, data) in storages.sorted(by: { $0.key < $1.key }) {
+    builder.entries.append(.init(name: "archive/data/\(key)", data: data))
+  }
+  return builder.bytes()
+}
+
+/// A legacy checkpoint around a pickle without tensors.
+func legacyCheckpoint(_ pickle: [UInt8]) -> [UInt8] {
+  let magic: [UInt8] = [0x80, 2, 0x8A, 10] + PyTorchCheckpoint.legacyMagic + Array(".".utf8)
+  return magic + [0x80, 2] + Array("M".utf8) + little(UInt16(1001)) + Array(".".utf8) + [0x80, 2] + Array("}.".utf8) + pickle + [
+    0x80, 2,
+  ] + Array("].".utf8)
+}

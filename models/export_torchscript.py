@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""Turns weights of one of the networks of networks.py into a TorchScript file, which `sat` runs without Python.
+
+    python export_torchscript.py lenet5.pt --model lenet5 --output lenet5.ts
+    python export_torchscript.py resnet20.th --model resnet20 --normalize imagenet --output resnet20.ts
+    python export_torchscript.py runs/digits/best/model.safetensors --output digits.ts
+
+Weights may be a PyTorch state_dict (zip or legacy pickle; bare or under state_dict, model_state_dict or model; with or
+without `module.`) or a .safetensors file. One that `sat` wrote names its own network, options and normalisation.
+"""
+
+import argparse
+import io
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.jit.frontend import FrontendError
+
+import networks
+import weights
+from safetensors_io import write_atomically
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", help="the file of weights")
+    parser.add_argument("--model", metavar="NAME", help=f"the network: {', '.join(networks.NETWORKS)}")
+    parser.add_argument("--model-option", metavar="KEY=VALUE", action="append", default=[],
+                        help="an option of the network, such as classes=100; may be repeated")
+    parser.add_argument("--normalize", metavar=("MEAN", "STD"), nargs="+",
+                        help="normalise inputs first: two comma-separated lists, one value a channel, or one of "
+                             f"{', '.join(networks.NORMALIZATIONS)}")
+    parser.add_argument("--output", required=True, metavar="FILE", help="the TorchScript file to write")
+    given = parser.parse_args(arguments)
+    try:
+        print(export(given))
+    except (ValueError, OSError) as error:
+        print(f"export_torchscript: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def export(given: argparse.Namespace) -> str:
+    """Does what the command line asks and returns the line to print."""
+    folder = Path(given.output).absolute().parent
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {folder} to write {Path(given.output).name} into")
+    state, metadata = weights.read_state_dict(given.weights)
+    name = given.model or metadata.get("model")
+    if name is None:
+        raise ValueError(f"{given.weights} does not say which network it belongs to; "
+                         f"give --model with one of {', '.join(networks.NETWORKS)}")
+    recorded = [pair for pair in metadata.get("modelOptions", "").split(",") if pair]
+    options = dict(_option(pair) for pair in [*recorded, *given.model_option])
+    normalize = given.normalize
+    if normalize is None and "normalizeMean" in metadata:
+        normalize = [metadata["normalizeMean"], metadata.get("normalizeStd", "")]
+    network = networks.build(name, options, _normalization(normalize))
+    weights.load(network, state, str(given.weights))
+    network.eval()
+    example = torch.rand(2, *networks.architecture(name).input_shape(options),
+                         generator=torch.Generator().manual_seed(0))
+    script = to_torchscript(network, example)
+    with torch.no_grad():
+        expected, actual = network(example), script(example)
+    if not torch.allclose(expected, actual, rtol=1e-5, atol=1e-6):
+        raise ValueError(f"{given.weights} gives non-finite logits, or TorchScript computes others than Python")
+    content = io.BytesIO()
+    torch.jit.save(script, content)
+    write_atomically(given.output, content.getvalue())
+    shape = " x ".join(map(str, example.shape[1:]))
+    count = sum(parameter.numel() for parameter in network.parameters())
+    return f"{given.output}: {name}, {count:,} parameters, images {shape} in [0, 1], {expected.shape[1]} classes"
+
+
+def to_torchscript(network: nn.Module, example: torch.Tensor) -> torch.jit.ScriptModule:
+    """The network as TorchScript: compiled from its source where that is possible, else recorded on `example`.
+
+    A recording keeps only the operations that the example met; networks that branch on their input must compile.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            return torch.jit.script(network)
+        except (FrontendError, RuntimeError, TypeError, OSError):
+            with torch.no_grad():
+                return torch.jit.trace(network, example)
+
+
+def _option(pair: str) -> tuple[str, int]:
+    key, separator, value = pair.partition("=")
+    if not separator or not value.strip().isdecimal():
+        raise ValueError(f"a model option is KEY=NUMBER, such as classes=100, not '{pair}'")
+    return key.strip(), int(value)
+
+
+def _normalization(given: list[str] | None) -> tuple[list[float], list[float]] | None:
+    if given is None:
+        return None
+    if len(given) == 1 and given[0] in networks.NORMALIZATIONS:
+        mean, std = networks.NORMALIZATIONS[given[0]]
+        return list(mean), list(std)
+    if len(given) != 2:
+        raise ValueError("--normalize takes MEAN and STD, such as 0.4914,0.4822,0.4465 0.2471,0.2435,0.2616, or one of "
+                         + ", ".join(networks.NORMALIZATIONS))
+    try:
+        mean, std = ([float(value) for value in part.split(",")] for part in given)
+    except ValueError:
+        raise ValueError(f"--normalize takes comma-separated numbers, not '{' '.join(given)}'") from None
+    return mean, std
+
+
+if __name__ == "__main__":
+    sys.exit(main())

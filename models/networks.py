@@ -1,0 +1,193 @@
+"""The networks that `sat` knows, in plain PyTorch.
+
+Names, state_dict keys and computations equal those of `sat models`, so weights move freely between the two. Every
+network takes images (N, C, H, W) in [0, 1] and returns logits (N, classes); `build` puts a normalisation in front of
+one that was trained on normalised images.
+
+A new network is a constructor and one line in NETWORKS.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from resnets import ResNet18, ResNet20
+
+
+class MNISTCNN(nn.Module):
+    """The MNIST network of the SAT paper: three convolutions and one linear layer, 729,418 parameters.
+
+    Convolution weights start Kaiming-normal over the fan-out with the ReLU gain; everything else as in PyTorch.
+    """
+
+    def __init__(self, classes: int = 10):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 64, 8, stride=2, padding=3)
+        self.conv2 = nn.Conv2d(64, 128, 6, stride=2, padding=3)
+        self.conv3 = nn.Conv2d(128, 128, 5)
+        self.fc = nn.Linear(2048, classes)
+        for layer in (self.conv1, self.conv2, self.conv3):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.conv1(x))
+        x = F.relu(self.conv2(x))
+        x = F.relu(self.conv3(x))
+        return self.fc(x.flatten(1))
+
+
+class LeNet5(nn.Module):
+    """advertorch's MNIST LeNet5: two padded 3x3 convolutions, each pooled, two linear layers; 648,226 parameters."""
+
+    def __init__(self, classes: int = 10):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 32, 3, padding=1)
+        self.conv2 = nn.Conv2d(32, 64, 3, padding=1)
+        self.linear1 = nn.Linear(64 * 7 * 7, 200)
+        self.linear2 = nn.Linear(200, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        return self.linear2(F.relu(self.linear1(x.flatten(1))))
+
+
+class CNNA(nn.Sequential):
+    """CNN-A of the certification papers: two strided 4x4 convolutions and two linear layers, keys 0, 2, 5 and 7.
+
+    `channels` 3 is the CIFAR network (32 x 32), 1 the MNIST one (28 x 28).
+    """
+
+    def __init__(self, classes: int = 10, channels: int = 3):
+        if channels not in (1, 3):
+            raise ValueError(f"cnn-a has 1 or 3 channels, not {channels}")
+        side = 8 if channels == 3 else 7
+        super().__init__(
+            nn.Conv2d(channels, 16, 4, stride=2, padding=1), nn.ReLU(),
+            nn.Conv2d(16, 32, 4, stride=2, padding=1), nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(32 * side * side, 100), nn.ReLU(),
+            nn.Linear(100, classes))
+
+
+class SmallCNN(nn.Module):
+    """TRADES' SmallCNN for MNIST: four convolutions, two poolings, three linear layers, dropout after the first.
+
+    Starts as there: Kaiming-normal convolution weights (fan-in), and a last layer of zeros.
+    """
+
+    def __init__(self, classes: int = 10):
+        super().__init__()
+        self.feature_extractor = nn.Sequential(OrderedDict([
+            ("conv1", nn.Conv2d(1, 32, 3)), ("relu1", nn.ReLU()),
+            ("conv2", nn.Conv2d(32, 32, 3)), ("relu2", nn.ReLU()),
+            ("maxpool1", nn.MaxPool2d(2, 2)),
+            ("conv3", nn.Conv2d(32, 64, 3)), ("relu3", nn.ReLU()),
+            ("conv4", nn.Conv2d(64, 64, 3)), ("relu4", nn.ReLU()),
+            ("maxpool2", nn.MaxPool2d(2, 2))]))
+        self.classifier = nn.Sequential(OrderedDict([
+            ("fc1", nn.Linear(64 * 4 * 4, 200)), ("relu1", nn.ReLU()),
+            ("drop", nn.Dropout(0.5)),
+            ("fc2", nn.Linear(200, 200)), ("relu2", nn.ReLU()),
+            ("fc3", nn.Linear(200, classes))]))
+        for layer in self.feature_extractor:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight)
+                nn.init.zeros_(layer.bias)
+        nn.init.zeros_(self.classifier.fc3.weight)
+        nn.init.zeros_(self.classifier.fc3.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.feature_extractor(x).flatten(1))
+
+
+class Normalized(nn.Module):
+    """A network behind (x - mean) / std, one value a channel; its state_dict is that of the network inside."""
+
+    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]):
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network((x - self.mean) / self.std)
+
+    def state_dict(self, *arguments, **options):
+        return self.network.state_dict(*arguments, **options)
+
+    def load_state_dict(self, *arguments, **options):
+        return self.network.load_state_dict(*arguments, **options)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A constructor and what one has to know to call it: its options and the (C, H, W) of its images."""
+
+    constructor: Callable[..., nn.Module]
+    input_shape: Callable[[Mapping[str, int]], tuple[int, int, int]]
+    options: tuple[str, ...] = ("classes",)
+
+
+def _mnist(_: Mapping[str, int]) -> tuple[int, int, int]:
+    return (1, 28, 28)
+
+
+def _cifar(_: Mapping[str, int]) -> tuple[int, int, int]:
+    return (3, 32, 32)
+
+
+def _cnn_a(options: Mapping[str, int]) -> tuple[int, int, int]:
+    return (1, 28, 28) if options.get("channels", 3) == 1 else (3, 32, 32)
+
+
+NETWORKS: dict[str, Architecture] = {
+    "mnist-cnn": Architecture(MNISTCNN, _mnist),
+    "lenet5": Architecture(LeNet5, _mnist),
+    "cnn-a": Architecture(CNNA, _cnn_a, ("classes", "channels")),
+    "small-cnn": Architecture(SmallCNN, _mnist),
+    "resnet20": Architecture(ResNet20, _cifar),
+    "resnet18": Architecture(ResNet18, _cifar),
+}
+
+NORMALIZATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2471, 0.2435, 0.2616)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+
+
+def architecture(name: str) -> Architecture:
+    """The registry's entry for `name`; a ValueError that lists the names for one it does not have."""
+    if name not in NETWORKS:
+        raise ValueError(f"no network is called '{name}'; the names are {', '.join(NETWORKS)}")
+    return NETWORKS[name]
+
+
+def build(name: str, options: Mapping[str, int] | None = None,
+          normalization: tuple[Sequence[float], Sequence[float]] | None = None) -> nn.Module:
+    """A freshly initialised network, behind a normalisation where (mean, std) is given.
+
+    Raises ValueError, one sentence, for an unknown name or option or a normalisation of the wrong length.
+    """
+    entry = architecture(name)
+    options = dict(options or {})
+    for key, value in options.items():
+        if key not in entry.options:
+            raise ValueError(f"{name} has no option '{key}'; it has {', '.join(entry.options)}")
+        if value < 1:
+            raise ValueError(f"option {key} of {name} must be at least 1, not {value}")
+    network = entry.constructor(**options)
+    if normalization is None:
+        return network
+    mean, std = normalization
+    channels = entry.input_shape(options)[0]
+    if len(mean) != channels or len(std) != channels:
+        raise ValueError(f"{name} takes images of {channels} channel(s), but the normalisation has "
+                         f"{len(mean)} mean(s) and {len(std)} standard deviation(s)")
+    if min(std) <= 0:
+        raise ValueError("every standard deviation of the normalisation must be greater than 0")
+    return Normalized(network, mean, std)

@@ -1,0 +1,138 @@
+"""Tests of the PyTorch side: python -m unittest discover models."""
+
+import contextlib
+import io
+import json
+import os
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import torch
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import export_torchscript  # noqa: E402
+import networks  # noqa: E402
+import safetensors_io  # noqa: E402
+import weights  # noqa: E402
+
+FILES = Path(__file__).resolve().parents[1] / "Tests" / "Fixtures" / "files"
+PARAMETERS = {"mnist-cnn": 729_418, "lenet5": 648_226, "cnn-a": 214_918, "small-cnn": 312_202, "resnet20": 269_722,
+              "resnet18": 11_173_962}
+
+
+class Untypable(nn.Module):
+    """A forward that TorchScript's compiler refuses."""
+
+    def forward(self, *inputs):
+        return inputs[0] * 2
+
+
+class NetworkTests(unittest.TestCase):
+    def test_parameter_counts(self):
+        counts = {name: sum(p.numel() for p in networks.build(name).parameters()) for name in networks.NETWORKS}
+        self.assertEqual(counts, PARAMETERS)
+
+    def test_options_reach_the_network(self):
+        for name, entry in networks.NETWORKS.items():
+            options = {"classes": 7} | ({"channels": 1} if "channels" in entry.options else {})
+            logits = networks.build(name, options).eval()(torch.rand(2, *entry.input_shape(options)))
+            self.assertEqual(logits.shape, (2, 7), name)
+
+    def test_normalisation_is_in_front_and_not_in_the_state(self):
+        mean, std = networks.NORMALIZATIONS["cifar10"]
+        network = networks.build("resnet20", {}, (mean, std)).eval()
+        self.assertEqual(list(network.state_dict()), list(network.network.state_dict()))
+        x = torch.rand(2, 3, 32, 32)
+        by_hand = (x - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+        torch.testing.assert_close(network(x), network.network(by_hand))
+
+    def test_refusals(self):
+        for arguments, words in ((("nope",), "no network is called 'nope'"),
+                                 (("lenet5", {"channels": 3}), "no option 'channels'"),
+                                 (("cnn-a", {"channels": 2}), "1 or 3 channels"),
+                                 (("resnet20", {}, ([0.5], [0.5])), "3 channel")):
+            with self.assertRaisesRegex(ValueError, words):
+                networks.build(*arguments)
+
+
+class FileTests(unittest.TestCase):
+    def test_safetensors_round_trip_and_damage(self):
+        tensors = {str(dtype): (torch.arange(6) % 2).to(dtype).reshape(2, 3) for dtype in safetensors_io.NAMES}
+        tensors |= {"empty": torch.empty(0, 4), "scalar": torch.tensor(3.5), "view": torch.rand(4, 5).t()}
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "x.safetensors"
+            safetensors_io.write(path, tensors, {"model": "lenet5"})
+            read, metadata = safetensors_io.read(path)
+            self.assertEqual(metadata, {"model": "lenet5"})
+            for name, tensor in tensors.items():
+                self.assertTrue(torch.equal(read[name], tensor), name)
+            whole = path.read_bytes()
+            for length in range(0, len(whole), 7):
+                path.write_bytes(whole[:length])
+                with self.assertRaises(ValueError):
+                    safetensors_io.read(path)
+            self.assertEqual(os.listdir(folder), ["x.safetensors"])
+
+    def test_state_dicts_of_both_formats(self):
+        expected, _ = safetensors_io.read(FILES / "expected.safetensors")
+        for case in json.loads((FILES / "contents.json").read_text())["good"]:
+            for ending in ("zip", "legacy"):
+                state, _ = weights.read_state_dict(FILES / f"{case['name']}.{ending}.pt")
+                for key, tensor in state.items():
+                    self.assertTrue(torch.equal(tensor.detach(), expected[f"{case['name']}/{key}"]), (case, key))
+
+    def test_bad_files_are_named_and_not_executed(self):
+        contents = json.loads((FILES / "contents.json").read_text())
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            for case in contents["bad"]:
+                for ending in ("zip", "legacy"):
+                    with self.assertRaises(ValueError) as raised:
+                        weights.read_state_dict(FILES / f"{case['name']}.{ending}.pt")
+                    for name in case["names"]:
+                        self.assertIn(name.removeprefix("builtins."), str(raised.exception))
+            self.assertEqual(os.listdir("."), [])
+
+
+class ExportTests(unittest.TestCase):
+    def run_export(self, *arguments: str) -> tuple[int, str]:
+        output = io.StringIO()
+        with contextlib.redirect_stderr(output), contextlib.redirect_stdout(output):
+            return export_torchscript.main(list(arguments)), output.getvalue()
+
+    def test_every_network_from_a_checkpoint_with_metadata(self):
+        with tempfile.TemporaryDirectory() as folder:
+            source, target = f"{folder}/w.safetensors", f"{folder}/w.ts"
+            for name, entry in networks.NETWORKS.items():
+                network = networks.build(name, {"classes": 5}).eval()
+                safetensors_io.write(source, network.state_dict(), {"model": name, "modelOptions": "classes=5"})
+                status, said = self.run_export(source, "--output", target)
+                self.assertEqual(status, 0, said)
+                x = torch.rand(3, *entry.input_shape({}))
+                torch.testing.assert_close(torch.jit.load(target)(x), network(x))
+
+    def test_one_sentence_and_no_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            target = Path(folder) / "out.ts"
+            module = str(FILES / "module.zip.pt")
+            for arguments, words in (((module,), "give --model"),
+                                     ((module, "--model", "lenet5"), "missing: conv1.weight"),
+                                     ((module, "--model", "cnn-a", "--normalize", "0.5,x", "1"), "numbers"),
+                                     ((module, "--model", "cnn-a", "--model-option", "classes"), "KEY=NUMBER"),
+                                     ((str(FILES / "tiny.ts"), "--model", "cnn-a"), "already"),
+                                     ((folder, "--model", "cnn-a"), "is a folder")):
+                status, said = self.run_export(*arguments, "--output", str(target))
+                self.assertEqual((status, said.count("\n")), (1, 1), said)
+                self.assertIn(words, said)
+            self.assertFalse(target.exists())
+
+    def test_a_network_that_does_not_compile_is_traced(self):
+        x = torch.rand(2, 3)
+        self.assertTrue(torch.equal(export_torchscript.to_torchscript(Untypable(), x)(x), x * 2))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,38 @@
+// Stand-ins for the headers of gloo that c10d/ProcessGroupGloo.hpp includes and a libtorch wheel leaves out. libtorch keeps
+// gloo's objects behind pointers and its own member functions make, use and destroy them, so declarations are all it takes to
+// compile that header; nothing here is ever defined or instantiated by the shim.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace gloo {
+
+class Context {
+ public:
+  void setTimeout(std::chrono::milliseconds timeout);
+};
+
+namespace rendezvous {
+class Store {
+ public:
+  virtual ~Store();
+  virtual void set(const std::string& key, const std::vector<char>& data) = 0;
+  virtual std::vector<char> get(const std::string& key) = 0;
+  virtual void wait(const std::vector<std::string>& keys) = 0;
+  virtual void wait(const std::vector<std::string>& keys, const std::chrono::milliseconds& timeout) = 0;
+};
+}  // namespace rendezvous
+
+namespace transport {
+class Device;
+class UnboundBuffer {
+ public:
+  virtual ~UnboundBuffer();
+};
+}  // namespace transport
+
+}  // namespace gloo
