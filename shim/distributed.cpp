@@ -32,6 +32,18 @@ c10d::ReduceOp::RedOpType checked_reduction(int32_t reduction) {
   }
 }
 
+// Waits for the other members at the store. libtorch says no more of a member that never came than "Wait timeout".
+c10::intrusive_ptr<Group> meet(const char* path, int rank, int size, std::chrono::milliseconds timeout) {
+  try {
+    auto store = c10::make_intrusive<c10d::FileStore>(path, size);
+    store->setTimeout(timeout);
+    return c10::make_intrusive<Group>(store, rank, size, Group::Options::create_default(timeout));
+  } catch (const c10::Error& error) {
+    fail(TS_ERROR_RUNTIME, "rank ", rank, " did not meet the other members of a group of ", size, " at ", path, " within ",
+         timeout.count(), " ms: ", error.what_without_backtrace());
+  }
+}
+
 }  // namespace
 }  // namespace shim
 
@@ -46,10 +58,7 @@ ts_status ts_process_group_new(const char* backend, const char* store_path, int3
     if (std::string_view(backend) != "gloo") fail(TS_ERROR_VALUE, "unknown process group backend '", backend, "'; there is: gloo");
     if (size < 1 || rank < 0 || rank >= size) fail(TS_ERROR_VALUE, "rank ", rank, " of a group of ", size, " processes");
     if (timeout_milliseconds < 1) fail(TS_ERROR_VALUE, "the timeout must be positive, got ", timeout_milliseconds, " ms");
-    const auto timeout = std::chrono::milliseconds(timeout_milliseconds);
-    auto store = c10::make_intrusive<c10d::FileStore>(store_path, size);
-    store->setTimeout(timeout);
-    auto group = c10::make_intrusive<Group>(store, rank, size, Group::Options::create_default(timeout));
+    auto group = meet(store_path, rank, size, std::chrono::milliseconds(timeout_milliseconds));
     count_handle();
     *out = reinterpret_cast<ts_process_group>(group.release());
   });

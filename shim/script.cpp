@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -67,10 +68,14 @@ class MemoryReader final : public caffe2::serialize::ReadAdapterInterface {
   size_t bytes_;
 };
 
-// The first sentence of what libtorch has against an archive; the rest is about its own sources.
-std::string first_line(const c10::Error& error) {
-  const std::string text = error.what_without_backtrace();
-  return text.substr(0, text.find('\n'));
+// The first sentence of what libtorch has against an archive; what follows it are lines of the archive's and of its own sources.
+std::string first_line(const char* message) {
+  std::istringstream lines(message);
+  std::string line;
+  while (line.empty() && std::getline(lines, line)) {
+  }
+  while (!line.empty() && (line.back() == ':' || line.back() == ' ')) line.pop_back();
+  return line;
 }
 
 torch::jit::Module load(const void* data, size_t bytes, c10::Device device) {
@@ -81,9 +86,9 @@ torch::jit::Module load(const void* data, size_t bytes, c10::Device device) {
   try {
     return torch::jit::load(std::make_shared<MemoryReader>(data, bytes), device);
   } catch (const c10::Error& error) {
-    fail(TS_ERROR_IO, "not a TorchScript module: ", first_line(error));
+    fail(TS_ERROR_IO, "not a TorchScript module: ", first_line(error.what_without_backtrace()));
   } catch (const std::exception& error) {
-    fail(TS_ERROR_IO, "not a TorchScript module: ", error.what());
+    fail(TS_ERROR_IO, "not a TorchScript module: ", first_line(error.what()));
   }
 }
 

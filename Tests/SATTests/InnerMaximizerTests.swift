@@ -20,7 +20,6 @@ private final class RecordingClassifier: Classifier {
 }
 
 @Suite struct InnerMaximizerTests {
-  static let generator = Generator(seed: 7)
   let images = Tensor.rand([12, 1, 6, 6], generator: Generator(seed: 1), dtype: .float64)
   let labels = Tensor.randint(0..<4, [12], generator: Generator(seed: 2))
 

@@ -5,7 +5,9 @@ import Testing
 
 @Suite struct PreparedNetworkTests {
   /// Logits and the gradient an attack follows.
-  private static func run(_ function: (Tensor) -> Tensor, _ images: Tensor, _ labels: Tensor) -> (logits: Tensor, gradient: Tensor) {
+  private static func run(
+    _ function: (Tensor) -> Tensor, _ images: Tensor, _ labels: Tensor
+  ) -> (logits: Tensor, gradient: Tensor) {
     let leaf = images.detached().requiringGrad()
     let logits = function(leaf)
     return (logits.detached(), Tensor.gradient(of: logits.crossEntropy(labels, reduction: .sum), withRespectTo: leaf))

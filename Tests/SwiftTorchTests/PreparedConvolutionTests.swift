@@ -50,9 +50,10 @@ import Testing
 
   // MARK: Coefficients
 
-  @Test(arguments: [
-    (4, 5, [0, 1, -1, 0.5, -2]), (2, 5, [0, 1, -1]), (4, 3, [0, 1, -1]), (3, 3, [1, -2]), (6, 1, [2, 1, 0]),
-  ] as [(Int, Int, [Double])])
+  @Test(
+    arguments: [
+      (4, 5, [0, 1, -1, 0.5, -2]), (2, 5, [0, 1, -1]), (4, 3, [0, 1, -1]), (3, 3, [1, -2]), (6, 1, [2, 1, 0]),
+    ] as [(Int, Int, [Double])])
   func theCoefficientsAreACorrelation(_ outputs: Int, _ taps: Int, _ points: [Double]) {
     let algorithm = BilinearAlgorithm(outputs: outputs, taps: taps, points: points)
     // Bilinear in weights and inputs, so the unit vectors prove it for all.
@@ -74,8 +75,11 @@ import Testing
 
   // MARK: Forms, in double precision
 
+  // Rows on both sides of where the form of the products changes.
   static let bilinear = [
     Case(inputs: 3, outputs: 5, kernel: 5, size: (8, 8), batch: 1),
+    Case(inputs: 3, outputs: 5, kernel: 5, size: (8, 8), batch: 8),
+    Case(inputs: 4, outputs: 3, kernel: 5, size: (8, 8), batch: 47),
     Case(inputs: 4, outputs: 3, kernel: 5, size: (8, 8), batch: 49),
     Case(inputs: 2, outputs: 7, kernel: 5, padding: 2, size: (8, 8), batch: 5),
     Case(inputs: 6, outputs: 2, kernel: 5, padding: 1, size: (6, 14), batch: 17),
@@ -184,7 +188,7 @@ import Testing
 
   @Test(arguments: [
     Case(inputs: 1, outputs: 4, kernel: 8, stride: 2, padding: 3, size: (12, 12), batch: 2),
-    Case(inputs: 128, outputs: 64, kernel: 5, size: (8, 8), batch: 2),
+    Case(inputs: 128, outputs: 64, kernel: 5, size: (8, 8), batch: 9),
     Case(inputs: 4, outputs: 4, kernel: 3, size: (6, 6), batch: 2),
   ])
   func laterWeightsAreNotSeen(_ given: Case) {

@@ -23,6 +23,11 @@ void test_process_groups(void) {
   ts_tensor_free(t);
   ts_process_group_free(group);
   unlink(path);
+  group = NULL;
+  FAILS(ts_process_group_new("gloo", path, 0, 2, 300, &group), TS_ERROR_RUNTIME,
+        "rank 0 did not meet the other members of a group of 2"); /* nobody else comes */
+  CHECK(group == NULL && strchr(ts_error_message(), '\n') == NULL);
+  unlink(path);
 #else
   FAILS(ts_process_group_new("gloo", path, 0, 1, 10000, &group), TS_ERROR_NOT_IMPLEMENTED, "without gloo");
 #endif

@@ -32,7 +32,8 @@ struct BilinearAlgorithm: Sendable {
 
   /// - Parameter points: the real points, distinct, 1 among them; outputs + taps - 4 of them, besides infinity and ±i.
   init(outputs: Int, taps: Int, points: [Double]) {
-    require(points.count + 3 == outputs + taps - 1, "BilinearAlgorithm: \(points.count) points for \(outputs) outputs of \(taps) taps")
+    require(
+      points.count + 3 == outputs + taps - 1, "BilinearAlgorithm: \(points.count) points for \(outputs) outputs of \(taps) taps")
     guard let biasProduct = points.firstIndex(of: 1) else { fatalError("BilinearAlgorithm: the points \(points) lack 1") }
     self.outputs = outputs
     self.taps = taps
@@ -49,7 +50,8 @@ struct BilinearAlgorithm: Sendable {
   private static func evaluation(_ points: [Double], length: Int) -> Matrix {
     let finite = points.map { point in (0..<length).map { power(point, $0) } }
     let leading = (0..<length).map { $0 == length - 1 ? 1.0 : 0.0 }
-    let (real, imaginary) = powersOfI(length)
+    let real = (0..<length).map { [1.0, 0, -1, 0][$0 % 4] }
+    let imaginary = (0..<length).map { [0, 1.0, 0, -1][$0 % 4] }
     return finite + [leading, real, imaginary, zip(real, imaginary).map { $0 + $1 }]
   }
 
@@ -57,10 +59,7 @@ struct BilinearAlgorithm: Sendable {
   private static func interpolation(_ points: [Double]) -> Matrix {
     // With p, q, r the three products at i, the value there is (p - q) + i (r - p - q). Every other value is a product itself.
     let length = points.count + 3
-    let (real, imaginary) = powersOfI(length)
-    let values =
-      points.map { point in (0..<length).map { power(point, $0) } } + [(0..<length).map { $0 == length - 1 ? 1.0 : 0.0 }, real, imaginary]
-    let inverse = inverted(values)
+    let inverse = inverted(Array(evaluation(points, length: length).dropLast()))
     return transposed(
       inverse.map { row in
         let (re, im) = (row[length - 2], row[length - 1])
@@ -69,10 +68,6 @@ struct BilinearAlgorithm: Sendable {
   }
 
   private static func power(_ base: Double, _ exponent: Int) -> Double { (0..<exponent).reduce(1) { value, _ in value * base } }
-
-  private static func powersOfI(_ count: Int) -> (real: [Double], imaginary: [Double]) {
-    ((0..<count).map { [1, 0, -1, 0][$0 % 4] }, (0..<count).map { [0, 1, 0, -1][$0 % 4] })
-  }
 
   private static func transposed(_ matrix: Matrix) -> Matrix {
     matrix[0].indices.map { column in matrix.map { $0[column] } }

@@ -6,7 +6,7 @@
 struct BilinearConvolution {
   /// Below so many rows (tiles of the batch) the direct form is faster: the transformed weights are 3.2 times as large, and reading
   /// them is what a small batch costs. This and the next as measured with 128 channels in a network, on 2 cores.
-  static let fewestRows = 5
+  static let fewestRows = 8
   /// From so many rows on one grouped convolution is faster than a batch of matrix products, which do not reorder the weights.
   static let fewestRowsOfGroupedForm = 48
 
@@ -68,7 +68,8 @@ struct BilinearConvolution {
       let transform = Self.twoDimensional(algorithm.weightTransform).to(original.device)
       let flat = original.to(.float64).reshaped(to: [shape[0] * shape[1], shape[2] * shape[3]])
       let weight = transform.matmul(flat.transposed(0, 1)).to(original.dtype).reshaped(to: [-1, shape[0], shape[1]])
-      let bias = Tensor.zeros([algorithm.products * algorithm.products, 1, shape[0]], dtype: original.dtype, device: original.device)
+      let bias = Tensor.zeros(
+        [algorithm.products * algorithm.products, 1, shape[0]], dtype: original.dtype, device: original.device)
       if let given = layer.bias?.value { bias[algorithm.biasProduct * (algorithm.products + 1), 0].copyInPlace(from: given) }
       return (weight, bias, Self.twoDimensional(algorithm.outputTransform).to(original.dtype).to(original.device))
     }

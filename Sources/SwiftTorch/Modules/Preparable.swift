@@ -41,9 +41,9 @@ extension Conv2d: Preparable {
   /// The form to prefer, by measurement on CPUs; elsewhere the vendor's own choice is left alone, as are the half precisions,
   /// which the intermediate values of the bilinear form exceed.
   ///
-  /// Row unfolding gained 1.3 to 7 times in forward and input gradient from a kernel of 5 on with at most 3 channels, and lost with
-  /// 16. The bilinear form gained 1.2 to 2.5 times from 64 · 128 channels on with one tile of outputs, and 1.1 to 1.5 times
-  /// from 128 · 128 with several; for kernels of 3 the best points lose accuracy or time.
+  /// Forward and input gradient together, row unfolding was 1.0 to 7 times as fast for a kernel of 5 or more and at most 3
+  /// channels, and slower with 16. The bilinear form was 1.1 to 2.5 times as fast from 64 · 128 channels on with one tile of
+  /// outputs, and 1.0 to 1.5 times from 128 · 128 with several; for kernels of 3 it lost accuracy or time.
   func fastestForm(height: Int, width: Int) -> Form {
     let shape = weight.value.shape
     guard weight.value.device == .cpu, [.float32, .float64].contains(weight.value.dtype) else { return .direct }
@@ -72,7 +72,8 @@ struct DirectConvolution {
     let original = layer.weight.value.detached()
     // The order is made by hand, because `contiguous(.channelsLast)` takes weights of one input channel for channels-last already.
     (weight, bias) = withNoGrad {
-      let copy = original.device.isCUDA ? original.cloned() : original.permuted(0, 2, 3, 1).contiguous().cloned().permuted(0, 3, 1, 2)
+      let copy =
+        original.device.isCUDA ? original.cloned() : original.permuted(0, 2, 3, 1).contiguous().cloned().permuted(0, 3, 1, 2)
       return (copy, layer.bias?.value.detached().cloned())
     }
     stride = [layer.stride, layer.stride]
