@@ -35,8 +35,19 @@ enum Command {
     try run(program: "/bin/bash", ["-c", line], in: folder, environment: ["SAT": path])
   }
 
+  /// Runs the program and sends it a signal once a file is there; a minute later at the latest it is killed.
+  static func run(_ arguments: [String], interruptingBy signal: Int32, onceThereIs file: String) throws -> Outcome {
+    try run(program: path, arguments, in: nil, environment: [:]) { process in
+      for _ in 0..<600 where process.isRunning && !FileManager.default.fileExists(atPath: file) { usleep(100_000) }
+      kill(process.processIdentifier, signal)
+      for _ in 0..<600 where process.isRunning { usleep(100_000) }
+      if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+    }
+  }
+
   private static func run(
-    program: String, _ arguments: [String], in folder: String?, environment: [String: String]
+    program: String, _ arguments: [String], in folder: String?, environment: [String: String],
+    meanwhile: (Process) -> Void = { _ in }
   ) throws -> Outcome {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: program)
@@ -51,6 +62,7 @@ enum Command {
     process.standardError = FileHandle(forWritingAtPath: scratch + ".err")
     process.standardInput = FileHandle.nullDevice
     try process.run()
+    meanwhile(process)
     process.waitUntilExit()
     func text(_ suffix: String) throws -> String { try String(contentsOfFile: scratch + suffix, encoding: .utf8) }
     return Outcome(status: process.terminationStatus, output: try text(".out"), errors: try text(".err"))

@@ -2,12 +2,12 @@ import Foundation
 import SwiftTorch
 import Testing
 
-@Suite(.serialized) struct EvaluateCommandTests {
-  /// A run trained for one epoch on separable synthetic images.
+@Suite(.serialized, .timeLimit(.minutes(5))) struct EvaluateCommandTests {
+  /// A run trained on separable synthetic images.
   static func trained(_ scratch: Scratch) throws -> String {
     let data = try scratch.images("train.safetensors", count: 130)
     let outcome = try Command.run([
-      "train", "digits", "--data", data, "--run", scratch.file("run"), "--batch-size", "16", "--epochs", "2", "--epsilon", "0.1",
+      "train", "digits", "--data", data, "--run", scratch.file("run"), "--batch-size", "16", "--epochs", "4", "--epsilon", "0.1",
       "--set", "attack.steps=2", "--set", "attack.stepSize=0.05", "--quiet",
     ])
     #expect(outcome.status == 0, "\(outcome.errors)")

@@ -5,7 +5,7 @@ import Testing
 /// Small enough for seconds: 60 synthetic images, three steps of the inner attack.
 private let small = ["--batch-size", "32", "--set", "attack.steps=3", "--set", "attack.stepSize=0.05", "--epsilon", "0.1", "--threads", "1"]
 
-@Suite(.serialized) struct TrainCommandTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct TrainCommandTests {
   func train(_ scratch: Scratch, _ extra: [String], run: String = "run") throws -> Command.Outcome {
     let data = scratch.file("train.safetensors")
     if !FileManager.default.fileExists(atPath: data) { _ = try scratch.images("train.safetensors", count: 66) }
@@ -94,14 +94,9 @@ private let small = ["--batch-size", "32", "--set", "attack.steps=3", "--set", "
 
   @Test func interruptingKeepsWhatWasDone() throws {
     let scratch = try Scratch()
-    _ = try scratch.images("train.safetensors", count: 66)
-    let arguments = small.map { "'\($0)'" }.joined(separator: " ")
-    let outcome = try Command.shell(
-      """
-      "$SAT" train digits --data train.safetensors --run run --epochs 100000 \(arguments) & pid=$!
-      for i in $(seq 600); do [ -e run/metrics.jsonl ] && break; sleep 0.1; done
-      kill -INT $pid; wait $pid
-      """, in: scratch.path)
+    let data = try scratch.images("train.safetensors", count: 66)
+    let arguments = ["train", "digits", "--data", data, "--run", scratch.file("run"), "--epochs", "100000"] + small
+    let outcome = try Command.run(arguments, interruptingBy: SIGINT, onceThereIs: scratch.file("run/metrics.jsonl"))
     #expect(outcome.status == 130, "\(outcome.errors)")
     #expect(outcome.errors.contains("--resume"))
     #expect(try !weights(scratch.file("run")).isEmpty)

@@ -1,3 +1,4 @@
+internal import Foundation
 internal import SwiftTorch
 internal import Yams
 
@@ -42,9 +43,12 @@ public enum ConfigurationFile {
     return try decode(node, source)
   }
 
-  /// The whole configuration as YAML.
+  /// The whole configuration as YAML, its numbers exact.
   public static func text(_ configuration: TrainingConfiguration) throws(SATError) -> String {
-    do { return try YAMLEncoder().encode(configuration) } catch { throw SATError("the configuration cannot be written: \(error)") }
+    do {
+      let text = try Yams.serialize(node: tree(of: configuration))
+      return text.hasSuffix("\n") ? text : text + "\n"
+    } catch { throw SATError("the configuration cannot be written: \(oneLine(error))") }
   }
 
   /// A configuration from a run's `config.yaml`.
@@ -59,8 +63,28 @@ public enum ConfigurationFile {
   }
 
   private static func tree(of configuration: TrainingConfiguration) throws(SATError) -> Node {
-    let yaml = try text(configuration)
-    do { return try Yams.compose(yaml: yaml) ?? Node("") } catch { throw SATError("the configuration cannot be read back: \(error)") }
+    do {
+      guard var node = try Yams.compose(yaml: YAMLEncoder().encode(configuration)) else { return Node("") }
+      try restoreNumbers(in: &node, from: JSONSerialization.jsonObject(with: JSONEncoder().encode(configuration)))
+      return node
+    } catch { throw SATError("the configuration cannot be written: \(oneLine(error))") }
+  }
+
+  /// Yams writes doubles with fifteen digits, which is two too few to read the same number back.
+  private static func restoreNumbers(in node: inout Node, from value: Any) {
+    if var mapping = node.mapping, let object = value as? [String: Any] {
+      for key in mapping.keys {
+        guard let name = key.string, let inner = object[name], var child = mapping[key] else { continue }
+        restoreNumbers(in: &child, from: inner)
+        mapping[key] = child
+      }
+      node = .mapping(mapping)
+    } else if var sequence = node.sequence, let array = value as? [Any] {
+      for (i, inner) in array.enumerated() where i < sequence.count { restoreNumbers(in: &sequence[i], from: inner) }
+      node = .sequence(sequence)
+    } else if node.scalar?.string.contains("e") == true, node.float != nil, let number = value as? Double {
+      node = Node(Fraction(number).text)
+    }
   }
 
   private static func merge(_ change: Node, into base: inout Node, path: String, _ source: String) throws(SATError) {
