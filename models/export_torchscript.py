@@ -3,7 +3,7 @@
 
     python export_torchscript.py lenet5.pt --model lenet5 --output lenet5.ts
     python export_torchscript.py resnet20.th --model resnet20 --normalize imagenet --output resnet20.ts
-    python export_torchscript.py runs/digits/best/model.safetensors --output digits.ts
+    python export_torchscript.py runs/digits-p-sat/best/weights.safetensors --output digits.ts
 
 Weights may be a PyTorch state_dict (zip or legacy pickle; bare or under state_dict, model_state_dict or model; with or
 without `module.`) or a .safetensors file. One that `sat` wrote names its own network, options and normalisation.
@@ -11,6 +11,7 @@ without `module.`) or a .safetensors file. One that `sat` wrote names its own ne
 
 import argparse
 import io
+import json
 import sys
 import warnings
 from pathlib import Path
@@ -49,15 +50,15 @@ def export(given: argparse.Namespace) -> str:
     if not folder.is_dir():
         raise ValueError(f"there is no folder {folder} to write {Path(given.output).name} into")
     state, metadata = weights.read_state_dict(given.weights)
-    name = given.model or metadata.get("model")
+    name = given.model or metadata.get("sat.architecture")
     if name is None:
         raise ValueError(f"{given.weights} does not say which network it belongs to; "
                          f"give --model with one of {', '.join(networks.NETWORKS)}")
-    recorded = [pair for pair in metadata.get("modelOptions", "").split(",") if pair]
+    recorded = [f"{key}={value}" for key, value in json.loads(metadata.get("sat.options", "{}")).items()]
     options = dict(_option(pair) for pair in [*recorded, *given.model_option])
     normalize = given.normalize
-    if normalize is None and "normalizeMean" in metadata:
-        normalize = [metadata["normalizeMean"], metadata.get("normalizeStd", "")]
+    if normalize is None and "sat.normalization" in metadata:
+        normalize = metadata["sat.normalization"].split(" ")
     network = networks.build(name, options, _normalization(normalize))
     weights.load(network, state, str(given.weights))
     network.eval()

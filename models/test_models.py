@@ -108,7 +108,7 @@ class ExportTests(unittest.TestCase):
             source, target = f"{folder}/w.safetensors", f"{folder}/w.ts"
             for name, entry in networks.NETWORKS.items():
                 network = networks.build(name, {"classes": 5}).eval()
-                safetensors_io.write(source, network.state_dict(), {"model": name, "modelOptions": "classes=5"})
+                safetensors_io.write(source, network.state_dict(), {"sat.architecture": name, "sat.options": '{"classes": "5"}'})
                 status, said = self.run_export(source, "--output", target)
                 self.assertEqual(status, 0, said)
                 x = torch.rand(3, *entry.input_shape({}))

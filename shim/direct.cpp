@@ -91,16 +91,16 @@ class DirectCallOf<Result(Arguments...)> final : public DirectCall {
     for (size_t i = 0; i < arity; i++) defaults_[i] = default_of(parameters[i]);
   }
 
-  bool call(const ts_value* arguments, size_t count, at::Tensor& result) const override {
+  bool call(const ts_value* arguments, size_t count, ts_value& result) const override {
     return count <= arity && call(arguments, count, result, std::index_sequence_for<Arguments...>());
   }
 
  private:
   template <size_t... Index>
-  bool call(const ts_value* arguments, size_t count, at::Tensor& result, std::index_sequence<Index...>) const {
+  bool call(const ts_value* arguments, size_t count, ts_value& result, std::index_sequence<Index...>) const {
     std::tuple<Slot<Arguments>...> slots;
     if (!(std::get<Index>(slots).load(Index < count ? arguments[Index] : defaults_[Index]) && ...)) return false;
-    result = handle_.call(std::get<Index>(slots).get()...);
+    result = tensor_result(at::Tensor(handle_.call(std::get<Index>(slots).get()...)));
     return true;
   }
 

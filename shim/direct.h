@@ -18,7 +18,7 @@ class DirectCall {
 
   // False, with nothing done, when the values are not exactly what the signature takes; the general call then converts them or
   // says what is wrong.
-  virtual bool call(const ts_value* arguments, size_t count, at::Tensor& result) const = 0;
+  virtual bool call(const ts_value* arguments, size_t count, ts_value& result) const = 0;
 };
 
 // The direct call of an operator, or NULL when its signature is none of the common ones.

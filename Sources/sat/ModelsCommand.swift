@@ -10,12 +10,28 @@ struct ModelsCommand: ParsableCommand {
 
   @OptionGroup var output: OutputOptions
 
+  private struct Listing: Encodable {
+    var format = "sat-models/1"
+    var models: [Entry]
+  }
+
   private struct Entry: Encodable {
     var name: String
     var summary: String
     var parameters: Int
     var inputShape: [Int]
+    /// With their defaults.
     var options: [String: Int]
+    /// What an option takes, of those that do not take every number.
+    var values: [String: [Int]]
+
+    /// As in `classes=10 channels=3|1`, the default first.
+    var optionText: String {
+      options.sorted { $0.key < $1.key }.map { key, value in
+        let others = (values[key] ?? []).filter { $0 != value }
+        return "\(key)=" + ([value] + others).map(String.init).joined(separator: "|")
+      }.joined(separator: " ")
+    }
   }
 
   func run() throws {
@@ -24,15 +40,15 @@ struct ModelsCommand: ParsableCommand {
       return Entry(
         name: entry.name, summary: entry.summary,
         parameters: try architecture.make(generator: Generator(seed: 0)).parameterCount,
-        inputShape: try architecture.inputShape(), options: entry.defaults)
+        inputShape: try architecture.inputShape(), options: entry.defaults,
+        values: entry.allowed)
     }
     var rows = [["model", "", "options", "input", "parameters"]]
     for entry in entries {
-      let options = entry.options.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: " ")
       rows.append([
-        entry.name, entry.summary, options, entry.inputShape.map(String.init).joined(separator: "x"), "\(entry.parameters)",
+        entry.name, entry.summary, entry.optionText, entry.inputShape.map(String.init).joined(separator: "x"), "\(entry.parameters)",
       ])
     }
-    try output.deliver(entries, text: TextTable(rows, leftColumns: 3).description)
+    try output.deliver(Listing(models: entries), text: TextTable(rows, leftColumns: 3).description)
   }
 }

@@ -26,9 +26,12 @@ struct Draw: Decodable, Sendable, CustomTestStringConvertible {
     case "bernoulli": return target.bernoulliInPlace(try options.double("p"), generator: generator)
     case "uniform_": return target.uniformInPlace(in: try options.double("from")...options.double("to"), generator: generator)
     case "normal_":
-      return target.normalInPlace(mean: try options.double("mean"), standardDeviation: try options.double("std"), generator: generator)
-    case "kaiming_uniform_": return Initialization.kaimingUniform(target, fan: fan, nonlinearity: try nonlinearity, generator: generator)
-    case "kaiming_normal_": return Initialization.kaimingNormal(target, fan: fan, nonlinearity: try nonlinearity, generator: generator)
+      return target.normalInPlace(
+        mean: try options.double("mean"), standardDeviation: try options.double("std"), generator: generator)
+    case "kaiming_uniform_":
+      return Initialization.kaimingUniform(target, fan: fan, nonlinearity: try nonlinearity, generator: generator)
+    case "kaiming_normal_":
+      return Initialization.kaimingNormal(target, fan: fan, nonlinearity: try nonlinearity, generator: generator)
     case "xavier_uniform_":
       return Initialization.xavierUniform(target, gain: try options.double("gain", default: 1), generator: generator)
     case "xavier_normal_":
@@ -77,7 +80,7 @@ struct Draws: Decodable, Sendable {
     Draws.compare(drawn, try Fixtures.tensors("draws")[try #require(draw.name)], draw)
   }
 
-  @Test func draws_inSequence_leaveTheStateWherePyTorchDoes() throws {
+  @Test func aSequenceOfDrawsIsPyTorchs() throws {
     let draws = try Draws.load()
     let golden = try Fixtures.tensors("draws")
     let generator = Generator(seed: draws.sequenceSeed)

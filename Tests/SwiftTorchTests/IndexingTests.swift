@@ -13,6 +13,13 @@ private struct Case: Sendable, CustomTestStringConvertible {
   init(_ name: String, _ shape: [Int], _ values: some Sequence<Int>, _ subscripted: @escaping @Sendable (Tensor) -> Tensor) {
     (self.name, self.shape, self.values, self.subscripted) = (name, shape, Array(values), subscripted)
   }
+
+  init(_ name: String, _ values: [Int], assigning: @escaping @Sendable (Tensor) -> Void) {
+    self.init(name, [2, 3], values) {
+      assigning($0)
+      return $0
+    }
+  }
 }
 
 private var rows: Tensor { Tensor([1, 0]) }
@@ -63,17 +70,14 @@ private let copies: [Case] = [
 
 /// Assignments to int64 zeros of shape [2, 3], and what PyTorch makes of them.
 private let assignments: [Case] = [
-  Case("y[0] = [1, 2, 3]", [2, 3], [1, 2, 3, 0, 0, 0]) { $0[0] = Tensor([1, 2, 3]); return $0 },
-  Case("y[:, 1:] = 7", [2, 3], [0, 7, 7, 0, 7, 7]) { $0[.all, 1...] = Tensor(7); return $0 },
-  Case("y[y == 0] = 4", [2, 3], [4, 4, 4, 4, 4, 4]) { $0[$0.equal(to: 0)] = Tensor(4); return $0 },
-  Case("y[:, [2, 0]] = [[1, 2], [3, 4]]", [2, 3], [2, 0, 1, 4, 0, 3]) { $0[.all, columns] = Tensor([[1, 2], [3, 4]]); return $0 },
-  Case("y[..., -1] = [5, 6]", [2, 3], [0, 0, 5, 0, 0, 6]) { $0[.ellipsis, -1] = Tensor([5, 6]); return $0 },
-  Case("y[:, ::2] = [[1], [2]]", [2, 3], [1, 0, 1, 2, 0, 2]) { $0[.all, .stride(by: 2)] = Tensor([[1], [2]]); return $0 },
-  Case("y[1, [0, 1]] = [8, 9]", [2, 3], [0, 0, 0, 8, 9, 0]) { $0[1, Tensor([0, 1])] = Tensor([8, 9]); return $0 },
-  Case("y[[True, False]] = [8, 9, 10]", [2, 3], [8, 9, 10, 0, 0, 0]) {
-    $0[Tensor([true, false])] = Tensor([8, 9, 10])
-    return $0
-  },
+  Case("y[0] = [1, 2, 3]", [1, 2, 3, 0, 0, 0]) { $0[0] = Tensor([1, 2, 3]) },
+  Case("y[:, 1:] = 7", [0, 7, 7, 0, 7, 7]) { $0[.all, 1...] = Tensor(7) },
+  Case("y[y == 0] = 4", [4, 4, 4, 4, 4, 4]) { $0[$0.equal(to: 0)] = Tensor(4) },
+  Case("y[:, [2, 0]] = [[1, 2], [3, 4]]", [2, 0, 1, 4, 0, 3]) { $0[.all, columns] = Tensor([[1, 2], [3, 4]]) },
+  Case("y[..., -1] = [5, 6]", [0, 0, 5, 0, 0, 6]) { $0[.ellipsis, -1] = Tensor([5, 6]) },
+  Case("y[:, ::2] = [[1], [2]]", [1, 0, 1, 2, 0, 2]) { $0[.all, .stride(by: 2)] = Tensor([[1], [2]]) },
+  Case("y[1, [0, 1]] = [8, 9]", [0, 0, 0, 8, 9, 0]) { $0[1, Tensor([0, 1])] = Tensor([8, 9]) },
+  Case("y[[True, False]] = [8, 9, 10]", [8, 9, 10, 0, 0, 0]) { $0[Tensor([true, false])] = Tensor([8, 9, 10]) },
 ]
 
 @Suite struct IndexingTests {

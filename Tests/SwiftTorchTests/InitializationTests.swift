@@ -24,7 +24,8 @@ import Testing
             groups: try options.int("groups", default: 1), bias: options.flag("bias", default: true), generator: generator)
         }
       for (name, parameter) in layer.namedParameters {
-        expectIdentical(parameter.value.detached().flattened()[..<Draw.kept], try golden["\(entry.name)/\(name)"], "\(entry.name) \(name)")
+        expectIdentical(
+          parameter.value.detached().flattened()[..<Draw.kept], try golden["\(entry.name)/\(name)"], "\(entry.name) \(name)")
       }
     }
   }

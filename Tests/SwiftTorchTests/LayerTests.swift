@@ -24,7 +24,8 @@ private struct LayerCase: Decodable, Sendable, CustomTestStringConvertible {
     let generator = Generator(seed: 0)
     let bias = options.flag("bias", default: true)
     func windowed<L>(_ make: (Int, Int?, Int) -> L) throws -> L {
-      try make(options.int("kernel_size"), options["stride"] == nil ? nil : options.int("stride"), options.int("padding", default: 0))
+      try make(
+        options.int("kernel_size"), options["stride"] == nil ? nil : options.int("stride"), options.int("padding", default: 0))
     }
     switch try #require(layer) {
     case "Linear":
@@ -109,7 +110,8 @@ private struct LayerCase: Decodable, Sendable, CustomTestStringConvertible {
     let expected = try #require(try LayerCase.load().first { $0.name == name })
     func pair(_ key: String) throws -> [Int] { try #require(expected.options.list(key)).map { Int($0) } }
     let (x, weight, bias) = (
-      try golden["\(name)/x"].requiringGrad(), try golden["\(name)/weight"].requiringGrad(), try golden["\(name)/bias"].requiringGrad()
+      try golden["\(name)/x"].requiringGrad(), try golden["\(name)/weight"].requiringGrad(),
+      try golden["\(name)/bias"].requiringGrad()
     )
     let y = x.conv2d(weight: weight, bias: bias, stride: try pair("stride"), padding: try pair("padding"))
     expectClose(y, try golden["\(name)/y"])

@@ -58,9 +58,10 @@ private func network() -> Network { Network(generator: Generator(seed: 1)) }
         + ["layer1.0.downsample.0.weight"] + batchNorm.map { "layer1.0.downsample.1.\($0)" }
         + ["layer1.1.extra", "layer1.1.conv1.weight"] + batchNorm.map { "layer1.1.bn1.\($0)" }
         + ["fc.weight", "fc.bias"])
-    #expect(network().namedParameters.map(\.name).filter { $0.hasPrefix("layer1.1") } == [
-      "layer1.1.extra", "layer1.1.conv1.weight", "layer1.1.bn1.weight", "layer1.1.bn1.bias",
-    ])
+    #expect(
+      network().namedParameters.map(\.name).filter { $0.hasPrefix("layer1.1") } == [
+        "layer1.1.extra", "layer1.1.conv1.weight", "layer1.1.bn1.weight", "layer1.1.bn1.bias",
+      ])
     #expect(network().namedBuffers.map(\.name).first == "class_shift")
     #expect(Derived().namedParameters.map(\.name) == ["first", "second"], "superclass first")
     #expect(network().parameterCount == 2 + 2 * (4 * 4 * 9 + 8) + (16 + 8) + 2 + (8 + 2))
@@ -125,7 +126,8 @@ private func network() -> Network { Network(generator: Generator(seed: 1)) }
     let (source, target) = (Network(generator: Generator(seed: 1)), Network(generator: Generator(seed: 2)))
     let tensors = target.parameters.map(\.value)
     #expect(!source.fullyConnected.weight.value.isEqual(to: target.fullyConnected.weight.value))
-    try target.loadStateDict(source.stateDict.map { ($0.name, $0.tensor.dtype.isFloatingPoint ? $0.tensor.to(.float64) : $0.tensor) })
+    try target.loadStateDict(
+      source.stateDict.map { ($0.name, $0.tensor.dtype.isFloatingPoint ? $0.tensor.to(.float64) : $0.tensor) })
     #expect(zip(source.stateDict, target.stateDict).allSatisfy { $0.tensor.isEqual(to: $1.tensor) })
     #expect(zip(target.parameters, tensors).allSatisfy { $0.value.isSame(as: $1) })
     #expect(target.parameters.allSatisfy { $0.value.requiresGrad && $0.value.isLeaf })

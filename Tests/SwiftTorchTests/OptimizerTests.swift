@@ -17,7 +17,8 @@ private struct Training: Decodable, Sendable {
       case "SGD":
         return SGD(
           parameters, learningRate: rate, momentum: try options.double("momentum", default: 0),
-          dampening: try options.double("dampening", default: 0), weightDecay: decay, nesterov: options.flag("nesterov", default: false))
+          dampening: try options.double("dampening", default: 0), weightDecay: decay,
+          nesterov: options.flag("nesterov", default: false))
       case "Adam":
         let betas = options.list("betas") ?? [0.9, 0.999]
         return Adam(

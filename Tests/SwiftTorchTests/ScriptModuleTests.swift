@@ -45,7 +45,9 @@ import Testing
     let script = try tiny()
     let frozen = try script.frozen()
     #expect(try frozen.namedParameters().isEmpty)
-    expectClose(try withNoGrad { () throws(TorchError) in try frozen(golden.named["tiny/input"]!) }, try golden["tiny/output"], absolute: 1e-5)
+    expectClose(
+      try withNoGrad { () throws(TorchError) in try frozen(golden.named["tiny/input"]!) }, try golden["tiny/output"], absolute: 1e-5
+    )
   }
 
   @Test func buffersAreListedApart() throws {

@@ -17,7 +17,9 @@ enum Fixtures {
 
   /// NAME.safetensors.
   static func tensors(_ name: String) throws -> GoldenTensors {
-    GoldenTensors(named: Dictionary(uniqueKeysWithValues: try SafeTensors.read(path("\(name).safetensors")).tensors.map { ($0.name, $0.tensor) }))
+    GoldenTensors(
+      named: Dictionary(
+        uniqueKeysWithValues: try SafeTensors.read(path("\(name).safetensors")).tensors.map { ($0.name, $0.tensor) }))
   }
 }
 
@@ -87,7 +89,8 @@ func expectClose(
   let (a, b) = withNoGrad { (actual.detached().to(.float64), expected.detached().to(.float64)) }
   let largest = (a - b).abs().max().item()
   #expect(
-    a.isClose(to: b, relative: relative, absolute: absolute), "\(label)largest difference \(largest)", sourceLocation: sourceLocation)
+    a.isClose(to: b, relative: relative, absolute: absolute), "\(label)largest difference \(largest)",
+    sourceLocation: sourceLocation)
 }
 
 /// Fails, showing both, unless dtypes, shapes and every value agree exactly.

@@ -28,7 +28,9 @@ private let misuses: [Misuse] = [
   Misuse("cat", ["cat: Sizes of tensors must match except in dimension 0", "[1, 2] and [1, 3]"]) {
     read(.concatenated([.ones(1, 2), .ones(1, 3)]))
   },
-  Misuse("reshape", ["reshape: shape '[4, 2]' is invalid for input of size 6", "[2, 3]"]) { read(Tensor.ones(2, 3).reshaped(to: 4, 2)) },
+  Misuse("reshape", ["reshape: shape '[4, 2]' is invalid for input of size 6", "[2, 3]"]) {
+    read(Tensor.ones(2, 3).reshaped(to: 4, 2))
+  },
   Misuse("conv2d", ["conv2d: Given groups=1, weight of size [4, 3, 3, 3]", "[1, 2, 8, 8] and [4, 3, 3, 3]"]) {
     read(Tensor.ones(1, 2, 8, 8).conv2d(weight: .ones(4, 3, 3, 3)))
   },
@@ -85,12 +87,15 @@ private let misuses: [Misuse] = [
   Misuse("fan of a vector", ["a weight of shape [3] has no fan"]) {
     Initialization.kaimingUniform(.ones(3), generator: Generator(seed: 0))
   },
-  Misuse("schedule without points", ["piecewiseLinear: expected at least one point"]) { _ = LearningRateSchedule.piecewiseLinear([]) },
+  Misuse("schedule without points", ["piecewiseLinear: expected at least one point"]) {
+    _ = LearningRateSchedule.piecewiseLinear([])
+  },
 ]
 
 @Suite struct TrapTests {
   @Test(arguments: misuses) fileprivate func misuseTrapsAndSaysWhy(_ misuse: Misuse) async throws {
-    let run = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) { [name = misuse.name as String] in
+    let run = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      [name = misuse.name as String] in
       Misuse.find(name)!.body()
     }
     let message = String(decoding: run.standardErrorContent, as: UTF8.self)

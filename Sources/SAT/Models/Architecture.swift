@@ -14,7 +14,7 @@ public struct Architecture: Codable, Sendable, Equatable {
   /// - Throws: `SATError` for a name, an option or a value that is not known.
   public func make(generator: Generator) throws(SATError) -> any Layer {
     let entry = try NetworkCatalog.entry(named: name)
-    return entry.build(try values(entry), generator)
+    return entry.build(try resolvedOptions(entry), generator)
   }
 
   /// [C, H, W] of the images it takes.
@@ -22,10 +22,15 @@ public struct Architecture: Codable, Sendable, Equatable {
   /// - Throws: as `make(generator:)`.
   public func inputShape() throws(SATError) -> [Int] {
     let entry = try NetworkCatalog.entry(named: name)
-    return entry.inputShape(try values(entry))
+    return entry.inputShape(try resolvedOptions(entry))
   }
 
-  private func values(_ entry: NetworkCatalog.Entry) throws(SATError) -> [String: Int] {
+  /// All options of the network: those given, and the defaults of the others.
+  ///
+  /// - Throws: as `make(generator:)`.
+  func resolvedOptions() throws(SATError) -> [String: Int] { try resolvedOptions(try NetworkCatalog.entry(named: name)) }
+
+  private func resolvedOptions(_ entry: NetworkCatalog.Entry) throws(SATError) -> [String: Int] {
     var values = entry.defaults
     for (key, text) in options.sorted(by: { $0.key < $1.key }) {
       guard values[key] != nil else {
@@ -51,7 +56,7 @@ public enum NetworkCatalog {
     /// The options and their defaults.
     public let defaults: [String: Int]
     /// Values of the options that take only some.
-    let allowed: [String: [Int]]
+    public let allowed: [String: [Int]]
     let inputShape: @Sendable ([String: Int]) -> [Int]
     let build: @Sendable ([String: Int], Generator) -> any Layer
   }
@@ -78,31 +83,46 @@ public enum NetworkCatalog {
       build: { ResNet18(classes: $0["classes"]!, generator: $1) }),
   ]
 
-  /// - Throws: `SATError` for a name that is not in the catalogue.
+  /// - Throws: `SATError` for a name that is not in the catalogue; it lists those that are.
   public static func entry(named name: String) throws(SATError) -> Entry {
-    guard let entry = entries.first(where: { $0.name == name }) else {
-      throw SATError("model '\(name)' is not known; expected one of \(entries.map(\.name).joined(separator: ", "))")
-    }
-    return entry
+    if let entry = entries.first(where: { $0.name == name }) { return entry }
+    let names = entries.map(\.name)
+    let hint = Suggestion.nearest(to: name, among: names).map { " (did you mean \($0)?)" } ?? ""
+    throw SATError("model '\(name)' is not known\(hint); expected one of \(names.joined(separator: ", "))")
   }
 
-  /// The architectures whose default or otherwise plausible form has exactly these keys and shapes.
+  /// The architectures that have exactly these keys and shapes, whatever the order and the number of classes.
   static func matching(_ state: [(name: String, shape: [Int])]) -> [Architecture] {
-    let given = Dictionary(state.map { ($0.name, $0.shape) }, uniquingKeysWith: { first, _ in first })
-    guard let classes = state.last(where: { $0.shape.count == 1 })?.shape[0], classes >= 2 else { return [] }
-    var found: [Architecture] = []
-    for entry in entries {
-      for channels in entry.allowed["channels"] ?? [0] {
-        var options: [String: String] = [:]
-        if classes != entry.defaults["classes"] { options["classes"] = "\(classes)" }
-        if channels != 0, channels != entry.defaults["channels"] { options["channels"] = "\(channels)" }
-        let candidate = Architecture(name: entry.name, options: options)
-        guard let network = try? candidate.make(generator: Generator(seed: 0)) else { continue }
-        let own = network.stateDict.filter { !$0.name.hasSuffix("num_batches_tracked") }
-        let counted = given.keys.filter { !$0.hasSuffix("num_batches_tracked") }.count
-        if own.count == counted, own.allSatisfy({ given[$0.name] == $0.tensor.shape }) { found.append(candidate) }
+    // Absent from old files, and never what tells two networks apart.
+    func isCounter(_ name: String) -> Bool { name.hasSuffix("num_batches_tracked") }
+    let given = Dictionary(state.filter { !isCounter($0.name) }.map { ($0.name, $0.shape) }, uniquingKeysWith: { first, _ in first })
+    return entries.flatMap { entry in
+      variants(of: entry).compactMap { options in
+        var candidate = Architecture(name: entry.name, options: options)
+        guard let network = try? candidate.make(generator: Generator(seed: 0)) else { return nil }
+        let own = network.stateDict.filter { !isCounter($0.name) }
+        guard own.count == given.count, own.allSatisfy({ given[$0.name] != nil }) else { return nil }
+        let differing = own.filter { given[$0.name] != $0.tensor.shape }
+        guard let first = differing.first else { return candidate }
+        // A last layer for another number of classes may differ, and nothing else.
+        guard let classes = given[first.name]?.first else { return nil }
+        candidate.options["classes"] = "\(classes)"
+        let isLastLayer = differing.allSatisfy { name, tensor in
+          tensor.shape.first == entry.defaults["classes"] && given[name] == [classes] + tensor.shape.dropFirst()
+        }
+        return isLastLayer && (try? candidate.resolvedOptions()) != nil ? candidate : nil
       }
     }
-    return found
+  }
+
+  /// Every combination of the options that take only some values, as options that differ from the defaults.
+  private static func variants(of entry: Entry) -> [[String: String]] {
+    entry.allowed.sorted { $0.key < $1.key }.reduce([[:]]) { variants, option in
+      variants.flatMap { variant in
+        option.value.map { value in
+          value == entry.defaults[option.key] ? variant : variant.merging([option.key: "\(value)"]) { $1 }
+        }
+      }
+    }
   }
 }

@@ -17,6 +17,12 @@ public struct LoadedModel {
     if let inputShape, inputShape != data.imageShape {
       throw SATError("\(path) takes images of shape \(inputShape), but those of \(data.name) are \(data.imageShape); use data of that size")
     }
+    // A network of the catalogue has had this checked against its own channels; a script takes what comes, broadcast or not.
+    if let normalization = (classifier as? ScriptClassifier)?.normalization, normalization.mean.count != data.imageShape[0] {
+      throw SATError(
+        "the normalisation has \(normalization.mean.count) channels, but the images of \(data.name) have \(data.imageShape[0]); "
+          + "give --normalize one mean and one deviation a channel")
+    }
     let image = data.batch(0..<1).images.to(device)
     let logits: Tensor
     do {
@@ -88,7 +94,9 @@ public enum ModelFile {
     guard isFolder.boolValue else { return path }
     let candidates = ["\(path)/\(weightsName)", "\(path)/\(checkpoint)/\(weightsName)"]
     guard let found = candidates.first(where: FileManager.default.fileExists(atPath:)) else {
-      throw SATError("\(path) is a folder without \(checkpoint)/\(weightsName); expected the folder of a run that has finished an epoch")
+      let other = RunFolder.Checkpoint.allCases.map(\.rawValue).first { FileManager.default.fileExists(atPath: "\(path)/\($0)/\(weightsName)") }
+      let hint = other.map { "add --checkpoint \($0), which is there" } ?? "expected the folder of a run that has finished an epoch"
+      throw SATError("\(path) is a folder without \(checkpoint)/\(weightsName); \(hint)")
     }
     return found
   }
@@ -105,11 +113,29 @@ public enum ModelFile {
       throw SATError("\(file): its metadata '\(Key.options)' is not a JSON object of strings; save the model again")
     }
     let own = Architecture(name: name, options: options)
-    if let architecture, architecture != own {
-      throw SATError("\(file) holds \(own.name), but --model says \(architecture.name); leave out --model and --model-option")
+    let (held, saved): ([String: Int], Normalization?)
+    do {
+      held = try own.resolvedOptions()
+      saved = try contents.metadata[Key.normalization].map { (text) throws(SATError) in try Normalization(text) }
+    } catch {
+      throw SATError("\(file): its metadata is not of this version of sat: \(error.message)")
     }
-    let saved = try contents.metadata[Key.normalization].map { try Normalization($0) }
+    if let architecture { try check(architecture, against: own, held, file) }
     return try named(contents.tensors, file, own, normalization ?? saved, device)
+  }
+
+  /// What was typed may repeat what the file says, not contradict it.
+  private static func check(
+    _ given: Architecture, against own: Architecture, _ held: [String: Int], _ file: String
+  ) throws(SATError) {
+    guard given.name == own.name else {
+      throw SATError("\(file) holds \(own.name), but --model says \(given.name); leave out --model and --model-option")
+    }
+    let values = try given.resolvedOptions()
+    for key in given.options.keys.sorted() where values[key] != held[key] {
+      throw SATError(
+        "\(file) holds \(own.name) with \(key)=\(held[key]!), but --model-option says \(key)=\(values[key]!); leave it out")
+    }
   }
 
   private static func named(

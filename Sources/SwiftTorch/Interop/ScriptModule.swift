@@ -32,9 +32,19 @@ public final class ScriptModule {
     let status = withExtendedLifetime((self, input)) { ts_script_forward(handle, input.handle, &out) }
     guard status == TS_OK, let out else {
       throw TorchError(
-        .value, "\(name) failed on an input of shape \(input.shape): \(lastErrorMessage())")
+        .value, "\(name) failed on an input of shape \(input.shape): \(Self.cause(lastErrorMessage()))")
+    }
+    guard DType(rawValue: ts_tensor_dtype(out)) != nil else {
+      ts_tensor_free(out)
+      throw TorchError(.type, "\(name) returned a tensor of a type that is not supported; expected floating-point logits")
     }
     return Tensor(owning: out)
+  }
+
+  /// What went wrong, without the traceback through the script's source that TorchScript puts before it.
+  private static func cause(_ message: String) -> String {
+    let line = message.split(separator: "\n").last { !$0.allSatisfy(\.isWhitespace) } ?? ""
+    return String(line.hasPrefix("RuntimeError: ") ? line.dropFirst("RuntimeError: ".count) : line)
   }
 
   public var isTraining: Bool { ts_script_is_training(handle) }

@@ -14,9 +14,10 @@ extension Tensor: CustomStringConvertible {
       return dtype.isFloatingPoint ? Self.text(item()) : String(to(.int64).array(of: Int.self)[0])
     }
     let length = size(0)
-    let shown = length > 2 * Swift.max(Swift.min(edge, length), 1) ? Array(0..<edge) + Array(length - edge..<length) : Array(0..<length)
+    let cut = length > 2 * Swift.max(Swift.min(edge, length), 1)
+    let shown = cut ? Array(0..<edge) + Array(length - edge..<length) : Array(0..<length)
     var parts = shown.map { self[$0].rows(edge: edge, indent: indent + 1) }
-    if shown.count < length { parts.insert("…", at: edge) }
+    if cut { parts.insert("…", at: edge) }
     let separator = ndim == 1 ? ", " : ",\n" + String(repeating: " ", count: indent + 1)
     return "[" + parts.joined(separator: separator) + "]"
   }

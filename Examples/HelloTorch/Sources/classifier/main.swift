@@ -46,7 +46,8 @@ let learned = accuracy(model, unseenPoints, unseenLabels)
 print("accuracy on unseen points: \(learned)")
 
 do {
-  let path = FileManager.default.temporaryDirectory.appending(path: "spirals-\(UUID().uuidString).safetensors").path(percentEncoded: false)
+  let path = FileManager.default.temporaryDirectory.appending(path: "spirals-\(UUID().uuidString).safetensors").path(
+    percentEncoded: false)
   defer { try? FileManager.default.removeItem(atPath: path) }
   try SafeTensors(tensors: model.stateDict, metadata: ["accuracy": "\(learned)"]).write(to: path)
 

@@ -1,0 +1,113 @@
+import Foundation
+import SwiftTorch
+import Testing
+
+@testable import SAT
+
+/// MODEL arguments: what a file is, is found by reading it.
+@Suite struct ModelFileTests {
+  /// A folder that is gone after the test.
+  final class Scratch {
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent("sat-models-\(UUID().uuidString)").path
+    init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+  }
+
+  func load(_ path: String, _ architecture: Architecture? = nil, _ normalization: Normalization? = nil) throws -> LoadedModel {
+    try ModelFile.load(path: path, checkpoint: "best", architecture: architecture, normalization: normalization, device: .cpu)
+  }
+
+  @Test func whatIsSavedIsLoaded() throws {
+    let scratch = try Scratch()
+    let architecture = Architecture(name: "cnn-a", options: ["classes": "7", "channels": "1"])
+    let network = NetworkClassifier(
+      try architecture.make(generator: Generator(seed: 3)), architecture: architecture, normalization: try Normalization("0.25 0.75"))
+    // The name says nothing about what is inside.
+    let path = "\(scratch.path)/model.jpeg"
+    try ModelFile.save(network, to: path)
+    let loaded = try load(path)
+    let images = GoldenNumbers.images([3, 1, 28, 28])
+    expectIdentical(try loaded.classifier.logits(images), try network.withMode(.evaluation) { () throws(TorchError) in try network.logits(images) })
+    #expect(loaded.inputShape == [1, 28, 28])
+    let stripped = try load(path, nil, Normalization("mnist"))
+    #expect(try !stripped.classifier.logits(images).isClose(to: network.logits(images)), "a normalisation that is given replaces the file's")
+    #expect(throws: SATError.self) { try load(path, Architecture(name: "lenet5")) }
+  }
+
+  @Test func layoutsAndPrecisionsAgree() throws {
+    let scratch = try Scratch()
+    let architecture = Architecture(name: "resnet20")
+    let network = NetworkClassifier(try architecture.make(generator: Generator(seed: 3)), architecture: architecture, normalization: nil)
+    try ModelFile.save(network, to: "\(scratch.path)/m")
+    let model = try load("\(scratch.path)/m").classifier
+    let images = GoldenNumbers.images([4, 3, 32, 32])
+    func logits(_ execution: Execution) throws -> Tensor {
+      model.execution = execution
+      return withNoGrad { try! model.logits(images.contiguous(execution.memoryFormat.format)) }
+    }
+    let plain = try logits(Execution(memoryFormat: .contiguous))
+    expectClose(try logits(Execution(memoryFormat: .channelsLast)), plain, absolute: 1e-5, relative: 1e-5, "channels-last")
+    let half = try logits(Execution(precision: .bf16))
+    #expect(half.dtype == .float32)
+    #expect(!half.isEqual(to: plain), "bf16 computes in bf16")
+    #expect((half - plain).abs().max().item() < 0.1 * plain.abs().max().item())
+  }
+
+  @Test func aTorchScriptArchiveNeedsNoName() throws {
+    let path = Fixtures.path("files/tiny.ts")
+    let model = try load(path)
+    #expect(model.inputShape == nil)
+    #expect(throws: SATError.self) { try load(path, Architecture(name: "lenet5")) }
+  }
+
+  @Test(arguments: [
+    ("advertorch_mnist_lenet5_advtrained.pt", "lenet5"), ("advertorch_mnist_lenet5_clntrained.pt", "lenet5"),
+    ("cifar_cnn_a_adv.model", "cnn-a"), ("resnet20-12fca82f.th", "resnet20"),
+  ])
+  func publicCheckpointsAreReadAndRecognised(file: String, architecture: String) throws {
+    guard let path = RealData.path("checkpoints/\(file)") else { return }
+    let model = try load(path, Architecture(name: architecture))
+    #expect(model.classifier is NetworkClassifier)
+    let unnamed = #expect(throws: SATError.self) { try load(path) }
+    #expect(unnamed?.message.contains("add --model \(architecture)") == true, "\(unnamed?.message ?? "")")
+    let wrong = #expect(throws: TorchError.self) { try load(path, Architecture(name: "small-cnn")) }
+    #expect(wrong?.message.contains("missing keys: feature_extractor.conv1.weight") == true)
+    let resized = #expect(throws: TorchError.self) { try load(path, Architecture(name: architecture, options: ["classes": "12"])) }
+    #expect(resized?.message.contains("wrong shapes") == true)
+  }
+
+  /// 98.64 % of the 10,000 test digits, and what PGD-40 (0.3, step 0.01) leaves of the first 100.
+  @Test func theAdvertorchNetworkScoresAsPublished() throws {
+    guard let path = RealData.path("checkpoints/advertorch_mnist_lenet5_advtrained.pt"), let folder = RealData.folder else { return }
+    let data = try DataSource("mnist").load(.test, root: DataRoot(option: folder))
+    let model = try load(path, Architecture(name: "lenet5")).classifier
+    func evaluate(_ data: ImageDataset, _ attacks: [any Attack]) throws -> Evaluation {
+      try Evaluator(model: model, data: data, batchSize: 500, device: .cpu, layout: .channelsLast).run(attacks)
+    }
+    #expect(try evaluate(data, []).cleanCorrect == 9864)
+    let attack = PGD(InnerMaximizer(threat: try ThreatModel(epsilon: 0.3), steps: 40, stepSize: 0.01), seed: 0)
+    let attacked = try evaluate(data.subset(0..<100), [attack])
+    #expect((90...98).contains(attacked.robustCorrect), "\(attacked.robustCorrect) of 100")
+  }
+
+  @Test func whatDoesNotFitTheDataIsSaid() throws {
+    let scratch = try Scratch()
+    let network = NetworkClassifier(
+      try Architecture(name: "lenet5").make(generator: Generator(seed: 0)), architecture: Architecture(name: "lenet5"), normalization: nil)
+    try ModelFile.save(network, to: "\(scratch.path)/m")
+    let model = try load("\(scratch.path)/m")
+    func message(_ images: Tensor, _ labels: [Int]) throws -> String {
+      let data = try ImageDataset(name: "mine", split: "test", images: images, labels: Tensor(labels))
+      do { try model.check(data, device: .cpu) } catch { return error.message }
+      return ""
+    }
+    #expect(try message(.zeros(2, 1, 28, 28), [0, 9]) == "")
+    #expect(try message(.zeros(2, 3, 28, 28), [0, 9]).contains("[3, 28, 28]"))
+    #expect(try message(.zeros(2, 1, 28, 28), [0, 10]).contains("10 classes"))
+    let script = try load(Fixtures.path("files/tiny.ts"))
+    let data = try ImageDataset(name: "mine", split: "test", images: .zeros(2, 5, 9, 9), labels: Tensor([0, 1]))
+    let error = #expect(throws: SATError.self) { try script.check(data, device: .cpu) }
+    #expect(error?.message.contains("does not take the images of mine") == true, "\(error?.message ?? "")")
+    #expect(error?.message.contains("\n") == false, "one sentence: \(error?.message ?? "")")
+  }
+}

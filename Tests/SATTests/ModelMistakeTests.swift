@@ -1,0 +1,178 @@
+import Foundation
+import SwiftTorch
+import Testing
+
+@testable import SAT
+
+/// What somebody may get wrong about a MODEL argument: each gets one sentence that names the file and what to do.
+@Suite struct ModelMistakeTests {
+  private final class Scratch {
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent("sat-mistakes-\(UUID().uuidString)").path
+    init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+    func file(_ name: String) -> String { "\(path)/\(name)" }
+  }
+
+  private func load(
+    _ path: String, _ architecture: Architecture? = nil, checkpoint: String = "best", normalization: Normalization? = nil
+  ) throws -> LoadedModel {
+    try ModelFile.load(path: path, checkpoint: checkpoint, architecture: architecture, normalization: normalization, device: .cpu)
+  }
+
+  /// Fails unless `body` throws one sentence with all of `words` in it.
+  private func expectSentence(
+    _ words: [String], sourceLocation: SourceLocation = #_sourceLocation, _ body: () throws -> Void
+  ) {
+    let error = #expect(throws: (any Error).self, sourceLocation: sourceLocation) { try body() }
+    guard let error else { return }
+    let message = "\(error)"
+    #expect(error is SATError || error is TorchError, "\(type(of: error)): \(message)", sourceLocation: sourceLocation)
+    #expect(!message.contains("\n"), "\(message)", sourceLocation: sourceLocation)
+    for word in words { #expect(message.contains(word), "'\(word)' is not in: \(message)", sourceLocation: sourceLocation) }
+  }
+
+  private func network(_ architecture: Architecture, seed: UInt64 = 0) throws -> NetworkClassifier {
+    NetworkClassifier(try architecture.make(generator: Generator(seed: seed)), architecture: architecture, normalization: nil)
+  }
+
+  @Test(arguments: [
+    ("lenet", "did you mean lenet5?"), ("LeNet5", "did you mean lenet5?"), ("mnist_cnn", "did you mean mnist-cnn?"),
+    ("resnet-18", "did you mean resnet18?"), ("resnet34", "did you mean resnet"), ("cnna", "did you mean cnn-a?"),
+  ])
+  func aSlipGetsTheNearestName(name: String, hint: String) {
+    expectSentence([name, hint, "mnist-cnn, lenet5, cnn-a, small-cnn, resnet20, resnet18"]) {
+      _ = try Architecture(name: name).make(generator: Generator(seed: 0))
+    }
+  }
+
+  @Test(arguments: ["vit-b", "", "?", String(repeating: "z", count: 5000)])
+  func whatIsFarFromEverythingGetsNone(name: String) throws {
+    let error = #expect(throws: SATError.self) { try Architecture(name: name).inputShape() }
+    #expect(error?.message.contains("did you mean") == false)
+  }
+
+  @Test func aModelOptionMayRepeatTheFileButNotContradictIt() throws {
+    let scratch = try Scratch()
+    let path = scratch.file("m")
+    try ModelFile.save(try network(Architecture(name: "cnn-a", options: ["classes": "7"])), to: path)
+    for options in [[:], ["classes": "7"], ["channels": "3"], ["classes": "07", "channels": "3"]] {
+      #expect(try load(path, Architecture(name: "cnn-a", options: options)).inputShape == [3, 32, 32])
+    }
+    expectSentence([path, "holds cnn-a, but --model says lenet5"]) { _ = try load(path, Architecture(name: "lenet5")) }
+    expectSentence([path, "classes=7", "classes=10"]) { _ = try load(path, Architecture(name: "cnn-a", options: ["classes": "10"])) }
+    expectSentence([path, "channels=3", "channels=1"]) { _ = try load(path, Architecture(name: "cnn-a", options: ["channels": "1"])) }
+    expectSentence(["no option 'depth'"]) { _ = try load(path, Architecture(name: "cnn-a", options: ["depth": "1"])) }
+  }
+
+  @Test func metadataOfAnotherVersionAreNamed() throws {
+    let scratch = try Scratch()
+    let state = try Architecture(name: "lenet5").make(generator: Generator(seed: 0)).stateDict
+    func write(_ metadata: [String: String]) throws -> String {
+      let path = scratch.file("m")
+      try SafeTensors(tensors: state, metadata: metadata).write(to: path)
+      return path
+    }
+    expectSentence([scratch.path, "its metadata", "'lenet7'", "did you mean lenet5?"]) { _ = try load(write(["sat.architecture": "lenet7"])) }
+    expectSentence([scratch.path, "its metadata", "'width'"]) {
+      _ = try load(write(["sat.architecture": "lenet5", "sat.options": #"{"width": "2"}"#]))
+    }
+    expectSentence([scratch.path, "'sat.options'"]) { _ = try load(write(["sat.architecture": "lenet5", "sat.options": "[1]"])) }
+    expectSentence([scratch.path, "its metadata", "normalisation 'x'"]) {
+      _ = try load(write(["sat.architecture": "lenet5", "sat.normalization": "x"]))
+    }
+    expectSentence([scratch.path, "wrong shapes: linear2.weight is [10, 200], expected [12, 200]"]) {
+      _ = try load(write(["sat.architecture": "lenet5", "sat.options": #"{"classes": "12"}"#]))
+    }
+  }
+
+  @Test func foldersAreExplained() throws {
+    let scratch = try Scratch()
+    expectSentence([scratch.path, "best/weights.safetensors", "finished an epoch"]) { _ = try load(scratch.path) }
+    try FileManager.default.createDirectory(atPath: scratch.file("last"), withIntermediateDirectories: true)
+    try ModelFile.save(try network(Architecture(name: "lenet5")), to: scratch.file("last/weights.safetensors"))
+    expectSentence([scratch.path, "best/weights.safetensors", "--checkpoint last"]) { _ = try load(scratch.path) }
+    #expect(try load(scratch.path, checkpoint: "last").inputShape == [1, 28, 28])
+    #expect(try load(scratch.file("last")).inputShape == [1, 28, 28], "a checkpoint's own folder")
+    expectSentence(["nowhere", "not there"]) { _ = try load(scratch.file("nowhere")) }
+  }
+
+  /// Weights of every network, their keys in alphabetical order as other tools write them, for a number of classes of their own.
+  @Test(arguments: NetworkCatalog.entries.map(\.name), [10, 37])
+  func weightsAreRecognisedByTheirKeys(name: String, classes: Int) throws {
+    let scratch = try Scratch()
+    let path = scratch.file("m")
+    let architecture = Architecture(name: name, options: classes == 10 ? [:] : ["classes": "\(classes)"])
+    let state = try architecture.make(generator: Generator(seed: 0)).stateDict.filter { !$0.name.hasSuffix("num_batches_tracked") }
+    try SafeTensors(tensors: state.sorted { $0.name < $1.name }).write(to: path)
+    let command = "its keys match \(name): add --model \(name)" + (classes == 10 ? "" : " --model-option classes=\(classes)")
+    expectSentence([path, command]) { _ = try load(path) }
+    #expect(NetworkCatalog.matching(state.map { ($0.name, $0.tensor.shape) }) == [architecture])
+    #expect(try load(path, architecture).classifier is NetworkClassifier)
+    // One value less in a layer inside is another network.
+    var other = state.map { ($0.name, $0.tensor.shape) }
+    other[0].1[0] -= 1
+    #expect(NetworkCatalog.matching(other).isEmpty)
+  }
+
+  @Test func oneChannelCNNAIsRecognised() throws {
+    let architecture = Architecture(name: "cnn-a", options: ["channels": "1"])
+    let state = try architecture.make(generator: Generator(seed: 0)).stateDict
+    #expect(NetworkCatalog.matching(state.map { ($0.name, $0.tensor.shape) }) == [architecture])
+  }
+
+  @Test func damagedAndForeignFilesAreNamed() throws {
+    let scratch = try Scratch()
+    func write(_ bytes: some Sequence<UInt8>) throws -> String {
+      let path = scratch.file("m")
+      try Data(bytes).write(to: URL(filePath: path))
+      return path
+    }
+    let lenet5 = Architecture(name: "lenet5")
+    var random = SeededGenerator(seed: 5)
+    expectSentence([scratch.path, "not a model"]) { _ = try load(write((0..<5000).map { _ in UInt8.random(in: 0...255, using: &random) })) }
+    expectSentence([scratch.path, "empty"]) { _ = try load(write([])) }
+    for name in ["module.zip.pt", "module.legacy.pt", "tiny.ts", "expected.safetensors"] {
+      let whole = try Fixtures.bytes("files/\(name)")
+      for length in [whole.count - 1, whole.count / 2, 100] {
+        expectSentence([scratch.path]) { _ = try load(write(whole.prefix(length)), name == "tiny.ts" ? nil : lenet5) }
+      }
+    }
+    expectSentence(["bytes.npz", "a NumPy archive, not a model"]) { _ = try load(Fixtures.path("files/bytes.npz")) }
+    for ending in ["zip.pt", "legacy.pt"] {
+      expectSentence(["malicious-os-system", "os.system"]) { _ = try load(Fixtures.path("files/malicious-os-system.\(ending)"), lenet5) }
+      expectSentence(["prefixed", "missing keys: conv1.weight", "unexpected keys: conv.weight"]) {
+        _ = try load(Fixtures.path("files/prefixed.\(ending)"), lenet5)
+      }
+      expectSentence(["nested", "does not say of which network", "sat models"]) { _ = try load(Fixtures.path("files/nested.\(ending)")) }
+    }
+  }
+
+  @Test func normalisationsHaveTheChannelsOfTheImages() throws {
+    let scratch = try Scratch()
+    let path = scratch.file("m")
+    try ModelFile.save(try network(Architecture(name: "lenet5")), to: path)
+    expectSentence(["normalisation has 3 channels", "lenet5"]) { _ = try load(path, normalization: Normalization("cifar10")) }
+    // Broadcast over three channels, a script would be asked about images that nobody has.
+    let script = try load(Fixtures.path("files/tiny.ts"), normalization: Normalization("cifar10"))
+    let data = try ImageDataset(name: "mine", split: "test", images: .zeros(2, 1, 8, 8), labels: Tensor([0, 1]))
+    expectSentence(["normalisation has 3 channels", "mine", "have 1"]) { try script.check(data, device: .cpu) }
+    let fitting = try load(Fixtures.path("files/tiny.ts"), normalization: Normalization("0.5 0.25"))
+    try fitting.check(data, device: .cpu)
+    let images = GoldenNumbers.images([3, 1, 8, 8])
+    let plain = try load(Fixtures.path("files/tiny.ts")).classifier
+    expectIdentical(try fitting.classifier.logits(images), try plain.logits((images - 0.5) / 0.25))
+  }
+
+  @Test func aFileThatCannotBeWrittenLeavesTheOldOne() throws {
+    let scratch = try Scratch()
+    let path = scratch.file("m")
+    let architecture = Architecture(name: "lenet5")
+    try ModelFile.save(try network(architecture, seed: 1), to: path)
+    let before = try Data(contentsOf: URL(filePath: path))
+    expectSentence(["nowhere/m", "folder"]) { try ModelFile.save(network(architecture), to: scratch.file("nowhere/m")) }
+    try FileManager.default.createDirectory(atPath: scratch.file("folder"), withIntermediateDirectories: true)
+    expectSentence(["is a folder"]) { try ModelFile.save(network(architecture), to: scratch.file("folder")) }
+    #expect(try Data(contentsOf: URL(filePath: path)) == before)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path).sorted() == ["folder", "m"])
+  }
+}

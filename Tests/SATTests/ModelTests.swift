@@ -1,0 +1,128 @@
+import SwiftTorch
+import Testing
+
+@testable import SAT
+
+/// The networks against PyTorch's numbers for the same weights and images.
+@Suite struct ModelTests {
+  struct Golden: Decodable {
+    struct Optimizer: Decodable {
+      var lr: Double
+      var momentum: Double
+      var weight_decay: Double
+    }
+    struct Case: Decodable, Sendable, CustomTestStringConvertible {
+      var name: String
+      var model: String
+      var options: [String: Int]
+      var shape: [Int]
+      var k: Int
+      var gain: Double
+      var labels: [Int]
+      var parameters: Int
+      var keys: Int
+      var loss: Double
+      var stepMode: String?
+      var stepLosses: [Double]?
+      var mean: [Double]?
+      var std: [Double]?
+      var testDescription: String { name }
+
+      func network() throws -> any Layer {
+        let architecture = Architecture(name: model, options: options.mapValues(String.init))
+        let network = try architecture.make(generator: Generator(seed: 0))
+        GoldenNumbers.fill(network, gain: gain)
+        return network
+      }
+
+      func normalization() throws -> Normalization? {
+        guard let mean, let std else { return nil }
+        func text(_ values: [Double]) -> String { values.map { "\($0)" }.joined(separator: ",") }
+        return try Normalization("\(text(mean)) \(text(std))")
+      }
+    }
+    var sgd: Optimizer
+    var cases: [Case]
+  }
+
+  static let golden = Result { try Fixtures.description("networks", as: Golden.self) }
+  static var cases: [Golden.Case] { (try? golden.get().cases) ?? [] }
+
+  @Test func thereAreCases() throws {
+    let named = Set(try Self.golden.get().cases.map(\.model))
+    #expect(named == Set(NetworkCatalog.entries.map(\.name)), "every network is compared with PyTorch")
+  }
+
+  @Test(arguments: cases, [MemoryFormat.contiguous, .channelsLast])
+  func logitsAndInputGradients(golden: Golden.Case, format: MemoryFormat) throws {
+    let tensors = try Fixtures.tensors("networks")
+    let network = try golden.network()
+    #expect(network.parameterCount == golden.parameters)
+    #expect(network.stateDict.count == golden.keys)
+    network.setMemoryFormat(format)
+    network.setTraining(false)
+    let normalization = try golden.normalization()
+    let images = GoldenNumbers.images(golden.shape, stream: golden.k).contiguous(format).requiringGrad()
+    let logits = network(normalization.map { $0(images) } ?? images)
+    expectClose(logits, try tensors["\(golden.name)/logits"], absolute: 1e-5, relative: 0, "logits")
+    let loss = logits.crossEntropy(Tensor(golden.labels), reduction: .sum)
+    let gradient = Tensor.gradient(of: loss, withRespectTo: images)
+    let expected = try tensors["\(golden.name)/gradient"]
+    expectClose(
+      expected.shape == gradient.shape ? gradient : GoldenNumbers.subset(gradient), expected, absolute: 1e-5, relative: 1e-5, "gradient")
+    #expect(abs(logits.crossEntropy(Tensor(golden.labels)).item() - golden.loss) < 1e-5)
+  }
+
+  @Test(arguments: cases.filter { $0.stepLosses != nil })
+  func twoStepsOfSGD(golden: Golden.Case) throws {
+    let tensors = try Fixtures.tensors("networks")
+    let settings = try Self.golden.get().sgd
+    let network = try golden.network()
+    network.setTraining(golden.stepMode == "train")
+    let normalization = try golden.normalization()
+    let optimizer = SGD(
+      network.parameters, learningRate: settings.lr, momentum: settings.momentum, weightDecay: settings.weight_decay)
+    let images = GoldenNumbers.images(golden.shape, stream: golden.k)
+    for (i, expected) in golden.stepLosses!.enumerated() {
+      optimizer.clearGradients()
+      let loss = network(normalization.map { $0(images) } ?? images).crossEntropy(Tensor(golden.labels))
+      #expect(abs(loss.item() - expected) <= 1e-5 * max(1, expected))
+      loss.backward()
+      optimizer.step()
+      try GoldenNumbers.expectState(network, tensors, "\(golden.name)/step\(i + 1)", absolute: 1e-5)
+    }
+  }
+
+  @Test func aSeedGivesTheSameNetwork() throws {
+    for entry in NetworkCatalog.entries {
+      let networks = try [0, 0, 1].map { try Architecture(name: entry.name).make(generator: Generator(seed: $0)) }
+      func same(_ a: any Layer, _ b: any Layer) -> Bool {
+        zip(a.stateDict, b.stateDict).allSatisfy { $0.tensor.isEqual(to: $1.tensor) }
+      }
+      #expect(same(networks[0], networks[1]))
+      #expect(!same(networks[0], networks[2]))
+    }
+  }
+
+  @Test(arguments: [
+    (Architecture(name: "vgg"), "vgg"), (Architecture(name: "lenet5", options: ["width": "3"]), "width"),
+    (Architecture(name: "lenet5", options: ["classes": "one"]), "one"), (Architecture(name: "lenet5", options: ["classes": "1"]), "classes"),
+    (Architecture(name: "cnn-a", options: ["channels": "2"]), "1 or 3"),
+  ])
+  func wrongArchitecturesAreNamed(architecture: Architecture, word: String) {
+    let error = #expect(throws: SATError.self) { try architecture.make(generator: Generator(seed: 0)) }
+    #expect(error?.message.contains(word) == true)
+  }
+
+  @Test(arguments: ["vgg", "0.5", "0.5,0.5 0.5", "0.5 0", "0.5 -1", "a b", "0.5,x 1,1", ""])
+  func wrongNormalisationsAreNamed(text: String) {
+    #expect(throws: SATError.self) { try Normalization(text) }
+  }
+
+  @Test func normalisationsAreKeptExactly() throws {
+    for text in ["cifar10", "imagenet", "0.1307 0.3081", "0.4914,0.4822,0.4465 0.2471,0.2435,0.2616"] {
+      let normalization = try Normalization(text)
+      #expect(try Normalization(normalization.description) == normalization)
+    }
+  }
+}

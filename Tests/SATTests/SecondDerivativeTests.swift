@@ -1,0 +1,47 @@
+import SwiftTorch
+import Testing
+
+@testable import SAT
+
+/// Activations that write over their input must leave what first and second derivatives read.
+@Suite struct SecondDerivativeTests {
+  /// Gradients with respect to the images and every parameter, flattened into one vector.
+  private func gradient(_ network: any Layer, _ images: Tensor, _ labels: Tensor, createGraph: Bool) -> (Tensor, [Tensor]) {
+    let points = [images] + network.parameters.map(\.value)
+    let loss = network(images).crossEntropy(labels)
+    let gradients = Tensor.gradient(of: loss, withRespectTo: points, createGraph: createGraph)
+    return (Tensor.concatenated(gradients.map { $0.reshaped(to: -1) }), points)
+  }
+
+  @Test(arguments: NetworkCatalog.entries.map(\.name), [Module.Mode.evaluation, .training])
+  func hessianVectorProductsAreDifferencesOfGradients(name: String, mode: Module.Mode) throws {
+    // Its dropout makes every pass of training mode another function.
+    if name == "small-cnn" && mode == .training { return }
+    let architecture = Architecture(name: name)
+    let network = try architecture.make(generator: Generator(seed: 0))
+    GoldenNumbers.fill(network, gain: 0.75)
+    network.convert(to: .float64)
+    network.setTraining(mode == .training)
+    let images = GoldenNumbers.images([2] + (try architecture.inputShape())).to(.float64).requiringGrad()
+    let labels = Tensor([3, 8])
+
+    let (analytic, points) = gradient(network, images, labels, createGraph: true)
+    let generator = Generator(seed: 1)
+    let directions = points.map { Tensor.randn($0.shape, generator: generator, dtype: .float64) * 0.01 }
+    let direction = Tensor.concatenated(directions.map { $0.reshaped(to: -1) })
+    let products = Tensor.gradient(of: analytic.dot(direction), withRespectTo: points)
+    let product = Tensor.concatenated(products.map { $0.reshaped(to: -1) })
+
+    // Small enough that no activation changes sides, large enough for 16 digits.
+    let step = 1e-6
+    func moved(_ sign: Double) -> Tensor {
+      withNoGrad { for (point, direction) in zip(points, directions) { point.addInPlace(direction, alpha: sign * step) } }
+      defer { withNoGrad { for (point, direction) in zip(points, directions) { point.addInPlace(direction, alpha: -sign * step) } } }
+      return gradient(network, images, labels, createGraph: false).0
+    }
+    let difference = (moved(1) - moved(-1)) / (2 * step)
+    let scale = difference.abs().max().item()
+    #expect(scale > 1e-6, "there is curvature")
+    #expect((product - difference).abs().max().item() <= 1e-4 * scale)
+  }
+}

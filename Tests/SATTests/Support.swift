@@ -1,0 +1,1 @@
+../SwiftTorchTests/Support.swift
