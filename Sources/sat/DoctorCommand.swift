@@ -7,7 +7,13 @@ struct DoctorCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "doctor",
     abstract: "Say what sat runs on, and what is wrong with it.",
-    discussion: "Exit status 1 when something is wrong that keeps sat from working.")
+    discussion: """
+      Exit status 1 when something is wrong that keeps sat from working.
+
+      Examples:
+        sat doctor
+        sat doctor --json
+      """)
 
   @OptionGroup var dataOptions: DataOptions
   @OptionGroup var output: OutputOptions

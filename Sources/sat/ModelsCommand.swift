@@ -6,7 +6,14 @@ struct ModelsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "models",
     abstract: "List the networks sat knows.",
-    discussion: "Any other network can be evaluated as a TorchScript archive.")
+    discussion: """
+      Any other network can be evaluated as a TorchScript archive.
+
+      Examples:
+        sat models
+        sat models --json
+        sat evaluate cnn.pth --model cnn-a --model-option channels=1 --data mnist --epsilon 0.1
+      """)
 
   @OptionGroup var output: OutputOptions
 

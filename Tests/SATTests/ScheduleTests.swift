@@ -39,7 +39,7 @@ import Testing
     let base = try Presets.configuration(named: "digits")
     func set(_ text: String) throws -> TrainingConfiguration { try ConfigurationFile.apply(setting: text, to: base) }
     #expect(try set("optimizer.learningRate=0.05").optimizer.learningRate == 0.05)
-    #expect(try set("lambda.end=10").lambda == .linear(initial: 0, final: 1, start: 4, end: 10))
+    #expect(try set("lambda.end=10").lambda == .linear(initial: 0, final: 1, start: 5, end: 10))
     #expect(try set("lambda={kind: constant, value: 0.5}").lambda == .constant(0.5))
     #expect(try set("threat.epsilon=8/255").threat.epsilon.value == 8.0 / 255)
     #expect(try set("model.options.classes=7").model.options == ["classes": "7"])

@@ -159,7 +159,7 @@ public final class Trainer {
   /// Accuracy on the validation set, clean and under the training attack with draws of its own.
   private func validate(_ observer: any TrainingObserver) throws -> EpochMetrics.Validation {
     let attack = PGD(try configuration.maximizer, seed: configuration.seed)
-    let evaluation = try network.withMode(.evaluation) {
+    let evaluation = try network.withFixedWeights(inputShape: validationSet.imageShape) {
       try Evaluator(model: network, data: validationSet, batchSize: configuration.batchSize, device: device, layout: layout)
         .run([attack])
     }

@@ -72,6 +72,8 @@ public enum Torch {
   public static func keepHostMemory() -> Bool { ts_host_memory_keep() }
 
   /// Runs `body` with operators on `device` computing in `dtype` where autocast deems it safe (`torch.autocast`).
+  ///
+  /// Not to be nested: leaving the inner one turns autocast off.
   public static func withAutocast<R, E: Error>(
     _ dtype: DType?, on device: Device, _ body: () throws(E) -> R
   ) throws(E) -> R {

@@ -16,6 +16,11 @@ public final class ScriptModule {
   /// - Parameter bytes: the whole archive.
   /// - Throws: `TorchError` when it is not a TorchScript archive or the device is not there.
   public convenience init(bytes: [UInt8], name: String, device: Device = .cpu) throws(TorchError) {
+    // libtorch believes what a damaged archive says, up to gigabytes of memory; a checksum is cheaper.
+    try naming(name) { () throws(FormatError) in
+      let archive = try ZipArchive(bytes)
+      for entry in archive.entries { _ = try archive.contents(of: entry) }
+    }
     var out: ts_script?
     let status = bytes.withUnsafeBytes { ts_script_load($0.baseAddress, $0.count, device.abi, &out) }
     guard status == TS_OK, let out else {
