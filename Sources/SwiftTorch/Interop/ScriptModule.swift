@@ -17,9 +17,11 @@ public final class ScriptModule {
   /// - Throws: `TorchError` when it is not a TorchScript archive or the device is not there.
   public convenience init(bytes: [UInt8], name: String, device: Device = .cpu) throws(TorchError) {
     // libtorch believes what a damaged archive says, up to gigabytes of memory; a checksum is cheaper.
-    try naming(name) { () throws(FormatError) in
+    do throws(FormatError) {
       let archive = try ZipArchive(bytes)
       for entry in archive.entries { _ = try archive.contents(of: entry) }
+    } catch {
+      throw TorchError(.io, "\(name) could not be loaded as TorchScript: \(error.message)")
     }
     var out: ts_script?
     let status = bytes.withUnsafeBytes { ts_script_load($0.baseAddress, $0.count, device.abi, &out) }
