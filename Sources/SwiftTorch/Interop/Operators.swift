@@ -6,7 +6,6 @@ enum Op {
   static let zerosLike = Operator("zeros_like")
   static let onesLike = Operator("ones_like")
   static let fullLike = Operator("full_like")
-  static let emptyLike = Operator("empty_like")
   static let arange = Operator("arange", "start_step")
   static let linspace = Operator("linspace")
   static let eye = Operator("eye")
@@ -43,8 +42,6 @@ enum Op {
   static let neg = Operator("neg")
   static let reciprocal = Operator("reciprocal")
   static let pow = Operator("pow", "Tensor_Scalar")
-  static let addcmul = Operator("addcmul")
-  static let lerp = Operator("lerp", "Scalar")
 
   // In place
   static let addInPlace = Operator("add_", "Tensor")
@@ -121,7 +118,6 @@ enum Op {
 
   // Order
   static let sort = Operator("sort", "stable")
-  static let argsort = Operator("argsort", "stable")
   static let topk = Operator("topk")
   static let nonzero = Operator("nonzero")
   static let quantile = Operator("quantile", "scalar")
