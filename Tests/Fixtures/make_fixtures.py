@@ -40,6 +40,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE / "golden"), str(HERE.parents[1] / "models")]
 
 import attacks  # noqa: E402
+import autoattack  # noqa: E402
 import draws  # noqa: E402
 import files  # noqa: E402
 import layers  # noqa: E402
@@ -53,7 +54,7 @@ def main() -> None:
         # TorchScript writes sets of strings in hash order, which Python shuffles unless told not to.
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"PYTHONHASHSEED": "0"})
     torch.set_num_threads(1)
-    for part in (layers, losses, training, draws, whole_networks, attacks, files):
+    for part in (layers, losses, training, draws, whole_networks, attacks, autoattack, files):
         part.make(HERE)
     made = [path for path in HERE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
     print(f"{len(made)} files, {sum(path.stat().st_size for path in made):,} bytes")

@@ -1,0 +1,56 @@
+"""autoattack.{json,safetensors}: runs of AutoAttack's attacks, step by step, from the global generator at seed 0.
+
+Images are those of the formula, labels what the network (CNN-A with one channel, weights of the formula) says of them; epsilon is
+chosen per case so that the attack breaks some. `apgd` cases: the iterations that were checkpoints (0-based), steps (checkpoints, N)
+after each, losses (iterations, N) and which samples were never misclassified; large radii only the latter and the losses' best.
+`fab` cases: the norms found for the class of a rank (0 is untargeted), 1e10 where none. `square` cases: for every query the size and
+place of the window and the signs (L-inf), margins (queries + 1, N) of the best images, and the subset of the best images.
+"""
+
+from pathlib import Path
+
+import torch
+
+import networks
+from formula import fill, images, save, subset
+from reference_attacks.apgd import APGD, Trace
+from reference_attacks.common import Counted, cross_entropy, dlr, target_of_rank, targeted_dlr
+from reference_attacks.fab import FAB
+from reference_attacks.square import Square
+
+BATCH = 6
+SHAPE = (BATCH, 1, 28, 28)
+QUERIES = 120
+APGD_CASES = [("apgd-ce-linf", "linf", "ce", 0.012), ("apgd-dlr-linf", "linf", "dlr", 0.012), ("apgd-t-linf", "linf", "t", 0.012),
+              ("apgd-ce-l2", "l2", "ce", 0.25), ("apgd-ce-l1", "l1", "ce", 3.0)]
+FAB_CASES = [("fab-linf", "linf", 0), ("fab-t-linf", "linf", 2), ("fab-l2", "l2", 0), ("fab-t-l2", "l2", 3), ("fab-t-l1", "l1", 2)]
+SQUARE_CASES = [("square-linf", "linf", 0.045), ("square-l2", "l2", 0.9), ("square-l1", "l1", 6.0)]
+
+
+def make(folder: Path) -> None:
+    x = images(SHAPE)
+    network = fill(networks.build("cnn-a", {"channels": 1})).eval()
+    y = network(x).argmax(1)
+    cases, tensors = [], {}
+    for name, norm, loss, epsilon in APGD_CASES:
+        model = Counted(network)
+        torch.manual_seed(0)
+        attack, trace = APGD(model, norm, epsilon, 0), Trace()
+        criterion = {"ce": cross_entropy, "dlr": dlr, "t": targeted_dlr(target_of_rank(model, x, 2))}[loss]
+        _, unbroken, _ = attack.run(x, y, criterion, epsilon, 100, trace=trace)
+        cases.append({"name": name, "kind": "apgd", "norm": norm, "loss": loss, "epsilon": epsilon, "rank": 2 if loss == "t" else 0,
+                      "checkpoints": trace.checkpoints, "unbroken": unbroken.int().tolist()})
+        tensors |= {f"{name}/steps": torch.stack(trace.steps), f"{name}/losses": torch.stack(trace.losses).detach()}
+    for name, norm, rank in FAB_CASES:
+        _, norms = FAB(Counted(network), norm, 1.0, 0).run(x, y, rank)
+        cases.append({"name": name, "kind": "fab", "norm": norm, "epsilon": 1.0, "rank": rank})
+        tensors[f"{name}/norms"] = norms
+    for name, norm, epsilon in SQUARE_CASES:
+        torch.manual_seed(0)
+        margins, best = [], x
+        with torch.no_grad():
+            for best, margin in Square(Counted(network), norm, epsilon, 0, queries=QUERIES).iterates(x, y):
+                margins.append(margin.clone())
+        cases.append({"name": name, "kind": "square", "norm": norm, "epsilon": epsilon, "queries": QUERIES})
+        tensors |= {f"{name}/margins": torch.stack(margins), f"{name}/best": torch.stack([subset(image) for image in best])}
+    save(folder, "autoattack", {"shape": list(SHAPE), "labels": y.tolist(), "cases": cases}, tensors)
