@@ -164,7 +164,7 @@ struct EvaluateCommand: ParsableCommand {
       case .fgsm: FGSM(threat: threat)
       default:
         PGD(
-          InnerMaximizer(threat: threat, steps: steps, stepSize: size, randomStart: true), restarts: restarts, seed: seed)
+          InnerMaximizer(threat: threat, steps: steps, stepSize: size), restarts: restarts, seed: seed)
       }
     }
     return (attacks, threat)

@@ -15,6 +15,7 @@ struct TrainCommand: ParsableCommand {
         sat train --list
         sat train digits
         sat train digits --method at --run runs/plain-at
+        sat train digits --method trades --set methodOptions.beta=3 --awp 0.005
         sat train mnist-0.3 --epsilon 0.4 --set optimizer.learningRate=0.005
         sat train --run runs/plain-at --resume
       """)
@@ -30,6 +31,10 @@ struct TrainCommand: ParsableCommand {
 
   @Option(help: "The method; `--list` shows them.")
   var method: String?
+
+  @Option(
+    help: ArgumentHelp("Adversarial weight perturbation of this relative size around the method, such as 0.01.", valueName: "gamma"))
+  var awp: Double?
 
   @Option(help: ArgumentHelp("Data set, or a .safetensors or .npz file.", valueName: "name|path"))
   var data: String?
@@ -95,7 +100,7 @@ struct TrainCommand: ParsableCommand {
   /// The configuration and the folder that the command line asks for.
   private func resolve() throws -> (TrainingConfiguration, RunFolder) {
     if resume {
-      let folder = RunFolder(try self.folder ?? defaultRun(changed(Presets.configuration(named: preset ?? ""))))
+      let folder = RunFolder(try self.folder ?? defaultRun(changed(base())))
       guard folder.exists else {
         throw SATError("\(folder.path) holds no run to resume; expected its config.yaml, so check --run or start without --resume")
       }
@@ -105,7 +110,7 @@ struct TrainCommand: ParsableCommand {
       wanted.preset = saved.preset
       return (wanted, folder)
     }
-    let configuration = try changed(Presets.configuration(named: preset ?? ""))
+    let configuration = try changed(base())
     let folder = RunFolder(self.folder ?? defaultRun(configuration))
     guard !folder.exists else {
       throw SATError("\(folder.path) already holds a run; go on with --resume, choose another folder with --run, or delete it")
@@ -113,14 +118,23 @@ struct TrainCommand: ParsableCommand {
     return (configuration, folder)
   }
 
+  /// The preset, fitted to the method that the file, the option or a setting chooses.
+  private func base() throws -> TrainingConfiguration {
+    let prefix = "method="
+    let set = settings.last { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) }
+    let file = try config.flatMap { try ConfigurationFile.method(inFileAt: $0) }
+    return try Presets.configuration(named: preset ?? "", method: set ?? method ?? file)
+  }
+
   private func defaultRun(_ configuration: TrainingConfiguration) -> String {
-    "runs/\(configuration.preset)-\(configuration.method)"
+    "runs/\(configuration.preset)-\(configuration.method)\(configuration.awp.gamma > 0 ? "-awp" : "")"
   }
 
   private func changed(_ base: TrainingConfiguration) throws -> TrainingConfiguration {
     var result = base
     if let config { result = try ConfigurationFile.apply(fileAt: config, to: result) }
     if let method { result.method = method }
+    if let awp { result.awp.gamma = awp }
     if let data { result.data = data }
     if let epsilon { result.threat.epsilon = epsilon }
     if let norm { result.threat.norm = norm }

@@ -1,25 +1,33 @@
 public import SwiftTorch
 
-/// Projected gradient ascent on the cross-entropy of a batch: the inner maximisation of every method of the paper, shaped by a
-/// `Curriculum` (Eq. 10, Algorithm 1).
+/// Projected gradient ascent on a batch: the inner maximisation of every method of the paper, shaped by a `Curriculum`
+/// (Eq. 10, Algorithm 1, Table 4).
 ///
-/// A sample that has finished leaves the batch: it costs nothing from then on and never moves again. The result for the others does
-/// not change, because samples do not influence each other while BatchNorm is in evaluation mode, which is the caller's to
-/// arrange.
+/// A sample that has finished leaves the batch: it costs nothing from then on and never moves again; one that is not chosen for a
+/// step costs nothing in it. The result for the others does not change, because samples do not influence each other while BatchNorm
+/// is in evaluation mode, which is the caller's to arrange.
 public struct InnerMaximizer: Sendable {
   public var threat: ThreatModel
   /// Gradient steps at most.
   public var steps: Int
   /// Length of a step in pixel units, in the threat model's norm.
   public var stepSize: Double
-  /// Whether to start at a random point of the ball rather than at the image.
-  public var randomStart: Bool
+  public var start: Start
+  /// Standard deviation of Gaussian noise added to every step before the projection (FAT's omega); 0 for none.
+  public var noise: Double
 
-  public init(threat: ThreatModel, steps: Int, stepSize: Double, randomStart: Bool = true) {
-    self.threat = threat
-    self.steps = steps
-    self.stepSize = stepSize
-    self.randomStart = randomStart
+  /// Where the ascent begins.
+  public enum Start: Sendable, Equatable {
+    /// At the image itself.
+    case clean
+    /// At a random point of the ball: `ThreatModel.randomStart`.
+    case random
+    /// At the image plus Gaussian noise of this standard deviation, inside the ball and the box.
+    case gaussian(Double)
+  }
+
+  public init(threat: ThreatModel, steps: Int, stepSize: Double, start: Start = .random, noise: Double = 0) {
+    (self.threat, self.steps, self.stepSize, self.start, self.noise) = (threat, steps, stepSize, start, noise)
   }
 
   /// Where a batch ended.
@@ -35,96 +43,83 @@ public struct InnerMaximizer: Sendable {
   ///   - model: in evaluation mode.
   ///   - images: [N, C, H, W] in [0, 1].
   ///   - labels: [N], int64.
-  ///   - generator: a CPU generator; draws the random starts.
+  ///   - loss: what is ascended.
+  ///   - generator: a CPU generator; draws the starts, and the noise of the steps.
   /// - Throws: what the model throws, or `TorchError` when its output cannot be differentiated with respect to its input.
   public func callAsFunction(
-    _ model: some Classifier, _ images: Tensor, _ labels: Tensor, curriculum: some Curriculum, generator: Generator
+    _ model: some Classifier, _ images: Tensor, _ labels: Tensor, curriculum: some Curriculum, loss: InnerLoss = .crossEntropy,
+    generator: Generator
   ) throws(TorchError) -> Outcome {
-    let start = randomStart ? threat.randomStart(around: images, generator: generator) : images
-    return try ascend(model, from: start, clean: images, labels, curriculum)
+    let start = startingPoints(around: images, radii: curriculum.radii, generator: generator)
+    return try ascend(model, from: start, clean: images, labels, curriculum, loss: loss, generator: generator)
   }
 
-  /// As above, from given starting points.
+  /// Starting points around images, in a ball of the threat model's radius or of the given radii [N].
+  public func startingPoints(around images: Tensor, radii: Tensor? = nil, generator: Generator) -> Tensor {
+    switch start {
+    case .clean: return images
+    case .random: return threat.randomStart(around: images, radii: radii, generator: generator)
+    case .gaussian(let deviation):
+      let noise = Tensor.randn(images.shape, generator: generator, dtype: images.dtype).to(images.device)
+      return Feasible(threat, around: images, radii: radii).projected(images.adding(noise, alpha: deviation))
+    }
+  }
+
+  /// As above, from given starting points; `generator` is needed for noise only.
   func ascend(
-    _ model: some Classifier, from start: Tensor, clean: Tensor, _ labels: Tensor, _ curriculum: some Curriculum
+    _ model: some Classifier, from start: Tensor, clean: Tensor, _ labels: Tensor, _ curriculum: some Curriculum,
+    loss: InnerLoss = .crossEntropy, generator: Generator? = nil
   ) throws(TorchError) -> Outcome {
     let total = clean.size(0)
-    var active = ActiveSet(start: start.detached(), labels: labels, feasible: Feasible(threat, around: clean.detached()))
-    var moved: [Double] = []
-    var cost = AttackCost()
+    let counts = curriculum.stepCounts
+    let steps = counts.map { Int($0.max().item()) } ?? steps
+    var active = ActiveSet(
+      start: start.detached(), labels: labels, feasible: Feasible(threat, around: clean.detached(), radii: curriculum.radii),
+      stepSizes: curriculum.stepSizes, stepCounts: counts)
+    var (moved, cost) = ([Double](), AttackCost())
     for index in 0..<steps {
-      let input = active.images.detached().requiringGrad()
-      let logits = try withGrad { () throws(TorchError) in try model.logits(input) }
-      cost.forward += active.count
-      let remaining = active.remaining(curriculum, InnerStep(index: index, logits: logits.detached(), labels: active.labels))
-      if let remaining, remaining.count == 0 { break }
-      let gradient = try Self.gradient(of: logits.crossEntropy(active.labels, reduction: .sum), input)
-      cost.backward += active.count
-      active.advance(remaining, gradient, stepSize)
-      moved.append(Double(active.count) / Double(total))
+      active.retire(before: index)
+      if active.count == 0 { break }
+      let chosen = try withNoGrad { () throws(TorchError) in try curriculum.chosen(active.samples(at: index)) }
+      if chosen?.count == 0 {
+        moved.append(0)
+        continue
+      }
+      let moving = chosen.map { active.selecting($0) } ?? active
+      let step = try Self.look(model, moving.samples(at: index), loss)
+      cost.forward += moving.count
+      let remaining = try Self.remaining(curriculum, step)
+      if chosen == nil, remaining?.count == 0 { break }
+      let gradient = remaining?.count == 0 ? nil : try step.gradient()
+      if step.hasGradient { cost.backward += moving.count }
+      let noise = noise == 0 ? nil : generator.map { Tensor.randn(clean.shape, generator: $0, dtype: clean.dtype).to(clean.device) }
+      active.advance(chosen, remaining, gradient, stepSize, noise: noise?.multiplyInPlace(by: self.noise))
+      moved.append(Double(remaining?.count ?? moving.count) / Double(total))
     }
     moved += Array(repeating: 0, count: steps - moved.count)
     return Outcome(images: active.allImages(), active: moved, cost: cost)
   }
 
-  private static func gradient(of loss: Tensor, _ input: Tensor) throws(TorchError) -> Tensor {
-    guard loss.requiresGrad, let gradient = try Tensor.checkedGradient(of: loss, withRespectTo: input) else {
-      throw TorchError(
-        .value, "the model's output does not depend differentiably on its input; a gradient attack needs a differentiable model")
-    }
-    return gradient
-  }
-}
-
-/// The samples of a batch that still move.
-private struct ActiveSet {
-  /// Current iterates of the active samples.
-  private(set) var images: Tensor
-  private(set) var labels: Tensor
-  private var feasible: Feasible
-  /// Where the active samples sit in the batch; nil while all are active.
-  private var positions: Tensor?
-  /// Final iterates of the whole batch, once some sample has finished.
-  private var settled: Tensor?
-
-  init(start: Tensor, labels: Tensor, feasible: Feasible) {
-    (images, self.labels, self.feasible) = (start, labels, feasible)
-  }
-
-  var count: Int { labels.count }
-
-  /// Which of the active samples go on, as int64 positions among them; nil when all do.
-  func remaining(_ curriculum: some Curriculum, _ step: InnerStep) -> Tensor? {
-    guard let finished = withNoGrad({ curriculum.finished(step) }) else { return nil }
-    let remaining = (!finished).nonzero().squeezed(dim: 1)
-    return remaining.count == count ? nil : remaining
-  }
-
-  /// Drops the samples not in `remaining` and moves the others.
-  mutating func advance(_ remaining: Tensor?, _ gradient: Tensor, _ size: Double) {
-    withNoGrad {
-      var gradient = gradient
-      if let remaining {
-        settle()
-        (images, labels) = (images.selecting(remaining), labels.selecting(remaining))
-        (feasible, gradient) = (feasible.selecting(remaining), gradient.selecting(remaining))
-        positions = positions?.selecting(remaining) ?? remaining
+  /// The forward pass of a step, whose gradient waits until somebody asks for it.
+  private static func look(
+    _ model: some Classifier, _ samples: InnerSamples, _ loss: InnerLoss
+  ) throws(TorchError) -> InnerStep {
+    let input = samples.images.detached().requiringGrad()
+    let logits = try withGrad { () throws(TorchError) in try model.logits(input) }
+    return InnerStep(samples: samples, logits: logits.detached()) { () throws(TorchError) in
+      let value = withGrad { loss.sum(logits, samples) }
+      guard value.requiresGrad, let gradient = try Tensor.checkedGradient(of: value, withRespectTo: input) else {
+        throw TorchError(
+          .value, "the model's output does not depend differentiably on its input; a gradient attack needs a differentiable model")
       }
-      images = feasible.step(from: images, along: gradient, size: size)
+      return gradient
     }
   }
 
-  private mutating func settle() {
-    if let settled, let positions {
-      settled.copyInPlace(from: images, at: positions)
-    } else {
-      settled = images.cloned()
-    }
-  }
-
-  /// The iterates of the whole batch, in its order.
-  func allImages() -> Tensor {
-    guard let settled, let positions else { return images }
-    return withNoGrad { settled.copyInPlace(from: images, at: positions) }
+  /// Which of a step's samples go on, as int64 positions among them; nil when all do.
+  private static func remaining(_ curriculum: some Curriculum, _ step: InnerStep) throws(TorchError) -> Tensor? {
+    guard let finished = try withNoGrad({ () throws(TorchError) in try curriculum.finished(step) }) else { return nil }
+    let remaining = (!finished).nonzero().squeezed(dim: 1)
+    return remaining.count == step.labels.count ? nil : remaining
   }
 }

@@ -24,7 +24,7 @@ public final class PGD: Attack {
     var result = images
     var open: Tensor?
     for generator in generators {
-      let start = maximizer.randomStart ? threat.randomStart(around: images, generator: generator) : images
+      let start = maximizer.startingPoints(around: images, generator: generator)
       func part(_ tensor: Tensor) -> Tensor { open.map { tensor.selecting($0) } ?? tensor }
       let outcome = try maximizer.ascend(
         model, from: part(start), clean: part(images), part(labels), UntilMisclassified())
@@ -50,7 +50,7 @@ public final class FGSM: Attack {
   public init(threat: ThreatModel) { self.threat = threat }
 
   public func perturb(_ model: any Classifier, _ images: Tensor, _ labels: Tensor) throws(TorchError) -> Tensor {
-    let maximizer = InnerMaximizer(threat: threat, steps: 1, stepSize: threat.epsilon, randomStart: false)
+    let maximizer = InnerMaximizer(threat: threat, steps: 1, stepSize: threat.epsilon, start: .clean)
     let outcome = try maximizer.ascend(model, from: images, clean: images, labels, FullStrength())
     cost += outcome.cost
     return outcome.images

@@ -33,22 +33,26 @@ public struct ThreatModel: Sendable, Equatable {
   /// A point drawn inside the ball and the box around each image: uniform in L-inf; in L2 a random direction, shrunk to the
   /// sphere where it is longer (as the paper's code does).
   ///
-  /// - Parameter generator: a CPU generator; the same draws whatever the device.
-  public func randomStart(around clean: Tensor, generator: Generator) -> Tensor {
+  /// - Parameters:
+  ///   - radii: of the balls [N]; nil for epsilon.
+  ///   - generator: a CPU generator; the same draws whatever the device.
+  public func randomStart(around clean: Tensor, radii: Tensor? = nil, generator: Generator) -> Tensor {
+    let radii = radii.map { Self.perSample($0, like: clean) }
     switch norm {
     case .linf:
-      let noise = Tensor.uniform(like: clean, in: -epsilon...epsilon, generator: generator)
-      return (clean + noise).clamped(to: 0...1)
+      let range = radii == nil ? epsilon : 1
+      let noise = Tensor.uniform(like: clean, in: -range...range, generator: generator)
+      return (clean + (radii.map { noise * $0 } ?? noise)).clamped(to: 0...1)
     case .l2:
       let noise = Tensor.randn(clean.shape, generator: generator, dtype: clean.dtype).to(clean.device)
-      return (clean + shrunk(noise)).clamped(to: 0...1)
+      return (clean + shrunk(noise, to: radii)).clamped(to: 0...1)
     }
   }
 
-  /// Scales the perturbations [N, …] that are longer than epsilon back to the sphere.
-  fileprivate func shrunk(_ perturbation: Tensor) -> Tensor {
-    let length = Self.perSample(perturbation.flattened(from: 1).norm(2, dims: [1]), like: perturbation)
-    return perturbation * (epsilon / length.clamped(to: 1e-12...)).clamped(to: ...1)
+  /// Scales the perturbations [N, …] that are longer than epsilon, or than the given radii, back to the sphere.
+  fileprivate func shrunk(_ perturbation: Tensor, to radii: Tensor?) -> Tensor {
+    let length = Self.perSample(perturbation.flattened(from: 1).norm(2, dims: [1]), like: perturbation).clamped(to: 1e-12...)
+    return perturbation * (radii.map { $0 / length } ?? epsilon / length).clamped(to: ...1)
   }
 
   /// One value per sample [N], shaped to broadcast over [N, …].
@@ -57,7 +61,7 @@ public struct ThreatModel: Sendable, Equatable {
   }
 }
 
-/// The set of images an attacker may reach from a batch: its ball cut with the box [0, 1].
+/// The set of images an attacker may reach from a batch: each image's ball cut with the box [0, 1].
 ///
 /// Made once per batch, and cut down with it as samples finish.
 struct Feasible {
@@ -66,29 +70,45 @@ struct Feasible {
   // The L-inf ball cut with the box is itself a box, so one clamp projects on it.
   private let low: Tensor?
   private let high: Tensor?
+  // Of L2 balls that are not all epsilon, shaped to broadcast.
+  private let radii: Tensor?
 
-  init(_ threat: ThreatModel, around clean: Tensor) {
+  /// - Parameter radii: of the balls [N]; nil for the threat model's epsilon.
+  init(_ threat: ThreatModel, around clean: Tensor, radii: Tensor? = nil) {
     self.threat = threat
     self.clean = clean
+    let radii = radii.map { ThreatModel.perSample($0, like: clean) }
     let isBox = threat.norm == .linf
-    low = isBox ? (clean - threat.epsilon).clamped(to: 0...) : nil
-    high = isBox ? (clean + threat.epsilon).clamped(to: ...1) : nil
+    low = isBox ? (radii.map { clean - $0 } ?? (clean - threat.epsilon)).clamped(to: 0...) : nil
+    high = isBox ? (radii.map { clean + $0 } ?? (clean + threat.epsilon)).clamped(to: ...1) : nil
+    self.radii = isBox ? nil : radii
   }
 
-  private init(_ threat: ThreatModel, _ clean: Tensor, _ low: Tensor?, _ high: Tensor?) {
-    (self.threat, self.clean, self.low, self.high) = (threat, clean, low, high)
+  private init(_ threat: ThreatModel, _ clean: Tensor, _ low: Tensor?, _ high: Tensor?, _ radii: Tensor?) {
+    (self.threat, self.clean, self.low, self.high, self.radii) = (threat, clean, low, high, radii)
   }
 
-  /// Goes from `images` by `size` along the steepest ascent of the norm, and back into the set.
-  func step(from images: Tensor, along gradient: Tensor, size: Double) -> Tensor {
-    if let low, let high { return images.adding(gradient.sign(), alpha: size).clamped(between: low, and: high) }
-    let length = ThreatModel.perSample(gradient.flattened(from: 1).norm(2, dims: [1]), like: gradient)
-    let moved = images.adding(gradient / length.clamped(to: 1e-12...), alpha: size)
-    return (clean + threat.shrunk(moved - clean)).clamped(to: 0...1)
+  /// Goes from `images` by `size`, or by the given sizes [n], along the steepest ascent of the norm, and back into the set.
+  func step(from images: Tensor, along gradient: Tensor, size: Double, sizes: Tensor? = nil, noise: Tensor? = nil) -> Tensor {
+    let direction: Tensor
+    if threat.norm == .linf {
+      direction = gradient.sign()
+    } else {
+      let length = ThreatModel.perSample(gradient.flattened(from: 1).norm(2, dims: [1]), like: gradient)
+      direction = gradient / length.clamped(to: 1e-12...)
+    }
+    let moved = sizes.map { images + direction * ThreatModel.perSample($0, like: images) } ?? images.adding(direction, alpha: size)
+    return projected(noise.map { moved + $0 } ?? moved)
+  }
+
+  /// The nearest points of the ball, then of the box.
+  func projected(_ images: Tensor) -> Tensor {
+    if let low, let high { return images.clamped(between: low, and: high) }
+    return (clean + threat.shrunk(images - clean, to: radii)).clamped(to: 0...1)
   }
 
   /// The part for the samples at `indices`.
   func selecting(_ indices: Tensor) -> Feasible {
-    Feasible(threat, clean.selecting(indices), low?.selecting(indices), high?.selecting(indices))
+    Feasible(threat, clean.selecting(indices), low?.selecting(indices), high?.selecting(indices), radii?.selecting(indices))
   }
 }

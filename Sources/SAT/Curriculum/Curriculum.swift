@@ -1,55 +1,38 @@
 public import SwiftTorch
 
-/// What the inner maximiser knows about the samples it is moving, at one step: everything comes from the one forward pass
-/// whose gradient moves them.
-public struct InnerStep {
-  /// Number of the step, from 0.
-  public let index: Int
-  /// Logits [n, C] of the current iterates of the n active samples, outside the graph.
-  public let logits: Tensor
-  /// Their labels [n], int64.
-  public let labels: Tensor
+/// Shapes the inner maximisation of adversarial training to a difficulty lambda (Eq. 10 of the paper).
+///
+/// The requirements are the mechanisms of Table 4: a method sets radii, numbers of steps, chooses a subset per step, or ends samples
+/// for good. Those it leaves out change nothing. One curriculum serves one batch, so it may keep state from step to step.
+public protocol Curriculum {
+  /// How far each sample may be moved [N], in the threat model's norm; nil for the threat model's epsilon (IAAT, CAT20, epsilon
+  /// schedule).
+  var radii: Tensor? { get }
 
-  public init(index: Int, logits: Tensor, labels: Tensor) {
-    (self.index, self.logits, self.labels) = (index, logits, labels)
-  }
+  /// Lengths of each sample's steps [N]; nil for the maximiser's.
+  var stepSizes: Tensor? { get }
+
+  /// How many steps each sample takes at most, int64 [N]; nil for the maximiser's number (CAT18).
+  var stepCounts: Tensor? { get }
+
+  /// Which of the active samples this step is about, as int64 positions among them; nil for all. The others stay where they are and
+  /// may be chosen again later (H-SAT). Asked before the forward pass.
+  func chosen(_ samples: InnerSamples) throws(TorchError) -> Tensor?
+
+  /// Which of the step's samples are hard enough and stay where they are from now on, as a bool tensor [n]; nil when none can be
+  /// (P-SAT, DAT, FAT). Asked after the forward pass, before the samples are moved.
+  func finished(_ step: InnerStep) throws(TorchError) -> Tensor?
 }
 
-/// Shapes the inner maximisation of adversarial training to a difficulty lambda (Eq. 10 and Table 4 of the paper).
-public protocol Curriculum {
-  /// Which of the active samples are hard enough and stay where they are from this step on, as a bool tensor [n]; nil when none
-  /// can be. Asked before the samples are moved.
-  func finished(_ step: InnerStep) -> Tensor?
+extension Curriculum {
+  public var radii: Tensor? { nil }
+  public var stepSizes: Tensor? { nil }
+  public var stepCounts: Tensor? { nil }
+  public func chosen(_ samples: InnerSamples) throws(TorchError) -> Tensor? { nil }
+  public func finished(_ step: InnerStep) throws(TorchError) -> Tensor? { nil }
 }
 
 /// No curriculum: every sample is moved at every step, as in plain adversarial training (Madry et al. 2018).
 public struct FullStrength: Curriculum {
   public init() {}
-
-  public func finished(_ step: InnerStep) -> Tensor? { nil }
-}
-
-/// P-SAT's difficulty: a sample is hard enough once the gap of probabilities
-/// psi_P = max_{j≠y} p_j − p_y of its current iterate exceeds lambda (Eq. 12 and Algorithm 1).
-///
-/// Psi lies in [-1, 1]: at lambda = 1 no sample ever finishes and training is AT bit for bit; at lambda = 0 a sample finishes as soon
-/// as it is misclassified; below -1 every sample stays at its random start.
-public struct ProbabilityGap: Curriculum {
-  public let lambda: Double
-
-  public init(lambda: Double) { self.lambda = lambda }
-
-  public func finished(_ step: InnerStep) -> Tensor? {
-    if lambda >= 1 { return nil }
-    return Self.gap(step.logits, step.labels).greater(than: lambda)
-  }
-
-  /// psi_P [n] of logits [n, C] and labels [n].
-  public static func gap(_ logits: Tensor, _ labels: Tensor) -> Tensor {
-    let probabilities = logits.softmax(dim: 1)
-    let columns = labels.unsqueezed(dim: 1)
-    let own = probabilities.gathered(dim: 1, at: columns).squeezed(dim: 1)
-    let others = probabilities.scattering(-1.0, dim: 1, at: columns).max(dims: [1])
-    return others - own
-  }
 }

@@ -3,16 +3,24 @@ public import SwiftTorch
 /// P-SAT (Algorithm 1; called ATES in the first versions of the paper): adversarial training whose examples stop moving once the
 /// gap of probabilities psi_P exceeds lambda, lambda rising over the epochs.
 public final class ProbabilitySAT: Defense {
+  static let entry = DefenseRegistry.Entry(name: "p-sat", summary: "probability-based SAT, the paper's Algorithm 1") { ProbabilitySAT($0) }
+
   private let settings: DefenseSettings
+  private var gaps = Quantiles()
 
   public init(_ settings: DefenseSettings) { self.settings = settings }
 
   public func lambda(at epoch: Int) -> Double? { settings.lambda.value(at: epoch) }
 
-  public func loss(
-    _ network: NetworkClassifier, _ batch: TrainingBatch, generator: Generator
-  ) throws(TorchError) -> TrainingLoss {
+  public func step(_ batch: TrainingBatch, _ update: WeightUpdate, generator: Generator) throws -> TrainingOutcome {
     let curriculum = ProbabilityGap(lambda: settings.lambda.value(at: batch.epoch))
-    return try AdversarialTraining.loss(network, batch, settings.maximizer, curriculum, generator: generator)
+    let examples = try settings.maximizer.examples(update.network, batch, curriculum, generator: generator)
+    let outcome = try update.crossEntropy(batch, examples, settings.maximizer.threat)
+    gaps.add(withNoGrad { ProbabilityGap.gap(outcome.logits, batch.labels) })
+    return outcome
+  }
+
+  public func finishEpoch(_ epoch: Int, _ network: NetworkClassifier) -> EpochReport {
+    EpochReport(metrics: gaps.take(prefix: "psi"))
   }
 }

@@ -15,6 +15,13 @@ public enum ConfigurationFile {
     return try apply(yaml: String(decoding: bytes, as: UTF8.self), to: base, source: path)
   }
 
+  /// The method that a YAML file chooses, if it does: presets are fitted to the method before other values are changed.
+  public static func method(inFileAt path: String) throws -> String? {
+    let bytes = try FileBytes.read(path, expecting: "a YAML configuration")
+    guard let node = try? Yams.compose(yaml: String(decoding: bytes, as: UTF8.self)) else { return nil }
+    return node.mapping?["method"]?.string
+  }
+
   /// The configuration with YAML text's values put over it.
   public static func apply(
     yaml: String, to base: TrainingConfiguration, source: String
@@ -103,7 +110,8 @@ public enum ConfigurationFile {
       guard var current = mapping[key] else {
         guard isOpen else {
           let known = mapping.keys.compactMap(\.string).sorted().joined(separator: ", ")
-          throw SATError("\(source): '\(full)' is not a setting; expected one of \(known)\(path.isEmpty ? "" : " under \(path)")")
+          let expected = known.isEmpty ? "nothing" : "one of \(known)"
+          throw SATError("\(source): '\(full)' is not a setting; expected \(expected)\(path.isEmpty ? "" : " under \(path)")")
         }
         mapping[key] = value
         continue

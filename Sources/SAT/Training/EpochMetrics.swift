@@ -35,6 +35,52 @@ public struct EpochMetrics: Codable, Sendable, Equatable {
   public var gradientNorm: Double
   public var seconds: Double
   public var samplesPerSecond: Double
+  /// The method's own numbers; written under its name.
+  public var method: [String: Double] = [:]
+
+  private enum CodingKeys: String, CodingKey {
+    case epoch, lambda, learningRate, train, validation, perturbation, active, gradientNorm, seconds, samplesPerSecond
+  }
+}
+
+/// The metrics of an epoch with the method's numbers under the method's name.
+struct MetricsLine: Codable {
+  private struct Name: CodingKey {
+    var stringValue: String
+    var intValue: Int? { nil }
+    init(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
+  }
+
+  private let metrics: EpochMetrics
+  private let methods: [String: [String: Double]]
+
+  init(_ metrics: EpochMetrics, method: String) {
+    self.metrics = metrics
+    methods = metrics.method.isEmpty ? [:] : [method: metrics.method]
+  }
+
+  init(from decoder: any Decoder) throws {
+    metrics = try EpochMetrics(from: decoder)
+    let container = try decoder.container(keyedBy: Name.self)
+    let known = DefenseRegistry.entries.map(\.name)
+    methods = try Dictionary(
+      uniqueKeysWithValues: container.allKeys.filter { known.contains($0.stringValue) }.map {
+        ($0.stringValue, try container.decode([String: Double].self, forKey: $0))
+      })
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    try metrics.encode(to: encoder)
+    var container = encoder.container(keyedBy: Name.self)
+    for (name, values) in methods { try container.encode(values, forKey: Name(stringValue: name)) }
+  }
+
+  func metrics(of method: String) -> EpochMetrics {
+    var metrics = metrics
+    metrics.method = methods[method] ?? [:]
+    return metrics
+  }
 }
 
 /// Sums over the batches of an epoch.

@@ -24,12 +24,14 @@ public enum Presets {
     Entry(name: "mnist-0.45", summary: "the paper's MNIST at epsilon 0.45", configuration: mnist(epsilon: 0.45)),
   ]
 
-  /// - Throws: `SATError` for a name that is not a preset's.
-  public static func configuration(named name: String) throws(SATError) -> TrainingConfiguration {
+  /// The preset for its own method or another.
+  ///
+  /// - Throws: `SATError` for a name that is not a preset's, or a method that is not known.
+  public static func configuration(named name: String, method: String? = nil) throws(SATError) -> TrainingConfiguration {
     guard let entry = entries.first(where: { $0.name == name }) else {
       throw SATError("preset '\(name)' is not known; expected one of \(entries.map(\.name).joined(separator: ", "))")
     }
-    return entry.configuration
+    return try entry.configuration.adapted(to: method ?? entry.configuration.method)
   }
 
   /// Appendix A.1: 70 epochs, SGD 0.01 divided by 10 at 40, 50 and 60, lambda in thirds at 30, 45 and 60.

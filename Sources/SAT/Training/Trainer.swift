@@ -22,6 +22,7 @@ public final class Trainer {
   private let layout: MemoryFormat
   private let defense: any Defense
   private let optimizer: any Optimizer
+  private let update: WeightUpdate
   private let learningRates: LearningRateSchedule
   // Separate streams, so that a change of one kind of draw leaves the others as they were.
   private let drawing: Generator
@@ -30,6 +31,8 @@ public final class Trainer {
   private var epochsDone = 0
   private var best: TrainingState.Best?
   private var history: [EpochMetrics] = []
+  /// Why the defense ended the training before its last epoch.
+  private var stopped: String?
 
   /// Why a run ended.
   public enum Ending: Sendable, Equatable {
@@ -64,8 +67,11 @@ public final class Trainer {
     }
     optimizer = Self.makeOptimizer(configuration.optimizer, network.module.parameters)
     learningRates = configuration.learningRateSchedule.schedule(epochs: configuration.epochs)
+    update = WeightUpdate(network, optimizer, perturbation: configuration.awp.perturbation)
     defense = try DefenseRegistry.entry(named: configuration.method).make(
-      DefenseSettings(maximizer: configuration.maximizer, lambda: configuration.lambda))
+      DefenseSettings(
+        maximizer: configuration.maximizer, lambda: configuration.lambda, options: configuration.methodOptions,
+        trainingSize: trainSet.count))
     if resume { try restore() }
   }
 
@@ -96,10 +102,13 @@ public final class Trainer {
       try folder.create()
       try AtomicFile.write(ConfigurationFile.text(configuration), to: folder.configurationPath)
     }
-    for epoch in epochsDone..<max(configuration.epochs, epochsDone) {
+    for epoch in epochsDone..<max(configuration.epochs, epochsDone) where stopped == nil {
       guard var metrics = try train(epoch, observer, shouldStop) else { return .interrupted(epochsDone: epochsDone) }
+      let report = try defense.finishEpoch(epoch, network)
+      metrics.method = report.metrics
+      stopped = report.stop
       var isBest = false
-      if (epoch + 1) % configuration.validation.every == 0 || epoch + 1 == configuration.epochs {
+      if (epoch + 1) % configuration.validation.every == 0 || epoch + 1 == configuration.epochs || stopped != nil {
         observer.validating(epoch: epoch)
         let validation = try validate(observer)
         metrics.validation = validation
@@ -110,6 +119,7 @@ public final class Trainer {
       epochsDone = epoch + 1
       try save(isBest: isBest)
       observer.epochDone(metrics, isBest: isBest)
+      if let stopped { observer.warn("\(configuration.method) ended the training: \(stopped)") }
     }
     return .finished
   }
@@ -127,8 +137,10 @@ public final class Trainer {
     for batch in 0..<batches {
       if shouldStop() { return nil }
       let range = batch * configuration.batchSize..<min((batch + 1) * configuration.batchSize, trainSet.count)
-      let (images, labels) = trainSet.batch(at: order[range])
-      let loss = try step(.init(images: images.to(device).contiguous(layout), labels: labels.to(device), epoch: epoch), &sums)
+      let indices = order[range]
+      let (images, labels) = trainSet.batch(at: indices)
+      let loss = try step(
+        .init(images: images.to(device).contiguous(layout), labels: labels.to(device), indices: indices, epoch: epoch), &sums)
       observer.batchDone(epoch: epoch, batch: batch, batches: batches, loss: loss)
     }
     let seconds = (clock.now - start) / .seconds(1)
@@ -138,22 +150,14 @@ public final class Trainer {
 
   /// One update of the weights; returns the loss before it.
   private func step(_ batch: TrainingBatch, _ sums: inout EpochSums) throws -> Double {
-    let outcome = try defense.loss(network, batch, generator: perturbing)
-    let loss = outcome.loss.item()
-    guard loss.isFinite else {
-      throw SATError(
-        "the training loss became \(loss) in epoch \(batch.epoch); the checkpoints of earlier epochs are kept, "
-          + "try a lower optimizer.learningRate")
-    }
-    optimizer.clearGradients()
-    outcome.loss.backward()
-    let gradientNorm = optimizer.gradientNorm()
-    optimizer.step()
+    var gradientNorm = 0.0
+    update.beforeStep = { [optimizer] in gradientNorm = optimizer.gradientNorm() }
+    let outcome = try defense.step(batch, update, generator: perturbing)
     let correct = withNoGrad { outcome.logits.argmax(dim: 1).equal(to: batch.labels).sum().item() }
     sums.add(
-      samples: batch.labels.count, loss: loss, correct: correct, perturbation: outcome.perturbation.sum().item(),
+      samples: batch.labels.count, loss: outcome.loss, correct: correct, perturbation: outcome.perturbation.sum().item(),
       largest: outcome.perturbation.max().item(), active: outcome.active, gradientNorm: gradientNorm)
-    return loss
+    return outcome.loss
   }
 
   /// Accuracy on the validation set, clean and under the training attack with draws of its own.
@@ -175,14 +179,16 @@ public final class Trainer {
   // MARK: Saving and resuming
 
   private func save(isBest: Bool) throws {
-    let state = TrainingState(epochsDone: epochsDone, best: best, lambda: defense.lambda(at: epochsDone - 1))
+    let state = TrainingState(epochsDone: epochsDone, best: best, lambda: defense.lambda(at: epochsDone - 1), stopped: stopped)
     try folder.save(epoch: epochsDone - 1, as: isBest ? [.last, .best] : [.last]) { path in
       try ModelFile.save(network, to: "\(path)/\(ModelFile.weightsName)")
-      try state.write(to: path, optimizer: optimizer, generators: generators)
+      try state.write(to: path, optimizer: optimizer, defense: defense, generators: generators)
     }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    let lines = try history.map { String(decoding: try encoder.encode($0), as: UTF8.self) + "\n" }
+    let lines = try history.map {
+      String(decoding: try encoder.encode(MetricsLine($0, method: configuration.method)), as: UTF8.self) + "\n"
+    }
     try AtomicFile.write(lines.joined(), to: folder.metricsPath)
   }
 
@@ -192,11 +198,11 @@ public final class Trainer {
       throw SATError("\(folder.path) has no last checkpoint to resume from; start the run without --resume")
     }
     try ModelFile.loadWeights(into: network, from: "\(last)/\(ModelFile.weightsName)")
-    let state = try TrainingState.read(from: last, optimizer: optimizer, generators: generators)
-    (epochsDone, best) = (state.epochsDone, state.best)
+    let state = try TrainingState.read(from: last, optimizer: optimizer, defense: defense, generators: generators)
+    (epochsDone, best, stopped) = (state.epochsDone, state.best, state.stopped)
     let text = String(decoding: try FileBytes.read(folder.metricsPath, expecting: "the run's metrics"), as: UTF8.self)
     for line in text.split(separator: "\n") {
-      guard let metrics = try? JSONDecoder().decode(EpochMetrics.self, from: Data(line.utf8)) else {
+      guard let metrics = try? JSONDecoder().decode(MetricsLine.self, from: Data(line.utf8)).metrics(of: configuration.method) else {
         throw SATError("\(folder.metricsPath) has a line that is not an epoch's metrics; restore it or start the run anew")
       }
       // A run killed between the checkpoint and the metrics, or the other way round, has one line more or less.

@@ -6,6 +6,10 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public var preset: String
   /// A name of `DefenseRegistry`.
   public var method: String
+  /// All settings of the method, by name: what its entry in the registry lists.
+  public var methodOptions = MethodOptions()
+  /// Adversarial weight perturbation around the method.
+  public var awp = WeightPerturbation()
   /// A data set's name or a file's path.
   public var data: String
   public var model: Architecture
@@ -34,6 +38,17 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public var randomStart: Bool
   }
 
+  public struct WeightPerturbation: Codable, Sendable, Equatable {
+    /// Size of the move relative to the weights; 0 for none.
+    public var gamma = 0.0
+    /// Epochs to train without it first.
+    public var warmup = 0
+
+    var perturbation: AdversarialWeightPerturbation? {
+      gamma > 0 ? AdversarialWeightPerturbation(gamma: gamma, warmup: warmup) : nil
+    }
+  }
+
   public struct OptimizerSettings: Codable, Sendable, Equatable {
     public enum Name: String, Codable, Sendable, CaseIterable { case sgd, adam }
     public var name: Name
@@ -53,8 +68,20 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     get throws(SATError) {
       InnerMaximizer(
         threat: try ThreatModel(norm: threat.norm, epsilon: threat.epsilon.value), steps: attack.steps,
-        stepSize: attack.stepSize.value, randomStart: attack.randomStart)
+        stepSize: attack.stepSize.value, start: attack.randomStart ? .random : .clean)
     }
+  }
+
+  /// The preset for another method: its options with their defaults, and what else the method wants otherwise.
+  ///
+  /// - Throws: `SATError` for a method that is not known.
+  public func adapted(to method: String) throws(SATError) -> TrainingConfiguration {
+    let entry = try DefenseRegistry.entry(named: method)
+    var result = self
+    result.method = method
+    result.methodOptions = MethodOptions(of: entry)
+    entry.adapt(&result)
+    return result
   }
 
   /// - Throws: `SATError` that names the first value outside its range.
@@ -63,7 +90,9 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
       if !holds { throw SATError("\(key) is \(value); expected \(expected)") }
     }
     _ = try maximizer
-    _ = try DefenseRegistry.entry(named: method)
+    try methodOptions.validate(for: try DefenseRegistry.entry(named: method))
+    try require(awp.gamma >= 0 && awp.gamma < 1, "awp.gamma", awp.gamma, "0 <= gamma < 1, 0 for none")
+    try require(awp.warmup >= 0, "awp.warmup", awp.warmup, "0 or more")
     try require(attack.steps >= 1, "attack.steps", attack.steps, "at least 1")
     try require(attack.stepSize.value > 0, "attack.stepSize", attack.stepSize, "more than 0")
     try require(epochs >= 1, "epochs", epochs, "at least 1")

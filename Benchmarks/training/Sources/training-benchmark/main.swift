@@ -33,7 +33,7 @@ func run() throws {
   }
   Torch.keepHostMemory()
   try Torch.setThreadCount(threads)
-  var configuration = try Presets.configuration(named: "digits")
+  var configuration = try Presets.configuration(named: "digits", method: arguments[1])
   configuration.lambda = .constant(lambda)
   let data = try DataSource("digits").load(.train, root: DataRoot())
   let order = Tensor.randperm(data.count, generator: Generator(seed: 0)).split(size: configuration.batchSize)
@@ -46,7 +46,10 @@ func run() throws {
     network.execution = configuration.execution
     let optimizer = SGD(network.module.parameters, learningRate: 0.01, momentum: 0.9, weightDecay: 5e-4)
     let defense = try DefenseRegistry.entry(named: arguments[1]).make(
-      DefenseSettings(maximizer: configuration.maximizer, lambda: configuration.lambda))
+      DefenseSettings(
+        maximizer: configuration.maximizer, lambda: configuration.lambda, options: configuration.methodOptions,
+        trainingSize: data.count))
+    let update = WeightUpdate(network, optimizer)
     let generator = Generator(seed: 0)
     network.module.setTraining(true)
     var (seconds, losses, active, samples) = (0.0, 0.0, 0.0, 0)
@@ -54,12 +57,9 @@ func run() throws {
       let clock = ContinuousClock()
       let start = clock.now
       let (images, labels) = data.batch(at: batch)
-      let outcome = try defense.loss(
-        network, TrainingBatch(images: images.contiguous(.channelsLast), labels: labels, epoch: 0), generator: generator)
-      optimizer.clearGradients()
-      outcome.loss.backward()
-      optimizer.step()
-      losses += outcome.loss.item()
+      let outcome = try defense.step(
+        TrainingBatch(images: images.contiguous(.channelsLast), labels: labels, indices: batch, epoch: 0), update, generator: generator)
+      losses += outcome.loss
       seconds += (clock.now - start) / .seconds(1)
       active += outcome.active.reduce(0, +) / Double(outcome.active.count)
       samples += batch.count

@@ -1,0 +1,32 @@
+/// The methods `sat train --method` knows. Adding one is a file with its `entry`, and a line here.
+public enum DefenseRegistry {
+  public struct Entry: Sendable {
+    public let name: String
+    /// What it does, in a few words.
+    public let summary: String
+    /// Settings of its own, in the order they are listed.
+    public let options: [MethodOption]
+    /// Fits a preset, which is written for P-SAT, to the method; the options have their defaults by then.
+    let adapt: @Sendable (inout TrainingConfiguration) -> Void
+    public let make: @Sendable (DefenseSettings) -> any Defense
+
+    init(
+      name: String, summary: String, options: [MethodOption] = [],
+      adapt: @escaping @Sendable (inout TrainingConfiguration) -> Void = { _ in },
+      make: @escaping @Sendable (DefenseSettings) -> any Defense
+    ) {
+      (self.name, self.summary, self.options, self.adapt, self.make) = (name, summary, options, adapt, make)
+    }
+  }
+
+  public static let entries: [Entry] = [AdversarialTraining.entry, ProbabilitySAT.entry]
+
+  /// - Throws: `SATError` for a name that is not in the registry.
+  public static func entry(named name: String) throws(SATError) -> Entry {
+    guard let entry = entries.first(where: { $0.name == name }) else {
+      let near = Suggestion.nearest(to: name, among: entries.map(\.name)).map { "; did you mean '\($0)'?" } ?? ""
+      throw SATError("method '\(name)' is not known; expected one of \(entries.map(\.name).joined(separator: ", "))\(near)")
+    }
+    return entry
+  }
+}

@@ -1,0 +1,147 @@
+/// A setting of one method, `methodOptions.NAME` of a configuration.
+public struct MethodOption: Sendable {
+  public enum Kind: Sendable {
+    case flag
+    case choice([String])
+    /// A whole number of at least `minimum`.
+    case whole(minimum: Int)
+    /// A number in a range that is closed below, and above where it is finite.
+    case number(ClosedRange<Double>)
+  }
+
+  public let name: String
+  /// What it does and where its default comes from.
+  public let summary: String
+  public let kind: Kind
+  public let value: MethodOptions.Value
+
+  static func flag(_ name: String, _ value: Bool, _ summary: String) -> MethodOption {
+    MethodOption(name: name, summary: summary, kind: .flag, value: .flag(value))
+  }
+
+  static func choice(_ name: String, _ choices: [String], _ summary: String) -> MethodOption {
+    MethodOption(name: name, summary: summary, kind: .choice(choices), value: .text(choices[0]))
+  }
+
+  static func whole(_ name: String, _ value: Int, from minimum: Int, _ summary: String) -> MethodOption {
+    MethodOption(name: name, summary: summary, kind: .whole(minimum: minimum), value: .number(Fraction(Double(value))))
+  }
+
+  static func number(
+    _ name: String, _ value: Double, in range: ClosedRange<Double> = 0...Double.infinity, _ summary: String
+  ) -> MethodOption {
+    MethodOption(name: name, summary: summary, kind: .number(range), value: .number(Fraction(value)))
+  }
+
+  /// The values it takes, in words.
+  public var expectation: String {
+    switch kind {
+    case .flag: "true or false"
+    case .choice(let choices): choices.joined(separator: " or ")
+    case .whole(let minimum): "a whole number of at least \(minimum)"
+    case .number(let range) where range.upperBound == .infinity: "a number of at least \(Fraction(range.lowerBound))"
+    case .number(let range): "a number from \(Fraction(range.lowerBound)) to \(Fraction(range.upperBound))"
+    }
+  }
+
+  func accepts(_ value: MethodOptions.Value) -> Bool {
+    switch (kind, value) {
+    case (.flag, .flag): true
+    case (.choice(let choices), .text(let text)): choices.contains(text)
+    case (.whole(let minimum), .number(let number)): number.value == number.value.rounded() && number.value >= Double(minimum)
+    case (.number(let range), .number(let number)): range.contains(number.value)
+    default: false
+    }
+  }
+}
+
+/// The values of a method's settings, by name. Made from the registry's entry, and validated by it, so it holds all of them.
+public struct MethodOptions: Sendable, Equatable {
+  public enum Value: Sendable, Equatable {
+    case flag(Bool)
+    case number(Fraction)
+    case text(String)
+  }
+
+  public var values: [String: Value]
+
+  public init(_ values: [String: Value] = [:]) { self.values = values }
+
+  /// The defaults of a method.
+  public init(of entry: DefenseRegistry.Entry) {
+    values = Dictionary(uniqueKeysWithValues: entry.options.map { ($0.name, $0.value) })
+  }
+
+  func flag(_ name: String) -> Bool {
+    guard case .flag(let value)? = values[name] else { preconditionFailure("the method has no flag '\(name)'") }
+    return value
+  }
+
+  func number(_ name: String) -> Double {
+    guard case .number(let value)? = values[name] else { preconditionFailure("the method has no number '\(name)'") }
+    return value.value
+  }
+
+  func whole(_ name: String) -> Int { Int(number(name)) }
+
+  func text(_ name: String) -> String {
+    guard case .text(let value)? = values[name] else { preconditionFailure("the method has no text '\(name)'") }
+    return value
+  }
+
+  /// - Throws: `SATError` that names the first setting that the method lacks, that is missing, or that has a wrong value.
+  func validate(for entry: DefenseRegistry.Entry) throws(SATError) {
+    let known = entry.options.map(\.name)
+    if let unknown = values.keys.sorted().first(where: { !known.contains($0) }) {
+      let expected = known.isEmpty ? "none" : "one of \(known.joined(separator: ", "))"
+      throw SATError("methodOptions.\(unknown) is not a setting of the method \(entry.name); expected \(expected)")
+    }
+    for option in entry.options {
+      guard let value = values[option.name] else {
+        throw SATError("methodOptions.\(option.name) of the method \(entry.name) is missing; expected \(option.expectation)")
+      }
+      guard option.accepts(value) else {
+        throw SATError("methodOptions.\(option.name) is \(value); expected \(option.expectation)")
+      }
+    }
+  }
+}
+
+extension MethodOptions: Codable {
+  public init(from decoder: any Decoder) throws { values = try decoder.singleValueContainer().decode([String: Value].self) }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(values)
+  }
+}
+
+extension MethodOptions.Value: Codable, CustomStringConvertible {
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    if let value = try? container.decode(Bool.self) {
+      self = .flag(value)
+    } else if let value = try? container.decode(Fraction.self) {
+      self = .number(value)
+    } else {
+      self = .text(try container.decode(String.self))
+    }
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    switch self {
+    case .flag(let value): try container.encode(value)
+    case .number(let value): try container.encode(value)
+    case .text(let value): try container.encode(value)
+    }
+  }
+
+  public var description: String {
+    switch self {
+    case .flag(let value): "\(value)"
+    case .number(let value): value.description
+    case .text(let value): "'\(value)'"
+    }
+  }
+}
