@@ -44,7 +44,7 @@ struct EvaluateCommand: ParsableCommand {
   @Option(help: ArgumentHelp("clean, fgsm, pgd, or several with commas, in order.", valueName: "names"))
   var attack = "pgd"
 
-  @Option(help: "Norm of the perturbations: linf or l2. Default: the run's, else linf.")
+  @Option(help: "Norm of the perturbations: linf, l2 or l1. Default: the run's, else linf.")
   var norm: Norm?
 
   @Option(help: ArgumentHelp("Radius of the perturbations, such as 8/255 or 0.3. Default: the run's.", valueName: "radius"))

@@ -42,7 +42,7 @@ struct TrainCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Radius of the perturbations, such as 8/255 or 0.3.", valueName: "radius"))
   var epsilon: Fraction?
 
-  @Option(help: "Norm of the perturbations: linf or l2.")
+  @Option(help: "Norm of the perturbations: linf, l2 or l1.")
   var norm: Norm?
 
   @Option(help: ArgumentHelp("Epochs to train.", valueName: "n"))

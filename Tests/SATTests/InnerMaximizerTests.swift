@@ -51,10 +51,10 @@ private final class RecordingClassifier: Classifier {
     #expect(outcome.cost == AttackCost(forward: 12 * 20, backward: 12 * 20))
   }
 
-  @Test(arguments: [Norm.linf, .l2])
+  @Test(arguments: Norm.allCases)
   func everyIterateStaysInTheBallAndTheBox(norm: Norm) throws {
     let model = RecordingClassifier(Self.network())
-    let epsilon = norm == .linf ? 0.1 : 0.5
+    let epsilon = [.linf: 0.1, .l2: 0.5, .l1: 2][norm]!
     let threat = try ThreatModel(norm: norm, epsilon: epsilon)
     let outcome = try maximizer(norm, epsilon: epsilon, stepSize: epsilon / 4)(
       model, images, labels, curriculum: FullStrength(), generator: Generator(seed: 9))

@@ -42,8 +42,9 @@ import Testing
       #expect(attack["robust"] as? Int == flags[name]!.reduce(0, +), "cumulative")
       #expect(zip(flags[name]!, flags[before]!).allSatisfy { $0 <= $1 })
     }
-    // FGSM looks once at every correct sample; PGD at most four times and once less for nobody.
-    #expect(attacks[0]["forward"] as? Int == clean["correct"] as? Int)
+    // FGSM looks at every correct sample and at where its step led; PGD takes at most four steps.
+    #expect(attacks[0]["forward"] as? Int == 2 * (clean["correct"] as! Int))
+    #expect(attacks[0]["backward"] as? Int == clean["correct"] as? Int)
     #expect((attacks[1]["backward"] as? Int)! <= 4 * flags["fgsm"]!.reduce(0, +))
     #expect(flags["robust"] == flags["pgd"])
     let perClass = try #require(json["perClass"] as? [[String: Int]])

@@ -11,6 +11,60 @@ public struct AttackCost: Sendable, Equatable {
   }
 }
 
+/// How closely an attack follows the reference implementation.
+public enum AttackMode: String, Sendable, Codable, CaseIterable {
+  /// The same attack for every sample, cheaper: a point leaves as soon as it is broken, restarts and targets share batches, and
+  /// every draw depends on the sample alone.
+  case fast
+  /// The reference's order of work, its random streams and its slips, for comparing with published numbers.
+  case compat
+}
+
+/// What an attack is given: images the model still classifies correctly.
+public struct AttackBatch {
+  /// [N, C, H, W] in [0, 1].
+  public var images: Tensor
+  /// [N], int64.
+  public var labels: Tensor
+  /// Positions in the data set, which counter-based draws are keyed by.
+  public var samples: [Int]
+  /// Logits [N, classes] of the images, computed once by the evaluator.
+  public var logits: Tensor
+  /// How many points an attack may send through the model at once when several belong to one sample.
+  public var capacity: Int
+
+  /// - Parameter capacity: nil for as many as there are images.
+  public init(images: Tensor, labels: Tensor, samples: [Int], logits: Tensor, capacity: Int? = nil) {
+    precondition(samples.count == labels.count, "AttackBatch: \(samples.count) samples and \(labels.count) labels")
+    (self.images, self.labels, self.samples, self.logits) = (images, labels, samples, logits)
+    self.capacity = capacity ?? samples.count
+  }
+
+  public var count: Int { samples.count }
+}
+
+/// How a sample was broken.
+public struct Finding: Sendable, Codable, Equatable {
+  /// The class the attack was steering to, where it has one.
+  public var target: Int?
+  /// Number of the random start, from 0.
+  public var restart: Int
+  /// Number of the iterate, from 0 for the starting point.
+  public var step: Int
+
+  public init(target: Int? = nil, restart: Int, step: Int) { (self.target, self.restart, self.step) = (target, restart, step) }
+}
+
+/// Where an attack ended.
+public struct AttackResult {
+  /// [N, C, H, W]: adversarial where one was found, else as the attack left it, inside the ball and the box.
+  public var images: Tensor
+  /// One entry a sample; nil where it was not broken.
+  public var findings: [Finding?]
+
+  public init(images: Tensor, findings: [Finding?]) { (self.images, self.findings) = (images, findings) }
+}
+
 /// Something that looks for misclassified images inside a threat model.
 public protocol Attack: AnyObject {
   /// The name reports use, e.g. "pgd".
@@ -19,14 +73,11 @@ public protocol Attack: AnyObject {
   /// What all calls so far have cost.
   var cost: AttackCost { get }
 
-  /// Perturbs a batch; an image that was not broken comes back as the attack left it, inside the ball and the box.
+  /// Perturbs a batch.
   ///
-  /// Batches come in data order; the draws do not depend on how the data are cut into batches.
-  /// - Parameters:
-  ///   - model: in evaluation mode.
-  ///   - images: [N, C, H, W] in [0, 1], all classified correctly.
-  ///   - labels: [N], int64.
-  func perturb(_ model: any Classifier, _ images: Tensor, _ labels: Tensor) throws(TorchError) -> Tensor
+  /// A finding means that `Classifier.confirmedLogits` misclassified the image that is returned.
+  /// - Parameter model: in evaluation mode.
+  func perturb(_ model: any Classifier, _ batch: AttackBatch) throws(TorchError) -> AttackResult
 }
 
 /// Ends a sample as soon as it is misclassified: what an evaluation wants to know is then known.

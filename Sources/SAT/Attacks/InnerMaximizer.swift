@@ -65,6 +65,17 @@ public struct InnerMaximizer: Sendable {
     }
   }
 
+  /// As above with draws of its own for each image.
+  func startingPoints(around images: Tensor, _ streams: [CounterRandom]) -> Tensor {
+    switch start {
+    case .clean: return images
+    case .random: return threat.randomStart(around: images, streams)
+    case .gaussian(let deviation):
+      let draws = CounterRandom.tensors(streams, Array(images.shape.dropFirst()), .normal, dtype: images.dtype).to(images.device)
+      return Feasible(threat, around: images).projected(images.adding(draws, alpha: deviation))
+    }
+  }
+
   /// As above, from given starting points; `generator` is needed for noise only.
   func ascend(
     _ model: some Classifier, from start: Tensor, clean: Tensor, _ labels: Tensor, _ curriculum: some Curriculum,

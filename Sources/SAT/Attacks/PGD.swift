@@ -9,33 +9,34 @@ public final class PGD: Attack {
   public let restarts: Int
   public private(set) var cost = AttackCost()
   private let maximizer: InnerMaximizer
-  // One stream per restart, drawn for every image, so that neither the batch size nor what earlier restarts broke changes a draw.
-  private let generators: [Generator]
+  private let seed: UInt64
 
   public var threat: ThreatModel { maximizer.threat }
 
   public init(_ maximizer: InnerMaximizer, restarts: Int = 1, seed: UInt64) {
     self.maximizer = maximizer
     self.restarts = restarts
-    generators = (0..<UInt64(restarts)).map { Generator(seed: seed &+ $0 &* 0x9E37_79B9_7F4A_7C15) }
+    self.seed = seed
   }
 
-  public func perturb(_ model: any Classifier, _ images: Tensor, _ labels: Tensor) throws(TorchError) -> Tensor {
-    var result = images
-    var open: Tensor?
-    for generator in generators {
-      let start = maximizer.startingPoints(around: images, generator: generator)
-      func part(_ tensor: Tensor) -> Tensor { open.map { tensor.selecting($0) } ?? tensor }
-      let outcome = try maximizer.ascend(
-        model, from: part(start), clean: part(images), part(labels), UntilMisclassified())
+  public func perturb(_ model: any Classifier, _ batch: AttackBatch) throws(TorchError) -> AttackResult {
+    let images = batch.images
+    var result = AttackResult(images: images, findings: Array(repeating: nil, count: batch.count))
+    var open = Array(0..<batch.count)
+    for restart in 0..<restarts where !open.isEmpty {
+      let indices = Tensor(open).to(images.device)
+      let clean = images.selecting(indices)
+      let streams = open.map { CounterRandom(seed: seed, sample: batch.samples[$0], attack: name, restart: restart) }
+      let start = maximizer.startingPoints(around: clean, streams)
+      let labels = batch.labels.selecting(indices)
+      let outcome = try maximizer.ascend(model, from: start, clean: clean, labels, UntilMisclassified())
       cost += outcome.cost
-      result = open.map { result.cloned().copyInPlace(from: outcome.images, at: $0) } ?? outcome.images
-      if restarts == 1 { break }
-      let logits = try withNoGrad { () throws(TorchError) in try model.logits(result) }
-      cost.forward += labels.count
-      let unbroken = logits.argmax(dim: 1).equal(to: labels).nonzero().squeezed(dim: 1)
-      if unbroken.count == 0 { break }
-      open = unbroken
+      result.images = open.count == batch.count ? outcome.images : result.images.cloned().copyInPlace(from: outcome.images, at: indices)
+      let logits = try withNoGrad { () throws(TorchError) in try model.confirmedLogits(outcome.images) }
+      cost.forward += open.count
+      let hits = Set(logits.argmax(dim: 1).notEqual(to: labels).nonzero().squeezed(dim: 1).array(of: Int.self))
+      for hit in hits { result.findings[open[hit]] = Finding(restart: restart, step: maximizer.steps) }
+      open = open.indices.filter { !hits.contains($0) }.map { open[$0] }
     }
     return result
   }
@@ -49,10 +50,13 @@ public final class FGSM: Attack {
 
   public init(threat: ThreatModel) { self.threat = threat }
 
-  public func perturb(_ model: any Classifier, _ images: Tensor, _ labels: Tensor) throws(TorchError) -> Tensor {
+  public func perturb(_ model: any Classifier, _ batch: AttackBatch) throws(TorchError) -> AttackResult {
     let maximizer = InnerMaximizer(threat: threat, steps: 1, stepSize: threat.epsilon, start: .clean)
-    let outcome = try maximizer.ascend(model, from: images, clean: images, labels, FullStrength())
+    let outcome = try maximizer.ascend(model, from: batch.images, clean: batch.images, batch.labels, FullStrength())
     cost += outcome.cost
-    return outcome.images
+    let logits = try withNoGrad { () throws(TorchError) in try model.confirmedLogits(outcome.images) }
+    cost.forward += batch.count
+    let broken = logits.argmax(dim: 1).notEqual(to: batch.labels).array(of: Bool.self)
+    return AttackResult(images: outcome.images, findings: broken.map { $0 ? Finding(restart: 0, step: 1) : nil })
   }
 }

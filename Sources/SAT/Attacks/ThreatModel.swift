@@ -6,6 +6,8 @@ public enum Norm: String, Sendable, Codable, CaseIterable {
   case linf
   /// The Euclidean length of the change.
   case l2
+  /// The sum of the changes.
+  case l1
 }
 
 /// What an attacker may do: images in [0, 1], changed by at most epsilon in a norm.
@@ -27,25 +29,43 @@ public struct ThreatModel: Sendable, Equatable {
   /// The sizes of the perturbations [N] between two batches [N, …].
   public func size(from clean: Tensor, to perturbed: Tensor) -> Tensor {
     let difference = (perturbed - clean).flattened(from: 1)
-    return norm == .linf ? difference.abs().max(dims: [1]) : difference.norm(2, dims: [1])
+    return switch norm {
+    case .linf: difference.abs().max(dims: [1])
+    case .l2: difference.norm(2, dims: [1])
+    case .l1: difference.norm(1, dims: [1])
+    }
   }
 
   /// A point drawn inside the ball and the box around each image: uniform in L-inf; in L2 a random direction, shrunk to the
-  /// sphere where it is longer (as the paper's code does).
+  /// sphere where it is longer (as the paper's code does); in L1 normal noise, projected.
   ///
   /// - Parameters:
   ///   - radii: of the balls [N]; nil for epsilon.
   ///   - generator: a CPU generator; the same draws whatever the device.
   public func randomStart(around clean: Tensor, radii: Tensor? = nil, generator: Generator) -> Tensor {
-    let radii = radii.map { Self.perSample($0, like: clean) }
-    switch norm {
-    case .linf:
+    let noise: Tensor
+    if norm == .linf {
       let range = radii == nil ? epsilon : 1
-      let noise = Tensor.uniform(like: clean, in: -range...range, generator: generator)
-      return (clean + (radii.map { noise * $0 } ?? noise)).clamped(to: 0...1)
-    case .l2:
-      let noise = Tensor.randn(clean.shape, generator: generator, dtype: clean.dtype).to(clean.device)
-      return (clean + shrunk(noise, to: radii)).clamped(to: 0...1)
+      noise = Tensor.uniform(like: clean, in: -range...range, generator: generator)
+    } else {
+      noise = Tensor.randn(clean.shape, generator: generator, dtype: clean.dtype).to(clean.device)
+    }
+    return start(around: clean, noise, radii)
+  }
+
+  /// As above, with draws of its own for each image.
+  func randomStart(around clean: Tensor, _ streams: [CounterRandom]) -> Tensor {
+    let shape = Array(clean.shape.dropFirst())
+    let draws = CounterRandom.tensors(streams, shape, norm == .linf ? .uniform : .normal, dtype: clean.dtype).to(clean.device)
+    return start(around: clean, norm == .linf ? (draws * 2.0 - 1.0) * epsilon : draws)
+  }
+
+  /// L-inf noise fills a ball of radius epsilon, or 1 with `radii`.
+  private func start(around clean: Tensor, _ noise: Tensor, _ radii: Tensor? = nil) -> Tensor {
+    switch norm {
+    case .linf: (clean + (radii.map { noise * Self.perSample($0, like: clean) } ?? noise)).clamped(to: 0...1)
+    case .l2: (clean + shrunk(noise, to: radii.map { Self.perSample($0, like: clean) })).clamped(to: 0...1)
+    case .l1: L1Ball.projected(clean + noise, around: clean, radii: radii ?? Tensor.full(like: clean[.all, 0, 0, 0], epsilon))
     }
   }
 
@@ -90,20 +110,34 @@ struct Feasible {
 
   /// Goes from `images` by `size`, or by the given sizes [n], along the steepest ascent of the norm, and back into the set.
   func step(from images: Tensor, along gradient: Tensor, size: Double, sizes: Tensor? = nil, noise: Tensor? = nil) -> Tensor {
-    let direction: Tensor
-    if threat.norm == .linf {
-      direction = gradient.sign()
-    } else {
-      let length = ThreatModel.perSample(gradient.flattened(from: 1).norm(2, dims: [1]), like: gradient)
-      direction = gradient / length.clamped(to: 1e-12...)
-    }
+    let direction =
+      switch threat.norm {
+      case .linf: gradient.sign()
+      case .l2: gradient / ThreatModel.perSample(gradient.flattened(from: 1).norm(2, dims: [1]), like: gradient).clamped(to: 1e-12...)
+      case .l1: Self.sparseAscent(from: images, along: gradient)
+      }
     let moved = sizes.map { images + direction * ThreatModel.perSample($0, like: images) } ?? images.adding(direction, alpha: size)
     return projected(noise.map { moved + $0 } ?? moved)
   }
 
-  /// The nearest points of the ball, then of the box.
+  /// A direction of L1 length 1, spread evenly over the steepest hundredth of the values that the box lets move (SLIDE, Tramèr and
+  /// Boneh 2019): the single steepest one would leave the box at once.
+  private static func sparseAscent(from images: Tensor, along gradient: Tensor) -> Tensor {
+    let isBlocked =
+      (images.lessOrEqual(to: 0) && gradient.less(than: 0)) || (images.greaterOrEqual(to: 1) && gradient.greater(than: 0))
+    let slope = gradient.replacing(with: Tensor.zeros(like: gradient), where: isBlocked).flattened(from: 1)
+    let steep = slope.abs()
+    let threshold = steep.topK(max(1, steep.size(1) / 100)).values.min(dims: [1], keepDim: true)
+    let direction = slope.sign() * steep.greaterOrEqual(to: threshold).to(slope.dtype)
+    return (direction / direction.abs().sum(dim: 1, keepDim: true).clamped(to: 1...)).reshaped(to: images.shape)
+  }
+
+  /// The nearest points of the ball, then of the box; of both together in L1.
   func projected(_ images: Tensor) -> Tensor {
     if let low, let high { return images.clamped(between: low, and: high) }
+    if threat.norm == .l1 {
+      return L1Ball.projected(images, around: clean, radii: radii?.flattened() ?? Tensor.full(like: clean[.all, 0, 0, 0], threat.epsilon))
+    }
     return (clean + threat.shrunk(images - clean, to: radii)).clamped(to: 0...1)
   }
 

@@ -40,19 +40,22 @@ public struct Evaluator {
     let labels = data.labels.array(of: Int.self)
     var checks = OutputChecks()
     var predictions: [Int] = []
+    var parts: [Tensor] = []
     for range in Self.ranges(data.count, batchSize) {
       let logits = try forward(data.batch(range).images)
       checks.look(at: logits)
+      parts.append(logits)
       predictions += logits.argmax(dim: 1).array(of: Int.self)
       let correct = zip(predictions, labels).count { $0 == $1 }
       progress(Progress(phase: "clean", done: predictions.count, total: data.count, correct: correct))
     }
+    let logits = Tensor.concatenated(parts)
     var flags = zip(labels, predictions).map { $0 == $1 }
     var results: [Evaluation.AttackResult] = []
     for attack in attacks {
       let begun = clock.now
       let before = attack.cost
-      try run(attack, &flags, progress, onAdversarial)
+      try run(attack, logits, &flags, progress, onAdversarial)
       var cost = attack.cost
       cost.forward -= before.forward
       cost.backward -= before.backward
@@ -64,16 +67,20 @@ public struct Evaluator {
   }
 
   private func run(
-    _ attack: any Attack, _ flags: inout [Bool], _ progress: (Progress) -> Void, _ onAdversarial: ([Int], Tensor) -> Void
+    _ attack: any Attack, _ logits: Tensor, _ flags: inout [Bool], _ progress: (Progress) -> Void,
+    _ onAdversarial: ([Int], Tensor) -> Void
   ) throws(TorchError) {
     let open = flags.indices.filter { flags[$0] }
     for range in Self.ranges(open.count, batchSize) {
       let positions = Array(open[range])
-      let (images, labels) = data.batch(at: Tensor(positions))
-      let (x, y) = (images.to(device).contiguous(layout), labels.to(device))
-      let perturbed = try attack.perturb(model, x, y)
+      let indices = Tensor(positions)
+      let (images, labels) = data.batch(at: indices)
+      let batch = AttackBatch(
+        images: images.to(device).contiguous(layout), labels: labels.to(device), samples: positions,
+        logits: logits.selecting(indices.to(device)), capacity: batchSize)
+      let perturbed = try attack.perturb(model, batch).images
       // A flag is a property of this one forward pass, whatever the attack believed.
-      let broken = try forward(perturbed).argmax(dim: 1).notEqual(to: y)
+      let broken = try forward(perturbed).argmax(dim: 1).notEqual(to: batch.labels)
       let found = broken.nonzero().squeezed(dim: 1)
       let hits = found.array(of: Int.self)
       for hit in hits { flags[positions[hit]] = false }
@@ -83,7 +90,7 @@ public struct Evaluator {
   }
 
   private func forward(_ images: Tensor) throws(TorchError) -> Tensor {
-    try withNoGrad { () throws(TorchError) in try model.logits(images.to(device).contiguous(layout)) }
+    try withNoGrad { () throws(TorchError) in try model.confirmedLogits(images.to(device).contiguous(layout)) }
   }
 
   private static func ranges(_ count: Int, _ size: Int) -> [Range<Int>] {

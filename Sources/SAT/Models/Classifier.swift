@@ -10,8 +10,20 @@ public protocol Classifier: AnyObject {
   /// - Throws: `TorchError` when the network rejects the images; only networks from elsewhere do.
   func logits(_ images: Tensor) throws(TorchError) -> Tensor
 
+  /// The same of the network itself in its own precision, whatever form or precision `logits` computes in: what decides whether an
+  /// image is misclassified.
+  func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor
+
+  /// Whether `logits` and `confirmedLogits` are the same computation, so that nothing is learnt by asking twice.
+  var isExact: Bool { get }
+
   /// Moves the weights to a device.
   func move(to device: Device) throws(TorchError)
+}
+
+extension Classifier {
+  public func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor { try logits(images) }
+  public var isExact: Bool { true }
 }
 
 /// One of the networks of `Architecture`, with an optional normalisation in front.
@@ -39,6 +51,10 @@ public final class NetworkClassifier: Classifier {
     return Torch.withAutocast(.bfloat16, on: images.device) { module(input) }.to(.float32)
   }
 
+  public func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor { module(normalization.map { $0(images) } ?? images) }
+
+  public var isExact: Bool { fixedForm == nil && execution.precision == .fp32 }
+
   public func move(to device: Device) { module.move(to: device) }
 
   /// Runs `body` in a mode of the module and restores the modes on every exit.
@@ -51,7 +67,7 @@ public final class NetworkClassifier: Classifier {
   public func withFixedWeights<R, E: Error>(inputShape: [Int], _ body: () throws(E) -> R) throws(E) -> R {
     try withMode(.evaluation) { () throws(E) in
       // The fast forms need float32 throughout.
-      fixedForm = execution.precision == .fp32 ? module.preparedIfPossible(inputShape: inputShape) : nil
+      fixedForm = execution.precision == .fp32 ? (module as? any Preparable)?.prepared(inputShape: inputShape) : nil
       defer { fixedForm = nil }
       return try body()
     }
@@ -74,6 +90,10 @@ public final class ScriptClassifier: Classifier {
     guard execution.precision == .bf16 else { return try script(input) }
     return try Torch.withAutocast(.bfloat16, on: images.device) { () throws(TorchError) in try script(input) }.to(.float32)
   }
+
+  public func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor { try script(normalization.map { $0(images) } ?? images) }
+
+  public var isExact: Bool { execution.precision == .fp32 }
 
   public func move(to device: Device) throws(TorchError) { try script.move(to: device) }
 }

@@ -1,0 +1,53 @@
+internal import SwiftTorch
+
+/// The L1 ball around an image, cut with the box [0, 1].
+enum L1Ball {
+  /// The Euclidean projection on {u : |u − x|₁ <= radius, 0 <= u <= 1}, exact up to rounding.
+  ///
+  /// With d = z − x, coordinate i of the solution moves by min(max(|dᵢ| − λ, 0), roomᵢ) towards zᵢ, where roomᵢ is what the box
+  /// leaves in that direction; λ >= 0 makes the sum the radius, or is 0 where the box alone brings z near enough.
+  /// - Parameters:
+  ///   - points: z, [N, …].
+  ///   - clean: x, [N, …] in [0, 1].
+  ///   - radii: [N].
+  static func projected(_ points: Tensor, around clean: Tensor, radii: Tensor) -> Tensor {
+    let radius = radii.unsqueezed(dim: 1)
+    let offset = (points - clean).flattened(from: 1)
+    let x = clean.flattened(from: 1)
+    let length = offset.abs()
+    let room = x.replacing(with: 1 - x, where: offset.greater(than: 0))
+    let threshold = threshold(length, room, radius)
+    var moved = (length - threshold).clamped(to: 0...).minimum(room)
+    // What rounding of the threshold adds is taken off by a factor that differs from 1 by as little.
+    let total = moved.sum(dim: 1, keepDim: true)
+    moved = moved * (radius / total.maximum(radius))
+    return (x + moved * offset.sign()).clamped(to: 0...1).reshaped(to: clean.shape)
+  }
+
+  /// λ [N, 1] with Σ min(max(|d| − λ, 0), room) = radius, 0 where the sum is smaller at 0.
+  ///
+  /// The sum falls with λ and is piecewise linear, so Newton's step is exact once it is on the right piece; the sum is neither convex
+  /// nor concave, so the root is kept in a bracket, and every third step halves it.
+  private static func threshold(_ length: Tensor, _ room: Tensor, _ radius: Tensor) -> Tensor {
+    var threshold = Tensor.zeros(like: length[.all, ..<1])
+    var low = threshold
+    var high = length.max(dims: [1], keepDim: true)
+    for round in 0..<60 {
+      let left = length - threshold
+      let excess = left.clamped(to: 0...).minimum(room).sum(dim: 1, keepDim: true) - radius
+      let isOver = excess.greater(than: 0)
+      (low, high) = (low.replacing(with: threshold, where: isOver), threshold.replacing(with: high, where: isOver))
+      let slope = (left.greater(than: 0) && left.less(than: room)).to(length.dtype).sum(dim: 1, keepDim: true)
+      let newton = threshold + excess / slope.clamped(to: 1...)
+      let isInside = newton.greaterOrEqual(to: low) && newton.lessOrEqual(to: high)
+      let middle = (low + high) * 0.5
+      let isNear = excess.abs().lessOrEqual(to: radius * 1e-3)
+      let next = middle.replacing(with: newton, where: round % 3 == 2 ? isInside && isNear : isInside)
+      if next.isEqual(to: threshold) || (excess.abs().lessOrEqual(to: radius * 1e-7) || high.lessOrEqual(to: 0)).all().item() != 0 {
+        break
+      }
+      threshold = next
+    }
+    return threshold
+  }
+}
