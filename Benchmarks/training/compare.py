@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Runs the three programs of this benchmark in turn, round after round, and prints the ratios of their times.
+"""Runs the programs of this benchmark in turn, round after round, and prints the ratios of their times.
 
-Each program prints one line of JSON (see reference.py). A round runs all three, so that what else the machine does falls on all
-of them; a ratio is taken inside a round, and the median over the rounds is what counts.
+Each program prints one line of JSON (see reference.py). A round runs all of them, so that what else the machine does falls on all;
+a ratio is taken inside a round, and the median over the rounds is what counts.
 """
 
 import argparse
@@ -11,6 +11,9 @@ import shlex
 import statistics
 import subprocess
 import sys
+
+
+PROGRAMS = {"sat": "sat", "bf16": "sat, bf16", "plain": "PyTorch, plain", "best": "PyTorch, best"}
 
 
 def measure(command: str, method: str, difficulty: str) -> dict:
@@ -25,22 +28,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--lambda", dest="difficulty", required=True)
-    for name in ("sat", "plain", "best"):
+    for name in PROGRAMS:
         parser.add_argument(f"--{name}", required=True, help=f"command of {name}, with {{method}} and {{difficulty}}")
     given = parser.parse_args()
     for method in ("at", "p-sat"):
         rounds = []
         for _ in range(given.rounds):
-            rounds.append({name: measure(getattr(given, name), method, given.difficulty) for name in ("sat", "plain", "best")})
+            rounds.append({name: measure(getattr(given, name), method, given.difficulty) for name in PROGRAMS})
         print(f"{method}: {rounds[0]['sat']['batches']} batches of 128, {rounds[0]['sat']['threads']} threads, {len(rounds)} rounds")
-        for name, what in (("sat", "sat"), ("plain", "PyTorch, plain"), ("best", "PyTorch, best")):
+        for name, what in PROGRAMS.items():
             seconds = [entry[name]["secondsPerBatch"] for entry in rounds]
             print(f"  {what:16} {statistics.median(seconds):7.3f} s a batch ({min(seconds):.3f} to {max(seconds):.3f})   "
                   f"peak {statistics.median(entry[name]['peakMemoryMiB'] for entry in rounds):6.0f} MiB   "
                   f"active {rounds[0][name]['activeFraction']:.3f}   loss {rounds[0][name]['loss']:.4f}")
-        for name, what in (("plain", "plain / sat"), ("best", "best / sat")):
-            ratios = [entry[name]["secondsPerBatch"] / entry["sat"]["secondsPerBatch"] for entry in rounds]
-            print(f"  {what:16} {statistics.median(ratios):7.2f} x       ({min(ratios):.2f} to {max(ratios):.2f})")
+        for ours in ("sat", "bf16"):
+            for name in ("plain", "best"):
+                ratios = [entry[name]["secondsPerBatch"] / entry[ours]["secondsPerBatch"] for entry in rounds]
+                print(f"  {name + ' / ' + PROGRAMS[ours]:24} {statistics.median(ratios):5.2f} x  ({min(ratios):.2f} to {max(ratios):.2f})")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,24 @@ import Testing
     #expect(network.parameters.allSatisfy { $0.value.grad == nil })
   }
 
+  @Test func theHalfPrecisionFormIsTheNetworkToItsPrecision() {
+    let generator = Generator(seed: 0)
+    let network = MNISTNet(generator: generator)
+    let images = Tensor.rand([32, 1, 28, 28], generator: generator)
+    let labels = Tensor.randint(0..<10, [32], generator: generator)
+    let expected = Self.run({ network($0) }, images, labels)
+    let form = network.prepared(inputShape: [1, 28, 28], dtype: .bfloat16)
+    #expect(form(images).dtype == .bfloat16)
+    let actual = Self.run({ form($0).to(.float32) }, images, labels)
+    // PyTorch's own mixed precision sets the measure: eight bits of mantissa, and every sign near zero that a ReLU sees.
+    let autocast = Self.run({ x in Torch.withAutocast(.bfloat16, on: .cpu) { network(x) }.to(.float32) }, images, labels)
+    func error(_ a: Tensor, _ b: Tensor) -> Double { (a - b).norm().item() / b.norm().item() }
+    #expect(actual.gradient.dtype == .float32)
+    #expect(error(actual.logits, expected.logits) <= 1.5 * error(autocast.logits, expected.logits))
+    #expect(error(actual.gradient, expected.gradient) <= 1.5 * error(autocast.gradient, expected.gradient))
+    #expect(error(actual.gradient, expected.gradient) < 0.2)
+  }
+
   @Test func laterWeightsAreNotSeen() {
     let generator = Generator(seed: 1)
     let network = MNISTNet(generator: generator)

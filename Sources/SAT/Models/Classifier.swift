@@ -46,7 +46,7 @@ public final class NetworkClassifier: Classifier {
 
   public func logits(_ images: Tensor) throws(TorchError) -> Tensor {
     let input = normalization.map { $0(images) } ?? images
-    if let fixedForm { return fixedForm(input) }
+    if let fixedForm { return fixedForm(input).to(images.dtype) }
     guard execution.precision == .bf16 else { return module(input) }
     return Torch.withAutocast(.bfloat16, on: images.device) { module(input) }.to(.float32)
   }
@@ -63,11 +63,11 @@ public final class NetworkClassifier: Classifier {
   }
 
   /// Runs `body`, in which the weights do not change, in evaluation mode and in the form of the network that is fastest for many
-  /// passes; logits and input gradients are the same up to rounding, weights get no gradients.
+  /// passes; logits and input gradients are the same up to rounding (of bfloat16, where that is the precision), weights get no
+  /// gradients.
   public func withFixedWeights<R, E: Error>(inputShape: [Int], _ body: () throws(E) -> R) throws(E) -> R {
     try withMode(.evaluation) { () throws(E) in
-      // The fast forms need float32 throughout.
-      fixedForm = execution.precision == .fp32 ? (module as? any Preparable)?.prepared(inputShape: inputShape) : nil
+      fixedForm = (module as? any Preparable)?.prepared(inputShape: inputShape, dtype: execution.precision == .bf16 ? .bfloat16 : nil)
       defer { fixedForm = nil }
       return try body()
     }

@@ -4,31 +4,42 @@ public protocol Preparable: Layer {
   ///
   /// It is differentiable with respect to the input only and does not see later changes of the weights. Values and gradients
   /// equal the layer's up to rounding; each sample's also depend on the size of its batch by rounding, but on no other sample.
-  /// Not for use under `Torch.withAutocast`: the fast forms need float32 or float64.
-  /// - Parameter inputShape: [C, H, W] of one input; the batches that follow are [N, C, H, W] with any N.
-  func prepared(inputShape: [Int]) -> (Tensor) -> Tensor
+  /// Not for use under `Torch.withAutocast`.
+  /// - Parameters:
+  ///   - inputShape: [C, H, W] of one input; the batches that follow are [N, C, H, W] with any N.
+  ///   - dtype: what it computes in and answers in, nil for the weights' own; bfloat16 is the faster one where the processor has it,
+  ///     with three significant digits.
+  func prepared(inputShape: [Int], dtype: DType?) -> (Tensor) -> Tensor
+}
+
+extension Preparable {
+  /// As above, computing in the weights' own dtype.
+  public func prepared(inputShape: [Int]) -> (Tensor) -> Tensor { prepared(inputShape: inputShape, dtype: nil) }
 }
 
 extension Layer {
   /// The prepared form of a layer that has one, else the layer itself.
   public func preparedIfPossible(inputShape: [Int]) -> (Tensor) -> Tensor {
-    (self as? any Preparable)?.prepared(inputShape: inputShape) ?? { self($0) }
+    (self as? any Preparable)?.prepared(inputShape: inputShape, dtype: nil) ?? { self($0) }
   }
 }
 
 extension Conv2d: Preparable {
-  /// - Parameter inputShape: [inputs, H, W].
+  /// - Parameters:
+  ///   - inputShape: [inputs, H, W].
+  ///   - dtype: of the inputs and the results; nil for the weights'.
   /// - Returns: a function of [N, inputs, H, W]. Its results lie in channels-last order on the CPU, and it is fastest on inputs that
   ///   do.
-  public func prepared(inputShape: [Int]) -> (Tensor) -> Tensor {
+  public func prepared(inputShape: [Int], dtype: DType?) -> (Tensor) -> Tensor {
     require(
       inputShape.count == 3 && inputShape[0] == weight.value.size(1) * groups,
       "Conv2d.prepared: inputs of shape \(inputShape); expected [\(weight.value.size(1) * groups), H, W]")
-    switch fastestForm(height: inputShape[1], width: inputShape[2]) {
-    case .rowUnfolded: return RowUnfoldedConvolution(self).callAsFunction
+    let dtype = dtype ?? weight.value.dtype
+    switch fastestForm(height: inputShape[1], width: inputShape[2], dtype: dtype) {
+    case .rowUnfolded: return RowUnfoldedConvolution(self, dtype: dtype).callAsFunction
     case .bilinear(let algorithm):
       return BilinearConvolution(self, algorithm, height: inputShape[1], width: inputShape[2]).callAsFunction
-    case .direct: return DirectConvolution(self).callAsFunction
+    case .direct: return DirectConvolution(self, dtype: dtype).callAsFunction
     }
   }
 
@@ -38,16 +49,17 @@ extension Conv2d: Preparable {
     case bilinear(BilinearAlgorithm)
   }
 
-  /// The form to prefer, by measurement on CPUs; elsewhere the vendor's own choice is left alone, as are the half precisions,
-  /// which the intermediate values of the bilinear form exceed.
+  /// The form to prefer, by measurement on CPUs; elsewhere the vendor's own choice is left alone. The intermediate values of the
+  /// bilinear form exceed the half precisions.
   ///
   /// Forward and input gradient together, row unfolding was 1.0 to 7 times as fast for a kernel of 5 or more and at most 3
   /// channels, and slower with 16. The bilinear form was 1.1 to 2.5 times as fast from 64 · 128 channels on with one tile of
   /// outputs, and 1.0 to 1.5 times from 128 · 128 with several; for kernels of 3 it lost accuracy or time.
-  func fastestForm(height: Int, width: Int) -> Form {
+  func fastestForm(height: Int, width: Int, dtype: DType) -> Form {
     let shape = weight.value.shape
-    guard weight.value.device == .cpu, [.float32, .float64].contains(weight.value.dtype) else { return .direct }
+    guard weight.value.device == .cpu, dtype != .float16 else { return .direct }
     if shape[1] <= 3, shape[2] >= 5, RowUnfoldedConvolution.fits(self) { return .rowUnfolded }
+    guard dtype == weight.value.dtype, dtype != .bfloat16 else { return .direct }
     let algorithm = BilinearAlgorithm.fourOutputsOfFiveTaps
     let isOneTile = [height, width].allSatisfy { $0 + 2 * padding == algorithm.inputs }
     if shape[0] * shape[1] >= (isOneTile ? 64 : 128) * 128,
@@ -68,13 +80,13 @@ struct DirectConvolution {
   private let dilation: [Int]
   private let groups: Int
 
-  init(_ layer: Conv2d) {
-    let original = layer.weight.value.detached()
+  init(_ layer: Conv2d, dtype: DType? = nil) {
+    let original = layer.weight.value.detached().to(dtype ?? layer.weight.value.dtype)
     // The order is made by hand, because `contiguous(.channelsLast)` takes weights of one input channel for channels-last already.
     (weight, bias) = withNoGrad {
       let copy =
         original.device.isCUDA ? original.cloned() : original.permuted(0, 2, 3, 1).contiguous().cloned().permuted(0, 3, 1, 2)
-      return (copy, layer.bias?.value.detached().cloned())
+      return (copy, layer.bias?.value.detached().to(original.dtype).cloned())
     }
     stride = [layer.stride, layer.stride]
     padding = [layer.padding, layer.padding]

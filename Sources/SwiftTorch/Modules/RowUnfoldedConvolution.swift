@@ -14,9 +14,11 @@ struct RowUnfoldedConvolution {
 
   static func fits(_ layer: Conv2d) -> Bool { layer.dilation == 1 && layer.groups == 1 }
 
-  /// - Parameter layer: its weights are copied; `fits` must hold for it.
-  init(_ layer: Conv2d) {
-    let original = layer.weight.value.detached()
+  /// - Parameters:
+  ///   - layer: its weights are copied; `fits` must hold for it.
+  ///   - dtype: to compute in; nil for the weights'.
+  init(_ layer: Conv2d, dtype: DType? = nil) {
+    let original = layer.weight.value.detached().to(dtype ?? layer.weight.value.dtype)
     let (outputs, inputs, kernel, stride) = (original.size(0), original.size(1), original.size(2), layer.stride)
     (self.kernel, self.stride, padding) = (kernel, stride, layer.padding)
     let bands = (kernel + stride - 1) / stride
@@ -24,7 +26,7 @@ struct RowUnfoldedConvolution {
       let arranged = original.padded([0, 0, 0, bands * stride - kernel])
         .reshaped(to: [outputs, inputs, bands, stride, kernel]).permuted(0, 2, 1, 3, 4)
         .reshaped(to: [outputs, bands, 1, inputs * stride * kernel])
-      return (arranged.cloned().permuted(0, 3, 1, 2), layer.bias?.value.detached().cloned())
+      return (arranged.cloned().permuted(0, 3, 1, 2), layer.bias?.value.detached().to(original.dtype).cloned())
     }
   }
 

@@ -1,6 +1,6 @@
 // Trains one stretch of an epoch of the digits preset from given weights and prints one line of JSON, as reference.py does.
 //
-//   training-benchmark METHOD LAMBDA WEIGHTS BATCHES THREADS
+//   training-benchmark METHOD LAMBDA WEIGHTS BATCHES THREADS PRECISION
 
 import Foundation
 import SAT
@@ -28,13 +28,16 @@ func peakMemoryMiB() -> Double {
 
 func run() throws {
   let arguments = CommandLine.arguments
-  guard arguments.count == 6, let lambda = Double(arguments[2]), let batches = Int(arguments[4]), let threads = Int(arguments[5]) else {
-    throw SATError("usage: training-benchmark METHOD LAMBDA WEIGHTS BATCHES THREADS")
+  guard arguments.count == 7, let lambda = Double(arguments[2]), let batches = Int(arguments[4]), let threads = Int(arguments[5]),
+    let precision = Execution.Precision(rawValue: arguments[6])
+  else {
+    throw SATError("usage: training-benchmark METHOD LAMBDA WEIGHTS BATCHES THREADS fp32|bf16")
   }
   Torch.keepHostMemory()
   try Torch.setThreadCount(threads)
   var configuration = try Presets.configuration(named: "digits", method: arguments[1])
   configuration.lambda = .constant(lambda)
+  configuration.execution.precision = precision
   let data = try DataSource("digits").load(.train, root: DataRoot())
   let order = Tensor.randperm(data.count, generator: Generator(seed: 0)).split(size: configuration.batchSize)
 
