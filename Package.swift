@@ -16,6 +16,7 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
   ],
   targets: [
     .target(
@@ -28,7 +29,9 @@ let package = Package(
     .target(name: "SwiftTorch", dependencies: ["CTorchShim", "CZlib"], swiftSettings: strict),
     .target(
       name: "SAT",
-      dependencies: ["SwiftTorch", .product(name: "Yams", package: "Yams")],
+      dependencies: [
+        "SwiftTorch", .product(name: "Yams", package: "Yams"), .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+      ],
       swiftSettings: strict),
     .executableTarget(
       name: "sat",

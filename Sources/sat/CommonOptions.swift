@@ -37,7 +37,7 @@ struct ExecutionOptions: ParsableArguments {
   func applied(to base: Execution = Execution()) -> Execution {
     Execution(
       device: device ?? base.device, threads: threads ?? base.threads, precision: precision ?? base.precision,
-      memoryFormat: memoryFormat ?? base.memoryFormat)
+      attackPrecision: precision ?? base.attackPrecision, memoryFormat: memoryFormat ?? base.memoryFormat)
   }
 }
 

@@ -9,7 +9,8 @@ struct TrainCommand: ParsableCommand {
     abstract: "Train a network against perturbations, from a preset.",
     discussion: """
       The preset's values can be changed by a YAML file (--config), then by options, then by --set. The whole configuration is
-      saved with the run. The run folder holds config.yaml, metrics.jsonl (a line an epoch) and the checkpoints best and last.
+      saved with the run. The run folder holds config.yaml, metrics.jsonl (a line an epoch), TensorBoard events and the checkpoints best
+      and last. With averaging.kind ema or swa they hold the averaged weights. Ctrl-C keeps everything up to that moment.
 
       Examples:
         sat train --list
@@ -18,6 +19,8 @@ struct TrainCommand: ParsableCommand {
         sat train digits --method trades --set methodOptions.beta=3 --awp 0.005
         sat train mnist-0.3 --epsilon 0.4 --set optimizer.learningRate=0.005
         sat train --run runs/plain-at --resume
+        sat train digits --from runs/plain-at --run runs/tuned --epochs 3
+        sat train digits --set averaging.kind=ema --set optimizer.maxGradientNorm=1
       """)
 
   @Argument(help: "The preset to start from; `--list` shows them.")
@@ -51,6 +54,9 @@ struct TrainCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Samples in a batch.", valueName: "n"))
   var batchSize: Int?
 
+  @Option(help: ArgumentHelp("Go on from this model's weights: a run, a .safetensors file or a PyTorch state_dict.", valueName: "model"))
+  var from: String?
+
   @OptionGroup var architecture: ArchitectureOptions
 
   @Option(
@@ -67,7 +73,14 @@ struct TrainCommand: ParsableCommand {
   @Flag(help: "Go on from the run's last checkpoint.")
   var resume = false
 
+  @Flag(help: "Write steps.jsonl, a line at every update of the weights.")
+  var logSteps = false
+
   @OptionGroup var execution: ExecutionOptions
+
+  @Option(help: "Precision of the passes that make perturbations. Default: that of --precision.")
+  var attackPrecision: Execution.Precision?
+
   @OptionGroup var dataOptions: DataOptions
   @OptionGroup var output: OutputOptions
 
@@ -87,11 +100,8 @@ struct TrainCommand: ParsableCommand {
     display.begin()
     Interruption.listen()
     let ending = try trainer.run(observer: display) { Interruption.isRequested }
-    if case .interrupted(let epochs) = ending {
-      let kept =
-        epochs == 0
-        ? "nothing was kept yet" : "\(epochs) epoch\(epochs == 1 ? " is" : "s are") kept; go on with `sat train --run \(folder.path) --resume`"
-      Terminal.standardError.warn("interrupted; \(kept)")
+    if ending == .interrupted {
+      Terminal.standardError.warn("interrupted; \(display.kept)")
       throw ExitCode(130)
     }
     try output.deliver(TrainingSummary(trainer), text: TrainingSummary(trainer).text)
@@ -141,22 +151,23 @@ struct TrainCommand: ParsableCommand {
     if let epochs { result.epochs = epochs }
     if let batchSize { result.batchSize = batchSize }
     if let model = try architecture.architecture() { result.model = model }
+    if let from { result.from = from }
     if !architecture.normalize.isEmpty { result.normalization = architecture.normalize.joined(separator: " ") }
     if let seed { result.seed = seed }
+    if logSteps { result.logSteps = true }
     result.execution = execution.applied(to: result.execution)
+    if let attackPrecision { result.execution.attackPrecision = attackPrecision }
     for setting in settings { result = try ConfigurationFile.apply(setting: setting, to: result) }
     return try result.validated()
   }
 
   /// A resumed run may be longer and run elsewhere; anything else would make it another run.
   private func refuseChanges(from saved: TrainingConfiguration, to wanted: TrainingConfiguration, _ folder: RunFolder) throws {
-    var comparable = wanted
-    comparable.epochs = saved.epochs
-    comparable.execution = saved.execution
-    guard comparable == saved else {
+    let changes = try wanted.differences(from: saved)
+    guard changes.isEmpty else {
       throw SATError(
-        "the options change the configuration of \(folder.path); a resumed run keeps it (only epochs, device, threads, precision and "
-          + "memory format may differ), so leave them out or start another run with --run")
+        "the options change the configuration of \(folder.path): \(changes.joined(separator: ", ")); a resumed run keeps it (only epochs, "
+          + "checkpoints, logs, device, threads, precision and memory format may differ), so leave them out or start another run with --run")
     }
   }
 

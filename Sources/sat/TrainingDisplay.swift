@@ -22,8 +22,24 @@ final class TrainingDisplay: TrainingObserver {
       "\(c.method) on \(c.data): \(trainer.trainSet.count) images to train, \(trainer.validationSet.count) to validate; "
         + "\(c.model.name), \(c.threat.norm.rawValue) epsilon \(c.threat.epsilon), \(c.attack.steps) steps of \(c.attack.stepSize); "
         + "run folder \(trainer.folder.path)")
-    if firstEpoch > 0 { terminal.line("resuming after epoch \(firstEpoch - 1)") }
+    if c.averaging.kind != .none {
+      terminal.line("best and last hold the weights averaged (\(c.averaging.kind.rawValue)) from epoch \(c.averaging.start + 1) on")
+    }
+    if let place { terminal.line("resuming after \(place)") }
     start = clock.now
+  }
+
+  /// How far the run is; nil before its first step.
+  private var place: String? {
+    let (epochs, batches) = (trainer.completedEpochs, trainer.completedBatches)
+    if epochs + batches == 0 { return nil }
+    let inside = "\(batches) batch\(batches == 1 ? "" : "es") of epoch \(epochs + 1)"
+    return batches > 0 ? inside : "\(epochs) epoch\(epochs == 1 ? "" : "s")"
+  }
+
+  /// What an interrupted run keeps.
+  var kept: String {
+    place.map { "everything is kept up to \($0); go on with `sat train --run \(trainer.folder.path) --resume`" } ?? "nothing was kept yet"
   }
 
   func batchDone(epoch: Int, batch: Int, batches: Int, loss: Double) {
@@ -48,6 +64,7 @@ final class TrainingDisplay: TrainingObserver {
     let active = metrics.active.reduce(0, +) / Double(max(metrics.active.count, 1))
     parts.append("active \(percent(active))")
     parts.append("\(decimal(metrics.seconds, 1)) s")
+    if metrics.dataSeconds > 0.05 * metrics.seconds { parts.append("waited \(decimal(metrics.dataSeconds, 1)) s for data") }
     terminal.line(parts.joined(separator: "   "))
   }
 

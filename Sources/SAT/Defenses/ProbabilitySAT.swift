@@ -6,7 +6,6 @@ public final class ProbabilitySAT: Defense {
   static let entry = DefenseRegistry.Entry(name: "p-sat", summary: "probability-based SAT, the paper's Algorithm 1") { ProbabilitySAT($0) }
 
   private let settings: DefenseSettings
-  private var gaps = Quantiles()
 
   public init(_ settings: DefenseSettings) { self.settings = settings }
 
@@ -15,12 +14,6 @@ public final class ProbabilitySAT: Defense {
   public func step(_ batch: TrainingBatch, _ update: WeightUpdate, generator: Generator) throws -> TrainingOutcome {
     let curriculum = ProbabilityGap(lambda: settings.lambda.value(at: batch.epoch))
     let examples = try settings.maximizer.examples(update.network, batch, curriculum, generator: generator)
-    let outcome = try update.crossEntropy(batch, examples, settings.maximizer.threat)
-    gaps.add(withNoGrad { ProbabilityGap.gap(outcome.logits, batch.labels) })
-    return outcome
-  }
-
-  public func finishEpoch(_ epoch: Int, _ network: NetworkClassifier) -> EpochReport {
-    EpochReport(metrics: gaps.take(prefix: "psi"))
+    return try update.crossEntropy(batch, examples, settings.maximizer.threat)
   }
 }

@@ -33,11 +33,7 @@ public final class WeightUpdate {
     do {
       let evaluation = try objective(network)
       let loss = evaluation.loss.item()
-      guard loss.isFinite else {
-        throw SATError(
-          "the training loss became \(loss) in epoch \(epoch); the checkpoints of earlier epochs are kept, "
-            + "try a lower optimizer.learningRate")
-      }
+      guard loss.isFinite else { throw SATError.notFinite("training loss", loss, epoch) }
       optimizer.clearGradients()
       evaluation.loss.backward()
       try beforeStep()
@@ -69,6 +65,15 @@ public final class WeightUpdate {
       let logits = try network.logits(examples.images)
       return (logits.crossEntropy(batch.labels), logits)
     }
+  }
+}
+
+extension SATError {
+  /// Training that has gone out of the range of its numbers.
+  static func notFinite(_ what: String, _ value: Double, _ epoch: Int) -> SATError {
+    SATError(
+      "the \(what) became \(value) in epoch \(epoch); the checkpoints before it are kept, so train again with a lower "
+        + "optimizer.learningRate, with optimizer.maxGradientNorm=1, or in --precision fp32 if that was bf16")
   }
 }
 

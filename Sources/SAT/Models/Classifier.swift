@@ -33,6 +33,7 @@ public final class NetworkClassifier: Classifier {
   /// The network without its normalisation; its state has PyTorch's keys.
   public let module: any Layer
   private var fixedForm: ((Tensor) -> Tensor)?
+  private var fixedPrecision: Execution.Precision?
 
   public var execution = Execution() {
     didSet { module.setMemoryFormat(execution.memoryFormat.format) }
@@ -47,7 +48,7 @@ public final class NetworkClassifier: Classifier {
   public func logits(_ images: Tensor) throws(TorchError) -> Tensor {
     let input = normalization.map { $0(images) } ?? images
     if let fixedForm { return fixedForm(input).to(images.dtype) }
-    guard execution.precision == .bf16 else { return module(input) }
+    guard (fixedPrecision ?? execution.precision) == .bf16 else { return module(input) }
     return Torch.withAutocast(.bfloat16, on: images.device) { module(input) }.to(.float32)
   }
 
@@ -65,10 +66,16 @@ public final class NetworkClassifier: Classifier {
   /// Runs `body`, in which the weights do not change, in evaluation mode and in the form of the network that is fastest for many
   /// passes; logits and input gradients are the same up to rounding (of bfloat16, where that is the precision), weights get no
   /// gradients.
-  public func withFixedWeights<R, E: Error>(inputShape: [Int], _ body: () throws(E) -> R) throws(E) -> R {
-    try withMode(.evaluation) { () throws(E) in
-      fixedForm = (module as? any Preparable)?.prepared(inputShape: inputShape, dtype: execution.precision == .bf16 ? .bfloat16 : nil)
-      defer { fixedForm = nil }
+  ///
+  /// - Parameter precision: of the passes inside; `execution.attackPrecision` when nil.
+  public func withFixedWeights<R, E: Error>(
+    inputShape: [Int], precision: Execution.Precision? = nil, _ body: () throws(E) -> R
+  ) throws(E) -> R {
+    let precision = precision ?? execution.attackPrecision
+    return try withMode(.evaluation) { () throws(E) in
+      fixedForm = (module as? any Preparable)?.prepared(inputShape: inputShape, dtype: precision == .bf16 ? .bfloat16 : nil)
+      fixedPrecision = precision
+      defer { (fixedForm, fixedPrecision) = (nil, nil) }
       return try body()
     }
   }

@@ -69,6 +69,22 @@ public enum ConfigurationFile {
     return try decode(node, path)
   }
 
+  /// The values that are not the same, as `key was A, is B`, in the order of the file.
+  static func differences(_ old: TrainingConfiguration, _ new: TrainingConfiguration) throws(SATError) -> [String] {
+    func walk(_ a: Node?, _ b: Node?, _ path: String) -> [String] {
+      if let x = a?.mapping, let y = b?.mapping {
+        let keys = x.keys.compactMap(\.string) + y.keys.compactMap(\.string).filter { x[$0] == nil }
+        return keys.flatMap { walk(x[$0], y[$0], path.isEmpty ? $0 : "\(path).\($0)") }
+      }
+      func text(_ node: Node?) -> String {
+        guard let node else { return "absent" }
+        return node.string ?? (try? Yams.serialize(node: node)).map { $0.split(separator: "\n").joined(separator: ", ") } ?? "another"
+      }
+      return text(a) == text(b) ? [] : ["\(path) was \(text(a)), is \(text(b))"]
+    }
+    return walk(try tree(of: old), try tree(of: new), "")
+  }
+
   private static func tree(of configuration: TrainingConfiguration) throws(SATError) -> Node {
     do {
       guard var node = try Yams.compose(yaml: YAMLEncoder().encode(configuration)) else { return Node("") }

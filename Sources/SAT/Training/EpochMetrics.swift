@@ -1,3 +1,5 @@
+internal import Foundation
+
 /// One line of a run's `metrics.jsonl`.
 public struct EpochMetrics: Codable, Sendable, Equatable {
   public struct Train: Codable, Sendable, Equatable {
@@ -12,12 +14,36 @@ public struct EpochMetrics: Codable, Sendable, Equatable {
     public var clean: Double
     /// Accuracy under the training attack.
     public var robust: Double
+    /// How many images that was measured on.
+    public var samples: Int
   }
 
   public struct Perturbation: Codable, Sendable, Equatable {
     /// Size of the training perturbations, in the threat model's norm.
     public var mean: Double
     public var max: Double
+  }
+
+  /// Quantiles of a value over the samples of an epoch, linearly interpolated.
+  public struct Quantiles: Codable, Sendable, Equatable {
+    public var p05: Double
+    public var p25: Double
+    public var p50: Double
+    public var p75: Double
+    public var p95: Double
+
+    /// - Parameter values: at least one.
+    init(_ values: [Float]) {
+      let sorted = values.sorted()
+      func quantile(_ q: Double) -> Double {
+        let position = q * Double(sorted.count - 1)
+        let below = Int(position)
+        let above = min(below + 1, sorted.count - 1)
+        let (low, high) = (Double(sorted[below]), Double(sorted[above]))
+        return low + (high - low) * (position - Double(below))
+      }
+      (p05, p25, p50, p75, p95) = (quantile(0.05), quantile(0.25), quantile(0.5), quantile(0.75), quantile(0.95))
+    }
   }
 
   /// 0-based.
@@ -31,15 +57,24 @@ public struct EpochMetrics: Codable, Sendable, Equatable {
   public var perturbation: Perturbation
   /// Mean fraction of the samples that were moved, per step of the inner maximisation.
   public var active: [Double]
-  /// Mean over the batches of the joint L2 norm of the gradients.
+  /// psi_P, the gap of probabilities, of the training examples as perturbed.
+  public var psi: Quantiles
+  /// Mean over the batches of the joint L2 norm of the gradients, before clipping.
   public var gradientNorm: Double
+  /// Of training, without validation.
   public var seconds: Double
+  /// Of these, spent waiting for data.
+  public var dataSeconds: Double
   public var samplesPerSecond: Double
+  /// When the epoch ended, in seconds since 1970.
+  public var time: Double
+
   /// The method's own numbers; written under its name.
   public var method: [String: Double] = [:]
 
   private enum CodingKeys: String, CodingKey {
-    case epoch, lambda, learningRate, train, validation, perturbation, active, gradientNorm, seconds, samplesPerSecond
+    case epoch, lambda, learningRate, train, validation, perturbation, active, psi, gradientNorm, seconds, dataSeconds, samplesPerSecond
+    case time
   }
 }
 
@@ -52,7 +87,7 @@ struct MetricsLine: Codable {
     init?(intValue: Int) { nil }
   }
 
-  private let metrics: EpochMetrics
+  let metrics: EpochMetrics
   private let methods: [String: [String: Double]]
 
   init(_ metrics: EpochMetrics, method: String) {
@@ -81,41 +116,32 @@ struct MetricsLine: Codable {
     metrics.method = methods[method] ?? [:]
     return metrics
   }
+
+  /// The numbers as TensorBoard shows them, a tag each: `train/loss`. A list counts by its mean.
+  var scalars: [(tag: String, value: Double)] {
+    guard let data = try? JSONEncoder().encode(self), let tree = try? JSONSerialization.jsonObject(with: data) else { return [] }
+    func walk(_ value: Any, _ tag: String) -> [(tag: String, value: Double)] {
+      switch value {
+      case let children as [String: Any]:
+        children.sorted { $0.key < $1.key }.flatMap { walk($0.value, tag.isEmpty ? $0.key : "\(tag)/\($0.key)") }
+      case let list as [Double]: list.isEmpty ? [] : [(tag, list.reduce(0, +) / Double(list.count))]
+      case let number as Double: [(tag, number)]
+      default: []
+      }
+    }
+    return walk(tree, "").filter { !["epoch", "time", "validation/samples"].contains($0.tag) }
+  }
 }
 
-/// Sums over the batches of an epoch.
-struct EpochSums {
-  private var samples = 0
-  private var batches = 0
-  private var loss = 0.0
-  private var correct = 0.0
-  private var perturbation = 0.0
-  private var largest = 0.0
-  private var active: [Double] = []
-  private var gradientNorm = 0.0
-
-  mutating func add(
-    samples count: Int, loss: Double, correct: Double, perturbation total: Double, largest: Double, active: [Double],
-    gradientNorm: Double
-  ) {
-    samples += count
-    batches += 1
-    self.loss += loss * Double(count)
-    self.correct += correct
-    perturbation += total
-    self.largest = max(self.largest, largest)
-    if self.active.isEmpty { self.active = Array(repeating: 0, count: active.count) }
-    for (i, fraction) in active.enumerated() { self.active[i] += fraction * Double(count) }
-    self.gradientNorm += gradientNorm
-  }
-
-  var meanLoss: Double { loss / Double(max(samples, 1)) }
-
-  func metrics(epoch: Int, lambda: Double?, learningRate: Double, seconds: Double) -> EpochMetrics {
-    let n = Double(samples)
-    return EpochMetrics(
-      epoch: epoch, lambda: lambda, learningRate: learningRate, train: .init(loss: meanLoss, accuracy: correct / n),
-      validation: nil, perturbation: .init(mean: perturbation / n, max: largest), active: active.map { $0 / n },
-      gradientNorm: gradientNorm / Double(batches), seconds: seconds, samplesPerSecond: n / seconds)
-  }
+/// One line of a run's `steps.jsonl`: one update of the weights.
+struct StepMetrics: Codable {
+  /// 0-based, over the whole run.
+  var step: Int
+  var epoch: Int
+  /// Before the update.
+  var loss: Double
+  /// Joint L2 norm of the gradients, before clipping.
+  var gradientNorm: Double
+  /// Fraction of the batch that was moved, per step of the inner maximisation.
+  var active: [Double]
 }

@@ -37,14 +37,14 @@ public enum Presets {
   /// Appendix A.1: 70 epochs, SGD 0.01 divided by 10 at 40, 50 and 60, lambda in thirds at 30, 45 and 60.
   private static func mnist(epsilon: Fraction) -> TrainingConfiguration {
     TrainingConfiguration(
-      preset: "mnist-\(epsilon)", method: "p-sat", data: "mnist", model: Architecture(name: "mnist-cnn"), normalization: "none",
+      preset: "mnist-\(epsilon)", method: "p-sat", data: "mnist", model: Architecture(name: "mnist-cnn"), from: "none", normalization: "none",
       threat: .init(norm: .linf, epsilon: epsilon), attack: .init(steps: 40, stepSize: 0.02, randomStart: true),
       lambda: .step(
         initial: 0,
         milestones: [.init(epoch: 30, value: 1.0 / 3), .init(epoch: 45, value: 2.0 / 3), .init(epoch: 60, value: 1)]),
       epochs: 70, batchSize: 128,
-      optimizer: .init(name: .sgd, learningRate: 0.01, momentum: 0.9, nesterov: false, weightDecay: 5e-4),
-      learningRateSchedule: LearningRateSettings(kind: .multiStep, milestones: [40, 50, 60]), validation: .init(every: 1),
-      seed: 0, execution: Execution())
+      optimizer: .init(name: .sgd, learningRate: 0.01, momentum: 0.9, nesterov: false, weightDecay: 5e-4, maxGradientNorm: 0),
+      learningRateSchedule: LearningRateSettings(kind: .multiStep, milestones: [40, 50, 60]), averaging: .init(),
+      validation: .init(every: 1), checkpoints: .init(), logSteps: false, seed: 0, execution: Execution())
   }
 }

@@ -1,7 +1,7 @@
 internal import Foundation
 internal import SwiftTorch
 
-/// The folder of a run: `config.yaml`, `metrics.jsonl`, and the checkpoints `last` and `best`.
+/// The folder of a run: `config.yaml`, `metrics.jsonl`, `steps.jsonl`, TensorBoard's events, and the checkpoints `last` and `best`.
 ///
 /// A checkpoint is a folder under `checkpoints/`, written whole under another name first; `last` and `best` are links to one.
 /// Changing a link is atomic, so that a run killed at any moment leaves checkpoints that are whole.
@@ -14,6 +14,7 @@ public struct RunFolder: Sendable {
 
   public var configurationPath: String { "\(path)/config.yaml" }
   public var metricsPath: String { "\(path)/metrics.jsonl" }
+  public var stepsPath: String { "\(path)/steps.jsonl" }
   private var checkpointsPath: String { "\(path)/checkpoints" }
 
   public func folder(of checkpoint: Checkpoint) -> String { "\(path)/\(checkpoint.rawValue)" }
@@ -36,18 +37,25 @@ public struct RunFolder: Sendable {
   }
 
   /// Writes a checkpoint through `body`, which gets the folder to fill, and points the given links at it.
-  func save(epoch: Int, as links: [Checkpoint], _ body: (String) throws -> Void) throws {
-    let name = String(format: "epoch-%04d", epoch)
-    let partial = "\(checkpointsPath)/.\(name).partial"
-    let final = "\(checkpointsPath)/\(name)"
+  ///
+  /// `last`, which a run is resumed from, is the last to move: what was killed before that is done once more.
+  func save(_ name: String, as links: [Checkpoint], _ body: (String) throws -> Void) throws {
     let files = FileManager.default
+    guard exists, files.fileExists(atPath: checkpointsPath) else {
+      throw SATError(
+        "the run folder \(path) is gone, so its checkpoint cannot be written; it was deleted or moved while the run went on, "
+          + "so put it back and go on with --resume, or start another run")
+    }
+    // A killed run may have left a whole checkpoint of this name that a link points to.
+    var name = name
+    while files.fileExists(atPath: "\(checkpointsPath)/\(name)") { name += "-again" }
+    let partial = "\(checkpointsPath)/.\(name).partial"
     try? files.removeItem(atPath: partial)
     do {
       try files.createDirectory(atPath: partial, withIntermediateDirectories: false)
       try body(partial)
-      if files.fileExists(atPath: final) { try files.removeItem(atPath: final) }
-      try files.moveItem(atPath: partial, toPath: final)
-      for link in links { try point(link, at: "checkpoints/\(name)") }
+      try files.moveItem(atPath: partial, toPath: "\(checkpointsPath)/\(name)")
+      for link in [Checkpoint.best, .last] where links.contains(link) { try point(link, at: "checkpoints/\(name)") }
     } catch {
       try? files.removeItem(atPath: partial)
       if error is SATError || error is TorchError { throw error }

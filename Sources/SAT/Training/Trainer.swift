@@ -15,35 +15,42 @@ public protocol TrainingObserver: AnyObject {
 public final class Trainer {
   public let configuration: TrainingConfiguration
   public let folder: RunFolder
+  /// The network as it is trained.
   public let network: NetworkClassifier
   public let trainSet: ImageDataset
   public let validationSet: ImageDataset
-  private let device: Device
-  private let layout: MemoryFormat
-  private let defense: any Defense
-  private let optimizer: any Optimizer
+  let device: Device
+  let layout: MemoryFormat
+  let defense: any Defense
+  let optimizer: any Optimizer
   private let update: WeightUpdate
+  let average: WeightAverage?
+  private let maximizer: InnerMaximizer
   private let learningRates: LearningRateSchedule
   // Separate streams, so that a change of one kind of draw leaves the others as they were.
   private let drawing: Generator
   private let shuffling: Generator
   private let perturbing: Generator
-  private var epochsDone = 0
-  private var best: TrainingState.Best?
-  private var history: [EpochMetrics] = []
+
+  // Where the run is; what a checkpoint keeps.
+  var history: [EpochMetrics] = []
+  var stepsDone = 0
+  var best: TrainingState.Best?
   /// Why the defense ended the training before its last epoch.
-  private var stopped: String?
+  var stopped: String?
+  /// The epoch that has begun, while it lasts: the order of its samples, and the sums over the batches so far.
+  var current: (order: Tensor, sums: EpochSums)?
 
   /// Why a run ended.
   public enum Ending: Sendable, Equatable {
     case finished
-    /// Asked to stop; this many epochs are in the last checkpoint.
-    case interrupted(epochsDone: Int)
+    /// Asked to stop; the last checkpoint holds everything up to that moment.
+    case interrupted
   }
 
   /// Loads the data and makes the network, or takes up a run where its last checkpoint left it.
   ///
-  /// - Throws: a sentence when the data, the folder or the checkpoint are not what they should be.
+  /// - Throws: a sentence when the data, the folder, the checkpoint or the weights to start from are not what they should be.
   public init(_ configuration: TrainingConfiguration, dataRoot: DataRoot, folder: RunFolder, resume: Bool) throws {
     self.configuration = try configuration.validated()
     self.folder = folder
@@ -54,12 +61,18 @@ public final class Trainer {
 
     func stream(_ number: UInt64) -> Generator { Generator(seed: configuration.seed &* 4 &+ number) }
     (drawing, shuffling, perturbing) = (stream(0), stream(1), stream(2))
-    let network = NetworkClassifier(
-      try configuration.model.make(generator: drawing), architecture: configuration.model,
-      normalization: try Normalization.optional(configuration.normalization))
-    network.move(to: device)
-    network.execution = configuration.execution
+    func make(_ generator: Generator) throws -> NetworkClassifier {
+      let network = NetworkClassifier(
+        try configuration.model.make(generator: generator), architecture: configuration.model,
+        normalization: try Normalization.optional(configuration.normalization))
+      network.move(to: device)
+      network.execution = configuration.execution
+      return network
+    }
+    let network = try make(drawing)
     self.network = network
+    average =
+      configuration.averaging.kind == .none ? nil : WeightAverage(configuration.averaging, network: try make(Generator(seed: 0)))
     let model = LoadedModel(
       path: configuration.model.name, classifier: network, inputShape: try configuration.model.inputShape(), wasTraining: false)
     for part in [trainSet, validationSet] {
@@ -68,11 +81,15 @@ public final class Trainer {
     optimizer = Self.makeOptimizer(configuration.optimizer, network.module.parameters)
     learningRates = configuration.learningRateSchedule.schedule(epochs: configuration.epochs)
     update = WeightUpdate(network, optimizer, perturbation: configuration.awp.perturbation)
+    maximizer = try configuration.maximizer
     defense = try DefenseRegistry.entry(named: configuration.method).make(
       DefenseSettings(
-        maximizer: configuration.maximizer, lambda: configuration.lambda, options: configuration.methodOptions,
-        trainingSize: trainSet.count))
-    if resume { try restore() }
+        maximizer: maximizer, lambda: configuration.lambda, options: configuration.methodOptions, trainingSize: trainSet.count))
+    if resume {
+      try restore()
+    } else if configuration.from != "none" {
+      try StartingWeights.load(from: configuration.from, into: network)
+    }
   }
 
   private static func makeOptimizer(
@@ -87,26 +104,30 @@ public final class Trainer {
     }
   }
 
-  private var generators: [(name: String, generator: Generator)] {
+  var generators: [(name: String, generator: Generator)] {
     [("drawing", drawing), ("shuffling", shuffling), ("perturbing", perturbing)]
   }
 
+  /// The network that is validated and kept: the average where there is one.
+  var result: NetworkClassifier { average.map { $0.hasBegun ? $0.network : network } ?? network }
+
   // MARK: Running
 
-  /// Trains the epochs that are left.
+  /// Trains what is left of the run.
   ///
-  /// - Parameter shouldStop: asked after every batch; true ends the run, keeping the last checkpoint.
-  /// - Throws: a sentence when the loss is no longer finite or a checkpoint cannot be written; earlier checkpoints are intact.
+  /// - Parameter shouldStop: asked before every batch; true ends the run with a checkpoint of that very moment.
+  /// - Throws: a sentence when the loss is no longer finite or a file cannot be written; earlier checkpoints are intact.
   public func run(observer: any TrainingObserver, shouldStop: () -> Bool = { false }) throws -> Ending {
-    if epochsDone == 0 {
-      try folder.create()
-      try AtomicFile.write(ConfigurationFile.text(configuration), to: folder.configurationPath)
-    }
-    for epoch in epochsDone..<max(configuration.epochs, epochsDone) where stopped == nil {
-      guard var metrics = try train(epoch, observer, shouldStop) else { return .interrupted(epochsDone: epochsDone) }
+    try folder.create()
+    try AtomicFile.write(ConfigurationFile.text(configuration), to: folder.configurationPath)
+    let logs = try RunLogs(folder, history: history.map(line), stepsDone: configuration.logSteps ? stepsDone : nil)
+    while history.count < configuration.epochs && stopped == nil {
+      let epoch = history.count
+      guard var metrics = try train(epoch, logs, observer, shouldStop) else { return .interrupted }
       let report = try defense.finishEpoch(epoch, network)
       metrics.method = report.metrics
       stopped = report.stop
+      try average?.epochEnded(network, epoch: epoch) { (network) throws(TorchError) in try remakeStatistics(of: network, epoch: epoch) }
       var isBest = false
       if (epoch + 1) % configuration.validation.every == 0 || epoch + 1 == configuration.epochs || stopped != nil {
         observer.validating(epoch: epoch)
@@ -116,102 +137,115 @@ public final class Trainer {
         if isBest { best = .init(epoch: epoch, validation: validation) }
       }
       history.append(metrics)
-      epochsDone = epoch + 1
-      try save(isBest: isBest)
+      try save(as: isBest ? [.last, .best] : [.last])
+      try logs.append(line(metrics))
       observer.epochDone(metrics, isBest: isBest)
       if let stopped { observer.warn("\(configuration.method) ended the training: \(stopped)") }
     }
     return .finished
   }
 
+  func line(_ metrics: EpochMetrics) -> MetricsLine { MetricsLine(metrics, method: configuration.method) }
+
+  /// Trains an epoch, or the rest of one; nil when asked to stop.
   private func train(
-    _ epoch: Int, _ observer: any TrainingObserver, _ shouldStop: () -> Bool
+    _ epoch: Int, _ logs: RunLogs, _ observer: any TrainingObserver, _ shouldStop: () -> Bool
   ) throws -> EpochMetrics? {
     let clock = ContinuousClock()
-    let start = clock.now
-    let order = Tensor.randperm(trainSet.count, generator: shuffling)
+    func seconds(since start: ContinuousClock.Instant) -> Double { (clock.now - start) / .seconds(1) }
     let batches = (trainSet.count + configuration.batchSize - 1) / configuration.batchSize
-    var sums = EpochSums()
+    var (order, sums) = current ?? (Tensor.randperm(trainSet.count, generator: shuffling), EpochSums())
     optimizer.learningRate = learningRates.rate(configuration.optimizer.learningRate, at: Double(epoch))
     network.module.setTraining(true)
-    for batch in 0..<batches {
-      if shouldStop() { return nil }
+    var lastSaved = clock.now
+    while true {
+      let batch = sums.batches
+      current = (order, sums)
+      let stops = shouldStop()
+      let isDue = batch > 0 && seconds(since: lastSaved) >= configuration.checkpoints.minutes * 60
+      if (isDue || stops) && stepsDone > 0 {
+        try save(as: [.last])
+        lastSaved = clock.now
+      }
+      if stops { return nil }
+      if batch == batches { break }
+      let start = clock.now
       let range = batch * configuration.batchSize..<min((batch + 1) * configuration.batchSize, trainSet.count)
       let indices = order[range]
       let (images, labels) = trainSet.batch(at: indices)
-      let loss = try step(
-        .init(images: images.to(device).contiguous(layout), labels: labels.to(device), indices: indices, epoch: epoch), &sums)
-      observer.batchDone(epoch: epoch, batch: batch, batches: batches, loss: loss)
+      let data = TrainingBatch(
+        images: images.to(device).contiguous(layout), labels: labels.to(device), indices: indices, epoch: epoch)
+      sums.dataSeconds += seconds(since: start)
+      let outcome = try step(data)
+      average?.stepTaken(network, epoch: epoch)
+      sums.add(outcome, isLate: batch >= batches / 2)
+      sums.seconds += seconds(since: start)
+      try logs.append(
+        StepMetrics(step: stepsDone, epoch: epoch, loss: outcome.loss, gradientNorm: outcome.gradientNorm, active: outcome.active))
+      stepsDone += 1
+      observer.batchDone(epoch: epoch, batch: batch, batches: batches, loss: outcome.loss)
     }
-    let seconds = (clock.now - start) / .seconds(1)
-    return sums.metrics(
-      epoch: epoch, lambda: defense.lambda(at: epoch), learningRate: optimizer.learningRate, seconds: seconds)
+    current = nil
+    if let answer = sums.constantAnswer {
+      observer.warn(
+        "the network answered \(answer) to every training image of the second half of epoch \(epoch); \(EpochSums.constantAdvice)")
+    }
+    return sums.metrics(epoch: epoch, lambda: defense.lambda(at: epoch), learningRate: optimizer.learningRate)
   }
 
-  /// One update of the weights; returns the loss before it.
-  private func step(_ batch: TrainingBatch, _ sums: inout EpochSums) throws -> Double {
+  /// One update of the weights.
+  private func step(_ batch: TrainingBatch) throws -> EpochSums.Batch {
     var gradientNorm = 0.0
-    update.beforeStep = { [optimizer] in gradientNorm = optimizer.gradientNorm() }
+    let limit = configuration.optimizer.maxGradientNorm
+    update.beforeStep = { [optimizer] in
+      gradientNorm = limit > 0 ? optimizer.clipGradientNorm(to: limit) : optimizer.gradientNorm()
+      guard gradientNorm.isFinite else { throw SATError.notFinite("norm of the gradients", gradientNorm, batch.epoch) }
+    }
     let outcome = try defense.step(batch, update, generator: perturbing)
-    let correct = withNoGrad { outcome.logits.argmax(dim: 1).equal(to: batch.labels).sum().item() }
-    sums.add(
-      samples: batch.labels.count, loss: outcome.loss, correct: correct, perturbation: outcome.perturbation.sum().item(),
-      largest: outcome.perturbation.max().item(), active: outcome.active, gradientNorm: gradientNorm)
-    return outcome.loss
+    return withNoGrad {
+      EpochSums.Batch(
+        loss: outcome.loss, gradientNorm: gradientNorm, labels: batch.labels.array(of: Int.self),
+        predictions: outcome.logits.argmax(dim: 1).array(of: Int.self), perturbation: outcome.perturbation.array(of: Float.self),
+        active: outcome.active, gaps: ProbabilityGap.gap(outcome.logits, batch.labels).array(of: Float.self))
+    }
   }
 
   /// Accuracy on the validation set, clean and under the training attack with draws of its own.
   private func validate(_ observer: any TrainingObserver) throws -> EpochMetrics.Validation {
-    let attack = PGD(try configuration.maximizer, seed: configuration.seed)
-    let evaluation = try network.withFixedWeights(inputShape: validationSet.imageShape) {
+    let attack = PGD(maximizer, seed: configuration.seed)
+    let network = result
+    let evaluation = try network.withFixedWeights(inputShape: validationSet.imageShape, precision: configuration.execution.precision) {
       try Evaluator(model: network, data: validationSet, batchSize: configuration.batchSize, device: device, layout: layout)
         .run([attack])
     }
     if Set(evaluation.predictions).count == 1 {
-      observer.warn(
-        "the network answers \(evaluation.predictions[0]) to every validation image; adversarial training at a large epsilon often "
-          + "gets stuck so: try --method p-sat, a smaller epsilon or a lower learning rate")
+      observer.warn("the network answers \(evaluation.predictions[0]) to every validation image; \(EpochSums.constantAdvice)")
     }
     let count = Double(validationSet.count)
-    return .init(clean: Double(evaluation.cleanCorrect) / count, robust: Double(evaluation.robustCorrect) / count)
+    return .init(
+      clean: Double(evaluation.cleanCorrect) / count, robust: Double(evaluation.robustCorrect) / count, samples: validationSet.count)
   }
 
-  // MARK: Saving and resuming
-
-  private func save(isBest: Bool) throws {
-    let state = TrainingState(epochsDone: epochsDone, best: best, lambda: defense.lambda(at: epochsDone - 1), stopped: stopped)
-    try folder.save(epoch: epochsDone - 1, as: isBest ? [.last, .best] : [.last]) { path in
-      try ModelFile.save(network, to: "\(path)/\(ModelFile.weightsName)")
-      try state.write(to: path, optimizer: optimizer, defense: defense, generators: generators)
-    }
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    let lines = try history.map {
-      String(decoding: try encoder.encode(MetricsLine($0, method: configuration.method)), as: UTF8.self) + "\n"
-    }
-    try AtomicFile.write(lines.joined(), to: folder.metricsPath)
-  }
-
-  private func restore() throws {
-    let last = folder.folder(of: .last)
-    guard FileManager.default.fileExists(atPath: last) else {
-      throw SATError("\(folder.path) has no last checkpoint to resume from; start the run without --resume")
-    }
-    try ModelFile.loadWeights(into: network, from: "\(last)/\(ModelFile.weightsName)")
-    let state = try TrainingState.read(from: last, optimizer: optimizer, defense: defense, generators: generators)
-    (epochsDone, best, stopped) = (state.epochsDone, state.best, state.stopped)
-    let text = String(decoding: try FileBytes.read(folder.metricsPath, expecting: "the run's metrics"), as: UTF8.self)
-    for line in text.split(separator: "\n") {
-      guard let metrics = try? JSONDecoder().decode(MetricsLine.self, from: Data(line.utf8)).metrics(of: configuration.method) else {
-        throw SATError("\(folder.metricsPath) has a line that is not an epoch's metrics; restore it or start the run anew")
+  /// BatchNorm's statistics for averaged weights, from the training images in the order of the data.
+  private func remakeStatistics(of network: NetworkClassifier, epoch: Int) throws(TorchError) {
+    let perturbs = configuration.averaging.statistics == .perturbed
+    // Of its own stream, a pure function of the epoch, so that averaging changes no draw of the training.
+    let generator = Generator(seed: (configuration.seed &* 4 &+ 3) &+ UInt64(epoch) &* 0x9E37_79B9_7F4A_7C15)
+    let starts = stride(from: 0, to: trainSet.count, by: configuration.batchSize)
+    try network.module.remakeBatchStatistics(over: starts) { start throws(TorchError) in
+      let (images, labels) = trainSet.batch(start..<min(start + configuration.batchSize, trainSet.count))
+      let (x, y) = (images.to(device).contiguous(layout), labels.to(device))
+      guard perturbs else { return x }
+      return try network.withFixedWeights(inputShape: trainSet.imageShape) { () throws(TorchError) in
+        try maximizer(network, x, y, curriculum: FullStrength(), generator: generator).images
       }
-      // A run killed between the checkpoint and the metrics, or the other way round, has one line more or less.
-      if metrics.epoch < epochsDone { history.append(metrics) }
-    }
+    } pass: { images throws(TorchError) in _ = try network.logits(images) }
   }
 
   /// The best validation so far, and its epoch.
   public var bestValidation: (epoch: Int, validation: EpochMetrics.Validation)? { best.map { ($0.epoch, $0.validation) } }
-  /// Epochs in the last checkpoint.
-  public var completedEpochs: Int { epochsDone }
+  /// Epochs that are done.
+  public var completedEpochs: Int { history.count }
+  /// Batches done of the epoch that has begun.
+  public var completedBatches: Int { current?.sums.batches ?? 0 }
 }

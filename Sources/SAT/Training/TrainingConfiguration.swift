@@ -13,6 +13,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   /// A data set's name or a file's path.
   public var data: String
   public var model: Architecture
+  /// "none" for fresh weights, or the path of a model to go on from: whatever `ModelFile` loads and fits `model`.
+  public var from: String
   /// "none", a name, or MEAN and STD as on the command line; sits inside the model, so that images stay in [0, 1].
   public var normalization: String
   public var threat: Threat
@@ -22,7 +24,11 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public var batchSize: Int
   public var optimizer: OptimizerSettings
   public var learningRateSchedule: LearningRateSettings
+  public var averaging: Averaging
   public var validation: Validation
+  public var checkpoints: Checkpoints
+  /// Whether `steps.jsonl` gets a line at every update of the weights.
+  public var logSteps: Bool
   public var seed: UInt64
   public var execution: Execution
 
@@ -57,6 +63,49 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public var momentum: Double
     public var nesterov: Bool
     public var weightDecay: Double
+    /// The gradients' joint L2 norm is cut down to this before a step; 0 leaves them as they are.
+    public var maxGradientNorm: Double
+  }
+
+  /// Which weights are validated and kept: those of the training itself, or their average.
+  ///
+  /// With an average, `best` and `last` hold the averaged weights, which is what a run is evaluated by; those of the training go on in
+  /// the checkpoint's training state.
+  public struct Averaging: Codable, Sendable, Equatable {
+    public enum Kind: String, Codable, Sendable, CaseIterable {
+      case none
+      /// Exponential moving average, a step at a time, running statistics included.
+      case ema
+      /// Mean of the weights at the ends of the epochs.
+      case swa
+    }
+
+    /// The images from which SWA makes the statistics of BatchNorm anew at the end of an epoch.
+    public enum Statistics: String, Codable, Sendable, CaseIterable {
+      /// The training images under the training attack, as during training; costs an inner maximisation a batch.
+      case perturbed
+      /// The training images as they are.
+      case clean
+    }
+
+    public var kind: Kind
+    /// Of EMA: what is left of the average after a step.
+    public var decay: Double
+    /// 0-based epoch that begins the average; before it the weights of the training count.
+    public var start: Int
+    /// Of SWA.
+    public var statistics: Statistics
+
+    public init(kind: Kind = .none, decay: Double = 0.999, start: Int = 0, statistics: Statistics = .perturbed) {
+      (self.kind, self.decay, self.start, self.statistics) = (kind, decay, start, statistics)
+    }
+  }
+
+  public struct Checkpoints: Codable, Sendable, Equatable {
+    /// Minutes from one checkpoint to the next inside an epoch; the end of an epoch always makes one.
+    public var minutes: Double
+
+    public init(minutes: Double = 10) { self.minutes = minutes }
   }
 
   public struct Validation: Codable, Sendable, Equatable {
@@ -84,6 +133,15 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     return result
   }
 
+  /// What makes this another run than `earlier` was, as `key was A, is B`: everything but its length, where and how it computes, and
+  /// what it writes besides the weights.
+  public func differences(from earlier: TrainingConfiguration) throws(SATError) -> [String] {
+    var comparable = self
+    (comparable.preset, comparable.epochs, comparable.execution) = (earlier.preset, earlier.epochs, earlier.execution)
+    (comparable.checkpoints, comparable.logSteps) = (earlier.checkpoints, earlier.logSteps)
+    return try ConfigurationFile.differences(earlier, comparable)
+  }
+
   /// - Throws: `SATError` that names the first value outside its range.
   public func validated() throws(SATError) -> TrainingConfiguration {
     func require(_ holds: Bool, _ key: String, _ value: Any, _ expected: String) throws(SATError) {
@@ -103,7 +161,13 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     try require(
       !optimizer.nesterov || (optimizer.name == .sgd && optimizer.momentum > 0), "optimizer.nesterov", true,
       "false unless the optimizer is sgd with a momentum")
+    try require(optimizer.maxGradientNorm >= 0, "optimizer.maxGradientNorm", optimizer.maxGradientNorm, "more than 0, or 0 for no limit")
+    try require(averaging.decay > 0 && averaging.decay < 1, "averaging.decay", averaging.decay, "0 < decay < 1")
+    try require(
+      averaging.kind == .none || (0..<epochs).contains(averaging.start), "averaging.start", averaging.start,
+      "an epoch of the run, 0 to \(epochs - 1)")
     try require(validation.every >= 1, "validation.every", validation.every, "at least 1")
+    try require(checkpoints.minutes >= 0, "checkpoints.minutes", checkpoints.minutes, "0 or more")
     return self
   }
 }
@@ -132,42 +196,5 @@ public struct LearningRateSettings: Codable, Sendable, Equatable {
     case .multiStep: .multiStep(milestones, gamma: gamma)
     case .cosine: .cosine(epochs)
     }
-  }
-}
-
-/// Where and how a run computes. Changes speed, not the method.
-public struct Execution: Codable, Sendable, Equatable {
-  public enum Precision: String, Codable, Sendable, CaseIterable {
-    case fp32
-    /// Operators that bear it compute in bfloat16 (autocast); weights, losses and steps stay in float32.
-    case bf16
-  }
-
-  public enum Layout: String, Codable, Sendable, CaseIterable {
-    /// Channels-last, the faster of the two where it was measured.
-    case auto
-    case contiguous
-    case channelsLast = "channels-last"
-
-    public var format: MemoryFormat { self == .contiguous ? .contiguous : .channelsLast }
-  }
-
-  /// "best", "cpu", "cuda" or "cuda:N".
-  public var device: String
-  /// 0 leaves it to libtorch.
-  public var threads: Int
-  public var precision: Precision
-  public var memoryFormat: Layout
-
-  public init(device: String = "best", threads: Int = 0, precision: Precision = .fp32, memoryFormat: Layout = .auto) {
-    (self.device, self.threads, self.precision, self.memoryFormat) = (device, threads, precision, memoryFormat)
-  }
-
-  /// Sets the threads and finds the device.
-  ///
-  /// - Throws: `TorchError` when the device is not there or the number of threads is not positive.
-  public func prepare() throws(TorchError) -> Device {
-    if threads != 0 { try Torch.setThreadCount(threads) }
-    return device == "best" ? .best : try Device(device)
   }
 }

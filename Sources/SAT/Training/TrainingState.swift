@@ -1,19 +1,25 @@
 internal import Foundation
 internal import SwiftTorch
 
-/// What a checkpoint holds besides the weights, so that a resumed run ends where an uninterrupted one does.
+/// What a checkpoint holds besides the weights to evaluate, so that a resumed run ends where an uninterrupted one does.
 struct TrainingState: Codable {
-  static let currentFormat = "sat-training/1"
+  static let currentFormat = "sat-training/2"
 
   var format = currentFormat
-  /// Epochs that are done.
-  var epochsDone: Int
+  /// The run's, to tell whether it is still the same; epochs and execution may change.
+  var configuration: TrainingConfiguration
+  /// How many images it was trained on.
+  var trainingImages: Int
+  /// The metrics of the epochs that are done.
+  var history: [MetricsLine]
+  /// Updates of the weights so far.
+  var stepsDone: Int
   /// The best validation so far.
   var best: Best?
-  /// Lambda in force when the checkpoint was written.
-  var lambda: Double?
   /// Why the defense ended the training.
   var stopped: String?
+  /// Of an epoch that has begun and not ended: what its batches so far add up to. Their order is among the tensors.
+  var epoch: EpochSums?
 
   struct Best: Codable {
     var epoch: Int
@@ -23,40 +29,45 @@ struct TrainingState: Codable {
   private static let stateFile = "state.json"
   private static let tensorFile = "training.safetensors"
 
-  /// Writes the state and the tensors of the optimizer, the defense and the generators.
-  func write(
-    to folder: String, optimizer: any Optimizer, defense: any Defense, generators: [(name: String, generator: Generator)]
-  ) throws {
-    let tensors =
-      optimizer.state.map { ("optimizer.\($0.name)", $0.tensor) } + defense.state.map { ("defense.\($0.name)", $0.tensor) }
-      + generators.map { ("generator.\($0.name)", $0.generator.state) }
-    try SafeTensors(tensors: tensors.map { (name: $0.0, tensor: $0.1) }).write(to: "\(folder)/\(Self.tensorFile)")
+  /// Writes the state, and the tensors of everything that has some.
+  func write(to folder: String, tensors: [(name: String, tensor: Tensor)]) throws {
+    try SafeTensors(tensors: tensors).write(to: "\(folder)/\(Self.tensorFile)")
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
     try AtomicFile.write(Array(encoder.encode(self)), to: "\(folder)/\(Self.stateFile)")
   }
 
-  /// Reads the state, and puts the optimizer, the defense and the generators where they were.
-  static func read(
-    from folder: String, optimizer: any Optimizer, defense: any Defense, generators: [(name: String, generator: Generator)]
-  ) throws -> TrainingState {
+  /// Reads the state and its tensors.
+  ///
+  /// - Throws: a sentence naming the file that is damaged, missing or of another version.
+  static func read(from folder: String) throws -> (state: TrainingState, tensors: SavedTensors) {
     let path = "\(folder)/\(stateFile)"
     let bytes = try FileBytes.read(path, expecting: "the state of a training run")
     guard let state = try? JSONDecoder().decode(TrainingState.self, from: Data(bytes)), state.format == currentFormat else {
-      throw SATError("\(path) is not the state of a training run (\(currentFormat)); start the run anew without --resume")
+      throw SATError(
+        "\(path) is damaged or of another version; expected the state of a training run (\(currentFormat)), so restore it or start the "
+          + "run anew without --resume")
     }
-    let tensors = try SafeTensors.read("\(folder)/\(tensorFile)")
-    func saved(_ prefix: String) -> [(name: String, tensor: Tensor)] {
-      tensors.tensors.filter { $0.name.hasPrefix(prefix) }.map { (String($0.name.dropFirst(prefix.count)), $0.tensor) }
+    let file = "\(folder)/\(tensorFile)"
+    return (state, SavedTensors(file: file, tensors: try SafeTensors.read(file).tensors))
+  }
+}
+
+/// The tensors of a checkpoint by the part of the run they belong to: `optimizer.momentum.0`.
+struct SavedTensors {
+  let file: String
+  let tensors: [(name: String, tensor: Tensor)]
+
+  /// Those of one part, by their names within it.
+  func part(_ name: String) -> [(name: String, tensor: Tensor)] {
+    tensors.compactMap { $0.name.hasPrefix(name + ".") ? (String($0.name.dropFirst(name.count + 1)), $0.tensor) : nil }
+  }
+
+  /// - Throws: `SATError` when it is not there.
+  func one(_ name: String) throws(SATError) -> Tensor {
+    guard let tensor = tensors.first(where: { $0.name == name })?.tensor else {
+      throw SATError("\(file) lacks '\(name)'; restore it or start the run anew without --resume")
     }
-    try optimizer.restore(saved("optimizer."))
-    try defense.restore(saved("defense."))
-    for (name, generator) in generators {
-      guard let position = tensors["generator.\(name)"] else {
-        throw SATError("\(folder)/\(tensorFile) lacks the generator '\(name)'; start the run anew without --resume")
-      }
-      try generator.restore(position)
-    }
-    return state
+    return tensor
   }
 }

@@ -8,13 +8,14 @@ public final class BatchNorm2d: Module, Layer {
   public let runningVariance: Buffer
   public let batchesTracked: Buffer
   public let epsilon: Double
-  public let momentum: Double
+  /// How far a batch moves the running statistics; nil makes them the mean over all batches since they were reset.
+  public var momentum: Double?
 
   public override class var stateNames: [String: String] {
     ["runningMean": "running_mean", "runningVariance": "running_var", "batchesTracked": "num_batches_tracked"]
   }
 
-  public init(_ channels: Int, epsilon: Double = 1e-5, momentum: Double = 0.1) {
+  public init(_ channels: Int, epsilon: Double = 1e-5, momentum: Double? = 0.1) {
     weight = Parameter(.ones(channels))
     bias = Parameter(.zeros(channels))
     runningMean = Buffer(.zeros(channels))
@@ -24,11 +25,22 @@ public final class BatchNorm2d: Module, Layer {
     self.momentum = momentum
   }
 
+  /// `reset_running_stats()`.
+  public func resetStatistics() {
+    withNoGrad {
+      runningMean.value.zeroInPlace()
+      runningVariance.value.fillInPlace(1)
+      batchesTracked.value.zeroInPlace()
+    }
+  }
+
   /// - Parameter input: [N, channels, H, W].
   public func callAsFunction(_ input: Tensor) -> Tensor {
     if isTraining { withNoGrad { _ = batchesTracked.value.addInPlace(Tensor(1).to(batchesTracked.value.device)) } }
+    // The count is read back from the device only where it decides the factor.
+    let factor = momentum ?? (isTraining ? 1 / batchesTracked.value.item() : 0)
     return Op.batchNorm(
       .tensor(input), .tensor(weight.value), .tensor(bias.value), .tensor(runningMean.value), .tensor(runningVariance.value),
-      .bool(isTraining), .double(momentum), .double(epsilon), .bool(true))
+      .bool(isTraining), .double(factor), .double(epsilon), .bool(true))
   }
 }

@@ -1,0 +1,59 @@
+internal import Foundation
+internal import SwiftProtobuf
+
+/// The event file that TensorBoard draws a run's curves from: one scalar a tag and epoch.
+///
+/// A file is a sequence of records, each an `Event` in protocol-buffer encoding between its length and two checksums. A run that is
+/// resumed starts a new file with its whole history and tells TensorBoard to forget the earlier ones, so that epochs trained twice
+/// are not drawn twice.
+final class TensorBoardLog {
+  private let file: GrowingFile
+
+  /// Starts a file in a run's folder in place of those that are there.
+  ///
+  /// - Throws: a sentence when it cannot be written.
+  init(folder: String, history: [MetricsLine]) throws {
+    let files = FileManager.default
+    for old in (try? files.contentsOfDirectory(atPath: folder)) ?? [] where old.hasPrefix(Self.prefix) {
+      try? files.removeItem(atPath: "\(folder)/\(old)")
+    }
+    let now = Date().timeIntervalSince1970
+    // TensorBoard reads the files of a folder in the order of their names, which begin with the time.
+    let name = "\(Self.prefix)\(Int(now)).sat.\(ProcessInfo.processInfo.processIdentifier)"
+    var version = TensorBoardEvent()
+    (version.wallTime, version.fileVersion) = (now, "brain.Event:2")
+    var start = TensorBoardEvent()
+    start.wallTime = now
+    start.sessionLog.status = .start
+    let events = [version, start] + history.map(Self.event)
+    file = try GrowingFile("\(folder)/\(name)", contents: try events.flatMap(Self.record))
+  }
+
+  private static let prefix = "events.out.tfevents."
+
+  /// - Throws: a sentence when it cannot be written.
+  func append(_ line: MetricsLine) throws { try file.append(Self.record(Self.event(line))) }
+
+  /// An event between its length and the checksums.
+  static func record(_ event: TensorBoardEvent) throws -> [UInt8] {
+    let data: [UInt8] = try event.serializedBytes()
+    let length = littleEndian(UInt64(data.count))
+    return length + littleEndian(CRC32C.masked(length)) + data + littleEndian(CRC32C.masked(data))
+  }
+
+  private static func littleEndian(_ value: some FixedWidthInteger) -> [UInt8] {
+    (0..<value.bitWidth / 8).map { UInt8(truncatingIfNeeded: value >> ($0 * 8)) }
+  }
+
+  private static func event(_ line: MetricsLine) -> TensorBoardEvent {
+    var event = TensorBoardEvent()
+    event.wallTime = line.metrics.time
+    event.step = Int64(line.metrics.epoch)
+    event.summary.value = line.scalars.map { tag, value in
+      var scalar = TensorBoardSummary.Value()
+      (scalar.tag, scalar.simpleValue) = (tag, Float(value))
+      return scalar
+    }
+    return event
+  }
+}

@@ -1,0 +1,64 @@
+internal import Foundation
+
+/// Sums over the batches of an epoch. Codable, since a run may be interrupted inside one.
+struct EpochSums: Codable {
+  private(set) var batches = 0
+  private var samples = 0
+  private var loss = 0.0
+  private var correct = 0
+  private var perturbation = 0.0
+  private var largest = 0.0
+  private var active: [Double] = []
+  private var gradientNorm = 0.0
+  private var gaps: [Float] = []
+  /// The classes answered in the second half of the epoch.
+  private var lateAnswers: Set<Int> = []
+  /// Of the batches, data included.
+  var seconds = 0.0
+  /// Of these, spent waiting for data.
+  var dataSeconds = 0.0
+
+  /// What one batch adds.
+  struct Batch {
+    var loss: Double
+    var gradientNorm: Double
+    /// Per sample, as `predictions`, `perturbation` and `gaps`.
+    var labels: [Int]
+    var predictions: [Int]
+    var perturbation: [Float]
+    /// Per step of the inner maximisation.
+    var active: [Double]
+    var gaps: [Float]
+  }
+
+  /// - Parameter isLate: whether the batch is of the second half of the epoch.
+  mutating func add(_ batch: Batch, isLate: Bool) {
+    let count = batch.labels.count
+    samples += count
+    batches += 1
+    loss += batch.loss * Double(count)
+    correct += zip(batch.labels, batch.predictions).count { $0 == $1 }
+    perturbation += batch.perturbation.reduce(0) { $0 + Double($1) }
+    largest = batch.perturbation.reduce(largest) { max($0, Double($1)) }
+    if active.isEmpty { active = Array(repeating: 0, count: batch.active.count) }
+    for (i, fraction) in batch.active.enumerated() { active[i] += fraction * Double(count) }
+    gradientNorm += batch.gradientNorm
+    gaps += batch.gaps
+    if isLate { lateAnswers.formUnion(batch.predictions) }
+  }
+
+  /// The class that every image of the second half of the epoch was taken for, if there was but one.
+  var constantAnswer: Int? { lateAnswers.count == 1 ? lateAnswers.first : nil }
+
+  static let constantAdvice =
+    "adversarial training at a large epsilon often gets stuck so: try --method p-sat, a smaller epsilon or a lower learning rate"
+
+  func metrics(epoch: Int, lambda: Double?, learningRate: Double) -> EpochMetrics {
+    let n = Double(samples)
+    return EpochMetrics(
+      epoch: epoch, lambda: lambda, learningRate: learningRate, train: .init(loss: loss / n, accuracy: Double(correct) / n),
+      validation: nil, perturbation: .init(mean: perturbation / n, max: largest), active: active.map { $0 / n }, psi: .init(gaps),
+      gradientNorm: gradientNorm / Double(batches), seconds: seconds, dataSeconds: dataSeconds, samplesPerSecond: n / seconds,
+      time: Date().timeIntervalSince1970)
+  }
+}

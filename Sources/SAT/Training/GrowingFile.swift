@@ -1,0 +1,32 @@
+internal import Foundation
+internal import SwiftTorch
+
+/// A file that is written whole once and then grows at its end, for logs that others read while a run goes on.
+final class GrowingFile {
+  private let path: String
+  private let handle: FileHandle
+
+  /// Writes the contents so far, replacing an older file of that name.
+  ///
+  /// - Throws: a sentence naming the file when it cannot be written.
+  init(_ path: String, contents: [UInt8]) throws {
+    try AtomicFile.write(contents, to: path)
+    guard let handle = FileHandle(forWritingAtPath: path) else {
+      throw SATError("\(path) cannot be written any longer; expected a file in a folder that stays as it is; run again")
+    }
+    (self.path, self.handle) = (path, handle)
+    try handle.seekToEnd()
+  }
+
+  deinit { try? handle.close() }
+
+  /// - Throws: a sentence naming the file when it cannot be written.
+  func append(_ bytes: [UInt8]) throws {
+    do { try handle.write(contentsOf: Data(bytes)) } catch {
+      let reason = ((error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError).map { String(cString: strerror(Int32($0.code))) }
+      throw SATError(
+        "\(path) cannot be written (\(reason ?? (error as NSError).localizedDescription)); expected room on the disk; free some and "
+          + "go on with --resume")
+    }
+  }
+}

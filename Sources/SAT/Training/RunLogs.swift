@@ -1,0 +1,45 @@
+internal import Foundation
+internal import SwiftTorch
+
+/// What a run tells others while it goes on: `metrics.jsonl`, TensorBoard's events and, where asked for, `steps.jsonl`.
+///
+/// They follow the checkpoints: when a run is resumed, what they say about later epochs and steps is dropped, for it comes again.
+final class RunLogs {
+  private let metrics: GrowingFile
+  private let events: TensorBoardLog
+  private let steps: GrowingFile?
+
+  /// - Parameters:
+  ///   - history: of the epochs that are done.
+  ///   - stepsDone: updates of the weights in the checkpoint that the run goes on from; nil for a run without `steps.jsonl`.
+  /// - Throws: a sentence when a file cannot be written.
+  init(_ folder: RunFolder, history: [MetricsLine], stepsDone: Int?) throws {
+    metrics = try GrowingFile(folder.metricsPath, contents: try history.flatMap(Self.line))
+    events = try TensorBoardLog(folder: folder.path, history: history)
+    steps = try stepsDone.map { try GrowingFile(folder.stepsPath, contents: Self.steps(in: folder, before: $0)) }
+  }
+
+  func append(_ epoch: MetricsLine) throws {
+    try metrics.append(Self.line(epoch))
+    try events.append(epoch)
+  }
+
+  func append(_ step: StepMetrics) throws { try steps?.append(Self.line(step)) }
+
+  private static func line(_ value: some Encodable) throws -> [UInt8] {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return Array(try encoder.encode(value)) + [UInt8(ascii: "\n")]
+  }
+
+  /// The lines of an older `steps.jsonl` that the checkpoint has in it.
+  private static func steps(in folder: RunFolder, before end: Int) throws -> [UInt8] {
+    guard end > 0, FileManager.default.fileExists(atPath: folder.stepsPath) else { return [] }
+    let text = try FileBytes.read(folder.stepsPath, expecting: "a run's steps")
+    // The last line of a killed run may be cut off; it is of a step that is not in the checkpoint.
+    let kept = text.split(separator: UInt8(ascii: "\n")).prefix { line in
+      ((try? JSONDecoder().decode(StepMetrics.self, from: Data(line)))?.step).map { $0 < end } ?? false
+    }
+    return kept.flatMap { $0 + [UInt8(ascii: "\n")] }
+  }
+}

@@ -1,0 +1,70 @@
+internal import Foundation
+internal import SwiftTorch
+
+/// Saving a run and taking it up again, bit for bit.
+extension Trainer {
+  func save(as links: [RunFolder.Checkpoint]) throws {
+    let state = TrainingState(
+      configuration: configuration, trainingImages: trainSet.count, history: history.map(line), stepsDone: stepsDone, best: best,
+      stopped: stopped, epoch: current?.sums)
+    var tensors = optimizer.state.map { (name: "optimizer.\($0.name)", tensor: $0.tensor) }
+    tensors += defense.state.map { ("defense.\($0.name)", $0.tensor) }
+    tensors += generators.map { ("generator.\($0.name)", $0.generator.state) }
+    if let average, average.hasBegun {
+      tensors += average.state
+      tensors += network.module.stateDict.map { ("weights.\($0.name)", $0.tensor) }
+    }
+    if let current { tensors.append(("epoch.order", current.order)) }
+    let name =
+      current.map { String(format: "epoch-%04d-batch-%06d", history.count, $0.sums.batches) }
+      ?? String(format: "epoch-%04d", history.count - 1)
+    try folder.save(name, as: links) { path in
+      try ModelFile.save(result, to: "\(path)/\(ModelFile.weightsName)")
+      try state.write(to: path, tensors: tensors)
+    }
+  }
+
+  func restore() throws {
+    let last = folder.folder(of: .last)
+    guard FileManager.default.fileExists(atPath: last) else {
+      throw SATError("\(folder.path) has no last checkpoint to resume from; delete it and start the run without --resume")
+    }
+    let (state, saved) = try TrainingState.read(from: last)
+    try check(state)
+    let weights = "\(last)/\(ModelFile.weightsName)"
+    let count = saved.part("average").first { $0.name == "count" }?.tensor
+    if let average, let count {
+      try average.restore(weights: weights, count: Int(count.item()))
+      try network.module.loadStateDict(saved.part("weights"), source: saved.file)
+    } else {
+      try ModelFile.loadWeights(into: network, from: weights)
+    }
+    try optimizer.restore(saved.part("optimizer"))
+    try defense.restore(saved.part("defense"))
+    for (name, generator) in generators { try generator.restore(saved.one("generator.\(name)")) }
+    history = state.history.map { $0.metrics(of: configuration.method) }
+    (stepsDone, best, stopped) = (state.stepsDone, state.best, state.stopped)
+    if let sums = state.epoch {
+      let order = try saved.one("epoch.order")
+      guard order.shape == [trainSet.count], order.dtype == .int64 else {
+        throw SATError("\(saved.file) holds an order of \(order.shape) images; expected \(trainSet.count), so restore it")
+      }
+      current = (order, sums)
+    }
+  }
+
+  /// Whether the checkpoint is of this run: its folder's `config.yaml` or the data may have been changed since.
+  private func check(_ state: TrainingState) throws(SATError) {
+    let changes = try configuration.differences(from: state.configuration)
+    guard changes.isEmpty else {
+      throw SATError(
+        "\(folder.configurationPath) is not what the last checkpoint was trained with: \(changes.joined(separator: ", ")); "
+          + "change it back, or start another run with --run")
+    }
+    guard state.trainingImages == trainSet.count else {
+      throw SATError(
+        "\(configuration.data) now holds \(trainSet.count) images to train on, but the run in \(folder.path) began with "
+          + "\(state.trainingImages); give it the same data, or start another run with --run")
+    }
+  }
+}
