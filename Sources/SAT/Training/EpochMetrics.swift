@@ -124,8 +124,8 @@ struct MetricsLine: Codable {
       switch value {
       case let children as [String: Any]:
         children.sorted { $0.key < $1.key }.flatMap { walk($0.value, tag.isEmpty ? $0.key : "\(tag)/\($0.key)") }
-      case let list as [Double]: list.isEmpty ? [] : [(tag, list.reduce(0, +) / Double(list.count))]
-      case let number as Double: [(tag, number)]
+      case let list as [NSNumber]: list.isEmpty ? [] : [(tag, list.reduce(0) { $0 + $1.doubleValue } / Double(list.count))]
+      case let number as NSNumber: [(tag, number.doubleValue)]
       default: []
       }
     }

@@ -22,6 +22,21 @@ public struct RunFolder: Sendable {
   /// Whether a run has begun here.
   public var exists: Bool { FileManager.default.fileExists(atPath: configurationPath) }
 
+  /// Whether there is a last checkpoint to go on from.
+  ///
+  /// - Throws: `SATError` when there was one and it is gone.
+  var hasCheckpoint: Bool {
+    get throws(SATError) {
+      let files = FileManager.default
+      if files.fileExists(atPath: folder(of: .last)) { return true }
+      let recorded = (try? files.attributesOfItem(atPath: metricsPath)[.size] as? Int) ?? 0
+      guard recorded == 0 else {
+        throw SATError("\(path) has no last checkpoint to resume from, though it has metrics; put the checkpoints back or start another run")
+      }
+      return false
+    }
+  }
+
   /// Makes the folder.
   ///
   /// - Throws: `SATError` when it cannot be made or written.

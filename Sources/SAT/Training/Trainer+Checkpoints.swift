@@ -26,9 +26,6 @@ extension Trainer {
 
   func restore() throws {
     let last = folder.folder(of: .last)
-    guard FileManager.default.fileExists(atPath: last) else {
-      throw SATError("\(folder.path) has no last checkpoint to resume from; delete it and start the run without --resume")
-    }
     let (state, saved) = try TrainingState.read(from: last)
     try check(state)
     let weights = "\(last)/\(ModelFile.weightsName)"

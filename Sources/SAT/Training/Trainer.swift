@@ -85,7 +85,8 @@ public final class Trainer {
     defense = try DefenseRegistry.entry(named: configuration.method).make(
       DefenseSettings(
         maximizer: maximizer, lambda: configuration.lambda, options: configuration.methodOptions, trainingSize: trainSet.count))
-    if resume {
+    // A run killed before its first checkpoint begins again.
+    if resume, try folder.hasCheckpoint {
       try restore()
     } else if configuration.from != "none" {
       try StartingWeights.load(from: configuration.from, into: network)
