@@ -54,7 +54,7 @@ public final class NetworkClassifier: Classifier {
 
   public func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor { module(normalization.map { $0(images) } ?? images) }
 
-  public var isExact: Bool { fixedForm == nil && execution.precision == .fp32 }
+  public var isExact: Bool { fixedForm == nil && (fixedPrecision ?? execution.precision) == .fp32 }
 
   public func move(to device: Device) { module.move(to: device) }
 
