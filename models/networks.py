@@ -9,13 +9,14 @@ A new network is a constructor and one line in NETWORKS.
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnets import ResNet18, ResNet20
+from preactivation import PreActResNet, WideResNet
+from resnets import ResNet18, ResNet20, ResNet34
 
 
 class MNISTCNN(nn.Module):
@@ -126,11 +127,13 @@ class Normalized(nn.Module):
 
 @dataclass(frozen=True)
 class Architecture:
-    """A constructor and what one has to know to call it: its options and the (C, H, W) of its images."""
+    """A constructor and what one has to know to call it: its options, the values of those that take only some, and the
+    (C, H, W) of its images."""
 
     constructor: Callable[..., nn.Module]
     input_shape: Callable[[Mapping[str, int]], tuple[int, int, int]]
     options: tuple[str, ...] = ("classes",)
+    allowed: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def _mnist(_: Mapping[str, int]) -> tuple[int, int, int]:
@@ -139,6 +142,10 @@ def _mnist(_: Mapping[str, int]) -> tuple[int, int, int]:
 
 def _cifar(_: Mapping[str, int]) -> tuple[int, int, int]:
     return (3, 32, 32)
+
+
+def _imagenet(_: Mapping[str, int]) -> tuple[int, int, int]:
+    return (3, 224, 224)
 
 
 def _cnn_a(options: Mapping[str, int]) -> tuple[int, int, int]:
@@ -152,6 +159,9 @@ NETWORKS: dict[str, Architecture] = {
     "small-cnn": Architecture(SmallCNN, _mnist),
     "resnet20": Architecture(ResNet20, _cifar),
     "resnet18": Architecture(ResNet18, _cifar),
+    "prn20": Architecture(PreActResNet, _cifar, ("classes", "finalBN", "rawShortcut"), {"finalBN": (0, 1), "rawShortcut": (0, 1)}),
+    "wrn34-10": Architecture(WideResNet, _cifar, ("classes", "depth", "width")),
+    "resnet34": Architecture(ResNet34, _imagenet),
 }
 
 NORMALIZATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
@@ -178,7 +188,10 @@ def build(name: str, options: Mapping[str, int] | None = None,
     for key, value in options.items():
         if key not in entry.options:
             raise ValueError(f"{name} has no option '{key}'; it has {', '.join(entry.options)}")
-        if value < 1:
+        if key in entry.allowed:
+            if value not in entry.allowed[key]:
+                raise ValueError(f"option {key} of {name} is {' or '.join(map(str, entry.allowed[key]))}, not {value}")
+        elif value < 1:
             raise ValueError(f"option {key} of {name} must be at least 1, not {value}")
     network = entry.constructor(**options)
     if normalization is None:

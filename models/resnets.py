@@ -1,4 +1,4 @@
-"""Residual networks for 32 x 32 colour images."""
+"""Residual networks with BatchNorm behind each convolution."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -87,3 +87,55 @@ class ResNet18(nn.Module):
         x = F.relu(self.bn1(self.conv1(x)))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.linear(F.avg_pool2d(x, 4).flatten(1))
+
+
+class DownsampledBlock(nn.Module):
+    """As ProjectedBlock, under torchvision's keys."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample = None
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        if self.downsample is not None:
+            x = self.downsample(x)
+        return F.relu(y + x)
+
+
+class ResNet34(nn.Module):
+    """torchvision's ResNet-34 for 224 x 224 images; 21,289,802 parameters at 10 classes.
+
+    Keys: conv1, bn1, layer1..4.i.{conv1,bn1,conv2,bn2,downsample.0,downsample.1}, fc. Convolution weights start
+    Kaiming-normal over the fan-out with the ReLU gain.
+    """
+
+    def __init__(self, classes: int = 10):
+        super().__init__()
+
+        def stage(inputs: int, outputs: int, blocks: int, stride: int) -> nn.Sequential:
+            return nn.Sequential(*(DownsampledBlock(outputs if i else inputs, outputs, 1 if i else stride)
+                                   for i in range(blocks)))
+
+        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.layer1 = stage(64, 64, 3, 1)
+        self.layer2 = stage(64, 128, 4, 2)
+        self.layer3 = stage(128, 256, 6, 2)
+        self.layer4 = stage(256, 512, 3, 2)
+        self.fc = nn.Linear(512, classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, stride=2, padding=1)
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(F.adaptive_avg_pool2d(x, 1).flatten(1))

@@ -21,7 +21,7 @@ import weights  # noqa: E402
 
 FILES = Path(__file__).resolve().parents[1] / "Tests" / "Fixtures" / "files"
 PARAMETERS = {"mnist-cnn": 729_418, "lenet5": 648_226, "cnn-a": 214_918, "small-cnn": 312_202, "resnet20": 269_722,
-              "resnet18": 11_173_962}
+              "resnet18": 11_173_962, "prn20": 11_171_146, "wrn34-10": 46_160_474, "resnet34": 21_289_802}
 
 
 class Untypable(nn.Module):
@@ -33,12 +33,22 @@ class Untypable(nn.Module):
 
 class NetworkTests(unittest.TestCase):
     def test_parameter_counts(self):
-        counts = {name: sum(p.numel() for p in networks.build(name).parameters()) for name in networks.NETWORKS}
+        with torch.device("meta"):
+            counts = {name: sum(p.numel() for p in networks.build(name).parameters()) for name in networks.NETWORKS}
         self.assertEqual(counts, PARAMETERS)
+
+    def test_published_counts_of_the_variants(self):
+        for name, options, count in (("prn20", {"classes": 100}, 11_217_316), ("prn20", {"finalBN": 1}, 11_172_170),
+                                     ("prn20", {"rawShortcut": 1}, 11_171_146), ("wrn34-10", {"classes": 100}, 46_218_164),
+                                     ("wrn34-10", {"depth": 28}, 36_479_194), ("resnet34", {"classes": 1000}, 21_797_672)):
+            with torch.device("meta"):
+                network = networks.build(name, options)
+            self.assertEqual(sum(p.numel() for p in network.parameters()), count, (name, options))
 
     def test_options_reach_the_network(self):
         for name, entry in networks.NETWORKS.items():
-            options = {"classes": 7} | ({"channels": 1} if "channels" in entry.options else {})
+            others = {"channels": 1, "finalBN": 1, "depth": 10, "width": 2}
+            options = {"classes": 7} | {key: value for key, value in others.items() if key in entry.options}
             logits = networks.build(name, options).eval()(torch.rand(2, *entry.input_shape(options)))
             self.assertEqual(logits.shape, (2, 7), name)
 
@@ -54,6 +64,8 @@ class NetworkTests(unittest.TestCase):
         for arguments, words in ((("nope",), "no network is called 'nope'"),
                                  (("lenet5", {"channels": 3}), "no option 'channels'"),
                                  (("cnn-a", {"channels": 2}), "1 or 3 channels"),
+                                 (("prn20", {"finalBN": 2}), "finalBN of prn20 is 0 or 1"),
+                                 (("wrn34-10", {"depth": 30}), "6n \\+ 4"),
                                  (("resnet20", {}, ([0.5], [0.5])), "3 channel")):
             with self.assertRaisesRegex(ValueError, words):
                 networks.build(*arguments)
@@ -107,8 +119,10 @@ class ExportTests(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             source, target = f"{folder}/w.safetensors", f"{folder}/w.ts"
             for name, entry in networks.NETWORKS.items():
-                network = networks.build(name, {"classes": 5}).eval()
-                safetensors_io.write(source, network.state_dict(), {"sat.architecture": name, "sat.options": '{"classes": "5"}'})
+                options = {"classes": 5} | ({"depth": 10, "width": 1} if name == "wrn34-10" else {})
+                network = networks.build(name, options).eval()
+                metadata = {"sat.architecture": name, "sat.options": json.dumps({k: str(v) for k, v in options.items()})}
+                safetensors_io.write(source, network.state_dict(), metadata)
                 status, said = self.run_export(source, "--output", target)
                 self.assertEqual(status, 0, said)
                 x = torch.rand(3, *entry.input_shape({}))

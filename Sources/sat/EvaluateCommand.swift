@@ -124,6 +124,7 @@ struct EvaluateCommand: ParsableCommand {
     classifier.execution = settings
     try model.check(dataset, device: device)
     if model.wasTraining { terminal.warn(Self.trainingModeWarning.message) }
+    for note in model.notes { terminal.line("\(path): \(note)") }
 
     let (attacks, threat) = try makeAttacks(trained)
     let progress = EvaluationDisplay()

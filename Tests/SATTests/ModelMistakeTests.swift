@@ -37,10 +37,10 @@ import Testing
 
   @Test(arguments: [
     ("lenet", "did you mean lenet5?"), ("LeNet5", "did you mean lenet5?"), ("mnist_cnn", "did you mean mnist-cnn?"),
-    ("resnet-18", "did you mean resnet18?"), ("resnet34", "did you mean resnet"), ("cnna", "did you mean cnn-a?"),
+    ("resnet-18", "did you mean resnet18?"), ("resnet-33", "did you mean resnet34?"), ("cnna", "did you mean cnn-a?"),
   ])
   func aSlipGetsTheNearestName(name: String, hint: String) {
-    expectSentence([name, hint, "mnist-cnn, lenet5, cnn-a, small-cnn, resnet20, resnet18"]) {
+    expectSentence([name, hint, "mnist-cnn, lenet5, cnn-a, small-cnn, resnet20, resnet18, prn20, wrn34-10, resnet34"]) {
       _ = try Architecture(name: name).make(generator: Generator(seed: 0))
     }
   }
@@ -102,11 +102,14 @@ import Testing
     let scratch = try Scratch()
     let path = scratch.file("m")
     let architecture = Architecture(name: name, options: classes == 10 ? [:] : ["classes": "\(classes)"])
-    let state = try architecture.make(generator: Generator(seed: 0)).stateDict.filter { !$0.name.hasSuffix("num_batches_tracked") }
+    let state = try Initialization.skipping { () throws(SATError) in
+      try architecture.make(generator: Generator(seed: 0))
+    }.stateDict.filter { !$0.name.hasSuffix("num_batches_tracked") }
     try SafeTensors(tensors: state.sorted { $0.name < $1.name }).write(to: path)
     let command = "its keys match \(name): add --model \(name)" + (classes == 10 ? "" : " --model-option classes=\(classes)")
     expectSentence([path, command]) { _ = try load(path) }
-    #expect(NetworkCatalog.matching(state.map { ($0.name, $0.tensor.shape) }) == [architecture])
+    let matches = NetworkCatalog.matching(state.map { ($0.name, $0.tensor.shape) })
+    #expect(matches.first == architecture && matches.count == (name == "prn20" ? 2 : 1))
     #expect(try load(path, architecture).classifier is NetworkClassifier)
     // One value less in a layer inside is another network.
     var other = state.map { ($0.name, $0.tensor.shape) }

@@ -71,6 +71,13 @@ import Testing
     expectClose(
       expected.shape == gradient.shape ? gradient : GoldenNumbers.subset(gradient), expected, absolute: 1e-5, relative: 1e-5, "gradient")
     #expect(abs(logits.crossEntropy(Tensor(golden.labels)).item() - golden.loss) < 1e-5)
+
+    // The form for fixed weights, whose sums have another order; no ReLU of these images is near enough to 0 to be switched by that.
+    let fixed = images.detached().requiringGrad()
+    let same = network.preparedIfPossible(inputShape: Array(golden.shape.dropFirst()))(normalization.map { $0(fixed) } ?? fixed)
+    expectClose(same, logits, absolute: 1e-4 * logits.abs().max().item(), relative: 0, "prepared logits")
+    let slope = Tensor.gradient(of: same.crossEntropy(Tensor(golden.labels), reduction: .sum), withRespectTo: fixed)
+    expectClose(slope, gradient, absolute: 1e-4 * gradient.abs().max().item(), relative: 0, "prepared gradient")
   }
 
   @Test(arguments: cases.filter { $0.stepLosses != nil })
@@ -93,9 +100,52 @@ import Testing
     }
   }
 
+  /// Counts of the papers' tables and of torchvision, which do not come from here or from `models/`.
+  @Test(arguments: [
+    ("mnist-cnn", [:], 729_418), ("prn20", [:], 11_171_146), ("prn20", ["classes": "100"], 11_217_316),
+    ("prn20", ["finalBN": "1"], 11_172_170), ("prn20", ["finalBN": "1", "classes": "100"], 11_218_340),
+    ("prn20", ["rawShortcut": "1"], 11_171_146), ("wrn34-10", [:], 46_160_474), ("wrn34-10", ["classes": "100"], 46_218_164),
+    ("wrn34-10", ["depth": "28"], 36_479_194), ("resnet34", [:], 21_289_802), ("resnet34", ["classes": "1000"], 21_797_672),
+  ] as [(String, [String: String], Int)])
+  func parameterCountsAreThePublished(name: String, options: [String: String], count: Int) throws {
+    let network = try Initialization.skipping { () throws(SATError) in
+      try Architecture(name: name, options: options).make(generator: Generator(seed: 0))
+    }
+    #expect(network.parameterCount == count)
+  }
+
+  @Test func theKeysArePyTorchs() throws {
+    func keys(_ name: String, _ options: [String: String] = [:]) throws -> [String] {
+      try Initialization.skipping { () throws(SATError) in
+        try Architecture(name: name, options: options).make(generator: Generator(seed: 0))
+      }.stateDict.map(\.name)
+    }
+    func norm(_ name: String) -> [String] {
+      ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"].map { "\(name).\($0)" }
+    }
+    func block(_ prefix: String, shortcut: String?) -> [String] {
+      norm("\(prefix).bn1") + ["\(prefix).conv1.weight"] + norm("\(prefix).bn2") + ["\(prefix).conv2.weight"]
+        + (shortcut.map { ["\(prefix).\($0).weight"] } ?? [])
+    }
+    let body = (1...4).flatMap { stage in
+      (0...1).flatMap { block("layer\(stage).\($0)", shortcut: stage > 1 && $0 == 0 ? "shortcut.0" : nil) }
+    }
+    let head = ["linear.weight", "linear.bias"]
+    #expect(try keys("prn20") == ["conv1.weight"] + body + head)
+    #expect(try keys("prn20", ["finalBN": "1"]) == ["conv1.weight"] + body + norm("bn") + head)
+    let wide = (1...3).flatMap { stage in
+      (0...4).flatMap { block("block\(stage).layer.\($0)", shortcut: $0 == 0 ? "convShortcut" : nil) }
+    }
+    #expect(try keys("wrn34-10") == ["conv1.weight"] + wide + norm("bn1") + ["fc.weight", "fc.bias"])
+    let imagenet = try keys("resnet34")
+    #expect(imagenet.count == 218 && imagenet.contains("layer4.0.downsample.1.running_var") && imagenet.last == "fc.bias")
+  }
+
   @Test func aSeedGivesTheSameNetwork() throws {
     for entry in NetworkCatalog.entries {
-      let networks = try [0, 0, 1].map { try Architecture(name: entry.name).make(generator: Generator(seed: $0)) }
+      // The wide network at a size that is drawn in no time.
+      let options = entry.name == "wrn34-10" ? ["depth": "10", "width": "1"] : [:]
+      let networks = try [0, 0, 1].map { try Architecture(name: entry.name, options: options).make(generator: Generator(seed: $0)) }
       func same(_ a: any Layer, _ b: any Layer) -> Bool {
         zip(a.stateDict, b.stateDict).allSatisfy { $0.tensor.isEqual(to: $1.tensor) }
       }
@@ -108,6 +158,8 @@ import Testing
     (Architecture(name: "vgg"), "vgg"), (Architecture(name: "lenet5", options: ["width": "3"]), "width"),
     (Architecture(name: "lenet5", options: ["classes": "one"]), "one"), (Architecture(name: "lenet5", options: ["classes": "1"]), "classes"),
     (Architecture(name: "cnn-a", options: ["channels": "2"]), "1 or 3"),
+    (Architecture(name: "wrn34-10", options: ["depth": "30"]), "10, 16, 22, … or 106"),
+    (Architecture(name: "prn20", options: ["finalBN": "yes"]), "0 or 1"),
   ])
   func wrongArchitecturesAreNamed(architecture: Architecture, word: String) {
     let error = #expect(throws: SATError.self) { try architecture.make(generator: Generator(seed: 0)) }

@@ -49,6 +49,76 @@ import Testing
     #expect(error(actual.gradient, expected.gradient) < 0.2)
   }
 
+  /// Networks with BatchNorm, with the sign of the factors that decides which form a pre-activation layer takes.
+  static let residual: [(Architecture, side: Int, signs: ClosedRange<Double>)] = [
+    (Architecture(name: "resnet20"), 32, -1...1), (Architecture(name: "resnet18"), 32, 0.5...1.5),
+    (Architecture(name: "resnet34"), 40, 0.5...1.5), (Architecture(name: "prn20"), 32, 0.5...1.5),
+    (Architecture(name: "prn20"), 32, -1...1), (Architecture(name: "prn20", options: ["finalBN": "1"]), 32, 0.5...1.5),
+    (Architecture(name: "prn20", options: ["rawShortcut": "1"]), 32, 0.5...1.5),
+    (Architecture(name: "prn20", options: ["rawShortcut": "1"]), 32, -1...1),
+    (Architecture(name: "wrn34-10", options: ["depth": "16", "width": "2"]), 32, 0.5...1.5),
+    (Architecture(name: "wrn34-10", options: ["depth": "10", "width": "1"]), 32, -1...1),
+  ]
+
+  /// As after some training: statistics and factors that are not 0 and 1.
+  static func trained(_ architecture: Architecture, _ factors: ClosedRange<Double>, dtype: DType, generator: Generator) throws -> any Layer {
+    let network = try architecture.make(generator: generator)
+    for norm in network.modules.compactMap({ $0 as? BatchNorm2d }) {
+      for (tensor, range) in [
+        (norm.weight.value, factors), (norm.bias.value, -0.3...0.3), (norm.runningMean.value, -0.2...0.2),
+        (norm.runningVariance.value, 0.5...1.5),
+      ] { Initialization.uniform(tensor, in: range, generator: generator) }
+    }
+    network.convert(to: dtype)
+    network.setTraining(false)
+    return network
+  }
+
+  /// In double precision, in which a ReLU's input is never so near 0 that rounding switches it.
+  @Test(arguments: residual.indices)
+  func aPreparedResidualNetworkIsTheNetwork(index: Int) throws {
+    let (architecture, side, factors) = Self.residual[index]
+    let generator = Generator(seed: UInt64(index))
+    let network = try Self.trained(architecture, factors, dtype: .float64, generator: generator)
+    let images = Tensor.rand([2, 3, side, side], generator: generator, dtype: .float64)
+    let labels = Tensor.randint(0..<10, [2], generator: generator)
+    let expected = Self.run({ network($0) }, images, labels)
+    let prepared = try #require(network as? any Preparable).prepared(inputShape: [3, side, side])
+    for format in [MemoryFormat.contiguous, .channelsLast] {
+      let actual = Self.run(prepared, images.contiguous(format), labels)
+      #expect(Self.largest(actual.logits, expected.logits) <= 1e-11 * expected.logits.abs().max().item(), "\(architecture)")
+      #expect(Self.largest(actual.gradient, expected.gradient) <= 1e-11 * expected.gradient.abs().max().item(), "\(architecture)")
+    }
+    #expect(network.parameters.allSatisfy { $0.value.grad == nil })
+  }
+
+  @Test(arguments: [2, 4, 8])
+  func residualNetworksInHalfPrecisionAreAsGoodAsAutocast(index: Int) throws {
+    let (architecture, side, factors) = Self.residual[index]
+    let generator = Generator(seed: 3)
+    let network = try Self.trained(architecture, factors, dtype: .float32, generator: generator)
+    let images = Tensor.rand([4, 3, side, side], generator: generator)
+    let expected = withNoGrad { network(images) }
+    let form = try #require(network as? any Preparable).prepared(inputShape: [3, side, side], dtype: .bfloat16)
+    let autocast = withNoGrad { Torch.withAutocast(.bfloat16, on: .cpu) { network(images) }.to(.float32) }
+    func error(_ a: Tensor) -> Double { (a - expected).norm().item() / expected.norm().item() }
+    #expect(form(images).dtype == .bfloat16)
+    #expect(error(form(images).to(.float32)) <= 2 * error(autocast) && error(autocast) > 1e-4)
+  }
+
+  @Test func anEvaluationUsesTheStatisticsThatTrainingMoved() throws {
+    let generator = Generator(seed: 2)
+    let architecture = Architecture(name: "prn20")
+    let classifier = NetworkClassifier(try architecture.make(generator: generator), architecture: architecture, normalization: nil)
+    let images = Tensor.rand([4, 3, 32, 32], generator: generator)
+    _ = classifier.module(images)
+    let expected = try classifier.withMode(.evaluation) { () throws(TorchError) in try classifier.logits(images) }
+    let fixed = try classifier.withFixedWeights(inputShape: [3, 32, 32]) { () throws(TorchError) in try classifier.logits(images) }
+    #expect(!fixed.requiresGrad && expected.requiresGrad)
+    expectClose(fixed, expected, absolute: 1e-4 * expected.abs().max().item(), relative: 0)
+    #expect(classifier.module.isTraining)
+  }
+
   @Test func laterWeightsAreNotSeen() {
     let generator = Generator(seed: 1)
     let network = MNISTNet(generator: generator)

@@ -9,6 +9,8 @@ public struct LoadedModel {
   public let inputShape: [Int]?
   /// Whether a TorchScript archive was saved in training mode; it is in evaluation mode now.
   public let wasTraining: Bool
+  /// What was taken from the file or left out of it without being asked for, a sentence each, for the user to see.
+  public var notes: [String] = []
 
   /// Tries the model on one image, so that what does not fit is said before anything runs.
   ///
@@ -79,7 +81,7 @@ public enum ModelFile {
         path: path, classifier: ScriptClassifier(script, normalization: normalization), inputShape: nil, wasTraining: wasTraining)
     case .pytorchZip, .pytorchLegacy:
       let state = try PyTorchCheckpoint.decode(bytes, name: file).stateDict()
-      return try named(state.tensors(), file, architecture, normalization, device)
+      return try foreign(state.tensors(), file, architecture, normalization, device)
     case let kind:
       throw SATError(
         "\(file) is \(kind), not a model; expected a run folder, a .safetensors file of sat, a TorchScript archive or a PyTorch state_dict")
@@ -106,7 +108,7 @@ public enum ModelFile {
     _ contents: SafeTensors, _ file: String, _ architecture: Architecture?, _ normalization: Normalization?, _ device: Device
   ) throws -> LoadedModel {
     guard let name = contents.metadata[Key.architecture] else {
-      return try named(contents.tensors, file, architecture, normalization, device)
+      return try foreign(contents.tensors, file, architecture, normalization, device)
     }
     let text = contents.metadata[Key.options] ?? "{}"
     guard let options = try? JSONDecoder().decode([String: String].self, from: Data(text.utf8)) else {
@@ -138,27 +140,57 @@ public enum ModelFile {
     }
   }
 
-  private static func named(
-    _ state: [(name: String, tensor: Tensor)], _ file: String, _ architecture: Architecture?, _ normalization: Normalization?,
+  /// Weights somebody else saved, under a name that was given.
+  private static func foreign(
+    _ tensors: [(name: String, tensor: Tensor)], _ file: String, _ architecture: Architecture?, _ normalization: Normalization?,
     _ device: Device
   ) throws -> LoadedModel {
+    var state: ForeignState
+    do {
+      state = try ForeignState(tensors)
+    } catch {
+      throw SATError("\(file): \(error.message)")
+    }
     guard let architecture else {
-      let matches = NetworkCatalog.matching(state.map { ($0.name, $0.tensor.shape) })
-      let hint = matches.first.map { match in
-        let options = match.options.sorted { $0.key < $1.key }.map { " --model-option \($0.key)=\($0.value)" }.joined()
-        return "its keys match \(match.name): add --model \(match.name)\(options)"
-      }
       throw SATError(
         "\(file) holds weights but does not say of which network; "
-          + (hint ?? "name it with --model (`sat models` lists the known ones), or export the model to TorchScript"))
+          + (hint(for: state) ?? "name it with --model (`sat models` lists the known ones), or export the model to TorchScript"))
     }
+    state.drop(try NetworkCatalog.entry(named: architecture.name).unusedKeys)
+    var model = try named(state.tensors, file, architecture, normalization ?? state.normalization, device)
+    model.notes = state.notes
+    if let own = state.normalization {
+      model.notes.append(
+        normalization == nil
+          ? "the file's own normalisation, \(own), stands in front of the network"
+          : "the file's own normalisation, \(own), gives way to the one that was given")
+    }
+    return model
+  }
+
+  /// What to type for weights whose keys are known.
+  private static func hint(for state: ForeignState) -> String? {
+    let matches = NetworkCatalog.matching(state.tensors.map { ($0.name, $0.tensor.shape) })
+    guard let first = matches.first else { return nil }
+    func options(_ match: Architecture) -> String {
+      match.options.sorted { $0.key < $1.key }.map { " --model-option \($0.key)=\($0.value)" }.joined()
+    }
+    let others = matches.dropFirst().map { "'--model \($0.name)\(options($0))'" }
+    let doubt = others.isEmpty ? "" : "; " + others.joined(separator: " and ") + " would fit too, so check which it was trained as"
+    return "its keys match \(first.name): add --model \(first.name)\(options(first))\(doubt)"
+  }
+
+  private static func named(
+    _ state: [(name: String, tensor: Tensor)], _ file: String, _ architecture: Architecture, _ normalization: Normalization?,
+    _ device: Device
+  ) throws -> LoadedModel {
     let inputShape = try architecture.inputShape()
     if let normalization, normalization.mean.count != inputShape[0] {
       throw SATError(
         "the normalisation has \(normalization.mean.count) channels, but \(architecture.name) takes images of \(inputShape[0])")
     }
-    let network = NetworkClassifier(
-      try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: normalization)
+    let module = try Initialization.skipping { () throws(SATError) in try architecture.make(generator: Generator(seed: 0)) }
+    let network = NetworkClassifier(module, architecture: architecture, normalization: normalization)
     try network.module.loadStateDict(state, source: file)
     network.module.setTraining(false)
     network.move(to: device)

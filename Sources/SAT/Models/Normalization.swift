@@ -18,7 +18,7 @@ public struct Normalization: Sendable, Equatable, CustomStringConvertible {
   /// - Throws: `SATError` when it is neither, the lengths differ, or a deviation is not positive.
   public init(_ text: String) throws(SATError) {
     if let known = Self.named.first(where: { $0.name == text }) {
-      (mean, std) = (known.mean, known.std)
+      try self.init(mean: known.mean, std: known.std)
       return
     }
     let parts = text.split(separator: " ").map { $0.split(separator: ",", omittingEmptySubsequences: false).map { Double($0) } }
@@ -28,10 +28,20 @@ public struct Normalization: Sendable, Equatable, CustomStringConvertible {
         "normalisation '\(text)' is not known; expected \(Self.named.map(\.name).joined(separator: ", ")), or MEAN STD with a number per "
           + "channel, such as 0.4914,0.4822,0.4465 0.2471,0.2435,0.2616")
     }
-    guard values[1].allSatisfy({ $0 > 0 && $0.isFinite }), values[0].allSatisfy(\.isFinite) else {
-      throw SATError("normalisation '\(text)' has a standard deviation that is not positive")
+    try self.init(mean: values[0], std: values[1])
+  }
+
+  /// - Parameters:
+  ///   - mean: one number a channel, as `std`.
+  /// - Throws: `SATError` when they are not as many, or a deviation is not positive.
+  public init(mean: [Double], std: [Double]) throws(SATError) {
+    (self.mean, self.std) = (mean, std)
+    guard mean.count == std.count, !mean.isEmpty else {
+      throw SATError("a normalisation has \(mean.count) means and \(std.count) standard deviations; expected one of each a channel")
     }
-    (mean, std) = (values[0], values[1])
+    guard std.allSatisfy({ $0 > 0 && $0.isFinite }), mean.allSatisfy(\.isFinite) else {
+      throw SATError("normalisation '\(description)' has a standard deviation that is not positive")
+    }
   }
 
   /// Parses what a configuration holds: as above, or "none".

@@ -41,6 +41,7 @@ enum Op {
   static let floorDivide = Operator("floor_divide", "Scalar")
   static let neg = Operator("neg")
   static let reciprocal = Operator("reciprocal")
+  static let addcmul = Operator("addcmul")
   static let pow = Operator("pow", "Tensor_Scalar")
 
   // In place

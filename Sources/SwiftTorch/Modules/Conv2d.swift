@@ -26,6 +26,22 @@ public final class Conv2d: Module, Layer {
     self.groups = groups
   }
 
+  /// A layer of weights that are there.
+  ///
+  /// - Parameters:
+  ///   - weight: [outputs, inputs / groups, kernel, kernel].
+  ///   - bias: [outputs].
+  public init(weight: Tensor, bias: Tensor? = nil, stride: Int = 1, padding: Int = 0, dilation: Int = 1, groups: Int = 1) {
+    let shape = weight.shape
+    require(shape.count == 4 && shape[2] == shape[3], "Conv2d: a weight of shape \(shape); expected [outputs, inputs / groups, k, k]")
+    self.weight = Parameter(weight)
+    self.bias = bias.map(Parameter.init)
+    self.stride = stride
+    self.padding = padding
+    self.dilation = dilation
+    self.groups = groups
+  }
+
   /// - Parameter input: [N, inputs, H, W].
   public func callAsFunction(_ input: Tensor) -> Tensor {
     input.conv2d(

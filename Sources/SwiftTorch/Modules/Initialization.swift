@@ -1,5 +1,15 @@
 /// PyTorch's `torch.nn.init`: the same draws from the same generator state. Each writes over the tensor and returns it.
 public enum Initialization {
+  @TaskLocal private static var isSkipped = false
+
+  /// Runs `body`, in which random initialisation leaves memory as it is (`torch.nn.utils.skip_init`): for networks of which only the
+  /// keys and shapes matter, or whose weights are loaded next.
+  public static func skipping<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
+    try $isSkipped.withValue(true) { () -> Result<R, E> in
+      do throws(E) { return .success(try body()) } catch { return .failure(error) }
+    }.get()
+  }
+
   /// What `fan` counts: the inputs or the outputs of one unit.
   public enum Fan: Sendable { case input, output }
 
@@ -29,14 +39,15 @@ public enum Initialization {
 
   @discardableResult
   public static func uniform(_ tensor: Tensor, in range: ClosedRange<Double>, generator: Generator) -> Tensor {
-    withNoGrad { tensor.uniformInPlace(in: range, generator: generator) }
+    isSkipped ? tensor : withNoGrad { tensor.uniformInPlace(in: range, generator: generator) }
   }
 
   @discardableResult
   public static func normal(
     _ tensor: Tensor, mean: Double = 0, standardDeviation: Double = 1, generator: Generator
   ) -> Tensor {
-    withNoGrad { tensor.normalInPlace(mean: mean, standardDeviation: standardDeviation, generator: generator) }
+    isSkipped
+      ? tensor : withNoGrad { tensor.normalInPlace(mean: mean, standardDeviation: standardDeviation, generator: generator) }
   }
 
   @discardableResult

@@ -23,6 +23,9 @@ extension Tensor {
   /// `self + alpha * other` in one pass (`torch.add` with alpha).
   public func adding(_ other: Tensor, alpha: Double) -> Tensor { Op.add(.tensor(self), .tensor(other), .double(alpha)) }
 
+  /// `self + a * b` in one pass (`torch.addcmul`).
+  public func addingProduct(_ a: Tensor, _ b: Tensor) -> Tensor { Op.addcmul(.tensor(self), .tensor(a), .tensor(b)) }
+
   /// The remainder with the divisor's sign (`torch.remainder`).
   public func remainder(_ divisor: some ScalarConvertible) -> Tensor { Op.remainder(.tensor(self), .scalar(divisor.scalar)) }
 

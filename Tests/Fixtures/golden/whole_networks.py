@@ -26,7 +26,8 @@ class Case:
     """`mode` is that of the two steps: dropout would make them random, so the network that has it stays in evaluation.
 
     `gain` below 1 keeps the logits of residual networks of order one under unit running statistics. `k` picks images
-    that keep every ReLU input as far from 0 as 40 tries gave, so that rounding does not switch one on or off.
+    that keep every ReLU input as far from 0 as 40 tries gave, so that rounding does not switch one on or off. `side` is
+    that of smaller images than the network is meant for, which make the files small and leave fewer ReLU inputs to rounding.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Case:
     batch: int = 4
     gain: float = 1.0
     k: int = IMAGES
+    side: int | None = None
 
 
 CASES = [
@@ -48,6 +50,12 @@ CASES = [
     Case("resnet20", "resnet20", mode="train", batch=2, gain=0.75, k=1027),
     Case("resnet20-normalized", "resnet20", {"classes": 100}, "cifar10", batch=2, gain=0.75, k=1012),
     Case("resnet18", "resnet18", mode="train", batch=2, gain=0.8, k=1024),
+    Case("prn20", "prn20", mode="train", batch=2, gain=0.8, k=1009),
+    Case("prn20-bn", "prn20", {"finalBN": 1, "classes": 100}, batch=2, gain=0.8, k=1009),
+    Case("prn20-raw", "prn20", {"rawShortcut": 1}, batch=2, gain=0.8, k=1023),
+    Case("wrn16-2", "wrn34-10", {"depth": 16, "width": 2}, "cifar10", mode="train", batch=2, gain=0.8, k=1024),
+    Case("wrn10-1", "wrn34-10", {"depth": 10, "width": 1}, batch=2, gain=0.8, k=1025),
+    Case("resnet34", "resnet34", batch=1, gain=0.6, side=40, k=1015),
 ]
 
 
@@ -64,7 +72,8 @@ def _run(case: Case) -> tuple[dict, dict[str, torch.Tensor]]:
     pair = networks.NORMALIZATIONS[case.normalization] if case.normalization else None
     network = networks.build(case.model, case.options, pair).eval()
     fill(network.network if pair else network, case.gain)
-    x = images((case.batch, *networks.architecture(case.model).input_shape(case.options)), case.k).requires_grad_()
+    channels, height, width = networks.architecture(case.model).input_shape(case.options)
+    x = images((case.batch, channels, case.side or height, case.side or width), case.k).requires_grad_()
     labels = torch.tensor([(3 * i + 1) % case.options.get("classes", 10) for i in range(case.batch)])
     logits = network(x)
     gradient, = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), x)

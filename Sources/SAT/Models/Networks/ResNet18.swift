@@ -17,8 +17,8 @@ public final class ResNet18: Module, Layer {
   public init(classes: Int = 10, generator: Generator) {
     func stage(_ inputs: Int, _ outputs: Int, stride: Int) -> Sequential {
       Sequential(
-        ProjectedBlock(inputs, outputs, stride: stride, generator: generator),
-        ProjectedBlock(outputs, outputs, stride: 1, generator: generator))
+        Block(inputs, outputs, stride: stride, generator: generator),
+        Block(outputs, outputs, stride: 1, generator: generator))
     }
     conv1 = Conv2d(3, 64, kernel: 3, padding: 1, bias: false, generator: generator)
     bn1 = BatchNorm2d(64)
@@ -34,31 +34,31 @@ public final class ResNet18: Module, Layer {
     x = layer4(layer3(layer2(layer1(x))))
     return linear(x.averagePool2d(4).flattened(from: 1))
   }
-}
 
-/// Two 3x3 convolutions around a shortcut that is a 1x1 convolution and BatchNorm where the shape changes.
-private final class ProjectedBlock: Module, Layer {
-  let conv1: Conv2d
-  let bn1: BatchNorm2d
-  let conv2: Conv2d
-  let bn2: BatchNorm2d
-  let shortcut: Sequential
+  /// Two 3x3 convolutions around a shortcut that is a 1x1 convolution and BatchNorm where the shape changes.
+  final class Block: Module, Layer {
+    let conv1: Conv2d
+    let bn1: BatchNorm2d
+    let conv2: Conv2d
+    let bn2: BatchNorm2d
+    let shortcut: Sequential
 
-  init(_ inputs: Int, _ outputs: Int, stride: Int, generator: Generator) {
-    conv1 = Conv2d(inputs, outputs, kernel: 3, stride: stride, padding: 1, bias: false, generator: generator)
-    bn1 = BatchNorm2d(outputs)
-    conv2 = Conv2d(outputs, outputs, kernel: 3, padding: 1, bias: false, generator: generator)
-    bn2 = BatchNorm2d(outputs)
-    if stride != 1 || inputs != outputs {
-      shortcut = Sequential(
-        Conv2d(inputs, outputs, kernel: 1, stride: stride, bias: false, generator: generator), BatchNorm2d(outputs))
-    } else {
-      shortcut = Sequential()
+    init(_ inputs: Int, _ outputs: Int, stride: Int, generator: Generator) {
+      conv1 = Conv2d(inputs, outputs, kernel: 3, stride: stride, padding: 1, bias: false, generator: generator)
+      bn1 = BatchNorm2d(outputs)
+      conv2 = Conv2d(outputs, outputs, kernel: 3, padding: 1, bias: false, generator: generator)
+      bn2 = BatchNorm2d(outputs)
+      if stride != 1 || inputs != outputs {
+        shortcut = Sequential(
+          Conv2d(inputs, outputs, kernel: 1, stride: stride, bias: false, generator: generator), BatchNorm2d(outputs))
+      } else {
+        shortcut = Sequential()
+      }
     }
-  }
 
-  func callAsFunction(_ input: Tensor) -> Tensor {
-    let y = bn2(conv2(bn1(conv1(input)).reluInPlace()))
-    return (y + shortcut(input)).reluInPlace()
+    func callAsFunction(_ input: Tensor) -> Tensor {
+      let y = bn2(conv2(bn1(conv1(input)).reluInPlace()))
+      return (y + shortcut(input)).reluInPlace()
+    }
   }
 }

@@ -16,9 +16,9 @@ public final class ResNet20: Module, Layer {
   public init(classes: Int = 10, generator: Generator) {
     func stage(_ inputs: Int, _ outputs: Int, stride: Int) -> Sequential {
       Sequential(
-        PaddedBlock(inputs, outputs, stride: stride, generator: generator),
-        PaddedBlock(outputs, outputs, stride: 1, generator: generator),
-        PaddedBlock(outputs, outputs, stride: 1, generator: generator))
+        Block(inputs, outputs, stride: stride, generator: generator),
+        Block(outputs, outputs, stride: 1, generator: generator),
+        Block(outputs, outputs, stride: 1, generator: generator))
     }
     conv1 = Conv2d(3, 16, kernel: 3, padding: 1, bias: false, generator: generator)
     bn1 = BatchNorm2d(16)
@@ -39,32 +39,36 @@ public final class ResNet20: Module, Layer {
     x = layer3(layer2(layer1(x)))
     return linear(x.adaptiveAveragePool2d(1).flattened(from: 1))
   }
-}
 
-/// Two 3x3 convolutions around a shortcut without parameters (He et al. 2016, option A): every second pixel, new channels zero.
-private final class PaddedBlock: Module, Layer {
-  let conv1: Conv2d
-  let bn1: BatchNorm2d
-  let conv2: Conv2d
-  let bn2: BatchNorm2d
-  let stride: Int
-  /// Zero channels added on either side.
-  let added: Int
+  /// Two 3x3 convolutions around a shortcut without parameters (He et al. 2016, option A): every second pixel, new channels zero.
+  final class Block: Module, Layer {
+    let conv1: Conv2d
+    let bn1: BatchNorm2d
+    let conv2: Conv2d
+    let bn2: BatchNorm2d
+    let stride: Int
+    /// Zero channels added on either side.
+    let added: Int
 
-  init(_ inputs: Int, _ outputs: Int, stride: Int, generator: Generator) {
-    conv1 = Conv2d(inputs, outputs, kernel: 3, stride: stride, padding: 1, bias: false, generator: generator)
-    bn1 = BatchNorm2d(outputs)
-    conv2 = Conv2d(outputs, outputs, kernel: 3, padding: 1, bias: false, generator: generator)
-    bn2 = BatchNorm2d(outputs)
-    self.stride = stride
-    added = (outputs - inputs) / 2
-  }
+    init(_ inputs: Int, _ outputs: Int, stride: Int, generator: Generator) {
+      conv1 = Conv2d(inputs, outputs, kernel: 3, stride: stride, padding: 1, bias: false, generator: generator)
+      bn1 = BatchNorm2d(outputs)
+      conv2 = Conv2d(outputs, outputs, kernel: 3, padding: 1, bias: false, generator: generator)
+      bn2 = BatchNorm2d(outputs)
+      self.stride = stride
+      added = (outputs - inputs) / 2
+    }
 
-  func callAsFunction(_ input: Tensor) -> Tensor {
-    let y = bn2(conv2(bn1(conv1(input)).reluInPlace()))
-    var shortcut = input
-    if stride != 1 { shortcut = shortcut[.all, .all, .stride(by: stride), .stride(by: stride)] }
-    if added != 0 { shortcut = shortcut.padded([0, 0, 0, 0, added, added]) }
-    return (y + shortcut).reluInPlace()
+    func callAsFunction(_ input: Tensor) -> Tensor {
+      (bn2(conv2(bn1(conv1(input)).reluInPlace())) + padded(input)).reluInPlace()
+    }
+
+    /// The shortcut.
+    func padded(_ input: Tensor) -> Tensor {
+      var shortcut = input
+      if stride != 1 { shortcut = shortcut[.all, .all, .stride(by: stride), .stride(by: stride)] }
+      if added != 0 { shortcut = shortcut.padded([0, 0, 0, 0, added, added]) }
+      return shortcut
+    }
   }
 }

@@ -1,0 +1,104 @@
+public import SwiftTorch
+
+/// The networks `sat` knows. Adding one is a file in `Networks` and an entry here.
+public enum NetworkCatalog {
+  public struct Entry: Sendable {
+    public let name: String
+    /// What it is, in a few words.
+    public let summary: String
+    /// The options and their defaults.
+    public let defaults: [String: Int]
+    /// Values of the options that take only some.
+    public let allowed: [String: [Int]]
+    let inputShape: @Sendable ([String: Int]) -> [Int]
+    let build: @Sendable ([String: Int], Generator) -> any Layer
+    /// The options that the shapes of a file tell, where there are too many to try; nil when it is another network's file.
+    var options: (@Sendable ([String: [Int]]) -> [String: Int]?)? = nil
+    /// What other people's files hold that takes no part in the network, by the beginnings of their keys.
+    var unusedKeys: [String] = []
+  }
+
+  public static let entries: [Entry] = [
+    Entry(
+      name: "mnist-cnn", summary: "the SAT paper's MNIST network", defaults: ["classes": 10], allowed: [:],
+      inputShape: { _ in [1, 28, 28] }, build: { MNISTNet(classes: $0["classes"]!, generator: $1) }),
+    Entry(
+      name: "lenet5", summary: "advertorch's LeNet5 for MNIST", defaults: ["classes": 10], allowed: [:],
+      inputShape: { _ in [1, 28, 28] }, build: { LeNet5(classes: $0["classes"]!, generator: $1) }),
+    Entry(
+      name: "cnn-a", summary: "CNN-A of the certification papers", defaults: ["classes": 10, "channels": 3],
+      allowed: ["channels": [1, 3]], inputShape: { $0["channels"] == 1 ? [1, 28, 28] : [3, 32, 32] },
+      build: { CNNA(classes: $0["classes"]!, channels: $0["channels"]!, generator: $1) }),
+    Entry(
+      name: "small-cnn", summary: "TRADES' SmallCNN for MNIST", defaults: ["classes": 10], allowed: [:],
+      inputShape: { _ in [1, 28, 28] }, build: { SmallCNN(classes: $0["classes"]!, generator: $1) }),
+    Entry(
+      name: "resnet20", summary: "ResNet-20 (16/32/64) for CIFAR", defaults: ["classes": 10], allowed: [:],
+      inputShape: { _ in [3, 32, 32] }, build: { ResNet20(classes: $0["classes"]!, generator: $1) }),
+    Entry(
+      name: "resnet18", summary: "ResNet-18 for CIFAR", defaults: ["classes": 10], allowed: [:], inputShape: { _ in [3, 32, 32] },
+      build: { ResNet18(classes: $0["classes"]!, generator: $1) }),
+    Entry(
+      name: "prn20", summary: "the SAT paper's pre-activation ResNet for CIFAR",
+      defaults: ["classes": 10, "finalBN": 0, "rawShortcut": 0], allowed: ["finalBN": [0, 1], "rawShortcut": [0, 1]],
+      inputShape: { _ in [3, 32, 32] },
+      build: {
+        PreActResNet(classes: $0["classes"]!, finalBN: $0["finalBN"] == 1, rawShortcut: $0["rawShortcut"] == 1, generator: $1)
+      }),
+    Entry(
+      name: "wrn34-10", summary: "WideResNet for CIFAR; depth and width are options", defaults: ["classes": 10, "depth": 34, "width": 10],
+      allowed: ["depth": Array(stride(from: 10, through: 106, by: 6)), "width": Array(1...20)], inputShape: { _ in [3, 32, 32] },
+      build: { WideResNet(classes: $0["classes"]!, depth: $0["depth"]!, width: $0["width"]!, generator: $1) },
+      options: WideResNet.options(of:), unusedKeys: ["sub_block1."]),
+    Entry(
+      name: "resnet34", summary: "torchvision's ResNet-34 for 224 x 224", defaults: ["classes": 10], allowed: [:],
+      inputShape: { _ in [3, 224, 224] }, build: { ResNet34(classes: $0["classes"]!, generator: $1) }),
+  ]
+
+  /// - Throws: `SATError` for a name that is not in the catalogue; it lists those that are.
+  public static func entry(named name: String) throws(SATError) -> Entry {
+    if let entry = entries.first(where: { $0.name == name }) { return entry }
+    let names = entries.map(\.name)
+    let hint = Suggestion.nearest(to: name, among: names).map { " (did you mean \($0)?)" } ?? ""
+    throw SATError("model '\(name)' is not known\(hint); expected one of \(names.joined(separator: ", "))")
+  }
+
+  /// The architectures that have exactly these keys and shapes, whatever the order and the number of classes.
+  static func matching(_ state: [(name: String, shape: [Int])]) -> [Architecture] {
+    // Absent from old files, and never what tells two networks apart.
+    func isCounter(_ name: String) -> Bool { name.hasSuffix("num_batches_tracked") }
+    let all = Dictionary(state.filter { !isCounter($0.name) }.map { ($0.name, $0.shape) }, uniquingKeysWith: { first, _ in first })
+    return entries.flatMap { entry in
+      let given = all.filter { key, _ in !entry.unusedKeys.contains(where: key.hasPrefix) }
+      return variants(of: entry, given).compactMap { options -> Architecture? in
+        var candidate = Architecture(name: entry.name, options: options)
+        let built = try? Initialization.skipping { () throws(SATError) in try candidate.make(generator: Generator(seed: 0)) }
+        guard let own = built?.stateDict.filter({ !isCounter($0.name) }) else { return nil }
+        guard own.count == given.count, own.allSatisfy({ given[$0.name] != nil }) else { return nil }
+        let differing = own.filter { given[$0.name] != $0.tensor.shape }
+        guard let first = differing.first else { return candidate }
+        // A last layer for another number of classes may differ, and nothing else.
+        guard let classes = given[first.name]?.first else { return nil }
+        candidate.options["classes"] = "\(classes)"
+        let isLastLayer = differing.allSatisfy { name, tensor in
+          tensor.shape.first == entry.defaults["classes"] && given[name] == [classes] + tensor.shape.dropFirst()
+        }
+        return isLastLayer && (try? candidate.resolvedOptions()) != nil ? candidate : nil
+      }
+    }
+  }
+
+  /// Combinations of the options that may be a file's, as options that differ from the defaults.
+  private static func variants(of entry: Entry, _ shapes: [String: [Int]]) -> [[String: String]] {
+    if let options = entry.options {
+      return options(shapes).map { [$0.filter { $1 != entry.defaults[$0] }.mapValues(String.init)] } ?? []
+    }
+    return entry.allowed.sorted { $0.key < $1.key }.reduce([[:]]) { variants, option in
+      variants.flatMap { variant in
+        option.value.map { value in
+          value == entry.defaults[option.key] ? variant : variant.merging([option.key: "\(value)"]) { $1 }
+        }
+      }
+    }
+  }
+}
