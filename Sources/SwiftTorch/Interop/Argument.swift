@@ -15,6 +15,7 @@ enum Argument {
   case string(String)
   case ints([Int])
   case doubles([Double])
+  case bools([Bool])
   case tensors([Tensor])
   case optionalTensors([Tensor?])
 
@@ -48,6 +49,7 @@ extension [Argument] {
       switch argument {
       case .ints(let list): words += list.count
       case .doubles(let list): words += list.count
+      case .bools(let list): words += list.count / 8 + 1
       case .tensors(let list): words += list.count
       case .optionalTensors(let list): words += list.count
       case .string(let text): words += text.utf8.count / 8 + 1
@@ -106,6 +108,11 @@ extension ts_value {
       let words = Self.take(count, from: &scratch).bindMemory(to: Double.self)
       for (i, value) in list.enumerated() { words[i] = value }
       self.as.reals = UnsafePointer(words.baseAddress)
+    case .bools(let list):
+      (kind, count) = (Int32(TS_BOOL_LIST), list.count)
+      let bytes = Self.take(count / 8 + 1, from: &scratch).bindMemory(to: Bool.self)
+      for (i, value) in list.enumerated() { bytes[i] = value }
+      self.as.booleans = UnsafePointer(bytes.baseAddress)
     case .tensors(let list):
       (kind, count) = (Int32(TS_TENSOR_LIST), list.count)
       self.as.tensors = Self.handles(list, scratch: &scratch)

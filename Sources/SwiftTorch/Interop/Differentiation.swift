@@ -59,7 +59,8 @@ extension Tensor {
     of output: Tensor, withRespectTo inputs: [Tensor], seed: Tensor? = nil, retainGraph: Bool = false, createGraph: Bool = false
   ) -> [Tensor] {
     do {
-      return try gradients(of: output, inputs, seed, retainGraph || createGraph, createGraph, allowUnused: false).map { $0! }
+      return try gradients(of: [output], inputs, seed.map { [$0] }, retainGraph || createGraph, createGraph, allowUnused: false)
+        .map { $0! }
     } catch {
       fatalError("gradient: \(error.message) (output of shape \(output.shape))")
     }
@@ -71,23 +72,36 @@ extension Tensor {
   public static func checkedGradient(
     of output: Tensor, withRespectTo input: Tensor, retainGraph: Bool = false
   ) throws(TorchError) -> Tensor? {
-    try gradients(of: output, [input], nil, retainGraph, false, allowUnused: true)[0]
+    try gradients(of: [output], [input], nil, retainGraph, false, allowUnused: true)[0]
+  }
+
+  /// The gradient of Σ ⟨output, seed⟩ over several outputs with respect to several tensors, in one pass (`torch.autograd.grad` with
+  /// `allow_unused`).
+  ///
+  /// - Parameter seeds: one per output, of its shape; nil for scalar outputs.
+  /// - Returns: nil for a tensor that no output depends on.
+  public static func checkedGradients(
+    of outputs: [Tensor], withRespectTo inputs: [Tensor], seeds: [Tensor]? = nil, retainGraph: Bool = false,
+    createGraph: Bool = false
+  ) throws(TorchError) -> [Tensor?] {
+    require(seeds.map { $0.count == outputs.count } ?? true, "checkedGradients: \(outputs.count) outputs need as many seeds")
+    return try gradients(of: outputs, inputs, seeds, retainGraph || createGraph, createGraph, allowUnused: true)
   }
 
   private static func gradients(
-    of output: Tensor, _ inputs: [Tensor], _ seed: Tensor?, _ retainGraph: Bool, _ createGraph: Bool, allowUnused: Bool
+    of outputs: [Tensor], _ inputs: [Tensor], _ seeds: [Tensor]?, _ retainGraph: Bool, _ createGraph: Bool, allowUnused: Bool
   ) throws(TorchError) -> [Tensor?] {
-    let outcome: Result<[Tensor?], TorchError> = withExtendedLifetime((output, inputs, seed)) {
-      withUnsafeTemporaryAllocation(of: ts_tensor?.self, capacity: 2 * inputs.count) { slots in
+    let outcome: Result<[Tensor?], TorchError> = withExtendedLifetime((outputs, inputs, seeds)) {
+      withUnsafeTemporaryAllocation(of: ts_tensor?.self, capacity: 2 * (inputs.count + outputs.count)) { slots in
         slots.initialize(repeating: nil)
-        for (i, input) in inputs.enumerated() { slots[i] = input.handle }
-        var source: ts_tensor? = output.handle
-        var weight: ts_tensor? = seed?.handle
-        let results = slots.baseAddress! + inputs.count
-        let status = withUnsafePointer(to: &weight) {
-          ts_gradient(
-            &source, 1, slots.baseAddress, inputs.count, seed == nil ? nil : $0, retainGraph, createGraph, allowUnused, results)
-        }
+        for (i, tensor) in (inputs + outputs + (seeds ?? [])).enumerated() { slots[i] = tensor.handle }
+        let sources = slots.baseAddress! + inputs.count
+        let weights = sources + outputs.count
+        // Past the inputs, the outputs and as many seeds.
+        let results = weights + outputs.count
+        let status = ts_gradient(
+          sources, outputs.count, slots.baseAddress, inputs.count, seeds == nil ? nil : weights, retainGraph, createGraph,
+          allowUnused, results)
         guard status == TS_OK else { return .failure(TorchError(status: status)) }
         return .success((0..<inputs.count).map { i in results[i].map { Tensor(owning: $0) } })
       }

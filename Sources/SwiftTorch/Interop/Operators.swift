@@ -159,10 +159,14 @@ enum Op {
   static let dot = Operator("dot")
   static let baddbmm = Operator("baddbmm")
   static let kron = Operator("kron")
+  static let eigh = Operator("linalg_eigh")
 
   // Neural networks
   static let linear = Operator("linear")
   static let conv2d = Operator("conv2d")
+  static let convolutionBackward = Operator("convolution_backward")
+  static let im2col = Operator("im2col")
+  static let col2im = Operator("col2im")
   static let batchNorm = Operator("batch_norm")
   static let maxPool2d = Operator("max_pool2d")
   static let avgPool2d = Operator("avg_pool2d")

@@ -1,7 +1,7 @@
 /// Normalisation of each channel over batch and space (`nn.BatchNorm2d`).
 ///
 /// Training mode uses the batch's statistics and moves the running ones; evaluation mode uses the running ones.
-public final class BatchNorm2d: Module, Layer {
+public final class BatchNorm2d: Module, HookableLayer {
   public let weight: Parameter
   public let bias: Parameter
   public let runningMean: Buffer
@@ -10,6 +10,7 @@ public final class BatchNorm2d: Module, Layer {
   public let epsilon: Double
   /// How far a batch moves the running statistics; nil makes them the mean over all batches since they were reset.
   public var momentum: Double?
+  public var forwardHook: ForwardHook?
 
   public override class var stateNames: [String: String] {
     ["runningMean": "running_mean", "runningVariance": "running_var", "batchesTracked": "num_batches_tracked"]
@@ -39,8 +40,9 @@ public final class BatchNorm2d: Module, Layer {
     if isTraining { withNoGrad { _ = batchesTracked.value.addInPlace(Tensor(1).to(batchesTracked.value.device)) } }
     // The count is read back from the device only where it decides the factor.
     let factor = momentum ?? (isTraining ? 1 / batchesTracked.value.item() : 0)
-    return Op.batchNorm(
+    let output = Op.batchNorm(
       .tensor(input), .tensor(weight.value), .tensor(bias.value), .tensor(runningMean.value), .tensor(runningVariance.value),
       .bool(isTraining), .double(factor), .double(epsilon), .bool(true))
+    return forwardHook?(input, output) ?? output
   }
 }

@@ -1,5 +1,5 @@
 /// 2-D convolution (`nn.Conv2d`) with a square kernel.
-public final class Conv2d: Module, Layer {
+public final class Conv2d: Module, HookableLayer {
   /// [outputs, inputs / groups, kernel, kernel].
   public let weight: Parameter
   /// [outputs].
@@ -8,6 +8,7 @@ public final class Conv2d: Module, Layer {
   public let padding: Int
   public let dilation: Int
   public let groups: Int
+  public var forwardHook: ForwardHook?
 
   /// - Parameter generator: draws PyTorch's default initialisation.
   public init(
@@ -44,8 +45,9 @@ public final class Conv2d: Module, Layer {
 
   /// - Parameter input: [N, inputs, H, W].
   public func callAsFunction(_ input: Tensor) -> Tensor {
-    input.conv2d(
+    let output = input.conv2d(
       weight: weight.value, bias: bias?.value, stride: [stride, stride], padding: [padding, padding],
       dilation: [dilation, dilation], groups: groups)
+    return forwardHook?(input, output) ?? output
   }
 }

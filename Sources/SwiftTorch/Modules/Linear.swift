@@ -1,9 +1,10 @@
 /// y = x Wᵀ + b (`nn.Linear`).
-public final class Linear: Module, Layer {
+public final class Linear: Module, HookableLayer {
   /// [outputs, inputs].
   public let weight: Parameter
   /// [outputs].
   public let bias: Parameter?
+  public var forwardHook: ForwardHook?
 
   /// - Parameter generator: draws PyTorch's default initialisation.
   public init(_ inputs: Int, _ outputs: Int, bias: Bool = true, generator: Generator) {
@@ -15,5 +16,8 @@ public final class Linear: Module, Layer {
   }
 
   /// - Parameter input: [..., inputs].
-  public func callAsFunction(_ input: Tensor) -> Tensor { input.linear(weight: weight.value, bias: bias?.value) }
+  public func callAsFunction(_ input: Tensor) -> Tensor {
+    let output = input.linear(weight: weight.value, bias: bias?.value)
+    return forwardHook?(input, output) ?? output
+  }
 }

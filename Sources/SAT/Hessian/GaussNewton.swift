@@ -1,0 +1,54 @@
+public import SwiftTorch
+
+/// The Gauss-Newton part of every sample's Hessian, G = Jᵀ S J with J = ∂logits/∂θ and S = diag p − p pᵀ (Schraudolph 2002).
+///
+/// It lacks Σ_c (p − y)_c ∇²z_c of the Hessian, so it is no Hessian, but positive semidefinite, and near it where the network fits the
+/// sample. Its non-zero eigenvalues are those of a C x C matrix, which takes one backward pass per class.
+public enum GaussNewton {
+  /// The largest eigenvalue of G per sample, [N] on the CPU in float64; nil where the network cannot be worked through in batches
+  /// (`PerSampleSpectrum`).
+  ///
+  /// - Parameters: as of `PerSampleSpectrum.topEigenvalues`.
+  public static func topEigenvalues(
+    _ classifier: any Classifier, images: Tensor, labels: Tensor, chunk: Int = 32, progress: (_ done: Int) -> Void = { _ in }
+  ) throws(TorchError) -> [Double]? {
+    guard let network = classifier as? NetworkClassifier else { return nil }
+    var values: [Double] = []
+    for start in stride(from: 0, to: labels.count, by: chunk) {
+      let range = start..<min(start + chunk, labels.count)
+      guard let linearized = try LinearizedNetwork(network, images[range], labels[range], normalized: true),
+        let layers = BatchedLanczos.layers(linearized)
+      else { return nil }
+      values += try topEigenvalues(linearized, layers)
+      progress(range.upperBound)
+    }
+    return values
+  }
+
+  private static func topEigenvalues(
+    _ network: LinearizedNetwork, _ layers: [any PerSampleLayer]
+  ) throws(TorchError) -> [Double] {
+    let probabilities = network.probabilities
+    let (samples, classes) = (probabilities.size(0), probabilities.size(1))
+    var rows: [[Tensor]] = []
+    for index in 0..<classes {
+      let seed = Tensor.zeros(like: probabilities)
+      seed[.all, index].fillInPlace(1.0)
+      rows.append(try network.pulledBack(seed))
+    }
+    // J Jᵀ, [N, C, C]: the gradient of logit c is D_c⊗a, and ⟨D_c⊗a, D_d⊗a⟩ is ⟨(D_c⊗a)·a, D_d⟩.
+    var products = Tensor.zeros([samples, classes, classes], dtype: probabilities.dtype, device: probabilities.device)
+    for (index, layer) in layers.enumerated() {
+      func flat(_ tensor: Tensor) -> Tensor { tensor.contiguous().reshaped(to: [samples, -1]) }
+      let images = Tensor.stacked(rows.map { flat(layer.images($0[index], nil).tangent) }, dim: 1)
+      let adjoints = Tensor.stacked(rows.map { flat($0[index]) }, dim: 1)
+      products = images.matmul(adjoints.transposed(1, 2), addingTo: products)
+    }
+    // S = Q Qᵀ with Q = diag √p − p √pᵀ, since √p has length 1.
+    let roots = probabilities.sqrt()
+    let identity = Tensor.eye(classes, dtype: probabilities.dtype, device: probabilities.device)
+    let root = identity * roots.unsqueezed(dim: 1) - probabilities.unsqueezed(dim: 2) * roots.unsqueezed(dim: 1)
+    let matrix = root.transposed(1, 2).matmul(products).matmul(root).to(.float64).to(.cpu)
+    return matrix.eigh().values[.all, classes - 1].array(of: Double.self)
+  }
+}

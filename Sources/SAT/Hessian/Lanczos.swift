@@ -1,0 +1,143 @@
+public import SwiftTorch
+
+/// The Lanczos process with full re-orthogonalisation: both ends of the spectrum from few products.
+///
+/// Its vectors are all kept, steps · size numbers.
+public struct Lanczos: Sendable {
+  /// Largest ‖Hv − λv‖ / |λ|.
+  public var tolerance: Double
+  /// Products at most.
+  public var maximumSteps: Int
+
+  public init(tolerance: Double = 1e-3, maximumSteps: Int = 100) {
+    (self.tolerance, self.maximumSteps) = (tolerance, maximumSteps)
+  }
+
+  /// Which eigenvalues are wanted.
+  public enum End: String, Sendable, CaseIterable {
+    /// Those of largest magnitude.
+    case magnitude
+    case largest
+    case smallest
+  }
+
+  /// - Parameters:
+  ///   - count: how many; at most the operator's size.
+  ///   - generator: a CPU generator; draws the start.
+  ///   - progress: hears of the step and of the first of the wanted eigenvalues so far.
+  /// - Returns: in order from the wanted end.
+  public func eigenvalues(
+    of matrix: some SymmetricOperator, count: Int = 1, end: End = .magnitude, generator: Generator,
+    progress: (_ step: Int, _ value: Double) -> Void = { _, _ in }
+  ) throws(TorchError) -> [EigenPair] {
+    let wanted = min(count, matrix.size)
+    var process = LanczosProcess(matrix, start: matrix.randomDirection(generator), capacity: min(maximumSteps, matrix.size))
+    var ritz: [RitzValue] = []
+    while process.steps < process.capacity {
+      try process.step(matrix, generator)
+      ritz = Self.ordered(process.ritzValues(), end)
+      progress(process.steps, ritz[0].value)
+      if ritz.count >= wanted, ritz.prefix(wanted).allSatisfy({ isConverged($0, scale: abs(ritz[0].value)) }) { break }
+    }
+    return ritz.prefix(wanted).map { value in
+      EigenPair(
+        value: value.value, vector: process.vector(value), residual: value.value == 0 ? 0 : value.residual / abs(value.value),
+        iterations: process.steps, isConverged: isConverged(value, scale: abs(ritz[0].value)))
+    }
+  }
+
+  private func isConverged(_ ritz: RitzValue, scale: Double) -> Bool {
+    // An eigenvalue that is nothing beside the largest is as exact as the products are.
+    ritz.residual <= tolerance * max(abs(ritz.value), 1e-6 * scale)
+  }
+
+  private static func ordered(_ values: [RitzValue], _ end: End) -> [RitzValue] {
+    values.sorted {
+      switch end {
+      case .magnitude: abs($0.value) > abs($1.value)
+      case .largest: $0.value > $1.value
+      case .smallest: $0.value < $1.value
+      }
+    }
+  }
+}
+
+/// An eigenvalue of the matrix seen through the Krylov space.
+struct RitzValue {
+  var value: Double
+  /// ‖Hv − λv‖ of its vector.
+  var residual: Double
+  /// Square of the first component of its eigenvector of T: its weight in the quadrature of the start vector's spectral measure.
+  var weight: Double
+  /// Coefficients of its vector in the basis.
+  var coefficients: [Double]
+}
+
+/// One run of Lanczos: H Q = Q T + β q eᵀ with orthonormal Q and tridiagonal T.
+struct LanczosProcess {
+  let capacity: Int
+  private(set) var steps = 0
+  /// [capacity + 1, size]; rows up to `steps` are the vectors so far.
+  private let basis: Tensor
+  private var diagonal: [Double] = []
+  /// Below the diagonal; the last one couples to the vector after the last step.
+  private var offDiagonal: [Double] = []
+
+  init(_ matrix: some SymmetricOperator, start: Tensor, capacity: Int) {
+    self.capacity = capacity
+    basis = Tensor.empty([capacity + 1, matrix.size], dtype: matrix.dtype, device: matrix.device)
+    basis[0].copyInPlace(from: start)
+  }
+
+  mutating func step(_ matrix: some SymmetricOperator, _ generator: Generator) throws(TorchError) {
+    let current = basis[steps]
+    let image = try matrix.product(current)
+    diagonal.append(current.dot(image).item())
+    steps += 1
+    let scale = zip(diagonal, offDiagonal + [0]).reduce(0) { max($0, abs($1.0), $1.1) }
+    let precision = matrix.dtype == .float64 ? 1e-14 : 1e-6
+    let rest = orthogonalized(image)
+    let length = rest.norm().item()
+    if length > precision * scale * Double(matrix.size).squareRoot().squareRoot() {
+      offDiagonal.append(length)
+      basis[steps].copyInPlace(from: rest / length)
+    } else if steps < matrix.size {
+      // The space is invariant. What it lacks, such as another vector of a multiple eigenvalue, a new start may have.
+      offDiagonal.append(0)
+      let fresh = orthogonalized(matrix.randomDirection(generator))
+      basis[steps].copyInPlace(from: fresh / fresh.norm())
+    } else {
+      offDiagonal.append(0)
+    }
+  }
+
+  /// Less its components along the basis, twice, since one pass leaves what rounding made of large components.
+  private func orthogonalized(_ vector: Tensor) -> Tensor {
+    let rows = basis[0..<steps]
+    let once = vector - rows.matmul(vector).matmul(rows)
+    return once - rows.matmul(once).matmul(rows)
+  }
+
+  /// Eigenvalues of T in rising order.
+  func ritzValues() -> [RitzValue] {
+    var matrix = Array(repeating: Array(repeating: 0.0, count: steps), count: steps)
+    for i in 0..<steps {
+      matrix[i][i] = diagonal[i]
+      if i > 0 { (matrix[i][i - 1], matrix[i - 1][i]) = (offDiagonal[i - 1], offDiagonal[i - 1]) }
+    }
+    let (values, vectors) = Tensor(matrix).eigh()
+    let columns = vectors.transposed(0, 1).array(of: Double.self)
+    return values.array(of: Double.self).enumerated().map { index, value in
+      let coefficients = Array(columns[index * steps..<(index + 1) * steps])
+      return RitzValue(
+        value: value, residual: abs(offDiagonal[steps - 1] * coefficients[steps - 1]), weight: coefficients[0] * coefficients[0],
+        coefficients: coefficients)
+    }
+  }
+
+  /// The vector [size] of a Ritz value.
+  func vector(_ ritz: RitzValue) -> Tensor {
+    let sum = Tensor(ritz.coefficients).to(basis.dtype).to(basis.device).matmul(basis[0..<steps])
+    return sum / sum.norm()
+  }
+}

@@ -1,0 +1,162 @@
+internal import SwiftTorch
+
+/// A network around a batch, ready for second-order passes: Pearlmutter's R-operator (1994) for any network whose parameters are
+/// all in convolutions, linear layers and BatchNorm, whatever lies between them.
+///
+/// Every such layer's output gets a shift of zeros added, on which logits and layer inputs then depend. Autograd differentiates with
+/// respect to these shifts only, with the shared weights; what depends on parameters is the layers' own arithmetic (`LayerCall`).
+/// That avoids autograd's second derivative of a convolution with respect to its weight, which is slow, and it gives every sample a
+/// direction of its own at no extra cost (`PerSampleSpectrum`).
+///
+/// The loss of a sample is its cross-entropy over `scale` of it: second derivatives are linear in that factor.
+final class LinearizedNetwork {
+  /// Layers that the logits depend on, in the order of their calls.
+  let calls: [LayerCall]
+  /// [N], the cross-entropies.
+  let losses: Tensor
+  /// [N, 1]: what each sample's loss was divided by; 1, or the length of its gradient with respect to the logits.
+  let scale: Tensor
+
+  private let logits: Tensor
+  private let labels: Tensor
+  /// [N, C], softmax.
+  let probabilities: Tensor
+  private let shifts: [Tensor]
+  /// Seeds of the first backward pass: the gradient with respect to the logits, and zeros for every layer's input. The adjoints are
+  /// linear in them, so their derivatives are the network's own tangents.
+  private let logitSeed: Tensor
+  private let inputSeeds: [Tensor?]
+  private let inputs: [Tensor]
+  private let adjoints: [Tensor]
+  /// Whether anything between the layers bends here. Where all is piecewise linear, as with ReLU and pooling, autograd would send
+  /// zeros back through the whole network at every pass.
+  private var isCurved = true
+
+  /// - Parameter normalized: whether to divide each sample's loss by the length of its gradient with respect to its logits, so that
+  ///   confident samples do not underflow.
+  /// - Returns: nil for a network that has parameters in other layers.
+  init?(_ classifier: NetworkClassifier, _ images: Tensor, _ labels: Tensor, normalized: Bool) throws(TorchError) {
+    let layers = classifier.module.modules.compactMap { $0 as? any HookableLayer }.filter { !LayerCall.parameters(of: $0).isEmpty }
+    let known = Set(layers.flatMap { LayerCall.parameters(of: $0).map(ObjectIdentifier.init) })
+    guard classifier.module.parameters.allSatisfy({ known.contains(ObjectIdentifier($0)) }) else { return nil }
+
+    let (recorded, logits) = try Self.record(layers) { () throws(TorchError) in
+      try withGrad { () throws(TorchError) in try classifier.logits(images) }
+    }
+    guard logits.requiresGrad else { return nil }
+    self.logits = logits
+    self.labels = labels
+    let values = logits.detached()
+    losses = values.crossEntropy(labels, reduction: .none)
+    probabilities = values.softmax(dim: 1)
+    let columns = labels.unsqueezed(dim: 1)
+    // The label's entry as minus the sum of the others: 1 - p would lose what is left of it once p is close to 1.
+    let others = probabilities.scattering(0.0, dim: 1, at: columns)
+    let residual = others - labels.oneHot(classes: values.size(1)).to(values.dtype) * others.sum(dim: 1, keepDim: true)
+    // The smallest normal float32, so that a sample whose gradient is 0 altogether stays at 0.
+    scale = normalized ? residual.norm(dims: [1], keepDim: true).clamped(to: 1.2e-38...) : Tensor.ones(like: values[.all, 0..<1])
+    logitSeed = (residual / scale).requiringGrad()
+
+    let seeds = recorded.map { call in call.input.requiresGrad ? Tensor.zeros(like: call.input.detached()).requiringGrad() : nil }
+    let dependent = zip(recorded, seeds).compactMap { call, seed in seed.map { (call.input, $0) } }
+    let outputs = [logits] + dependent.map(\.0)
+    let outputSeeds = [logitSeed] + dependent.map(\.1)
+    let found = try withGrad { () throws(TorchError) in
+      try Tensor.checkedGradients(of: outputs, withRespectTo: recorded.map(\.shift), seeds: outputSeeds, createGraph: true)
+    }
+    let live = found.indices.filter { found[$0] != nil }
+    adjoints = live.map { found[$0]! }
+    shifts = live.map { recorded[$0].shift }
+    inputs = live.map { recorded[$0].input }
+    inputSeeds = live.map { seeds[$0] }
+    calls = live.map { index in
+      LayerCall(
+        layer: recorded[index].layer, input: recorded[index].input.detached(), adjoint: found[index]!.detached(),
+        hasDependentInput: seeds[index] != nil)
+    }
+    // A generic direction shows it: what is zero along it is zero along all.
+    let generator = Generator(seed: 0)
+    let probe = calls.map { Tensor.randn($0.adjoint.shape, generator: generator, dtype: values.dtype).to(values.device) }
+    isCurved = try forward(probe).bends.contains { $0.map { $0.abs().max().item() > 0 } ?? false }
+  }
+
+  private typealias Record = (layer: any HookableLayer, input: Tensor, shift: Tensor)
+
+  private static func record(
+    _ layers: [any HookableLayer], _ body: () throws(TorchError) -> Tensor
+  ) throws(TorchError) -> (calls: [Record], logits: Tensor) {
+    var calls: [Record] = []
+    let before = layers.map(\.forwardHook)
+    for layer in layers {
+      layer.forwardHook = { input, output in
+        let shift = Tensor.zeros(like: output.detached()).requiringGrad()
+        calls.append((layer, input, shift))
+        return output + shift
+      }
+    }
+    defer { for (layer, hook) in zip(layers, before) { layer.forwardHook = hook } }
+    let logits = try body()
+    return (calls, logits)
+  }
+
+  /// What a change of the parameters does to the inputs and the gradients of all layers, to first order.
+  struct Change {
+    /// Ḋ per call.
+    var adjoints: [Tensor]
+    /// Ȧ per call; nil where the input is fixed.
+    var inputs: [Tensor?]
+  }
+
+  /// - Parameters:
+  ///   - tangents: V·a of every call, for the change V of its parameters.
+  ///   - cotangents: Vᵀ·D of every call; nil where the input is fixed.
+  func change(_ tangents: [Tensor], _ cotangents: [Tensor?]) throws(TorchError) -> Change {
+    let forward = try forward(tangents)
+    // Backward: the change of the logits' gradient, and what the changed weights send back.
+    let returned = zip(inputs, cotangents).compactMap { input, cotangent in cotangent.map { (input, $0) } }
+    let backward = try Tensor.checkedGradients(
+      of: [logits] + returned.map(\.0), withRespectTo: shifts, seeds: [softmaxChange(forward.logits)] + returned.map(\.1),
+      retainGraph: true)
+    let adjointChanges = shifts.indices.map { i in
+      let terms = [backward[i], forward.bends[i]].compactMap { $0 }
+      return terms.dropFirst().reduce(terms.first ?? Tensor.zeros(like: calls[i].adjoint)) { $0 + $1 }
+    }
+    return Change(adjoints: adjointChanges, inputs: forward.inputs)
+  }
+
+  /// How logits and layer inputs move when the layers' outputs move by `tangents` of their own; and how the adjoints bend, at fixed
+  /// seeds, or nils where they cannot.
+  ///
+  /// The adjoints are linear in their seeds with the network's Jacobian as coefficients, so their derivatives with respect to the
+  /// seeds along `tangents` are the moves.
+  private func forward(_ tangents: [Tensor]) throws(TorchError) -> (logits: Tensor, inputs: [Tensor?], bends: [Tensor?]) {
+    let seeds = inputSeeds.compactMap { $0 }
+    let found = try Tensor.checkedGradients(
+      of: adjoints, withRespectTo: [logitSeed] + seeds + (isCurved ? shifts : []), seeds: tangents, retainGraph: true)
+    var moves = found[1..<1 + seeds.count].makeIterator()
+    let inputs = inputSeeds.map { $0 == nil ? nil : moves.next()! }
+    let bends = isCurved ? Array(found[(1 + seeds.count)...]) : Array(repeating: nil, count: shifts.count)
+    return (found[0] ?? Tensor.zeros(like: logitSeed.detached()), inputs, bends)
+  }
+
+  /// (diag p − p pᵀ) r / scale per sample, [N, C].
+  func softmaxChange(_ change: Tensor) -> Tensor {
+    // Relative to the label's entry, whose probability may be close to 1, so that no small difference of large terms is taken.
+    let relative = change - change.gathered(dim: 1, at: labels.unsqueezed(dim: 1))
+    let mean = (probabilities * relative).sum(dim: 1, keepDim: true)
+    return probabilities * (relative - mean) / scale
+  }
+
+  /// The gradient of every call's output when the logits' gradient is `seed` [N, C]: the rows of a Jacobian.
+  func pulledBack(_ seed: Tensor) throws(TorchError) -> [Tensor] {
+    let found = try Tensor.checkedGradients(of: [logits], withRespectTo: shifts, seeds: [seed], retainGraph: true)
+    return zip(found, shifts).map { $0 ?? Tensor.zeros(like: $1.detached()) }
+  }
+
+  /// The gradient of the summed loss by autograd, for the network's parameters in their order.
+  func gradient(_ parameters: [Tensor]) throws(TorchError) -> [Tensor] {
+    let found = try Tensor.checkedGradients(
+      of: [logits], withRespectTo: parameters, seeds: [logitSeed.detached()], retainGraph: true)
+    return zip(found, parameters).map { $0 ?? Tensor.zeros(like: $1.detached()) }
+  }
+}

@@ -1,0 +1,111 @@
+internal import SwiftTorch
+
+/// A `LayerCall` whose parameters change differently for every sample.
+///
+/// A sample's Hessian maps every change of the parameters to one of the form Ḋ⊗a + D⊗Ȧ (`LayerCall`), so all vectors of its Krylov
+/// space have that form, and a vector is held as the pair (Ḋ, Ȧ), of the size of activations instead of weights. Tangent and
+/// cotangent of such a vector come from scalar products among the windows that the layer reads.
+protocol PerSampleLayer {
+  /// V·a and Vᵀ·D of V = Ḋ⊗a + D⊗Ȧ per sample; shapes as the layer's output and input, the second nil where the input is fixed.
+  func images(_ adjointChange: Tensor, _ inputChange: Tensor?) -> (tangent: Tensor, cotangent: Tensor?)
+}
+
+/// A convolution or a linear layer: y_p = W a_p + b for each position p, a_p the window the layer reads there.
+struct WindowedLayer: PerSampleLayer {
+  private let call: LayerCall
+  /// a, [N, window, positions].
+  private let windows: Tensor
+  /// D, [N, outputs, positions].
+  private let adjoint: Tensor
+  /// ⟨a_p, a_q⟩, plus 1 for a bias, [N, positions, positions]; nil where the weights' changes are cheaper to write out.
+  private let windowProducts: Tensor?
+  /// ⟨D_p, D_q⟩, [N, positions, positions].
+  private let adjointProducts: Tensor?
+  private let hasBias: Bool
+
+  /// - Returns: nil for a convolution in groups.
+  init?(_ call: LayerCall) {
+    if let layer = call.layer as? Conv2d, layer.groups != 1 { return nil }
+    self.call = call
+    hasBias = call.parameters.count > 1
+    windows = Self.unfolded(call.input, call.layer)
+    adjoint = Self.rows(call.adjoint, call.layer)
+    let (window, positions, outputs) = (windows.size(1), windows.size(2), adjoint.size(1))
+    // Multiplications per vector in either form.
+    let small = (call.hasDependentInput ? 3 * window * positions : 0) + 3 * outputs * positions
+    let large = (call.hasDependentInput ? 4 : 2) * outputs * window
+    guard small <= large else {
+      (windowProducts, adjointProducts) = (nil, nil)
+      return
+    }
+    let products = windows.transposed(1, 2).matmul(windows)
+    windowProducts = hasBias ? products + 1.0 : products
+    adjointProducts = adjoint.transposed(1, 2).matmul(adjoint)
+  }
+
+  func images(_ adjointChange: Tensor, _ inputChange: Tensor?) -> (tangent: Tensor, cotangent: Tensor?) {
+    let x = Self.rows(adjointChange, call.layer)
+    let y = inputChange.map { Self.unfolded($0, call.layer) }
+    guard let windowProducts, let adjointProducts else { return writtenOut(x, y) }
+    var tangent = x.matmul(windowProducts)
+    if let y { tangent = adjoint.matmul(y.transposed(1, 2).matmul(windows), addingTo: tangent) }
+    guard call.hasDependentInput else { return (folded(tangent), nil) }
+    var cotangent = windows.matmul(x.transposed(1, 2).matmul(adjoint))
+    if let y { cotangent = y.matmul(adjointProducts, addingTo: cotangent) }
+    return (folded(tangent), refolded(cotangent))
+  }
+
+  private func writtenOut(_ x: Tensor, _ y: Tensor?) -> (tangent: Tensor, cotangent: Tensor?) {
+    var weight = x.matmul(windows.transposed(1, 2))
+    if let y { weight = adjoint.matmul(y.transposed(1, 2), addingTo: weight) }
+    var tangent = weight.matmul(windows)
+    if hasBias { tangent += x.sum(dim: 2, keepDim: true) }
+    return (folded(tangent), call.hasDependentInput ? refolded(weight.transposed(1, 2).matmul(adjoint)) : nil)
+  }
+
+  /// The windows a layer reads, [N, window, positions].
+  private static func unfolded(_ input: Tensor, _ layer: any HookableLayer) -> Tensor {
+    guard let layer = layer as? Conv2d else { return input.reshaped(to: [input.size(0), -1, input.size(-1)]).transposed(1, 2) }
+    return input.contiguous().unfolded(
+      kernel: layer.weight.value.size(2), stride: layer.stride, padding: layer.padding, dilation: layer.dilation)
+  }
+
+  /// A tensor of the output's shape as [N, outputs, positions].
+  private static func rows(_ output: Tensor, _ layer: any HookableLayer) -> Tensor {
+    layer is Conv2d
+      ? output.contiguous().flattened(from: 2) : output.reshaped(to: [output.size(0), -1, output.size(-1)]).transposed(1, 2)
+  }
+
+  private func folded(_ rows: Tensor) -> Tensor {
+    (call.layer is Conv2d ? rows : rows.transposed(1, 2)).reshaped(to: call.adjoint.shape)
+  }
+
+  private func refolded(_ rows: Tensor) -> Tensor {
+    guard let layer = call.layer as? Conv2d else { return rows.transposed(1, 2).reshaped(to: call.input.shape) }
+    return rows.folded(
+      height: call.input.size(2), width: call.input.size(3), kernel: layer.weight.value.size(2), stride: layer.stride,
+      padding: layer.padding, dilation: layer.dilation)
+  }
+}
+
+/// BatchNorm in evaluation mode: a factor and a summand per channel.
+struct NormalizedLayer: PerSampleLayer {
+  private let call: LayerCall
+  private let normalized: Tensor
+  /// [channels, 1, 1].
+  private let inverseDeviation: Tensor
+
+  init(_ call: LayerCall, _ layer: BatchNorm2d) {
+    self.call = call
+    normalized = layer.normalized(call.input)
+    inverseDeviation = layer.inverseDeviation.reshaped(to: [-1, 1, 1])
+  }
+
+  func images(_ adjointChange: Tensor, _ inputChange: Tensor?) -> (tangent: Tensor, cotangent: Tensor?) {
+    var products = adjointChange * normalized
+    if let inputChange { products += inputChange * call.adjoint * inverseDeviation }
+    let weight = products.sum(dims: [2, 3], keepDim: true)
+    let bias = adjointChange.sum(dims: [2, 3], keepDim: true)
+    return (normalized * weight + bias, call.hasDependentInput ? call.adjoint * (weight * inverseDeviation) : nil)
+  }
+}

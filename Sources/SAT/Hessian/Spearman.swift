@@ -1,0 +1,32 @@
+/// Spearman's rank correlation: Pearson's correlation of the ranks, equal values sharing the average of theirs.
+public enum Spearman {
+  /// - Returns: −1…1; NaN where a series is constant, holds a NaN, or has fewer than two values.
+  public static func correlation(_ a: [Double], _ b: [Double]) -> Double {
+    precondition(a.count == b.count, "Spearman: series of \(a.count) and \(b.count) values")
+    guard a.count >= 2, !(a + b).contains(where: \.isNaN) else { return .nan }
+    let (x, y) = (ranks(a), ranks(b))
+    // Ranks always average (n + 1) / 2.
+    let mean = Double(a.count + 1) / 2
+    var (xy, xx, yy) = (0.0, 0.0, 0.0)
+    for (u, v) in zip(x, y) {
+      xy += (u - mean) * (v - mean)
+      xx += (u - mean) * (u - mean)
+      yy += (v - mean) * (v - mean)
+    }
+    return xx > 0 && yy > 0 ? xy / (xx * yy).squareRoot() : .nan
+  }
+
+  /// 1-based ranks, equal values sharing the average of theirs.
+  public static func ranks(_ values: [Double]) -> [Double] {
+    let order = values.indices.sorted { values[$0] < values[$1] }
+    var ranks = Array(repeating: 0.0, count: values.count)
+    var start = 0
+    while start < order.count {
+      var end = start
+      while end + 1 < order.count, values[order[end + 1]] == values[order[start]] { end += 1 }
+      for position in start...end { ranks[order[position]] = Double(start + end) / 2 + 1 }
+      start = end + 1
+    }
+    return ranks
+  }
+}

@@ -1,0 +1,61 @@
+public import SwiftTorch
+
+/// The density of a matrix's eigenvalues by stochastic Lanczos quadrature (Ghorbani et al. 2019; Yao et al. 2020), smoothed by a
+/// Gaussian.
+public struct SpectralDensity: Sendable, Equatable {
+  /// Rising, evenly spaced.
+  public var grid: [Double]
+  /// Density at the grid's points; its integral over the grid, by trapezoids, is 1.
+  public var values: [Double]
+  /// Standard deviation of the Gaussian.
+  public var width: Double
+
+  /// - Parameters:
+  ///   - probes: random starts, of which the densities are averaged.
+  ///   - steps: of Lanczos per probe: nodes of its quadrature.
+  ///   - width: nil for a hundredth of the range of the eigenvalues.
+  ///   - points: of the grid, which reaches five widths past the extreme nodes.
+  ///   - generator: a CPU generator; draws the probes.
+  ///   - progress: hears of the fraction that is done.
+  public static func estimate(
+    of matrix: some SymmetricOperator, probes: Int = 4, steps: Int = 60, width: Double? = nil, points: Int = 1000,
+    generator: Generator, progress: (Double) -> Void = { _ in }
+  ) throws(TorchError) -> SpectralDensity {
+    precondition(probes >= 1 && steps >= 1 && points >= 2, "SpectralDensity: \(probes) probes, \(steps) steps, \(points) points")
+    let steps = min(steps, matrix.size)
+    var nodes: [(value: Double, weight: Double)] = []
+    for probe in 0..<probes {
+      var process = LanczosProcess(matrix, start: matrix.randomDirection(generator), capacity: steps)
+      while process.steps < steps {
+        try process.step(matrix, generator)
+        progress((Double(probe) + Double(process.steps) / Double(steps)) / Double(probes))
+      }
+      nodes += process.ritzValues().map { ($0.value, $0.weight / Double(probes)) }
+    }
+    return SpectralDensity(nodes: nodes, width: width, points: points)
+  }
+
+  /// The sum of Gaussians around weighted nodes.
+  init(nodes: [(value: Double, weight: Double)], width: Double?, points: Int) {
+    let values = nodes.map(\.value)
+    let (low, high) = (values.min()!, values.max()!)
+    // Of a single eigenvalue the range is 0.
+    let width = width ?? max((high - low) / 100, 1e-6 * max(abs(low), abs(high)), 1e-30)
+    let (start, end) = (low - 5 * width, high + 5 * width)
+    let spacing = (end - start) / Double(points - 1)
+    let grid = (0..<points).map { start + Double($0) * spacing }
+    let raw = Self.smoothed(nodes, width, at: grid)
+    // Trapezoids: half of the ends.
+    let integral = spacing * (raw.reduce(0, +) - (raw[0] + raw[points - 1]) / 2)
+    self.grid = grid
+    self.values = raw.map { $0 / integral }
+    self.width = width
+  }
+
+  private static func smoothed(_ nodes: [(value: Double, weight: Double)], _ width: Double, at grid: [Double]) -> [Double] {
+    let (centers, weights) = (Tensor(nodes.map(\.value)), Tensor(nodes.map(\.weight)))
+    let distance = (Tensor(grid).unsqueezed(dim: 1) - centers) / width
+    let peak = 1 / (width * (2 * Double.pi).squareRoot())
+    return (((distance.square() * -0.5).exp() * peak).matmul(weights)).array(of: Double.self)
+  }
+}
