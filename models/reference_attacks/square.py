@@ -108,7 +108,7 @@ class Square:
     def _propose_tiles(self, x: Tensor, best: Tensor, p: float) -> Tensor:
         n, c, h, w = x.shape
         s = max(round(math.sqrt(p * h * w)), 3)
-        s += 1 - s % 2
+        s = min(s + 1 - s % 2, h, w)
         delta = best - x
         row, column = whole_number(h - s), whole_number(w - s)
         other_row, other_column = whole_number(h - s), whole_number(w - s)
@@ -116,12 +116,13 @@ class Square:
         there = (..., slice(other_row, other_row + s), slice(other_column, other_column + s))
         mask = torch.zeros_like(delta)
         mask[here] = mask[there] = 1
-        mass, both = per_sample(size(delta, self.norm), x), per_sample(size(delta * mask, self.norm), x)
+        # The mass of the image is one number, that of the two windows one for each channel.
+        mass, both = per_sample(size(delta, self.norm), x), self._mass(delta * mask)
         new = self.bump(s) * signs(n, c, 1, 1) + delta[here] / (1e-12 + self._mass(delta[here]))
         if self.norm == "l2":
             available = ((self.epsilon ** 2 - mass ** 2).clamp(min=0) / c + both ** 2).sqrt()
         else:
-            available = (self.epsilon - mass).clamp(min=0) / c + both
+            available = ((self.epsilon - mass).clamp(min=0) / c + both) * c
         new = new / (1e-12 + self._mass(new)) * available
         delta[there] = 0
         delta[here] = new

@@ -24,6 +24,9 @@ QUERIES = 120
 APGD_CASES = [("apgd-ce-linf", "linf", "ce", 0.012), ("apgd-dlr-linf", "linf", "dlr", 0.012), ("apgd-t-linf", "linf", "t", 0.012),
               ("apgd-ce-l2", "l2", "ce", 0.25), ("apgd-ce-l1", "l1", "ce", 3.0)]
 FAB_CASES = [("fab-linf", "linf", 0), ("fab-t-linf", "linf", 2), ("fab-l2", "l2", 0), ("fab-t-l2", "l2", 3), ("fab-t-l1", "l1", 2)]
+# The same attack on images of three channels, each of which has a mass of its own in L2 and L1.
+COLOUR_SHAPE = (4, 3, 32, 32)
+COLOUR_CASES = [("square-colour-linf", "linf", 0.01), ("square-colour-l2", "l2", 0.4), ("square-colour-l1", "l1", 6.0)]
 SQUARE_CASES = [("square-linf", "linf", 0.045), ("square-l2", "l2", 0.9), ("square-l1", "l1", 6.0)]
 
 
@@ -45,12 +48,22 @@ def make(folder: Path) -> None:
         _, norms = FAB(Counted(network), norm, 1.0, 0).run(x, y, rank)
         cases.append({"name": name, "kind": "fab", "norm": norm, "epsilon": 1.0, "rank": rank})
         tensors[f"{name}/norms"] = norms
-    for name, norm, epsilon in SQUARE_CASES:
-        torch.manual_seed(0)
-        margins, best = [], x
-        with torch.no_grad():
-            for best, margin in Square(Counted(network), norm, epsilon, 0, queries=QUERIES).iterates(x, y):
-                margins.append(margin.clone())
-        cases.append({"name": name, "kind": "square", "norm": norm, "epsilon": epsilon, "queries": QUERIES})
-        tensors |= {f"{name}/margins": torch.stack(margins), f"{name}/best": torch.stack([subset(image) for image in best])}
-    save(folder, "autoattack", {"shape": list(SHAPE), "labels": y.tolist(), "cases": cases}, tensors)
+    for case in SQUARE_CASES:
+        cases.append(square(case, network, x, y, tensors))
+    x3 = images(COLOUR_SHAPE)
+    network = fill(networks.build("cnn-a")).eval()
+    y3 = network(x3).argmax(1)
+    colour = {"shape": list(COLOUR_SHAPE), "labels": y3.tolist(),
+              "cases": [square(case, network, x3, y3, tensors) for case in COLOUR_CASES]}
+    save(folder, "autoattack", {"shape": list(SHAPE), "labels": y.tolist(), "cases": cases, "colour": colour}, tensors)
+
+
+def square(case: tuple[str, str, float], network: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, tensors: dict) -> dict:
+    name, norm, epsilon = case
+    torch.manual_seed(0)
+    margins, best = [], x
+    with torch.no_grad():
+        for best, margin in Square(Counted(network), norm, epsilon, 0, queries=QUERIES).iterates(x, y):
+            margins.append(margin.clone())
+    tensors |= {f"{name}/margins": torch.stack(margins), f"{name}/best": torch.stack([subset(image) for image in best])}
+    return {"name": name, "kind": "square", "norm": norm, "epsilon": epsilon, "queries": QUERIES}
