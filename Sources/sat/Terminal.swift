@@ -18,8 +18,12 @@ final class Terminal: @unchecked Sendable {
 
   /// Shows how far something is, if the last time was long enough ago.
   ///
-  /// - Parameter fraction: 0…1.
-  func progress(_ label: String, fraction: Double, since start: ContinuousClock.Instant, detail: String = "") {
+  /// - Parameters:
+  ///   - fraction: 0…1.
+  ///   - first: what it was at `start`.
+  func progress(
+    _ label: String, fraction: Double, from first: Double = 0, since start: ContinuousClock.Instant, detail: String = ""
+  ) {
     guard !isQuiet else { return }
     let now = clock.now
     let pause: Duration = isTerminal ? .milliseconds(100) : .seconds(15)
@@ -27,7 +31,7 @@ final class Terminal: @unchecked Sendable {
     guard now - (lastDrawn ?? (isTerminal ? now - pause : start)) >= pause else { return }
     lastDrawn = now
     let elapsed = (now - start) / .seconds(1)
-    let left = fraction > 0 ? elapsed / fraction - elapsed : .infinity
+    let left = fraction > first ? elapsed * (1 - fraction) / (fraction - first) : .infinity
     let remaining = left.isFinite && elapsed > 1 ? "  \(Self.clockText(left)) left" : ""
     let percent = "\(Int(100 * fraction)) %"
     if isTerminal {

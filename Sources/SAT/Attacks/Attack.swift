@@ -1,7 +1,7 @@
 public import SwiftTorch
 
 /// Passes through a model, counted in samples.
-public struct AttackCost: Sendable, Equatable {
+public struct AttackCost: Sendable, Codable, Equatable {
   public var forward = 0
   public var backward = 0
 

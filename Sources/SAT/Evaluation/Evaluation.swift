@@ -1,8 +1,10 @@
 /// What an evaluation found, sample by sample in data order.
 public struct Evaluation: Sendable {
-  public struct AttackResult: Sendable {
+  /// What one attack did.
+  public struct Outcome: Sendable, Codable, Equatable {
     public var name: String
-    /// Whether a sample is still classified correctly after this attack and those before it.
+    /// Whether a sample is still classified correctly: after this attack and those before it, or after this attack alone where each
+    /// was run by itself.
     public var flags: [Bool]
     public var seconds: Double
     public var cost: AttackCost
@@ -11,12 +13,30 @@ public struct Evaluation: Sendable {
     public var robust: Int { flags.count { $0 } }
   }
 
+  /// A sample that an attack broke.
+  public struct Record: Sendable, Codable, Equatable {
+    /// Position in the data.
+    public var sample: Int
+    public var attack: String
+    public var finding: Finding
+    /// Size of the perturbation in the threat model's norm.
+    public var norm: Double
+  }
+
   /// Something about the model or the run that puts the numbers in doubt.
   public struct Warning: Sendable, Codable, Equatable {
-    public enum Code: String, Sendable, Codable {
-      case trainingMode = "training-mode"
+    public enum Code: String, Sendable, Codable, CaseIterable {
+      case randomized
       case softmaxOutput = "softmax-output"
+      case trainingMode = "training-mode"
+      case dropout
+      case zeroGradient = "zero-gradient"
+      case fewClasses = "few-classes"
+      case inputRange = "input-range"
+      case squareBetter = "square-better"
       case nonFinite = "non-finite"
+      case notDifferentiable = "not-differentiable"
+      case dynamicDefense = "dynamic-defense"
     }
     public var code: Code
     public var message: String
@@ -27,13 +47,17 @@ public struct Evaluation: Sendable {
   public var labels: [Int]
   /// The class the model answers on the clean image.
   public var predictions: [Int]
-  public var attacks: [AttackResult]
+  public var attacks: [Outcome]
+  /// In the order in which they were found; where each attack was run by itself a sample can occur several times.
+  public var records: [Record]
   public var warnings: [Warning]
   public var seconds: Double
 
   public var clean: [Bool] { zip(labels, predictions).map { $0 == $1 } }
   /// Correct on the clean image and after every attack.
-  public var robust: [Bool] { attacks.last?.flags ?? clean }
+  public var robust: [Bool] {
+    attacks.reduce(clean) { flags, attack in zip(flags, attack.flags).map { $0 && $1 } }
+  }
   public var cleanCorrect: Int { clean.count { $0 } }
   public var robustCorrect: Int { robust.count { $0 } }
 

@@ -1,6 +1,8 @@
 public import SwiftTorch
 
 /// Measures a model's accuracy on images as they are and under attacks, the worst case over the attacks.
+///
+/// Every attack starts from the original images of the samples that are still classified correctly, in blocks of the batch size.
 public struct Evaluator {
   private let model: any Classifier
   private let data: ImageDataset
@@ -17,85 +19,204 @@ public struct Evaluator {
     self.layout = layout
   }
 
-  /// How far an evaluation is.
-  public struct Progress: Sendable {
-    /// The attack that is running; "clean" before the first.
-    public var phase: String
-    /// Samples of this phase that are done, and their number.
-    public var done: Int
-    public var total: Int
-    /// Samples still classified correctly, of all that were evaluated.
-    public var correct: Int
+  /// Runs attacks one after the other, without the questions of `SanityChecks`.
+  ///
+  /// - Throws: what the model throws.
+  public func run(_ attacks: [any Attack]) throws(TorchError) -> Evaluation {
+    try run(EvaluationPlan(attacks, checks: false))
   }
 
   /// - Parameters:
-  ///   - attacks: run in order, each on the samples that are still classified correctly, always from the original image.
-  ///   - onAdversarial: gets the positions of broken samples and their adversarial images.
-  /// - Throws: what the model throws.
+  ///   - adversarial: collects the broken images.
+  ///   - store: where to go on from and to save to; a killed run that is started again ends with the same flags.
+  /// - Throws: what the model throws, or `TorchError` when the state cannot be saved.
   public func run(
-    _ attacks: [any Attack], progress: (Progress) -> Void = { _ in }, onAdversarial: ([Int], Tensor) -> Void = { _, _ in }
+    _ plan: EvaluationPlan, adversarial: AdversarialImages? = nil, store: EvaluationStore? = nil,
+    progress: @escaping (EvaluationProgress) -> Void = { _ in }
   ) throws(TorchError) -> Evaluation {
     let clock = ContinuousClock()
-    let start = clock.now
     let labels = data.labels.array(of: Int.self)
-    var checks = OutputChecks()
-    var predictions: [Int] = []
-    var parts: [Tensor] = []
-    for range in Self.ranges(data.count, batchSize) {
-      let logits = try forward(data.batch(range).images)
-      checks.look(at: logits)
-      parts.append(logits)
-      predictions += logits.argmax(dim: 1).array(of: Int.self)
-      let correct = zip(predictions, labels).count { $0 == $1 }
-      progress(Progress(phase: "clean", done: predictions.count, total: data.count, correct: correct))
+    var state: EvaluationState
+    var begun = clock.now
+    if let saved = store?.saved {
+      state = saved.state
+      if let adversarial { saved.adversarial.forEach { adversarial.put($0.images, at: $0.positions) } }
+    } else {
+      state = try cleanPass(labels, plan, progress)
     }
-    let logits = Tensor.concatenated(parts)
-    var flags = zip(labels, predictions).map { $0 == $1 }
-    var results: [Evaluation.AttackResult] = []
-    for attack in attacks {
-      let begun = clock.now
-      let before = attack.cost
-      try run(attack, logits, &flags, progress, onAdversarial)
-      var cost = attack.cost
-      cost.forward -= before.forward
-      cost.backward -= before.backward
-      results.append(.init(name: attack.name, flags: flags, seconds: (clock.now - begun) / .seconds(1), cost: cost))
+    /// Writes down what is done, if the last time was long enough ago or it is wanted now.
+    func keep(_ state: inout EvaluationState, now: Bool) throws(TorchError) {
+      guard let store, now || store.isDue else { return }
+      state.seconds += (clock.now - begun) / .seconds(1)
+      begun = clock.now
+      try store.save(state, adversarial)
     }
+    let clean = zip(labels, state.predictions).map { $0 == $1 }
+    let attacks = state.isDifferentiable ? plan.attacks : plan.attacks.filter { !$0.needsGradient }
+    for attack in attacks.dropFirst(state.outcomes.count) {
+      let before = plan.isIndividual ? clean : state.outcomes.last?.flags ?? clean
+      let open = before.indices.filter { before[$0] }
+      var current = state.current ?? .init(name: attack.name, flags: before, seconds: 0, cost: AttackCost())
+      while state.done < open.count {
+        let start = clock.now
+        let positions = Array(open[state.done..<min(state.done + batchSize, open.count)])
+        let spent = attack.cost
+        let records = try run(attack, positions, state.logits, plan.mode, adversarial, alreadyBroken: Set(state.records.map(\.sample))) { part in
+          progress(
+            EvaluationProgress(
+              phase: attack.name, done: state.done, total: open.count,
+              fraction: (Double(state.done) + part * Double(positions.count)) / Double(open.count),
+              correct: current.flags.count { $0 }))
+        }
+        for record in records { current.flags[record.sample] = false }
+        state.records += records
+        current.cost += attack.cost - spent
+        current.seconds += (clock.now - start) / .seconds(1)
+        state.done += positions.count
+        state.current = current
+        try keep(&state, now: false)
+        progress(
+          EvaluationProgress(
+            phase: attack.name, done: state.done, total: open.count, fraction: Double(state.done) / Double(open.count),
+            correct: current.flags.count { $0 }))
+      }
+      state.outcomes.append(current)
+      (state.current, state.done) = (nil, 0)
+      try keep(&state, now: true)
+    }
+    var warnings = state.warnings
+    if let warning = SanityChecks.squareBetter(state.outcomes, clean: clean, isIndividual: plan.isIndividual) { warnings.append(warning) }
     return Evaluation(
-      labels: labels, predictions: predictions, attacks: results, warnings: checks.warnings,
-      seconds: (clock.now - start) / .seconds(1))
+      labels: labels, predictions: state.predictions, attacks: state.outcomes, records: state.records, warnings: warnings,
+      seconds: state.seconds + (clock.now - begun) / .seconds(1))
   }
 
+  /// Accuracy on the images as they are, and what the logits and some questions say about the model.
+  private func cleanPass(
+    _ labels: [Int], _ plan: EvaluationPlan, _ progress: (EvaluationProgress) -> Void
+  ) throws(TorchError) -> EvaluationState {
+    var outputs = OutputChecks()
+    var predictions: [Int] = []
+    var parts: [Tensor] = []
+    for range in stride(from: 0, to: data.count, by: batchSize).map({ $0..<min($0 + batchSize, data.count) }) {
+      let logits = try forward(data.batch(range).images)
+      outputs.look(at: logits)
+      parts.append(logits.to(.cpu))
+      predictions += logits.argmax(dim: 1).array(of: Int.self)
+      let correct = zip(predictions, labels).count { $0 == $1 }
+      progress(
+        EvaluationProgress(
+          phase: "clean", done: predictions.count, total: data.count, fraction: Double(predictions.count) / Double(data.count),
+          correct: correct))
+    }
+    var state = EvaluationState(logits: Tensor.concatenated(parts), predictions: predictions, warnings: outputs.warnings)
+    if plan.checks {
+      let correct = predictions.indices.filter { predictions[$0] == labels[$0] }
+      let chosen = Tensor(Array((correct.isEmpty ? Array(predictions.indices) : correct).prefix(SanityChecks.samples)))
+      let (images, some) = data.batch(at: chosen)
+      let findings = try SanityChecks(
+        model: model, images: images.to(device).contiguous(layout), labels: some.to(device), logits: state.logits.selecting(chosen).to(device)
+      ).run(needsGradient: plan.attacks.contains { $0.needsGradient }, expectsRandomness: plan.expectsRandomness)
+      state.warnings += findings.warnings
+      if let warning = SanityChecks.inputRange(data) { state.warnings.append(warning) }
+      state.isDifferentiable = findings.isDifferentiable
+    }
+    return state
+  }
+
+  /// One batch of an attack; what it broke.
   private func run(
-    _ attack: any Attack, _ logits: Tensor, _ flags: inout [Bool], _ progress: (Progress) -> Void,
-    _ onAdversarial: ([Int], Tensor) -> Void
-  ) throws(TorchError) {
-    let open = flags.indices.filter { flags[$0] }
-    for range in Self.ranges(open.count, batchSize) {
-      let positions = Array(open[range])
-      let indices = Tensor(positions)
-      let (images, labels) = data.batch(at: indices)
-      let batch = AttackBatch(
-        images: images.to(device).contiguous(layout), labels: labels.to(device), samples: positions,
-        logits: logits.selecting(indices.to(device)), capacity: batchSize)
-      let perturbed = try attack.perturb(model, batch).images
-      // A flag is a property of this one forward pass, whatever the attack believed.
-      let broken = try forward(perturbed).argmax(dim: 1).notEqual(to: batch.labels)
-      let found = broken.nonzero().squeezed(dim: 1)
-      let hits = found.array(of: Int.self)
-      for hit in hits { flags[positions[hit]] = false }
-      if !hits.isEmpty { onAdversarial(hits.map { positions[$0] }, perturbed.selecting(found).to(.cpu)) }
-      progress(Progress(phase: attack.name, done: range.upperBound, total: open.count, correct: flags.count { $0 }))
+    _ attack: any Attack, _ positions: [Int], _ logits: Tensor, _ mode: AttackMode, _ adversarial: AdversarialImages?,
+    alreadyBroken: Set<Int>, part: @escaping (Double) -> Void
+  ) throws(TorchError) -> [Evaluation.Record] {
+    let indices = Tensor(positions)
+    let (images, labels) = data.batch(at: indices)
+    let batch = AttackBatch(
+      images: images.to(device).contiguous(layout), labels: labels.to(device), samples: positions,
+      logits: logits.selecting(indices).to(device), capacity: batchSize)
+    let metered = MeteredClassifier(model, expected: attack.passesPerSample * positions.count, report: part)
+    let result = try attack.perturb(metered, batch)
+    var hits = result.findings.indices.filter { result.findings[$0] != nil }
+    if mode == .compat {
+      // There a flag is a property of one more pass over the whole batch.
+      let wrong = try forward(result.images).argmax(dim: 1).notEqual(to: batch.labels)
+      hits = wrong.nonzero().squeezed(dim: 1).array(of: Int.self)
+    }
+    guard !hits.isEmpty else { return [] }
+    let rows = Tensor(hits).to(device)
+    let broken = result.images.selecting(rows)
+    let norms = attack.threat.size(from: batch.images.selecting(rows), to: broken).to(.float64).array(of: Double.self)
+    try check(attack, broken, norms)
+    if let adversarial {
+      let new = hits.indices.filter { !alreadyBroken.contains(positions[hits[$0]]) }
+      if !new.isEmpty { adversarial.put(broken.selecting(Tensor(new).to(device)).to(.cpu), at: new.map { positions[hits[$0]] }) }
+    }
+    return zip(hits, norms).map { hit, norm in
+      Evaluation.Record(sample: positions[hit], attack: attack.name, finding: result.findings[hit] ?? Finding(restart: 0, step: 0), norm: norm)
+    }
+  }
+
+  /// An attack that leaves its threat model would be counted as a success of the attacker.
+  private func check(_ attack: any Attack, _ images: Tensor, _ norms: [Double]) throws(TorchError) {
+    let limit = attack.threat.tolerance
+    let isInside = images.min().item() >= 0 && images.max().item() <= 1 && norms.allSatisfy { $0 <= limit }
+    guard isInside else {
+      throw TorchError(
+        .runtime,
+        "\(attack.name) left its threat model (\(attack.threat.norm.rawValue) \(norms.max() ?? 0), at most \(limit) is allowed); please report it")
     }
   }
 
   private func forward(_ images: Tensor) throws(TorchError) -> Tensor {
     try withNoGrad { () throws(TorchError) in try model.confirmedLogits(images.to(device).contiguous(layout)) }
   }
+}
 
-  private static func ranges(_ count: Int, _ size: Int) -> [Range<Int>] {
-    stride(from: 0, to: count, by: size).map { $0..<min($0 + size, count) }
+extension ThreatModel {
+  /// The largest size that is epsilon up to rounding in float32.
+  public var tolerance: Double {
+    switch norm {
+    case .linf: epsilon + 1e-6
+    case .l2: epsilon * (1 + 1e-5) + 1e-6
+    case .l1: epsilon * (1 + 1e-5) + 1e-5
+    }
   }
+}
+
+extension AttackCost {
+  static func - (a: AttackCost, b: AttackCost) -> AttackCost {
+    AttackCost(forward: a.forward - b.forward, backward: a.backward - b.backward)
+  }
+}
+
+/// A model that reports how much of an attack's expected work it has done.
+private final class MeteredClassifier: Classifier {
+  private let model: any Classifier
+  private let expected: Int
+  private let report: (Double) -> Void
+  private var done = 0
+
+  init(_ model: any Classifier, expected: Int, report: @escaping (Double) -> Void) {
+    (self.model, self.expected, self.report) = (model, expected, report)
+  }
+
+  var execution: Execution {
+    get { model.execution }
+    set { model.execution = newValue }
+  }
+
+  var isExact: Bool { model.isExact }
+
+  func logits(_ images: Tensor) throws(TorchError) -> Tensor {
+    let logits = try model.logits(images)
+    done += images.size(0)
+    if expected > 0 { report(min(1, Double(done) / Double(expected))) }
+    return logits
+  }
+
+  func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor { try model.confirmedLogits(images) }
+
+  func move(to device: Device) throws(TorchError) { try model.move(to: device) }
 }
 
 /// Looks for outputs that are not logits.

@@ -40,7 +40,9 @@ public struct EvaluationReport: Encodable, Sendable {
   public var data: Data
   public var seed: UInt64
   public var batchSize: Int
-  public var mode = "fast"
+  public var mode: AttackMode
+  /// The version of AutoAttack whose parameters the attacks had, or "individual"; absent where none of its attacks ran.
+  public var version: String?
   public var seconds: Double
   public var clean: Proportion
   /// Absent when nothing was attacked.
@@ -53,9 +55,11 @@ public struct EvaluationReport: Encodable, Sendable {
   public var versions: [String: String]
 
   public init(
-    _ evaluation: Evaluation, model: String, data: ImageDataset, threat: ThreatModel?, seed: UInt64, batchSize: Int
+    _ evaluation: Evaluation, model: String, data: ImageDataset, threat: ThreatModel?, seed: UInt64, batchSize: Int,
+    mode: AttackMode = .fast, version: String? = nil
   ) {
     self.model = model
+    (self.mode, self.version) = (mode, version)
     self.data = Data(name: data.name, split: data.split, samples: data.count)
     self.seed = seed
     self.batchSize = batchSize

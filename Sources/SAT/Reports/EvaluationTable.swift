@@ -2,14 +2,19 @@
 public struct EvaluationTable: CustomStringConvertible {
   private let evaluation: Evaluation
   private let heading: String
+  private let isIndividual: Bool
 
-  public init(_ evaluation: Evaluation, heading: String) { (self.evaluation, self.heading) = (evaluation, heading) }
+  /// - Parameter isIndividual: whether each attack was run by itself, so that the worst case is a row of its own.
+  public init(_ evaluation: Evaluation, heading: String, isIndividual: Bool = false) {
+    (self.evaluation, self.heading, self.isIndividual) = (evaluation, heading, isIndividual)
+  }
 
   public var description: String {
     let total = evaluation.labels.count
-    var rows = [["", "correct", "accuracy", "95 % interval", "seconds"]]
-    rows.append(Self.row("clean", evaluation.cleanCorrect, total, nil))
-    for attack in evaluation.attacks { rows.append(Self.row(attack.name, attack.robust, total, attack.seconds)) }
+    var rows = [["", "correct", "accuracy", "95 % interval", "seconds", "share", "forward", "backward"]]
+    rows.append(row("clean", evaluation.cleanCorrect, total))
+    for attack in evaluation.attacks { rows.append(row(attack.name, attack.robust, total, attack)) }
+    if isIndividual && evaluation.attacks.count > 1 { rows.append(row("worst case", evaluation.robustCorrect, total)) }
     var text = heading + "\n\n" + TextTable(rows).description
     if !evaluation.attacks.isEmpty {
       var classes = [["class", "samples", "clean", "robust"]]
@@ -23,11 +28,17 @@ public struct EvaluationTable: CustomStringConvertible {
     return text
   }
 
-  private static func row(_ name: String, _ correct: Int, _ total: Int, _ seconds: Double?) -> [String] {
+  private func row(_ name: String, _ correct: Int, _ total: Int, _ attack: Evaluation.Outcome? = nil) -> [String] {
     let interval = wilsonInterval(correct, of: total)
-    return [
-      name, "\(correct)/\(total)", percent(correct, total),
-      "\(decimal(100 * interval.lowerBound, 2)) – \(decimal(100 * interval.upperBound, 2))", seconds.map { decimal($0, 1) } ?? "",
+    let cells = [
+      name, "\(correct)/\(total)", Self.percent(correct, total),
+      "\(decimal(100 * interval.lowerBound, 2)) – \(decimal(100 * interval.upperBound, 2))",
+    ]
+    guard let attack else { return cells }
+    let all = evaluation.attacks.reduce(0) { $0 + $1.seconds }
+    return cells + [
+      decimal(attack.seconds, 1), all > 0 ? decimal(100 * attack.seconds / all, 0) + " %" : "", "\(attack.cost.forward)",
+      "\(attack.cost.backward)",
     ]
   }
 

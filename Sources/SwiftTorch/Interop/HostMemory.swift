@@ -66,6 +66,25 @@ extension Tensor {
     }
   }
 
+  /// A number that is equal for tensors of the same shape, dtype and bytes, and differs otherwise but for a chance of one in 2^64.
+  ///
+  /// Not a cryptographic hash: it tells files and data sets apart, not forgeries.
+  public var fingerprint: UInt64 {
+    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    func mix(_ word: UInt64) {
+      hash = (hash ^ word) &* 0x9E37_79B9_7F4A_7C15
+      hash ^= hash >> 29
+    }
+    mix(UInt64(bitPattern: Int64(dtype.rawValue)))
+    for size in shape { mix(UInt64(size)) }
+    hostBytes().withUnsafeBytes { buffer in
+      let words = buffer.count / 8
+      for i in 0..<words { mix(buffer.loadUnaligned(fromByteOffset: 8 * i, as: UInt64.self)) }
+      for byte in buffer[(8 * words)...] { mix(UInt64(byte)) }
+    }
+    return hash
+  }
+
   private func copyToHost(_ buffer: UnsafeMutableRawBufferPointer) {
     guard count > 0 else { return }
     guard ts_tensor_copy_to_host(handle, buffer.baseAddress, count * dtype.size) == TS_OK else {

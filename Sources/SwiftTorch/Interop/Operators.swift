@@ -152,6 +152,7 @@ enum Op {
   static let indexCopyInPlace = Operator("index_copy_")
   static let gather = Operator("gather")
   static let scatterInPlace = Operator("scatter_", "value")
+  static let scatterSourceInPlace = Operator("scatter_", "src")
   static let oneHot = Operator("one_hot")
 
   // Linear algebra

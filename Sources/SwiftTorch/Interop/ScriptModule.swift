@@ -5,10 +5,13 @@ public final class ScriptModule {
   let handle: ts_script
   /// What to call it in messages.
   public let name: String
+  /// The TorchScript code in the archive, all of its files.
+  public let source: String
 
-  private init(owning handle: ts_script, name: String) {
+  private init(owning handle: ts_script, name: String, source: String) {
     self.handle = handle
     self.name = name
+    self.source = source
   }
 
   deinit { ts_script_free(handle) }
@@ -17,9 +20,13 @@ public final class ScriptModule {
   /// - Throws: `TorchError` when it is not a TorchScript archive or the device is not there.
   public convenience init(bytes: [UInt8], name: String, device: Device = .cpu) throws(TorchError) {
     // libtorch believes what a damaged archive says, up to gigabytes of memory; a checksum is cheaper.
+    var source = ""
     do throws(FormatError) {
       let archive = try ZipArchive(bytes)
-      for entry in archive.entries { _ = try archive.contents(of: entry) }
+      for entry in archive.entries {
+        let contents = try archive.contents(of: entry)
+        if entry.name.contains("/code/") && entry.name.hasSuffix(".py") { source += String(decoding: contents, as: UTF8.self) + "\n" }
+      }
     } catch {
       throw TorchError(.io, "\(name) could not be loaded as TorchScript: \(error.message)")
     }
@@ -28,7 +35,7 @@ public final class ScriptModule {
     guard status == TS_OK, let out else {
       throw TorchError(.io, "\(name) could not be loaded as TorchScript: \(lastErrorMessage())")
     }
-    self.init(owning: out, name: name)
+    self.init(owning: out, name: name, source: source)
   }
 
   /// Runs `forward(input)`.
@@ -90,6 +97,6 @@ public final class ScriptModule {
   public func frozen() throws(TorchError) -> ScriptModule {
     var out: ts_script?
     try TorchError.check(ts_script_freeze(handle, &out))
-    return ScriptModule(owning: out!, name: name)
+    return ScriptModule(owning: out!, name: name, source: source)
   }
 }

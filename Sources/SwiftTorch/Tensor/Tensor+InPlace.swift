@@ -58,6 +58,18 @@ extension Tensor {
     Op.indexCopyInPlace(.tensor(self), .int(dim), .tensor(indices), .tensor(source))
   }
 
+  /// Writes `source` at positions along a dimension, one position for each of its elements (`torch.Tensor.scatter_`).
+  @discardableResult
+  public func scatterInPlace(_ source: Tensor, dim: Int, at indices: Tensor) -> Tensor {
+    Op.scatterSourceInPlace(.tensor(self), .int(dim), .tensor(indices), .tensor(source))
+  }
+
+  /// Writes one value at positions along a dimension (`torch.Tensor.scatter_`).
+  @discardableResult
+  public func scatterInPlace(_ value: some ScalarConvertible, dim: Int, at indices: Tensor) -> Tensor {
+    Op.scatterInPlace(.tensor(self), .int(dim), .tensor(indices), .scalar(value.scalar))
+  }
+
   /// Uniform draws (`uniform_`).
   @discardableResult
   public func uniformInPlace(in range: ClosedRange<Double>, generator: Generator) -> Tensor {

@@ -1,0 +1,140 @@
+internal import Foundation
+public import SwiftTorch
+
+/// Square (Andriushchenko et al., ECCV 2020): random search with square windows, which asks the model for logits only.
+///
+/// In L-inf a query puts one colour of the ball's surface in a window; in L2 and L1 it moves the perturbation's mass from one window to
+/// another. What lowers the margin z_y − max z_j stays.
+///
+/// `fast`: windows and signs are drawn for each sample, as in the paper; a proposal that changes nothing costs no pass; a sample leaves as
+/// soon as it is misclassified. `compat`: AutoAttack's order of draws, in which one window serves the whole batch.
+public final class Square: Attack {
+  public let name = "square"
+  public let threat: ThreatModel
+  public let mode: AttackMode
+  /// Queries after the starting point, per restart.
+  public let queries: Int
+  public let restarts: Int
+  public let seed: UInt64
+  public internal(set) var cost = AttackCost()
+
+  public init(threat: ThreatModel, mode: AttackMode = .fast, seed: UInt64, queries: Int = 5000, restarts: Int = 1) {
+    (self.threat, self.mode, self.seed, self.queries, self.restarts) = (threat, mode, seed, queries, restarts)
+  }
+
+  public func perturb(_ model: any Classifier, _ batch: AttackBatch) throws(TorchError) -> AttackResult {
+    try withNoGrad { () throws(TorchError) in
+      let result = AttackResult(images: batch.images.cloned(), findings: Array(repeating: nil, count: batch.count))
+      switch (mode, threat.norm) {
+      case (.fast, .linf): return try SquareLanes(self, model, batch, result).run()
+      case (.fast, _): return try perStep(model, batch, result) { CounterDraws(self, batch, restart: $0) }
+      case (.compat, _):
+        let generator = Generator(seed: seed)
+        return try perStep(model, batch, result) { _ in StreamDraws(generator) }
+      }
+    }
+  }
+
+  /// All samples of the batch query by query; only those still open pass through the model.
+  private func perStep(
+    _ model: any Classifier, _ batch: AttackBatch, _ initial: AttackResult, draws: (Int) -> any SquareDraws
+  ) throws(TorchError) -> AttackResult {
+    var result = initial
+    for restart in 0..<restarts {
+      let unbroken = result.findings.indices.filter { result.findings[$0] == nil }
+      if unbroken.isEmpty { break }
+      try run(model, batch, unbroken, draws(restart), restart, &result)
+    }
+    return result
+  }
+
+  private func run(
+    _ model: any Classifier, _ batch: AttackBatch, _ samples: [Int], _ draws: any SquareDraws, _ restart: Int, _ result: inout AttackResult
+  ) throws(TorchError) {
+    let proposals = SquareProposals(threat)
+    var open = samples
+    // Windows are written into the flattened images, so they lie in row-major order here whatever the model likes.
+    let layout: MemoryFormat = batch.images.isContiguous() ? .contiguous : .channelsLast
+    var (clean, labels) = (batch.images.contiguous(), batch.labels)
+    func select(_ rows: [Int]) -> Tensor { Tensor(rows).to(batch.images.device) }
+    if open.count < batch.count { (clean, labels) = (clean.selecting(select(open)), labels.selecting(select(open))) }
+    var best = proposals.start(clean, draws, samples: open)
+    var margins = [Double](repeating: .infinity, count: open.count)
+    for step in 0...queries {
+      var candidate = best
+      if step > 0 {
+        let window = Self.window(query: step - 1, clean.shape, threat.norm)
+        candidate = proposals.next(clean, best, size: window, draws, samples: open, step: step)
+      }
+      let logits = try model.logits(candidate.contiguous(layout))
+      cost.forward += open.count
+      let values = Self.margins(logits, labels)
+      let better = values.indices.map { values[$0] < margins[$0] || (mode == .compat && values[$0] <= 0) }
+      if better.contains(true) {
+        let mask = ThreatModel.perSample(Tensor(better).to(best.device), like: best)
+        best = better.contains(false) ? best.replacing(with: candidate, where: mask) : candidate
+        for row in better.indices where better[row] { margins[row] = values[row] }
+      }
+      let done = try finished(model, logits, best, labels, margins, better)
+      guard !done.isEmpty else { continue }
+      // The reference stops asking at a margin of 0, although the class argmax takes may still be the right one.
+      let broken = Set(try mode == .compat ? misclassified(model, logits, best, labels, done) : done)
+      for row in done where broken.contains(row) { result.findings[open[row]] = Finding(restart: restart, step: step) }
+      result.images.copyInPlace(from: best.selecting(select(done)), at: select(done.map { open[$0] }))
+      let left = open.indices.filter { !done.contains($0) }
+      open = left.map { open[$0] }
+      margins = left.map { margins[$0] }
+      if open.isEmpty { return }
+      let rows = select(left)
+      (clean, labels, best) = (clean.selecting(rows), labels.selecting(rows), best.selecting(rows))
+    }
+    result.images.copyInPlace(from: best, at: select(open))
+  }
+
+  /// Rows that need no further query: in compat those at a margin of 0 or less, else those confirmed to be misclassified.
+  private func finished(
+    _ model: any Classifier, _ logits: Tensor, _ best: Tensor, _ labels: Tensor, _ margins: [Double], _ better: [Bool]
+  ) throws(TorchError) -> [Int] {
+    let hits = margins.indices.filter { better[$0] && margins[$0] <= 0 }
+    return mode == .compat ? hits : try misclassified(model, logits, best, labels, hits)
+  }
+
+  /// Which of `rows` of a batch the model itself misclassifies; `logits` are those of the search at the same images.
+  func misclassified(
+    _ model: any Classifier, _ logits: Tensor, _ images: Tensor, _ labels: Tensor, _ rows: [Int]
+  ) throws(TorchError) -> [Int] {
+    if rows.isEmpty { return [] }
+    let indices = Tensor(rows).to(labels.device)
+    let answers: Tensor
+    if model.isExact {
+      answers = logits.selecting(indices)
+    } else {
+      answers = try model.confirmedLogits(images.selecting(indices))
+      cost.forward += rows.count
+    }
+    let wrong = answers.argmax(dim: 1).notEqual(to: labels.selecting(indices)).array(of: Bool.self)
+    return zip(rows, wrong).filter { $0.1 }.map { $0.0 }
+  }
+
+  /// z_y − max z_j over the other classes, per sample.
+  static func margins(_ logits: Tensor, _ labels: Tensor) -> [Double] {
+    let column = labels.unsqueezed(dim: 1)
+    let others = logits.scattering(-Double.infinity, dim: 1, at: column).max(dims: [1])
+    return (logits.gathered(dim: 1, at: column).squeezed(dim: 1) - others).to(.float64).array(of: Double.self)
+  }
+
+  /// Side of the window of a query, from 0, in images [N, C, H, W].
+  ///
+  /// Its area starts at 0.8 of the image and is halved after fixed numbers of queries, which AutoAttack does not rescale to its 5,000.
+  static func window(query: Int, _ shape: [Int], _ norm: Norm) -> Int {
+    let (h, w) = (shape[2], shape[3])
+    let ends = [10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000]
+    let fraction = 0.8 / Double(1 << (ends.firstIndex { query <= $0 } ?? ends.count))
+    let side = Int((fraction * Double(h * w)).squareRoot().rounded(.toNearestOrEven))
+    guard norm != .linf else { return min(max(side, 1), h, w) }
+    // Odd, so that a bump has a middle; where the image is too narrow the largest odd side that fits.
+    let odd = max(side, 3) | 1
+    let most = min(h, w)
+    return odd <= most ? odd : most - (1 - most % 2)
+  }
+}

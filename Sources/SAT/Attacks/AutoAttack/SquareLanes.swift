@@ -1,0 +1,209 @@
+internal import SwiftTorch
+
+/// Square in L-inf as `fast` runs it: every lane of the batch follows a sample of its own.
+///
+/// After the start every value of a candidate is one of the two ends of its range, so a point is known by one bit a value. That shows
+/// without a pass which proposals change nothing; a lane goes on to its first that does, and lanes are at different queries. Only the
+/// windows are written to the batch that passes through the model.
+struct SquareLanes {
+  private let attack: Square
+  private let model: any Classifier
+  private let batch: AttackBatch
+  private var result: AttackResult
+
+  /// The ends of every value's range, in the order of memory of the batch.
+  private let low: [Double]
+  private let high: [Double]
+  private let shape: [Int]
+  private let layout: MemoryFormat
+
+  init(_ attack: Square, _ model: any Classifier, _ batch: AttackBatch, _ result: AttackResult) {
+    (self.attack, self.model, self.batch, self.result) = (attack, model, batch, result)
+    shape = batch.images.shape
+    layout = batch.images.isContiguous() ? .contiguous : .channelsLast
+    let stored = Self.stored(batch.images, layout).to(.cpu)
+    let epsilon = attack.threat.epsilon
+    low = (stored - epsilon).clamped(to: 0...).to(.float64).array(of: Double.self)
+    high = (stored + epsilon).clamped(to: ...1).to(.float64).array(of: Double.self)
+  }
+
+  /// A view of images [N, C, H, W] whose row-major order is that of memory.
+  private static func stored(_ images: Tensor, _ layout: MemoryFormat) -> Tensor {
+    layout == .contiguous ? images : images.permuted(0, 2, 3, 1)
+  }
+
+  private struct Proposal {
+    var row: Int
+    var column: Int
+    var side: Int
+    /// Which end of the range, per channel.
+    var isHigh: [Bool]
+  }
+
+  /// A sample on its way.
+  private struct Lane {
+    let sample: Int
+    let stream: CounterRandom
+    /// The next query.
+    var query = 0
+    var margin = Double.infinity
+    /// Which end of its range every value is at.
+    var isHigh: [Bool]
+    /// Nil before the starting point has been asked for.
+    var proposal: Proposal?
+  }
+
+  consuming func run() throws(TorchError) -> AttackResult {
+    for restart in 0..<attack.restarts {
+      var waiting = result.findings.indices.filter { result.findings[$0] == nil }[...]
+      var lanes: [Lane] = []
+      var images: Tensor?
+      while true {
+        let free = batch.capacity - lanes.count
+        if free > 0 && !waiting.isEmpty {
+          let started = waiting.prefix(free).map { start($0, restart) }
+          waiting = waiting.dropFirst(free)
+          lanes += started
+          let fresh = startImages(started)
+          images = images.map { Tensor.concatenated([$0, fresh]) } ?? fresh
+        }
+        guard !lanes.isEmpty, let current = images else { break }
+        images = try round(&lanes, current, restart)
+      }
+    }
+    return result
+  }
+
+  /// Asks the model once about every lane and returns the images of the lanes that go on.
+  private mutating func round(_ lanes: inout [Lane], _ images: Tensor, _ restart: Int) throws(TorchError) -> Tensor? {
+    write(lanes, images) { lane, position, channel in lane.proposal!.isHigh[channel] ? high[position] : low[position] }
+    let input = layout == .contiguous ? images : images.permuted(0, 3, 1, 2)
+    let logits = try model.logits(input)
+    attack.cost.forward += lanes.count
+    let labels = batch.labels.selecting(indices(lanes.map(\.sample)))
+    let margins = Square.margins(logits, labels)
+    let isBetter = lanes.indices.map { margins[$0] < lanes[$0].margin }
+    let hits = try attack.misclassified(model, logits, input, labels, lanes.indices.filter { isBetter[$0] && margins[$0] <= 0 })
+    var isBroken = [Bool](repeating: false, count: lanes.count)
+    for hit in hits {
+      isBroken[hit] = true
+      result.findings[lanes[hit].sample] = Finding(restart: restart, step: lanes[hit].proposal == nil ? 0 : lanes[hit].query)
+    }
+    let rejected = lanes.indices.filter { !isBetter[$0] }
+    write(lanes, rows: rejected, images) { lane, position, _ in
+      lane.isHigh[position - lane.sample * lane.isHigh.count] ? high[position] : low[position]
+    }
+    for index in lanes.indices {
+      if isBetter[index] {
+        lanes[index].margin = margins[index]
+        accept(&lanes[index])
+      }
+      if !isBroken[index] { propose(&lanes[index]) }
+    }
+    let going = lanes.indices.filter { !isBroken[$0] && lanes[$0].proposal != nil }
+    guard going.count < lanes.count else { return images }
+    let ended = lanes.indices.filter { isBroken[$0] || lanes[$0].proposal == nil }
+    let finished = images.selecting(indices(ended))
+    result.images.copyInPlace(
+      from: layout == .contiguous ? finished : finished.permuted(0, 3, 1, 2), at: indices(ended.map { lanes[$0].sample }))
+    lanes = going.map { lanes[$0] }
+    return going.isEmpty ? nil : images.selecting(indices(going))
+  }
+
+  private func indices(_ rows: [Int]) -> Tensor { Tensor(rows).to(batch.images.device) }
+
+  // MARK: A lane
+
+  /// Vertical stripes.
+  private func start(_ sample: Int, _ restart: Int) -> Lane {
+    let stream = CounterRandom(seed: attack.seed, sample: batch.samples[sample], attack: attack.name, restart: restart)
+    let (c, h, w) = (shape[1], shape[2], shape[3])
+    let draws = stream.uniform(step: 0, count: c * w)
+    var isHigh = [Bool](repeating: false, count: c * h * w)
+    for channel in 0..<c {
+      for row in 0..<h {
+        for column in 0..<w { isHigh[offset(channel, row, column)] = draws[channel * w + column] >= 0.5 }
+      }
+    }
+    return Lane(sample: sample, stream: stream, isHigh: isHigh)
+  }
+
+  private func startImages(_ lanes: [Lane]) -> Tensor {
+    let values = lanes.flatMap { lane in
+      lane.isHigh.indices.map { i in
+        let position = lane.sample * lane.isHigh.count + i
+        return lane.isHigh[i] ? high[position] : low[position]
+      }
+    }
+    let order = layout == .contiguous ? Array(shape.dropFirst()) : [shape[2], shape[3], shape[1]]
+    return Tensor(values, shape: [lanes.count] + order).to(batch.images.dtype).to(batch.images.device)
+  }
+
+  /// Place of a value within its image.
+  private func offset(_ channel: Int, _ row: Int, _ column: Int) -> Int {
+    layout == .contiguous ? (channel * shape[2] + row) * shape[3] + column : (row * shape[3] + column) * shape[1] + channel
+  }
+
+  /// The next proposal that changes something; none when the queries are used up.
+  private func propose(_ lane: inout Lane) {
+    let (c, h, w) = (shape[1], shape[2], shape[3])
+    while lane.query < attack.queries {
+      let side = Square.window(query: lane.query, shape, .linf)
+      lane.query += 1
+      let draws = lane.stream.uniform(step: lane.query, count: 2 + c)
+      let proposal = Proposal(
+        row: Int(draws[0] * Double(h - side)), column: Int(draws[1] * Double(w - side)), side: side,
+        isHigh: draws[2...].map { $0 >= 0.5 })
+      if changes(proposal, lane) {
+        lane.proposal = proposal
+        return
+      }
+    }
+    lane.proposal = nil
+  }
+
+  private func changes(_ proposal: Proposal, _ lane: Lane) -> Bool {
+    for channel in 0..<shape[1] {
+      let wanted = proposal.isHigh[channel]
+      for row in proposal.row..<proposal.row + proposal.side {
+        for column in proposal.column..<proposal.column + proposal.side
+        where lane.isHigh[offset(channel, row, column)] != wanted { return true }
+      }
+    }
+    return false
+  }
+
+  private func accept(_ lane: inout Lane) {
+    guard let proposal = lane.proposal else { return }
+    for channel in 0..<shape[1] {
+      for row in proposal.row..<proposal.row + proposal.side {
+        for column in proposal.column..<proposal.column + proposal.side {
+          lane.isHigh[offset(channel, row, column)] = proposal.isHigh[channel]
+        }
+      }
+    }
+  }
+
+  /// Writes the windows of the lanes' proposals into the batch, with values by lane, position among all values and channel.
+  private func write(
+    _ lanes: [Lane], rows: [Int]? = nil, _ images: Tensor, _ value: (Lane, Int, Int) -> Double
+  ) {
+    var (positions, values): ([Int], [Double]) = ([], [])
+    for index in rows ?? Array(lanes.indices) {
+      guard let proposal = lanes[index].proposal else { continue }
+      let size = lanes[index].isHigh.count
+      for channel in 0..<shape[1] {
+        for row in proposal.row..<proposal.row + proposal.side {
+          for column in proposal.column..<proposal.column + proposal.side {
+            let place = offset(channel, row, column)
+            positions.append(index * size + place)
+            values.append(value(lanes[index], lanes[index].sample * size + place, channel))
+          }
+        }
+      }
+    }
+    guard !positions.isEmpty else { return }
+    images.reshaped(to: -1).copyInPlace(
+      from: Tensor(values).to(images.dtype).to(images.device), at: Tensor(positions).to(images.device))
+  }
+}

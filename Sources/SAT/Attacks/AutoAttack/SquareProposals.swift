@@ -1,0 +1,189 @@
+internal import SwiftTorch
+
+/// Starting points and proposals of Square as operations on a batch.
+struct SquareProposals {
+  private let threat: ThreatModel
+
+  init(_ threat: ThreatModel) { self.threat = threat }
+
+  /// - Parameter clean: [N, C, H, W].
+  func start(_ clean: Tensor, _ draws: any SquareDraws, samples: [Int]) -> Tensor {
+    threat.norm == .linf ? stripes(clean, draws, samples) : tiles(clean, draws, samples)
+  }
+
+  /// - Parameters:
+  ///   - best: the points the search stands at.
+  ///   - size: side of the window.
+  ///   - step: number of the query, from 1.
+  func next(_ clean: Tensor, _ best: Tensor, size: Int, _ draws: any SquareDraws, samples: [Int], step: Int) -> Tensor {
+    threat.norm == .linf
+      ? colored(clean, best, size, draws, samples, step) : moved(clean, best, size, draws, samples, step)
+  }
+
+  // MARK: L-inf
+
+  /// Vertical stripes on the ball's surface.
+  private func stripes(_ clean: Tensor, _ draws: any SquareDraws, _ samples: [Int]) -> Tensor {
+    let signs = draws.signs([clean.size(1), 1, clean.size(3)], isShared: false, samples: samples, step: 0, which: 0)
+    return (clean + signs.to(clean.device) * threat.epsilon).clamped(to: 0...1)
+  }
+
+  /// One colour of the surface in a window.
+  private func colored(
+    _ clean: Tensor, _ best: Tensor, _ size: Int, _ draws: any SquareDraws, _ samples: [Int], _ step: Int
+  ) -> Tensor {
+    let window = SquareWindow(draws.corners(size, height: clean.size(2), width: clean.size(3), samples: samples, step: step, which: 0), size, clean)
+    let signs = draws.signs([clean.size(1), 1, 1], isShared: true, samples: samples, step: step, which: 0).to(clean.device)
+    let here = window.read(clean)
+    let pushed = window.read(best) + signs * (2 * threat.epsilon)
+    let color = pushed.clamped(between: here - threat.epsilon, and: here + threat.epsilon).clamped(to: 0...1)
+    let proposal = best.cloned()
+    window.write(color, to: proposal)
+    return proposal
+  }
+
+  // MARK: L2 and L1
+
+  /// A grid of five by five bumps.
+  private func tiles(_ clean: Tensor, _ draws: any SquareDraws, _ samples: [Int]) -> Tensor {
+    let (c, h, w) = (clean.size(1), clean.size(2), clean.size(3))
+    let side = max(1, min(h, w) / 5)
+    let (rows, columns) = (h / side, w / side)
+    let (top, left) = ((h - side * min(rows, 5)) / 2, (w - side * min(columns, 5)) / 2)
+    let delta = Tensor.zeros(like: clean)
+    var which = 0
+    for i in 0..<rows where top + (i + 1) * side <= h {
+      for j in 0..<columns where left + (j + 1) * side <= w {
+        let bump = bump(side, draws.lying(samples: samples, step: 0, which: which), like: clean)
+        let signs = draws.signs([c, 1, 1], isShared: false, samples: samples, step: 0, which: which).to(clean.device)
+        let (y, x) = (top + i * side, left + j * side)
+        delta[.all, .all, y..<y + side, x..<x + side].addInPlace(bump * signs)
+        which += 1
+      }
+    }
+    return within(clean, delta)
+  }
+
+  /// The mass of one window goes to another, where a bump is added to what is there.
+  private func moved(
+    _ clean: Tensor, _ best: Tensor, _ size: Int, _ draws: any SquareDraws, _ samples: [Int], _ step: Int
+  ) -> Tensor {
+    let (c, h, w) = (clean.size(1), clean.size(2), clean.size(3))
+    let delta = best - clean
+    let here = SquareWindow(draws.corners(size, height: h, width: w, samples: samples, step: step, which: 0), size, clean)
+    let there = SquareWindow(draws.corners(size, height: h, width: w, samples: samples, step: step, which: 1), size, clean)
+    let mask = Tensor.zeros(like: delta)
+    here.fill(mask, 1)
+    there.fill(mask, 1)
+    // What is left of the radius is one number for an image, the mass of the two windows one for each channel.
+    let (mass, both) = (length(delta), self.mass(delta * mask))
+    let old = here.read(delta)
+    let bump = bump(size, draws.lying(samples: samples, step: step, which: 0), like: clean)
+    let signs = draws.signs([c, 1, 1], isShared: false, samples: samples, step: step, which: 0).to(clean.device)
+    let added = bump * signs + old / (self.mass(old) + 1e-12)
+    let available: Tensor
+    if threat.norm == .l2 {
+      let unused = (threat.epsilon * threat.epsilon - mass.square()).clamped(to: 0...)
+      available = (unused / Double(c) + both.square()).sqrt()
+    } else {
+      available = ((threat.epsilon - mass).clamped(to: 0...) / Double(c) + both) * Double(c)
+    }
+    there.fill(delta, 0)
+    here.write(added / (self.mass(added) + 1e-12) * available, to: delta)
+    return within(clean, delta)
+  }
+
+  /// The image of a perturbation, brought to the ball and the box.
+  private func within(_ clean: Tensor, _ delta: Tensor) -> Tensor {
+    // L1 keeps a little clear of the radius, which the sum of many rounded terms would cross.
+    if threat.norm == .l1 {
+      let radii = Tensor.full([clean.size(0)], threat.epsilon * (1 - 1e-6), dtype: clean.dtype, device: clean.device)
+      return L1Ball.projected(clean + delta, around: clean, radii: radii)
+    }
+    return (clean + delta / (length(delta) + 1e-12) * threat.epsilon).clamped(to: 0...1)
+  }
+
+  /// The norm of each perturbation, [N, 1, 1, 1].
+  private func length(_ perturbation: Tensor) -> Tensor {
+    ThreatModel.perSample(perturbation.flattened(from: 1).norm(threat.norm == .l1 ? 1 : 2, dims: [1]), like: perturbation)
+  }
+
+  /// Mass of each channel of windows [N, C, s, s].
+  private func mass(_ window: Tensor) -> Tensor { window.norm(threat.norm == .l1 ? 1 : 2, dims: [2, 3], keepDim: true) }
+
+  /// Two halves of opposite sign, each a pile of growing rectangles: [1 or N, 1, s, s], upright or lying.
+  private func bump(_ side: Int, _ lying: [Bool], like images: Tensor) -> Tensor {
+    let upright = Self.bump(side, threat.norm).to(images.dtype).to(images.device)
+    let turned = upright.transposed(0, 1)
+    if lying.count == 1 { return (lying[0] ? turned : upright).reshaped(to: 1, 1, side, side) }
+    let choice = Tensor(lying).to(images.device).reshaped(to: -1, 1, 1, 1)
+    return upright.unsqueezed(dim: 0).unsqueezed(dim: 0).replacing(with: turned.unsqueezed(dim: 0).unsqueezed(dim: 0), where: choice)
+  }
+
+  private static func bump(_ side: Int, _ norm: Norm) -> Tensor {
+    guard side > 1 else { return Tensor.ones([1, 1]) }
+    func scaled(_ tensor: Tensor) -> Tensor { tensor / (norm == .l1 ? tensor.abs().sum() : tensor.square().sum().sqrt()) }
+    func half(_ rows: Int) -> Tensor {
+      var pile = [Float](repeating: 0, count: rows * side)
+      let (top, left) = (rows / 2, side / 2)
+      for k in 0..<max(rows / 2 + 1, side / 2 + 1) {
+        let weight = norm == .l1 ? Float(k + 1) * Float(k + 1) * Float(k + 1) * Float(k + 1) : Float(k + 1) * Float(k + 1)
+        for i in max(top - k, 0)..<min(top + k + 1, rows) {
+          for j in max(left - k, 0)..<min(left + k + 1, side) { pile[i * side + j] += 1 / weight }
+        }
+      }
+      return scaled(Tensor(pile, shape: [rows, side]))
+    }
+    return scaled(Tensor.concatenated([half(side / 2), -half(side - side / 2)]))
+  }
+}
+
+/// A square window in a batch of images, at one place for all samples or at a place of each.
+struct SquareWindow {
+  private enum Place {
+    case shared(rows: Range<Int>, columns: Range<Int>)
+    /// Positions in the flattened images, [N, C · s · s].
+    case perSample(Tensor)
+  }
+
+  private let place: Place
+  private let side: Int
+
+  init(_ corners: SquareCorners, _ side: Int, _ images: Tensor) {
+    self.side = side
+    switch corners {
+    case .shared(let row, let column): place = .shared(rows: row..<row + side, columns: column..<column + side)
+    case .perSample(let rows, let columns):
+      let (c, h, w) = (images.size(1), images.size(2), images.size(3))
+      let offsets = (0..<c).flatMap { k in (0..<side).flatMap { i in (0..<side).map { j in (k * h + i) * w + j } } }
+      let corners = zip(rows, columns).map { $0 * w + $1 }
+      place = .perSample((Tensor(corners).unsqueezed(dim: 1) + Tensor(offsets).unsqueezed(dim: 0)).to(images.device))
+    }
+  }
+
+  /// [N, C, s, s].
+  func read(_ images: Tensor) -> Tensor {
+    switch place {
+    case .shared(let rows, let columns): images[.all, .all, rows, columns]
+    case .perSample(let positions):
+      images.flattened(from: 1).gathered(dim: 1, at: positions).reshaped(to: [images.size(0), images.size(1), side, side])
+    }
+  }
+
+  /// Changes `images` in place.
+  func write(_ values: Tensor, to images: Tensor) {
+    switch place {
+    case .shared(let rows, let columns): images[.all, .all, rows, columns].copyInPlace(from: values)
+    case .perSample(let positions):
+      images.flattened(from: 1).scatterInPlace(values.flattened(from: 1), dim: 1, at: positions)
+    }
+  }
+
+  /// Changes `images` in place.
+  func fill(_ images: Tensor, _ value: Double) {
+    switch place {
+    case .shared(let rows, let columns): images[.all, .all, rows, columns].fillInPlace(value)
+    case .perSample(let positions): images.flattened(from: 1).scatterInPlace(value, dim: 1, at: positions)
+    }
+  }
+}

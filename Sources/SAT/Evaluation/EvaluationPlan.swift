@@ -1,0 +1,45 @@
+/// Which attacks an evaluation runs, and how.
+public struct EvaluationPlan {
+  public var attacks: [any Attack]
+  /// Each attack on every sample that is right when clean, rather than on what the attacks before it left.
+  public var isIndividual: Bool
+  /// `compat` runs the attacks on the network as it is, in blocks of the batch size that are cut anew for each.
+  public var mode: AttackMode
+  /// Whether to ask the model some questions first (see `SanityChecks`).
+  public var checks: Bool
+  /// Whether the model is meant to be random, as for version `rand`.
+  public var expectsRandomness: Bool
+
+  public init(
+    _ attacks: [any Attack], isIndividual: Bool = false, mode: AttackMode = .fast, checks: Bool = true, expectsRandomness: Bool = false
+  ) {
+    (self.attacks, self.isIndividual, self.mode) = (attacks, isIndividual, mode)
+    (self.checks, self.expectsRandomness) = (checks, expectsRandomness)
+  }
+}
+
+/// How far an evaluation is.
+public struct EvaluationProgress: Sendable {
+  /// The attack that is running; "clean" before the first.
+  public var phase: String
+  /// Samples of this phase that are done, and their number.
+  public var done: Int
+  public var total: Int
+  /// How much of the phase is done, 0…1, the batch under way included.
+  public var fraction: Double
+  /// Samples still classified correctly, of all that were evaluated.
+  public var correct: Int
+}
+
+extension Attack {
+  /// Whether it asks for gradients, so that a model without them is none of its business.
+  var needsGradient: Bool { !(self is Square) }
+
+  /// Passes it sends a sample through the model at most, for an estimate of the time left; 0 where it does not say.
+  var passesPerSample: Int {
+    switch self {
+    case let square as Square: square.restarts * (square.queries + 1)
+    default: 0
+    }
+  }
+}

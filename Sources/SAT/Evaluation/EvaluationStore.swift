@@ -1,0 +1,130 @@
+internal import Foundation
+public import SwiftTorch
+
+/// How far an evaluation has come, all of it between two batches.
+public struct EvaluationState {
+  /// Of the clean images, [N, classes] on the CPU.
+  var logits: Tensor
+  var predictions: [Int]
+  var warnings: [Evaluation.Warning]
+  var isDifferentiable = true
+  /// Of the attacks that are done.
+  var outcomes: [Evaluation.Outcome] = []
+  /// Of the attack under way, and how many of its samples are done.
+  var current: Evaluation.Outcome?
+  var done = 0
+  var records: [Evaluation.Record] = []
+  /// Seconds that were spent until it was saved.
+  var seconds = 0.0
+
+  init(logits: Tensor, predictions: [Int], warnings: [Evaluation.Warning]) {
+    (self.logits, self.predictions, self.warnings) = (logits, predictions, warnings)
+  }
+}
+
+/// Broken images by their positions in the data, as batches put them.
+public final class AdversarialImages {
+  public private(set) var parts: [(positions: [Int], images: Tensor)] = []
+
+  public init() {}
+
+  /// - Parameter images: [positions, C, H, W] on the CPU.
+  func put(_ images: Tensor, at positions: [Int]) { parts.append((positions, images)) }
+
+  /// The images of a data set with the broken ones in their places, float32 in [0, 1].
+  public func merged(into data: ImageDataset) -> Tensor {
+    let images = data.batch(0..<data.count).images.contiguous().cloned()
+    for (positions, part) in parts { images.copyInPlace(from: part, at: Tensor(positions)) }
+    return images
+  }
+}
+
+/// A folder in which an evaluation writes down how far it is, so that it can be killed at any moment and go on.
+public final class EvaluationStore {
+  /// What a state belongs to, by aspect; the sentence that refuses a state names the aspect.
+  public typealias Identity = [(aspect: String, value: String)]
+
+  private let folder: String
+  private let identity: Identity
+  private let interval: Duration
+  private let clock = ContinuousClock()
+  private var lastSave: ContinuousClock.Instant
+  private(set) var saved: (state: EvaluationState, adversarial: [(positions: [Int], images: Tensor)])?
+
+  private var path: String { "\(folder)/state.safetensors" }
+
+  /// What a state file's metadata holds beside its tensors.
+  private struct Contents: Codable {
+    var format = "sat-evaluation-state/1"
+    var identity: [String: String]
+    var predictions: [Int]
+    var warnings: [Evaluation.Warning]
+    var isDifferentiable: Bool
+    var outcomes: [Evaluation.Outcome]
+    var current: Evaluation.Outcome?
+    var done: Int
+    var records: [Evaluation.Record]
+    var seconds: Double
+  }
+
+  /// Reads the state that is there, if any.
+  ///
+  /// - Parameters:
+  ///   - identity: of this evaluation; equal between runs that may share a state.
+  ///   - interval: shortest time between two writes within an attack.
+  /// - Throws: `SATError` when the state is another evaluation's or is no state; `TorchError` when it cannot be read.
+  public init(_ folder: String, identity: Identity, interval: Duration = .seconds(15)) throws {
+    (self.folder, self.identity, self.interval) = (folder, identity, interval)
+    lastSave = clock.now
+    var isFolder: ObjCBool = false
+    if FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder) {
+      guard isFolder.boolValue else { throw SATError("\(folder) is a file; expected a folder for --state") }
+      if FileManager.default.fileExists(atPath: path) { saved = try read() }
+    } else {
+      do {
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+      } catch {
+        throw SATError("the folder \(folder) for --state cannot be made; expected a place where you may write")
+      }
+    }
+  }
+
+  private func read() throws -> (state: EvaluationState, adversarial: [(positions: [Int], images: Tensor)]) {
+    let file = try SafeTensors.read(path)
+    guard let text = file.metadata["sat.state"], let logits = file["logits"],
+      let contents = try? JSONDecoder().decode(Contents.self, from: Data(text.utf8))
+    else { throw SATError("\(path) is not the state of an evaluation of this version; expected one that `sat evaluate --state` wrote") }
+    for (aspect, value) in identity where contents.identity[aspect] != value {
+      throw SATError(
+        "\(folder) holds the state of an evaluation with another \(aspect) (\(contents.identity[aspect] ?? "none"), not \(value)); "
+          + "give another folder to --state, or delete this one")
+    }
+    var state = EvaluationState(logits: logits, predictions: contents.predictions, warnings: contents.warnings)
+    state.isDifferentiable = contents.isDifferentiable
+    (state.outcomes, state.current, state.done) = (contents.outcomes, contents.current, contents.done)
+    (state.records, state.seconds) = (contents.records, contents.seconds)
+    var adversarial: [(positions: [Int], images: Tensor)] = []
+    if let positions = file["positions"], let images = file["images"] { adversarial.append((positions.array(of: Int.self), images)) }
+    return (state, adversarial)
+  }
+
+  /// Whether the last write was long enough ago.
+  var isDue: Bool { clock.now - lastSave >= interval }
+
+  func save(_ state: EvaluationState, _ adversarial: AdversarialImages?) throws(TorchError) {
+    let contents = Contents(
+      identity: Dictionary(uniqueKeysWithValues: identity.map { ($0.aspect, $0.value) }), predictions: state.predictions,
+      warnings: state.warnings, isDifferentiable: state.isDifferentiable, outcomes: state.outcomes, current: state.current,
+      done: state.done, records: state.records, seconds: state.seconds)
+    guard let json = try? JSONEncoder().encode(contents) else {
+      throw TorchError(.value, "\(path): the state holds a number that JSON has no form for")
+    }
+    var tensors: [(name: String, tensor: Tensor)] = [("logits", state.logits)]
+    if let parts = adversarial?.parts, !parts.isEmpty {
+      tensors.append(("positions", Tensor(parts.flatMap(\.positions))))
+      tensors.append(("images", Tensor.concatenated(parts.map(\.images))))
+    }
+    try SafeTensors(tensors: tensors, metadata: ["sat.state": String(decoding: json, as: UTF8.self)]).write(to: path)
+    lastSave = clock.now
+  }
+}

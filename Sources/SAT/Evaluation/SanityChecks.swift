@@ -1,0 +1,158 @@
+internal import SwiftTorch
+
+/// Questions to a model before it is attacked, whose answers say whether the numbers can be trusted.
+///
+/// The rules are those of AutoAttack's checks where it has them; a few dozen samples are asked about.
+struct SanityChecks {
+  static let samples = 32
+  /// Distance of normalised logits from which two answers are not the same.
+  private static let sameAnswer = 1e-4
+  /// The same between an image alone and in a batch, where rounding differs.
+  private static let sameInBatch = 1e-3
+
+  let model: any Classifier
+  /// [n, C, H, W], n at most `samples`; right ones where there are any.
+  let images: Tensor
+  let labels: Tensor
+  /// Of these images, as the clean pass found them in its own batches.
+  let logits: Tensor
+
+  struct Findings {
+    var warnings: [Evaluation.Warning] = []
+    var isDifferentiable = true
+  }
+
+  func run(needsGradient: Bool, expectsRandomness: Bool) throws(TorchError) -> Findings {
+    var findings = Findings()
+    func warn(_ code: Evaluation.Warning.Code, _ message: String) { findings.warnings.append(.init(code: code, message: message)) }
+    let script = (model as? ScriptClassifier)?.script
+    let code = script.map { ScriptCode($0.source) }
+
+    let buffers = try script?.namedBuffers().map(\.tensor.fingerprint) ?? []
+    var answers: [Tensor] = []
+    for _ in 0..<4 { answers.append(try ask(images)) }
+    let after = try script?.namedBuffers().map(\.tensor.fingerprint) ?? []
+    let spread = answers.dropFirst().map { Self.distance($0, answers[0]) }.max() ?? 0
+    let counts = Set(answers.map { Int($0.argmax(dim: 1).equal(to: labels).to(.int64).sum().item()) })
+    let isRandom = spread > Self.sameAnswer || counts.count > 1
+    if isRandom && !expectsRandomness {
+      warn(
+        .randomized,
+        "the model answers the same image differently from pass to pass (normalised logits differ by \(decimal(spread, 4))); "
+          + "use --version rand, and do not trust a flag that one pass decided")
+    }
+    if code?.calls(Self.gradientCalls) == true {
+      warn(
+        .dynamicDefense,
+        "the model computes gradients inside its forward pass, so it may optimise its input or itself at test time; "
+          + "attack it with a method made for it")
+    } else if before(buffers, differFrom: after) || (isRandom && code?.calls(Self.randomCalls) == false) {
+      warn(
+        .dynamicDefense,
+        "the model changes as it is used (its state or its answers depend on earlier passes), so results depend on the order of the images; "
+          + "make it a function of its input")
+    }
+    if code?.hasActiveDropout == true || (isRandom && hasDropoutInTraining) {
+      warn(.dropout, "dropout is on in evaluation mode; attacks meet a random network, so turn it off before exporting the model")
+    }
+    if isInTrainingMode {
+      warn(.trainingMode, "the network is in training mode; set it to evaluation mode, else batches influence each other")
+    } else if !isRandom, images.size(0) > 1, Self.distance(try ask(images[..<1]), answers[0][..<1]) > Self.sameInBatch {
+      warn(
+        .trainingMode,
+        "an image is answered differently alone and in a batch, as by BatchNorm in training mode; export the model in evaluation mode")
+    }
+    if needsGradient { try lookAtGradients(&findings) }
+    return findings
+  }
+
+  private func before(_ a: [UInt64], differFrom b: [UInt64]) -> Bool { a != b }
+
+  private func ask(_ images: Tensor) throws(TorchError) -> Tensor {
+    try withNoGrad { () throws(TorchError) in try model.confirmedLogits(images) }
+  }
+
+  private var isInTrainingMode: Bool { (model as? NetworkClassifier)?.module.modules.contains(where: \.isTraining) ?? false }
+
+  private var hasDropoutInTraining: Bool { isInTrainingMode }
+
+  /// The largest distance between rows, each divided by its length.
+  private static func distance(_ a: Tensor, _ b: Tensor) -> Double {
+    func unit(_ logits: Tensor) -> Tensor { logits / logits.norm(2, dims: [1], keepDim: true).clamped(to: 1e-12...) }
+    let distance = (unit(a) - unit(b)).norm(2, dims: [1]).max().item()
+    return distance.isNaN ? 0 : distance
+  }
+
+  /// The input gradient of the cross-entropy and of the margin at the images themselves.
+  private func lookAtGradients(_ findings: inout Findings) throws(TorchError) {
+    let input = images.detached().requiringGrad()
+    let logits = try withGrad { () throws(TorchError) in try model.logits(input) }
+    guard logits.requiresGrad else { return Self.notDifferentiable(&findings) }
+    let column = labels.unsqueezed(dim: 1)
+    let right = logits.gathered(dim: 1, at: column).squeezed(dim: 1)
+    let others = (logits - Tensor.zeros(like: logits).scattering(1e30, dim: 1, at: column)).max(dims: [1])
+    var zeros = 0
+    for (loss, retains) in [(logits.crossEntropy(labels, reduction: .sum), true), ((right - others).sum(), false)] {
+      guard let gradient = try Tensor.checkedGradient(of: loss, withRespectTo: input, retainGraph: retains) else {
+        return Self.notDifferentiable(&findings)
+      }
+      zeros = max(zeros, Int(gradient.abs().flattened(from: 1).sum(dim: 1).equal(to: 0).to(.int64).sum().item()))
+    }
+    guard zeros > 0 else { return }
+    findings.warnings.append(
+      .init(
+        code: .zeroGradient,
+        message: "the loss has a gradient of exactly zero at \(zeros) of \(images.size(0)) images, so attacks by gradients may see nothing there; "
+          + "look at what Square finds, and for rounding or saturation in the model"))
+  }
+
+  private static func notDifferentiable(_ findings: inout Findings) {
+    findings.isDifferentiable = false
+    findings.warnings.append(
+      .init(
+        code: .notDifferentiable,
+        message: "the model's output cannot be differentiated with respect to the image; attacks by gradients were left out and only "
+          + "those that ask for logits were run, which is weaker evidence"))
+  }
+
+  private static let gradientCalls = ["torch.autograd.", ".backward(", "torch.grad(", "annotate(List[Optional[Tensor]], torch.autograd"]
+  private static let randomCalls = [
+    "torch.rand", "torch.bernoulli", "torch.normal", "torch.multinomial", "torch.poisson", "dropout", "torch.uniform", "rrelu",
+  ]
+
+  // MARK: Checks of the data and the results
+
+  /// Images that reach only a small part of [0, 1].
+  static func inputRange(_ data: ImageDataset) -> Evaluation.Warning? {
+    guard data.images.dtype.isFloatingPoint else { return nil }
+    let high = data.images.max().item()
+    guard high < 0.1 else { return nil }
+    return .init(
+      code: .inputRange,
+      message: "no pixel of \(data.name) is brighter than \(decimal(high, 4)), though [0, 1] is expected; were the images divided by 255 twice?")
+  }
+
+  /// AutoAttack's rule: Square breaking more than 0.2 % of samples that attacks by gradients left.
+  static func squareBetter(_ outcomes: [Evaluation.Outcome], clean: [Bool], isIndividual: Bool) -> Evaluation.Warning? {
+    guard let index = outcomes.firstIndex(where: { $0.name == "square" }) else { return nil }
+    let others = (isIndividual ? outcomes : Array(outcomes[..<index])).filter { $0.name != "square" }
+    guard let best = others.map(\.robust).min() else { return nil }
+    let more = best - outcomes[index].robust
+    guard Double(more) > 0.002 * Double(clean.count) else { return nil }
+    return .init(
+      code: .squareBetter,
+      message: "Square, which sees no gradients, broke \(more) of \(clean.count) samples more than the attacks before it; gradients may be masked")
+  }
+}
+
+/// What the code of a TorchScript archive calls.
+private struct ScriptCode {
+  private let source: String
+
+  init(_ source: String) { self.source = source }
+
+  func calls(_ names: [String]) -> Bool { names.contains { source.contains($0) } }
+
+  /// A call of dropout whose argument `training` is the constant True.
+  var hasActiveDropout: Bool { source.contains(/dropout\w*\([^()\n]*,\s*True\b/) }
+}

@@ -1,0 +1,69 @@
+internal import Foundation
+public import SwiftTorch
+
+/// A file of an evaluation's adversarial images with all that is needed to check them again.
+///
+/// `images` [N, C, H, W] are float32 in [0, 1], the broken ones as the attack left them and the others as they were; `originals`, of the
+/// data's own type, and `labels` [N] are the data; the metadata hold the evaluation's JSON document.
+public struct SavedImages {
+  public let path: String
+  public let images: Tensor
+  public let originals: ImageDataset
+  public let threat: ThreatModel
+  /// What the evaluation said of every sample: right when clean, right after every attack.
+  public let clean: [Bool]
+  public let robust: [Bool]
+  /// The model it was about, as it was named then.
+  public let model: String
+
+  private static let metadataKey = "sat.evaluation"
+
+  /// The parts of the document that are needed.
+  private struct Document: Decodable {
+    struct Threat: Decodable {
+      var norm: Norm
+      var epsilon: Double
+    }
+    struct Data: Decodable {
+      var name: String
+      var split: String
+    }
+    var model: String
+    var data: Data
+    var threat: Threat?
+    var flags: [String: [Int]]
+  }
+
+  public static func write(_ adversarial: AdversarialImages, _ data: ImageDataset, _ report: EvaluationReport, to path: String) throws {
+    try SafeTensors(
+      tensors: [("images", adversarial.merged(into: data)), ("originals", data.images.contiguous()), ("labels", data.labels)],
+      metadata: [metadataKey: report.json()]
+    ).write(to: path)
+  }
+
+  /// - Throws: a sentence when the file is not one that `sat evaluate --save` wrote, or its parts do not fit together.
+  public static func read(_ path: String) throws -> SavedImages {
+    let file = try SafeTensors.read(path)
+    guard let text = file.metadata[metadataKey], let images = file["images"], let labels = file["labels"],
+      let originals = file["originals"]
+    else {
+      throw SATError("\(path) does not hold images, originals, labels and an evaluation; expected a file that `sat evaluate --save` wrote")
+    }
+    guard let document = try? JSONDecoder().decode(Document.self, from: Foundation.Data(text.utf8)) else {
+      throw SATError("\(path): its evaluation cannot be read; expected the document of this version of sat")
+    }
+    guard let threat = document.threat else {
+      throw SATError("\(path) is of an evaluation without attacks, so there is nothing to check; evaluate with --epsilon and --save")
+    }
+    let data = try ImageDataset(name: document.data.name, split: document.data.split, images: originals, labels: labels)
+    guard images.shape == originals.shape, images.dtype == .float32 else {
+      throw SATError("\(path): the images are \(images.dtype) \(images.shape), but the originals are \(originals.shape); expected float32 of that shape")
+    }
+    guard let clean = document.flags["clean"], let robust = document.flags["robust"], clean.count == data.count, robust.count == data.count else {
+      throw SATError("\(path): its flags are not those of \(data.count) samples; save the evaluation again")
+    }
+    return SavedImages(
+      path: path, images: images, originals: data, threat: try ThreatModel(norm: threat.norm, epsilon: threat.epsilon),
+      clean: clean.map { $0 == 1 }, robust: robust.map { $0 == 1 }, model: document.model)
+  }
+}

@@ -1,0 +1,42 @@
+internal import Foundation
+
+/// The per-sample results of an evaluation as JSON lines: one for every attack that broke a sample, one for every other sample.
+public enum EvaluationRecords {
+  private struct Line: Encodable {
+    var sample: Int
+    var label: Int
+    /// The class the model answers on the clean image.
+    var clean: Int
+    var robust: Bool
+    var attack: String?
+    var target: Int?
+    var restart: Int?
+    /// Number of the iterate, 0 for the attack's starting point.
+    var step: Int?
+    /// Size of the perturbation in the threat model's norm.
+    var norm: Double?
+  }
+
+  /// Lines in data order.
+  ///
+  /// - Parameter first: position of the first sample in the whole data set.
+  public static func text(_ evaluation: Evaluation, first: Int = 0) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    let records = Dictionary(grouping: evaluation.records, by: \.sample)
+    let robust = evaluation.robust
+    var text = ""
+    for (sample, label) in evaluation.labels.enumerated() {
+      let line = Line(sample: first + sample, label: label, clean: evaluation.predictions[sample], robust: robust[sample])
+      let lines = (records[sample] ?? []).map { record in
+        var broken = line
+        broken.attack = record.attack
+        (broken.target, broken.restart, broken.step) = (record.finding.target, record.finding.restart, record.finding.step)
+        broken.norm = record.norm
+        return broken
+      }
+      for entry in lines.isEmpty ? [line] : lines { text += String(decoding: try encoder.encode(entry), as: UTF8.self) + "\n" }
+    }
+    return text
+  }
+}

@@ -1,0 +1,40 @@
+internal import Foundation
+
+/// An entry of RobustBench's model zoo, `model_info/<dataset>/<threat>/<name>.json`.
+///
+/// As its own `benchmark(to_disk=True)` does, only what was measured is filled in; the rest is null, for a person to complete.
+public struct RobustBenchEntry: Encodable {
+  public var dataset: String
+  public var architecture: String?
+  public var epsilon: String
+  public var clean: Double
+  public var robust: Double
+
+  /// - Parameter epsilon: as typed, such as "8/255".
+  public init(_ evaluation: Evaluation, dataset: String, architecture: String?, epsilon: String) {
+    let total = Double(evaluation.labels.count)
+    (self.dataset, self.architecture, self.epsilon) = (dataset, architecture, epsilon)
+    (clean, robust) = (Double(evaluation.cleanCorrect) / total, Double(evaluation.robustCorrect) / total)
+  }
+
+  private enum Keys: String, CodingKey {
+    case link, name, authors, venue, dataset, architecture, eps, reported, unreliable, footnote
+    case additionalData = "additional_data"
+    case forwardPasses = "number_forward_passes"
+    case clean = "clean_acc"
+    case robust = "autoattack_acc"
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: Keys.self)
+    for key in [Keys.link, .name, .authors, .additionalData, .forwardPasses, .venue, .reported, .unreliable, .footnote] {
+      try container.encodeNil(forKey: key)
+    }
+    try container.encode(dataset, forKey: .dataset)
+    try container.encode(architecture, forKey: .architecture)
+    try container.encode(epsilon, forKey: .eps)
+    // Percentages as text with two decimals, as all entries there have them.
+    try container.encode(decimal(100 * clean, 2), forKey: .clean)
+    try container.encode(decimal(100 * robust, 2), forKey: .robust)
+  }
+}

@@ -1,0 +1,105 @@
+import ArgumentParser
+import SAT
+
+extension AttackSuite.Version: ExpressibleByArgument {}
+extension AttackMode: ExpressibleByArgument {}
+
+/// Which attacks a command runs.
+struct AttackOptions: ParsableArguments {
+  @Option(
+    name: .customLong("attack"),
+    help: ArgumentHelp(
+      "autoattack, one of \(AttackSuite.Name.allCases.map(\.rawValue).joined(separator: ", ")), several with commas, in order, or clean.",
+      valueName: "names"))
+  var names = "pgd"
+
+  @Option(
+    help: """
+      Version of AutoAttack, whose parameters its attacks have: standard, plus, rand (for random models), custom (a list of --attack \
+      with the parameters of the reference's objects), or individual (each attack by itself, and the worst case).
+      """)
+  var version: AttackSuite.Version = .standard
+
+  @Option(help: "fast: every draw depends on the sample alone; compat: as the reference implementation does it.")
+  var mode: AttackMode = .fast
+
+  @Option(help: "Norm of the perturbations: linf, l2 or l1. Default: the run's, else linf.")
+  var norm: Norm?
+
+  @Option(help: ArgumentHelp("Radius of the perturbations, such as 8/255 or 0.3. Default: the run's.", valueName: "radius"))
+  var epsilon: Fraction?
+
+  @Option(help: ArgumentHelp("Steps of PGD. Default: the run's, else 40.", valueName: "n"))
+  var steps: Int?
+
+  @Option(help: ArgumentHelp("Step of PGD. Default: the run's, else 2.5 * epsilon / steps.", valueName: "size"))
+  var stepSize: Fraction?
+
+  @Option(help: ArgumentHelp("Random starts of PGD.", valueName: "n"))
+  var restarts = 1
+
+  /// What was chosen.
+  struct Choice: CustomStringConvertible {
+    var plan: EvaluationPlan
+    var threat: ThreatModel?
+    /// Epsilon as typed.
+    var radius: Fraction?
+    /// For the report: nil where no attack of the ensemble runs.
+    var version: String?
+    var warning: Evaluation.Warning?
+    /// All that the result depends on beside model, data and seed.
+    var description: String
+  }
+
+  func validate() throws {
+    if let steps, steps < 1 { throw ValidationError("--steps is \(steps); expected at least 1.") }
+    if let stepSize, stepSize.value <= 0 { throw ValidationError("--step-size is \(stepSize); expected more than 0.") }
+    if restarts < 1 { throw ValidationError("--restarts is \(restarts); expected at least 1.") }
+    _ = try selection()
+  }
+
+  /// The attacks in order; none for clean.
+  private func selection() throws -> [AttackSuite.Name] {
+    var chosen: [AttackSuite.Name] = []
+    for name in names.split(separator: ",", omittingEmptySubsequences: false).map(String.init) where name != "clean" {
+      if name == "autoattack" {
+        guard version != .custom else {
+          throw ValidationError("--version custom has no list of its own; name its attacks, such as --attack apgd-ce,square.")
+        }
+        chosen += AttackSuite.ensemble(version)
+      } else if let known = AttackSuite.Name(rawValue: name) {
+        chosen.append(known)
+      } else {
+        let all = ["clean", "autoattack"] + AttackSuite.Name.allCases.map(\.rawValue)
+        throw ValidationError("--attack \(name) is not known; expected \(all.joined(separator: ", ")).")
+      }
+    }
+    guard Set(chosen).count == chosen.count else { throw ValidationError("--attack \(names) names an attack twice.") }
+    return chosen
+  }
+
+  /// - Parameters:
+  ///   - trained: the configuration of the run that is evaluated, whose threat model and PGD are the defaults.
+  ///   - classes: of the model.
+  func choose(_ trained: TrainingConfiguration?, seed: UInt64, classes: Int) throws -> Choice {
+    let chosen = try selection()
+    if chosen.isEmpty { return Choice(plan: EvaluationPlan([], mode: mode), description: "clean") }
+    guard let radius = epsilon ?? trained?.threat.epsilon else {
+      throw SATError("no epsilon was given; say with --epsilon how far images may be changed, such as --epsilon 8/255")
+    }
+    let threat = try ThreatModel(norm: norm ?? trained?.threat.norm ?? .linf, epsilon: radius.value)
+    let steps = steps ?? trained?.attack.steps ?? 40
+    // The run's step belongs to the run's epsilon and steps.
+    let isRuns = epsilon == nil && norm == nil && self.steps == nil
+    let suite = AttackSuite(
+      threat: threat, version: version, mode: mode, seed: seed, classes: classes, steps: steps,
+      stepSize: stepSize?.value ?? (isRuns ? trained?.attack.stepSize.value : nil), restarts: restarts)
+    let (attacks, warning) = try suite.attacks(chosen)
+    let plan = EvaluationPlan(attacks, isIndividual: version == .individual, mode: mode, expectsRandomness: version == .rand)
+    let pgd = chosen.contains(.pgd) ? ", PGD of \(steps) steps of \(suite.stepSize), \(restarts) restarts" : ""
+    return Choice(
+      plan: plan, threat: threat, radius: radius, version: chosen.contains(where: \.isAutoAttack) || plan.isIndividual ? version.rawValue : nil,
+      warning: warning,
+      description: "\(chosen.map(\.rawValue).joined(separator: ",")), version \(version.rawValue), \(threat.norm.rawValue) \(threat.epsilon)\(pgd)")
+  }
+}

@@ -1,0 +1,38 @@
+import ArgumentParser
+import SAT
+
+/// Which images a command looks at.
+struct DataSelection: ParsableArguments {
+  @Option(help: ArgumentHelp("Data set, or a .safetensors or .npz file. Default: the run's.", valueName: "name|path"))
+  var data: String?
+
+  @Option(help: "Part of the data set: train, validation or test.")
+  var split: DataSource.Split = .test
+
+  @Option(help: ArgumentHelp("Only the first N samples.", valueName: "n"))
+  var first: Int?
+
+  @Option(help: ArgumentHelp("Only the samples from a up to, not with, b.", valueName: "a:b"))
+  var indices: String?
+
+  func validate() throws {
+    if let first, first < 1 { throw ValidationError("--first is \(first); expected at least 1.") }
+    if first != nil && indices != nil { throw ValidationError("--first and --indices exclude each other.") }
+    _ = try range()
+  }
+
+  /// The stretch that was asked for.
+  func range() throws -> Range<Int>? {
+    guard let indices else { return first.map { 0..<$0 } }
+    let parts = indices.split(separator: ":", omittingEmptySubsequences: false).map { Int($0) }
+    guard parts.count == 2, let a = parts[0], let b = parts[1], a >= 0, a < b else {
+      throw ValidationError("--indices \(indices) is not a stretch; expected a:b with 0 <= a < b.")
+    }
+    return a..<b
+  }
+
+  func load(_ source: String, root: DataRoot) throws -> ImageDataset {
+    let dataset = try DataSource(source).load(split, root: root)
+    return try range().map { try dataset.subset($0) } ?? dataset
+  }
+}
