@@ -35,12 +35,27 @@ enum Command {
     try run(program: "/bin/bash", ["-c", line], in: folder, environment: ["SAT": path])
   }
 
-  /// Runs the program and sends it a signal once a file is there; a minute later at the latest it is killed.
-  static func run(_ arguments: [String], interruptingBy signal: Int32, onceThereIs file: String) throws -> Outcome {
-    try run(program: path, arguments, in: nil, environment: [:]) { process in
-      for _ in 0..<600 where process.isRunning && !FileManager.default.fileExists(atPath: file) { usleep(100_000) }
+  /// Runs the program and sends it a signal once a file is there and has some content; a minute later at the latest it is killed.
+  static func run(
+    _ arguments: [String], interruptingBy signal: Int32, onceThereIs file: String, holdingBytes bytes: Int = 0
+  ) throws -> Outcome {
+    func isThere() -> Bool {
+      let size = (try? FileManager.default.attributesOfItem(atPath: file)[.size]) as? Int
+      return size.map { $0 >= bytes } ?? false
+    }
+    return try run(program: path, arguments, in: nil, environment: [:]) { process in
+      for _ in 0..<6000 where process.isRunning && !isThere() { usleep(10_000) }
       kill(process.processIdentifier, signal)
       for _ in 0..<600 where process.isRunning { usleep(100_000) }
+      if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+    }
+  }
+
+  /// Runs the program and kills it after some seconds, unless it ends before; the status of a killed one is SIGKILL.
+  static func run(_ arguments: [String], killingAfter seconds: Double) throws -> Outcome {
+    try run(program: path, arguments, in: nil, environment: [:]) { process in
+      let end = ContinuousClock.now + .seconds(seconds)
+      while process.isRunning && ContinuousClock.now < end { usleep(2_000) }
       if process.isRunning { kill(process.processIdentifier, SIGKILL) }
     }
   }

@@ -1,0 +1,134 @@
+import Foundation
+import SwiftTorch
+import Testing
+
+@testable import SAT
+
+/// A run that was interrupted ends where one that was not does, bit for bit, wherever it was interrupted.
+@Suite struct ResumeTests {
+  @Test(arguments: ["plain", "ema", "swa", "adam"])
+  func afterAnyBatch(kind: String) throws {
+    let scratch = try TrainingScratch()
+    var configuration = try scratch.configuration()
+    configuration.logSteps = true
+    switch kind {
+    case "ema": configuration.averaging = .init(kind: .ema, decay: 0.8, start: 1)
+    case "swa": configuration.averaging = .init(kind: .swa)
+    case "adam": (configuration.optimizer.name, configuration.optimizer.learningRate) = (.adam, 1e-3)
+    default: break
+    }
+    let whole = try scratch.trainer(configuration, run: "whole")
+    #expect(try whole.run(observer: Watch()) == .finished)
+    #expect(whole.stepsDone == 10)
+
+    for stop in 1..<10 {
+      let run = "stopped-\(stop)"
+      var asked = 0
+      let first = try scratch.trainer(configuration, run: run)
+      let ending = try first.run(observer: Watch()) {
+        asked += 1
+        // Asked before every batch, and once more at the end of an epoch.
+        return asked > stop + (stop > 5 ? 1 : 0)
+      }
+      #expect(ending == .interrupted && first.stepsDone == stop)
+      let second = try scratch.trainer(configuration, run: run, resume: true)
+      #expect(second.stepsDone == stop)
+      #expect(try second.run(observer: Watch()) == .finished)
+      expectSame(snapshot(second.network), snapshot(whole.network), "after \(stop), trained:")
+      for checkpoint in ["best", "last"] {
+        expectSame(try scratch.weights(run, checkpoint), try scratch.weights("whole", checkpoint), "after \(stop), \(checkpoint):")
+      }
+      for name in ["metrics.jsonl", "steps.jsonl"] {
+        #expect(try scratch.lines(name, run: run) == scratch.lines(name, run: "whole"), "after \(stop)")
+      }
+    }
+  }
+
+  /// Free AT keeps one perturbation for all batches, IAAT and CAT20 a radius per sample: their memory is in the checkpoint too.
+  @Test(arguments: DefenseRegistry.entries.map(\.name))
+  func everyMethodKeepsItsMemory(method: String) throws {
+    let scratch = try TrainingScratch()
+    let configuration = try scratch.configuration(method: method)
+    let whole = try scratch.trainer(configuration, run: "whole")
+    let ending = try whole.run(observer: Watch())
+    let stopAt = whole.stepsDone / 2 + 1
+    let first = try scratch.trainer(configuration, run: "parts")
+    #expect(try first.run(observer: Watch()) { first.stepsDone >= stopAt } == .interrupted)
+    let second = try scratch.trainer(configuration, run: "parts", resume: true)
+    #expect(second.stepsDone == stopAt)
+    #expect(try second.run(observer: Watch()) == ending)
+    expectSame(try scratch.weights("parts"), try scratch.weights("whole"))
+  }
+
+  @Test func checkpointsInsideAnEpoch() throws {
+    let scratch = try TrainingScratch()
+    var configuration = try scratch.configuration()
+    configuration.checkpoints.minutes = 0
+    let trainer = try scratch.trainer(configuration)
+    let watch = Watch()
+    var places: [String] = []
+    watch.onBatch = { places += (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(scratch.path)/run/last")).map { [$0] } ?? [] }
+    #expect(try trainer.run(observer: watch) == .finished)
+    // The link that a batch finds is of the batch before it.
+    #expect(
+      places == ["epoch-0000-batch-000001", "epoch-0000-batch-000002", "epoch-0000-batch-000003", "epoch-0000-batch-000004", "epoch-0000"]
+        .map { "checkpoints/\($0)" } + (1...4).map { "checkpoints/epoch-0001-batch-00000\($0)" })
+    let kept = try FileManager.default.contentsOfDirectory(atPath: "\(scratch.path)/run/checkpoints")
+    #expect(Set(kept).isSubset(of: ["epoch-0000", "epoch-0001"]), "\(kept)")
+  }
+
+  /// What may have happened to a run's folder since, and what the sentence about it says.
+  @Test(arguments: [
+    ("last/state.json", "cut", "state.json"), ("last/training.safetensors", "cut", "training.safetensors"),
+    ("last/weights.safetensors", "cut", "weights.safetensors"), ("last/weights.safetensors", "remove", "weights.safetensors"),
+    ("last/state.json", "noise", "state.json"), ("last", "remove", "no last checkpoint"), ("data", "longer", "now holds"),
+    ("epsilon", "edit", "threat.epsilon was 0.1, is 0.2"),
+  ])
+  func whatWasChangedSince(file: String, change: String, words: String) throws {
+    let scratch = try TrainingScratch()
+    var configuration = try scratch.configuration()
+    configuration.epochs = 1
+    #expect(try scratch.trainer(configuration).run(observer: Watch()) == .finished)
+    let path = "\(scratch.path)/run/\(file)"
+    switch change {
+    case "cut": try Data(Data(contentsOf: URL(fileURLWithPath: path)).dropLast(40)).write(to: URL(fileURLWithPath: path))
+    case "noise": try Data("{}".utf8).write(to: URL(fileURLWithPath: path))
+    case "remove": try FileManager.default.removeItem(atPath: path)
+    case "longer": configuration.data = try TrainingScratch(count: 66).keepingData(at: "\(scratch.path)/data.safetensors")
+    default: configuration.threat.epsilon = 0.2
+    }
+    let error = #expect(throws: (any Error).self) { try scratch.trainer(configuration, resume: true) }
+    let message = error.map { "\($0)" } ?? ""
+    #expect(message.contains(words) && message.contains(scratch.path) && !message.contains("\n"), "\(message)")
+    #expect(error is SATError || error is TorchError)
+  }
+
+  @Test func aDeletedFolderIsNamed() throws {
+    let scratch = try TrainingScratch()
+    let watch = Watch()
+    watch.onBatch = { try? FileManager.default.removeItem(atPath: "\(scratch.path)/run") }
+    let trainer = try scratch.trainer(try scratch.configuration())
+    let error = #expect(throws: SATError.self) { try trainer.run(observer: watch) }
+    #expect(error?.message.contains("run is gone") == true, "\(error?.message ?? "")")
+    #expect(!FileManager.default.fileExists(atPath: "\(scratch.path)/run"))
+  }
+
+  @Test func aRunKilledBeforeItsFirstCheckpointBeginsAgain() throws {
+    let scratch = try TrainingScratch()
+    let configuration = try scratch.configuration()
+    #expect(try scratch.trainer(configuration).run(observer: Watch()) { true } == .interrupted)
+    #expect(RunFolder("\(scratch.path)/run").exists && !FileManager.default.fileExists(atPath: "\(scratch.path)/run/last"))
+    #expect(try scratch.trainer(configuration, resume: true).run(observer: Watch()) == .finished)
+    #expect(try scratch.trainer(configuration, run: "whole").run(observer: Watch()) == .finished)
+    expectSame(try scratch.weights(), try scratch.weights("whole"))
+  }
+}
+
+extension TrainingScratch {
+  /// Copies this folder's data over another's.
+  fileprivate func keepingData(at path: String) throws -> String {
+    try FileManager.default.removeItem(atPath: path)
+    try FileManager.default.copyItem(atPath: dataPath, toPath: path)
+    return path
+  }
+}
