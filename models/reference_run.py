@@ -1,0 +1,231 @@
+"""Trains what a run of `sat train` trained, in plain PyTorch: the same initial weights, order of the data and noise.
+
+    python models/reference_run.py runs/digits-p-sat runs/digits-p-sat.pytorch
+    sat compare runs/digits-p-sat runs/digits-p-sat.pytorch
+
+Reads the run's config.yaml alone. PyTorch's CPU generator is the same as sat's, so the same seeds give the same draws;
+floating-point sums are made in another order, so the two follow each other within rounding, for as long as rounding does
+not grow. Writes metrics.jsonl, steps.jsonl and the checkpoints best and last, which `sat evaluate` reads, in the form of a
+run's folder. The methods are in defenses.py and adaptive_defenses.py, the networks in networks.py.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import adaptive_defenses
+import networks
+import reference_data
+import run_config
+import safetensors_io
+import weights
+from defenses import Settings, project, starting_point
+from run_config import number
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("run", type=Path, help="folder of the run of sat")
+    parser.add_argument("output", type=Path, help="folder to make for the reference")
+    parser.add_argument("--data-root", type=Path, default=Path("data"), help="folder of the data sets")
+    parser.add_argument("--epochs", type=int, help="epochs to train; those of the run if left out")
+    parser.add_argument("--steps", type=int, help="end after this many updates, without a checkpoint if inside an epoch")
+    parser.add_argument("--threads", type=int, default=0)
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    try:
+        config = run_config.read(arguments.run / "config.yaml")
+        refuse_what_is_not_here(config)
+        arguments.output.mkdir(parents=True)
+        (arguments.output / "config.yaml").write_text((arguments.run / "config.yaml").read_text())
+        Reference(config, arguments.output, arguments.data_root).train(arguments.epochs or config["epochs"], arguments.steps)
+    except FileExistsError:
+        sys.exit(f"reference_run: {arguments.output} is there already; name another folder or delete it")
+    except ValueError as error:
+        sys.exit(f"reference_run: {error}")
+
+
+def refuse_what_is_not_here(config: dict) -> None:
+    for name, is_here in (("averaging.kind", config["averaging"]["kind"] == "none"),
+                          ("optimizer.maxGradientNorm", config["optimizer"]["maxGradientNorm"] == 0),
+                          ("augmentation", config.get("augmentation", "none") == "none"),
+                          ("attack.randomStart", config["attack"]["randomStart"]),
+                          ("method", config["method"] in adaptive_defenses.METHODS),
+                          ("learningRateSchedule.kind", config["learningRateSchedule"]["kind"] in SCHEDULES)):
+        if not is_here:
+            raise ValueError(f"{name} of this run is not in the reference; choose a run without it")
+
+
+SCHEDULES = {
+    "constant": lambda optimizer, s, epochs: torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1),
+    "multi-step": lambda optimizer, s, epochs: torch.optim.lr_scheduler.MultiStepLR(optimizer, s["milestones"], s["gamma"]),
+    "cosine": lambda optimizer, s, epochs: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs),
+}
+
+
+def difficulty(schedule: dict, epoch: int) -> float:
+    """Lambda while an epoch, from 0, is trained."""
+    if schedule["kind"] == "constant":
+        return number(schedule["value"])
+    if schedule["kind"] == "step":
+        reached = [m["value"] for m in schedule["milestones"] if m["epoch"] <= epoch]
+        return number(reached[-1] if reached else schedule["initial"])
+    first, last, start, end = (number(schedule[key]) for key in ("initial", "final", "start", "end"))
+    return first if epoch < start else last if epoch + 1 >= end else first + (last - first) * (epoch - start + 1) / (end - start)
+
+
+class Reference:
+    def __init__(self, config: dict, output: Path, data_root: Path):
+        self.config, self.output = config, output
+        self.training, self.validation = reference_data.training_data(config["data"], data_root)
+        seed = config["seed"]
+        # sat's three streams: the first draws the weights, and later the masks of dropout.
+        torch.manual_seed(4 * seed)
+        self.shuffling = torch.Generator().manual_seed(4 * seed + 1)
+        self.perturbing = torch.Generator().manual_seed(4 * seed + 2)
+        self.network = build(config)
+        self.settings = Settings(
+            epsilon=number(config["threat"]["epsilon"]), steps=config["attack"]["steps"],
+            step_size=number(config["attack"]["stepSize"]), norm=config["threat"]["norm"],
+            schedule=lambda epoch: difficulty(config["lambda"], epoch), options=config.get("methodOptions") or {},
+            training_size=len(self.training[1]), awp=number(config["awp"]["gamma"]))
+        self.defense = adaptive_defenses.make(config["method"], self.settings)
+        self.optimizer = optimizer(config["optimizer"], self.network)
+        self.steps = 0
+        self.best = -1.0
+        self.seen: list[tuple[Tensor, Tensor]] = []
+        # A function of its own, since copies of the network, which some methods make, copy their hooks too.
+        self.network.register_forward_hook(keeping(self.seen))
+
+    def train(self, epochs: int, steps: int | None) -> None:
+        schedule = SCHEDULES[self.config["learningRateSchedule"]["kind"]](
+            self.optimizer, self.config["learningRateSchedule"], self.config["epochs"])
+        for epoch in range(epochs):
+            metrics = self.train_epoch(epoch, steps)
+            if metrics is None:
+                return
+            schedule.step()
+            metrics |= {"validation": self.validate(), "time": time.time()}
+            append(self.output / "metrics.jsonl", metrics)
+            self.save("last")
+            if metrics["validation"]["robust"] > self.best:
+                self.best = metrics["validation"]["robust"]
+                self.save("best")
+            print(f"epoch {epoch + 1}/{epochs}   loss {metrics['train']['loss']:.3f}   "
+                  f"clean {100 * metrics['validation']['clean']:.1f} %   "
+                  f"robust {100 * metrics['validation']['robust']:.1f} %   {metrics['seconds']:.1f} s", flush=True)
+            if self.steps == steps:
+                return
+
+    def train_epoch(self, epoch: int, steps: int | None) -> dict | None:
+        start, rate = time.perf_counter(), self.optimizer.param_groups[0]["lr"]
+        order = torch.randperm(len(self.training[1]), generator=self.shuffling)
+        self.network.train()
+        loss = correct = size = largest = norms = 0.0
+        batches = order.split(self.config["batchSize"])
+        for positions in batches:
+            if self.steps == steps:
+                return None
+            images, labels = reference_data.batch(self.training, positions)
+            self.seen.clear()
+            batch_loss = self.defense.step(
+                self.network, self.optimizer, images, labels, positions, epoch, self.perturbing)
+            # The last pass in training mode is that of the examples which were trained on.
+            examples, logits = self.seen[-1]
+            sizes = (examples - images).flatten(1).norm(float("inf") if self.settings.norm == "linf" else 2, dim=1)
+            norm = torch.stack([p.grad.norm() for p in self.network.parameters()]).norm().item()
+            append(self.output / "steps.jsonl", {"step": self.steps, "epoch": epoch, "loss": batch_loss, "gradientNorm": norm})
+            self.steps += 1
+            loss += batch_loss * len(labels)
+            correct += (logits.argmax(1) == labels).sum().item()
+            size += sizes.sum().item()
+            largest = max(largest, sizes.max().item())
+            norms += norm
+        count, seconds = len(order), time.perf_counter() - start
+        return {"epoch": epoch, "learningRate": rate, "train": {"loss": loss / count, "accuracy": correct / count},
+                "perturbation": {"mean": size / count, "max": largest}, "gradientNorm": norms / len(batches),
+                "seconds": seconds, "samplesPerSecond": count / seconds}
+
+    def validate(self) -> dict:
+        """Accuracy, clean and under the training attack: an image is lost when any iterate is misclassified."""
+        self.network.eval()
+        generator = torch.Generator().manual_seed(self.config["seed"])
+        s, clean, robust, count = self.settings, 0, 0, len(self.validation[1])
+        for start in range(0, count, self.config["batchSize"]):
+            images, labels = reference_data.batch(self.validation, slice(start, start + self.config["batchSize"]))
+            with torch.no_grad():
+                held = self.network(images).argmax(1) == labels
+            clean += held.sum().item()
+            x = starting_point(images, s.epsilon, s.norm, "uniform", generator)
+            for step in range(s.steps + 1):
+                x.requires_grad_()
+                logits = self.network(x)
+                held &= logits.argmax(1) == labels
+                if step < s.steps:
+                    gradient, = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), x)
+                    if s.norm == "l2":
+                        gradient /= gradient.flatten(1).norm(dim=1).clamp(min=1e-12).view(-1, 1, 1, 1)
+                    else:
+                        gradient = gradient.sign()
+                    x = project(x.detach() + s.step_size * gradient, images, s.epsilon, s.norm).detach()
+            robust += held.sum().item()
+        return {"clean": clean / count, "robust": robust / count, "samples": count}
+
+    def save(self, name: str) -> None:
+        folder = self.output / name
+        folder.mkdir(exist_ok=True)
+        model = self.config["model"]
+        metadata = {"sat.architecture": model["name"],
+                    "sat.options": json.dumps({key: str(value) for key, value in (model["options"] or {}).items()})}
+        if self.config["normalization"] != "none":
+            metadata["sat.normalization"] = self.config["normalization"]
+        safetensors_io.write(folder / "weights.safetensors", self.network.state_dict(), metadata)
+
+
+def keeping(seen: list) -> Callable:
+    """A hook that keeps what the network was trained on, which is what it sees in training mode."""
+
+    def look(network: nn.Module, inputs: tuple, logits: Tensor) -> None:
+        if network.training:
+            seen.append((inputs[0].detach(), logits.detach()))
+
+    return look
+
+
+def build(config: dict) -> nn.Module:
+    normalization = None
+    if (text := config["normalization"]) != "none":
+        normalization = networks.NORMALIZATIONS.get(text) or tuple([float(x) for x in part.split(",")] for part in text.split())
+    options = {key: int(value) for key, value in (config["model"]["options"] or {}).items()}
+    network = networks.build(config["model"]["name"], options, normalization)
+    if config["from"] != "none":
+        path = Path(config["from"])
+        inside = [p for p in (path / "weights.safetensors", path / "best" / "weights.safetensors") if p.exists()]
+        path = inside[0] if inside else path
+        weights.load(network, weights.read_state_dict(path)[0], str(path))
+    return network
+
+
+def optimizer(settings: dict, network: nn.Module) -> torch.optim.Optimizer:
+    rate, decay = settings["learningRate"], settings["weightDecay"]
+    if settings["name"] == "adam":
+        return torch.optim.Adam(network.parameters(), lr=rate, weight_decay=decay)
+    return torch.optim.SGD(network.parameters(), lr=rate, momentum=settings["momentum"], nesterov=settings["nesterov"],
+                           weight_decay=decay)
+
+
+def append(path: Path, line: dict) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+if __name__ == "__main__":
+    main()
