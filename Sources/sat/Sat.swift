@@ -17,7 +17,8 @@ struct Sat: ParsableCommand {
       """,
     version: "sat \(SATVersion.current), libtorch \(Torch.version)",
     subcommands: [
-      TrainCommand.self, EvaluateCommand.self, CompareCommand.self, VerifyCommand.self, ModelsCommand.self, DataCommand.self, DoctorCommand.self,
+      TrainCommand.self, EvaluateCommand.self, VerifyCommand.self, CompareCommand.self, ModelsCommand.self, DataCommand.self,
+      DoctorCommand.self,
     ])
 
   static func main() {
