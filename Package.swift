@@ -26,7 +26,9 @@ let package = Package(
         .unsafeFlags(["-L\(shim)", "-Xlinker", "-rpath", "-Xlinker", shim]),
       ]),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
-    .target(name: "SwiftTorch", dependencies: ["CTorchShim", "CZlib"], swiftSettings: strict),
+    // libjpeg-turbo and libpng (apt: libjpeg-dev, libpng-dev), behind functions that return their errors.
+    .target(name: "CImageCodecs", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png16")]),
+    .target(name: "SwiftTorch", dependencies: ["CTorchShim", "CZlib", "CImageCodecs"], swiftSettings: strict),
     .target(
       name: "SAT",
       dependencies: [

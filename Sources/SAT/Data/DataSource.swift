@@ -1,10 +1,10 @@
 internal import Foundation
 internal import SwiftTorch
 
-/// What `--data` names: a data set under the data root, or a file of images and labels.
+/// What `--data` names: a data set under the data root, a folder of pictures, or a file of images and labels.
 public struct DataSource: Sendable, Equatable {
   /// The data sets that can be named.
-  public static let names = ["digits", "mnist", "cifar10", "cifar100"]
+  public static let names = ["digits", "mnist", "cifar10", "cifar100", "imagenette"]
   public enum Split: String, Sendable, CaseIterable, Codable { case train, validation, test }
 
   public let name: String
@@ -16,7 +16,7 @@ public struct DataSource: Sendable, Equatable {
   /// Reads the images of a split.
   ///
   /// Validation is a tenth of the training set, by class (`splittingOffValidation`); of CIFAR the first 5,000 training images, as in
-  /// the paper's code. Train is what is left.
+  /// the paper's code. Train is what is left. A file, or a folder of classes, is taken whole for every split.
   /// - Throws: a sentence when the data are not there or not what they should be.
   public func load(_ split: Split, root: DataRoot) throws -> ImageDataset {
     switch name {
@@ -26,13 +26,18 @@ public struct DataSource: Sendable, Equatable {
       return try Self.mnist(name, split, folder: root.appending("mnist"))
     case "cifar10", "cifar100":
       return try CIFAR(name: name, folder: root.appending(name)).load(split)
+    case "imagenette":
+      return try imagenette(root).load(split)
     default:
-      guard FileManager.default.fileExists(atPath: name) else {
+      var isFolder: ObjCBool = false
+      guard FileManager.default.fileExists(atPath: name, isDirectory: &isFolder) else {
         throw SATError(
-          "data '\(name)' is neither a data set nor a file; expected one of \(Self.names.joined(separator: ", ")), "
-            + "or the path of a .safetensors or .npz file with images and labels")
+          "data '\(name)' is neither a data set nor a file; expected one of \(Self.names.joined(separator: ", ")), the path of a .safetensors "
+            + "or .npz file with images and labels, of a CIFAR .bin file, or of a folder of pictures with a sub-folder a class")
       }
-      return try ImageFile.load(name)
+      guard isFolder.boolValue else { return try ImageFile.load(name) }
+      if PictureSplits.isDivided(name) { return try PictureSplits(name: name, folder: name).load(split) }
+      return try PictureFolder(name).dataset(name: name, split: "file")
     }
   }
 
@@ -44,11 +49,17 @@ public struct DataSource: Sendable, Equatable {
     case "mnist":
       return try Self.whole(name, "train", root.appending("mnist")).splittingOffValidation(Self.validationFraction)
     case "cifar10", "cifar100":
-      let cifar = CIFAR(name: name, folder: root.appending(name))
-      return (try cifar.load(.train), try cifar.load(.validation))
+      return try CIFAR(name: name, folder: root.appending(name)).trainingParts()
+    case "imagenette":
+      return try imagenette(root).trainingParts()
     default:
+      if PictureSplits.isDivided(name) { return try PictureSplits(name: name, folder: name).trainingParts() }
       return try load(.train, root: root).splittingOffValidation(Self.validationFraction)
     }
+  }
+
+  private func imagenette(_ root: DataRoot) -> PictureSplits {
+    PictureSplits(name: name, folder: root.appending(name), titles: PictureSplits.imagenetteTitles)
   }
 
   private static func mnist(_ name: String, _ split: Split, folder: String) throws -> ImageDataset {

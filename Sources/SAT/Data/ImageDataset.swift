@@ -1,27 +1,31 @@
 public import SwiftTorch
 
-/// Labelled images in memory.
+/// Labelled images, in memory or in files that are decoded when they are asked for.
 public struct ImageDataset {
+  private enum Storage {
+    /// [N, C, H, W]: uint8, or float32 in [0, 1].
+    case memory(Tensor)
+    case files(PictureFiles)
+  }
+
   /// What it is called in reports: a data set's name or a file's path.
   public var name: String
   /// "train", "validation" or "test"; what the file is, for a file of one's own.
   public var split: String
-  /// [N, C, H, W]: uint8, or float32 in [0, 1].
-  public let images: Tensor
+  private let storage: Storage
   /// [N], int64.
   public let labels: Tensor
+  /// By label; empty where the data do not say.
+  public let classNames: [String]
 
+  /// - Parameter images: [N, C, H, W], uint8, or float32 in [0, 1].
   /// - Throws: `SATError` when the two do not fit together, a label is negative, or a value lies outside [0, 1] or is not finite.
-  public init(name: String, split: String, images: Tensor, labels: Tensor) throws(SATError) {
+  public init(name: String, split: String, images: Tensor, labels: Tensor, classNames: [String] = []) throws(SATError) {
     guard images.ndim == 4, images.dtype == .uint8 || images.dtype == .float32 else {
       throw SATError(
         "\(name): the images have shape \(images.shape) and type \(images.dtype); expected [N, C, H, W] of uint8, or of float32 in [0, 1]")
     }
-    guard labels.ndim == 1, labels.dtype == .int64, labels.count == images.size(0) else {
-      throw SATError(
-        "\(name): the labels have shape \(labels.shape) and type \(labels.dtype); expected \(images.size(0)) of int64, one per image")
-    }
-    guard images.size(0) > 0 else { throw SATError("\(name) holds no images") }
+    try Self.check(labels, count: images.size(0), name)
     if images.dtype == .float32 {
       let (low, high) = (images.min().item(), images.max().item())
       guard low >= 0, high <= 1 else {
@@ -29,32 +33,110 @@ public struct ImageDataset {
           "\(name): the images lie between \(low) and \(high); expected [0, 1], so divide by 255 or undo a normalisation first")
       }
     }
-    guard labels.min().item() >= 0 else { throw SATError("\(name): the smallest label is \(Int(labels.min().item())); expected 0 or more") }
-    (self.name, self.split, self.images, self.labels) = (name, split, images, labels)
+    self.init(unchecked: name, split, .memory(images), labels, classNames)
   }
 
-  public var count: Int { images.size(0) }
+  init(name: String, split: String, files: PictureFiles, labels: Tensor, classNames: [String]) throws(SATError) {
+    try Self.check(labels, count: files.paths.count, name)
+    self.init(unchecked: name, split, .files(files), labels, classNames)
+  }
+
+  private static func check(_ labels: Tensor, count: Int, _ name: String) throws(SATError) {
+    guard labels.ndim == 1, labels.dtype == .int64, labels.count == count else {
+      throw SATError("\(name): the labels have shape \(labels.shape) and type \(labels.dtype); expected \(count) of int64, one per image")
+    }
+    guard count > 0 else { throw SATError("\(name) holds no images") }
+    guard labels.min().item() >= 0 else { throw SATError("\(name): the smallest label is \(Int(labels.min().item())); expected 0 or more") }
+  }
+
+  private init(unchecked name: String, _ split: String, _ storage: Storage, _ labels: Tensor, _ classNames: [String]) {
+    (self.name, self.split, self.storage, self.labels, self.classNames) = (name, split, storage, labels, classNames)
+  }
+
+  public var count: Int { labels.count }
+
   /// [C, H, W].
-  public var imageShape: [Int] { Array(images.shape.dropFirst()) }
+  public var imageShape: [Int] {
+    switch storage {
+    case .memory(let images): Array(images.shape.dropFirst())
+    case .files(let files): files.imageShape
+    }
+  }
+
   /// One more than the largest label.
   public var classCount: Int { Int(labels.max().item()) + 1 }
 
+  // MARK: Images
+
+  /// All images [N, C, H, W] as they are kept, uint8 or float32. Of a folder of pictures this decodes every file: prefer `batch`.
+  ///
+  /// - Throws: as `batch(at:)`.
+  public var images: Tensor {
+    get throws(TorchError) {
+      switch storage {
+      case .memory(let images): images
+      case .files(let files): try files.images(Array(files.paths.indices))
+      }
+    }
+  }
+
   /// The images at the given int64 positions as float32 in [0, 1], and their labels.
-  public func batch(at positions: Tensor) -> (images: Tensor, labels: Tensor) {
-    (Self.scaled(images.selecting(positions)), labels.selecting(positions))
+  ///
+  /// - Throws: a sentence when a file of a picture cannot be read.
+  public func batch(at positions: Tensor) throws(TorchError) -> (images: Tensor, labels: Tensor) {
+    let images =
+      switch storage {
+      case .memory(let images): images.selecting(positions)
+      case .files(let files): try files.images(positions.array(of: Int.self))
+      }
+    return (Self.scaled(images), labels.selecting(positions))
   }
 
   /// The images of a stretch as float32 in [0, 1], and their labels.
-  public func batch(_ range: Range<Int>) -> (images: Tensor, labels: Tensor) {
-    (Self.scaled(images[range]), labels[range])
+  ///
+  /// - Throws: as above.
+  public func batch(_ range: Range<Int>) throws(TorchError) -> (images: Tensor, labels: Tensor) {
+    let images =
+      switch storage {
+      case .memory(let images): images[range]
+      case .files(let files): try files.images(Array(range))
+      }
+    return (Self.scaled(images), labels[range])
   }
 
   // Bytes are divided by 255 in float32, as torchvision's ToTensor does.
   private static func scaled(_ images: Tensor) -> Tensor { images.dtype == .uint8 ? images.to(.float32) / 255.0 : images }
 
+  /// Images for training, [N, C, H, W], float32 in [0, 1], changed at random. A resized crop of a picture in a file is cut from
+  /// the whole picture.
+  ///
+  /// - Throws: as `batch(at:)`.
+  func augmented(at positions: [Int], _ augmentation: Augmentation, generator: Generator) throws(TorchError) -> Tensor {
+    switch storage {
+    case .memory(let images): return augmentation(images.selecting(Tensor(positions)), generator: generator)
+    case .files(let files):
+      guard augmentation.resizedCrop > 0 else { return augmentation(try files.images(positions), generator: generator) }
+      var pictures: [Tensor] = []
+      for position in positions { pictures.append(try files.original(position)) }
+      let windows = augmentation.windows(sizes: pictures.map { ($0.size(1), $0.size(2)) }, generator: generator)
+      let (height, width) = (files.imageShape[1], files.imageShape[2])
+      let crops = zip(pictures, windows).map { picture, window in
+        picture[.all, window.rows, window.columns].resized(height: height, width: width)
+      }
+      return augmentation.finished(.stacked(crops), generator: generator)
+    }
+  }
+
+  // MARK: Parts
+
   /// The part at the given positions, in their order.
   public func subset(_ positions: Tensor, split: String? = nil) -> ImageDataset {
-    ImageDataset(unchecked: name, split ?? self.split, images.selecting(positions), labels.selecting(positions))
+    let part: Storage =
+      switch storage {
+      case .memory(let images): .memory(images.selecting(positions))
+      case .files(let files): .files(files.selecting(positions.array(of: Int.self)))
+      }
+    return ImageDataset(unchecked: name, split ?? self.split, part, labels.selecting(positions), classNames)
   }
 
   /// - Throws: `SATError` when the stretch reaches past the end.
@@ -62,11 +144,12 @@ public struct ImageDataset {
     guard range.lowerBound >= 0, range.upperBound <= count, !range.isEmpty else {
       throw SATError("samples \(range.lowerBound):\(range.upperBound) of \(name) were asked for; expected a stretch of 0:\(count)")
     }
-    return ImageDataset(unchecked: name, split, images[range], labels[range])
-  }
-
-  private init(unchecked name: String, _ split: String, _ images: Tensor, _ labels: Tensor) {
-    (self.name, self.split, self.images, self.labels) = (name, split, images, labels)
+    let part: Storage =
+      switch storage {
+      case .memory(let images): .memory(images[range])
+      case .files(let files): .files(files.selecting(Array(range)))
+      }
+    return ImageDataset(unchecked: name, split, part, labels[range], classNames)
   }
 
   /// Splits off `fraction` of every class, drawn with a fixed seed, for validation.

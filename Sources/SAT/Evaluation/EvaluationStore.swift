@@ -32,8 +32,8 @@ public final class AdversarialImages {
   func put(_ images: Tensor, at positions: [Int]) { parts.append((positions, images)) }
 
   /// The images of a data set with the broken ones in their places, float32 in [0, 1].
-  public func merged(into data: ImageDataset) -> Tensor {
-    let images = data.batch(0..<data.count).images.contiguous().cloned()
+  public func merged(into data: ImageDataset) throws(TorchError) -> Tensor {
+    let images = try data.batch(0..<data.count).images.contiguous().cloned()
     for (positions, part) in parts { images.copyInPlace(from: part, at: Tensor(positions)) }
     return images
   }

@@ -99,7 +99,7 @@ public struct Evaluator {
     var predictions: [Int] = []
     var parts: [Tensor] = []
     for range in stride(from: 0, to: data.count, by: batchSize).map({ $0..<min($0 + batchSize, data.count) }) {
-      let logits = try forward(data.batch(range).images)
+      let logits = try forward(try data.batch(range).images)
       outputs.look(at: logits)
       parts.append(logits.to(.cpu))
       predictions += logits.argmax(dim: 1).array(of: Int.self)
@@ -113,7 +113,7 @@ public struct Evaluator {
     if plan.checks {
       let correct = predictions.indices.filter { predictions[$0] == labels[$0] }
       let chosen = Tensor(Array((correct.isEmpty ? Array(predictions.indices) : correct).prefix(SanityChecks.samples)))
-      let (images, some) = data.batch(at: chosen)
+      let (images, some) = try data.batch(at: chosen)
       let findings = try SanityChecks(
         model: model, images: images.to(device).contiguous(layout), labels: some.to(device), logits: state.logits.selecting(chosen).to(device)
       ).run(needsGradient: plan.attacks.contains { $0.needsGradient }, expectsRandomness: plan.expectsRandomness)
@@ -130,7 +130,7 @@ public struct Evaluator {
     alreadyBroken: Set<Int>, part: @escaping (Double) -> Void
   ) throws(TorchError) -> [Evaluation.Record] {
     let indices = Tensor(positions)
-    let (images, labels) = data.batch(at: indices)
+    let (images, labels) = try data.batch(at: indices)
     let batch = AttackBatch(
       images: images.to(device).contiguous(layout), labels: labels.to(device), samples: positions,
       logits: logits.selecting(indices).to(device), capacity: batchSize)

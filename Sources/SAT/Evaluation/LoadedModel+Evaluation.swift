@@ -27,7 +27,7 @@ extension LoadedModel {
   ///
   /// - Throws: what the model throws.
   public func classCount(of data: ImageDataset, device: Device) throws(TorchError) -> Int {
-    let image = data.batch(0..<1).images.to(device)
+    let image = try data.batch(0..<1).images.to(device)
     return try withNoGrad { () throws(TorchError) in try classifier.logits(image) }.size(1)
   }
 }

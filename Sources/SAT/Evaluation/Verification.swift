@@ -60,7 +60,7 @@ public struct Verification: Encodable, Sendable {
       return found
     }
     func rows(_ mask: Tensor) -> [Int] { mask.nonzero().squeezed(dim: 1).array(of: Int.self) }
-    let originals = saved.originals.batch(0..<n).images
+    let originals = try saved.originals.batch(0..<n).images
     let labels = saved.originals.labels.array(of: Int.self)
     let claimed = (0..<n).filter { saved.clean[$0] && !saved.robust[$0] }
     let difference = (saved.images.to(.float64) - originals.to(.float64))
@@ -81,7 +81,7 @@ public struct Verification: Encodable, Sendable {
     if let data {
       let same =
         data.imageShape == saved.originals.imageShape && data.count == n
-        ? rows((data.batch(0..<n).images - originals).abs().flattened(from: 1).max(dims: [1]).notEqual(to: 0) || data.labels.notEqual(to: saved.originals.labels))
+        ? try rows((data.batch(0..<n).images - originals).abs().flattened(from: 1).max(dims: [1]).notEqual(to: 0) || data.labels.notEqual(to: saved.originals.labels))
         : Array(0..<n)
       checks.append(Check("data", "the originals and labels are those of \(data.name)", failed: same))
     }

@@ -25,7 +25,8 @@ public struct LoadedModel {
         "the normalisation has \(normalization.mean.count) channels, but the images of \(data.name) have \(data.imageShape[0]); "
           + "give --normalize one mean and one deviation a channel")
     }
-    let image = data.batch(0..<1).images.to(device)
+    let image: Tensor
+    do { image = try data.batch(0..<1).images.to(device) } catch { throw SATError(error.message) }
     let logits: Tensor
     do {
       logits = try withNoGrad { () throws(TorchError) in try classifier.logits(image) }

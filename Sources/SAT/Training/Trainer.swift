@@ -173,7 +173,7 @@ public final class Trainer {
       let start = clock.now
       let range = batch * configuration.batchSize..<min((batch + 1) * configuration.batchSize, trainSet.count)
       let indices = order[range]
-      let (images, labels) = trainSet.batch(at: indices)
+      let (images, labels) = try trainSet.batch(at: indices)
       let data = TrainingBatch(
         images: images.to(device).contiguous(layout), labels: labels.to(device), indices: indices, epoch: epoch)
       sums.dataSeconds += seconds(since: start)
@@ -234,7 +234,7 @@ public final class Trainer {
     let generator = Generator(seed: (configuration.seed &* 4 &+ 3) &+ UInt64(epoch) &* 0x9E37_79B9_7F4A_7C15)
     let starts = stride(from: 0, to: trainSet.count, by: configuration.batchSize)
     try network.module.remakeBatchStatistics(over: starts) { start throws(TorchError) in
-      let (images, labels) = trainSet.batch(start..<min(start + configuration.batchSize, trainSet.count))
+      let (images, labels) = try trainSet.batch(start..<min(start + configuration.batchSize, trainSet.count))
       let (x, y) = (images.to(device).contiguous(layout), labels.to(device))
       guard perturbs else { return x }
       return try network.withFixedWeights(inputShape: trainSet.imageShape) { () throws(TorchError) in

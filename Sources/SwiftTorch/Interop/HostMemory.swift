@@ -36,6 +36,11 @@ extension Tensor {
     self.init(owning: bytes.withUnsafeBytes { Tensor.make($0, shape: shape, dtype: dtype) })
   }
 
+  /// A CPU tensor with a copy of packed, row-major memory.
+  convenience init(copying memory: UnsafeRawBufferPointer, shape: [Int], dtype: DType) {
+    self.init(owning: Tensor.make(memory, shape: shape, dtype: dtype))
+  }
+
   private static func make(_ bytes: UnsafeRawBufferPointer, shape: [Int], dtype: DType) -> ts_tensor {
     var out: ts_tensor?
     let status = shape.map(Int64.init).withUnsafeBufferPointer {

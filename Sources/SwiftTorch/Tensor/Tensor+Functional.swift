@@ -54,6 +54,11 @@ extension Tensor {
     return self * mask.multiplyInPlace(by: 1 / (1 - p)).to(device)
   }
 
+  /// Images [N, C, H, W] in another size, float or uint8 (`F.interpolate(mode="bilinear", antialias=True)`).
+  public func resizedAntialiased(height: Int, width: Int) -> Tensor {
+    Op.upsampleBilinearAntialiased(.tensor(self), .ints([height, width]), .bool(false), .none, .none)
+  }
+
   // MARK: Losses
 
   /// Cross-entropy of logits [N, C] and int64 labels [N] (`F.cross_entropy`).

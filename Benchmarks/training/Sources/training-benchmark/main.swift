@@ -59,7 +59,7 @@ func run() throws {
     for batch in order.prefix(batches) {
       let clock = ContinuousClock()
       let start = clock.now
-      let (images, labels) = data.batch(at: batch)
+      let (images, labels) = try data.batch(at: batch)
       let outcome = try defense.step(
         TrainingBatch(images: images.contiguous(.channelsLast), labels: labels, indices: batch, epoch: 0), update, generator: generator)
       losses += outcome.loss

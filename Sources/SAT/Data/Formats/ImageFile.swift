@@ -1,6 +1,7 @@
 internal import SwiftTorch
 
-/// A file with `images` [N, C, H, W] (float in [0, 1], or uint8) and `labels` [N]: safetensors or NumPy's npz, told apart by reading.
+/// A file with `images` [N, C, H, W] (float in [0, 1], or uint8) and `labels` [N], safetensors or NumPy's npz, or a batch of CIFAR in its
+/// binary version: told apart by reading.
 enum ImageFile {
   static func load(_ path: String) throws -> ImageDataset {
     let bytes = try FileBytes.read(path, expecting: "images and labels")
@@ -10,7 +11,9 @@ enum ImageFile {
     case .npz:
       tensors = try NumPyFile.readArchive(path, names: ["images", "labels"]).map { ($0.name, $0.tensor.makeTensor()) }
     default:
-      throw SATError("\(path) is neither safetensors nor npz; expected one of them with arrays 'images' and 'labels'")
+      if let batch = try CIFAR.file(path, bytes) { return batch }
+      throw SATError(
+        "\(path) is neither safetensors nor npz, nor records of CIFAR's binary version; expected arrays 'images' and 'labels', or a .bin file")
     }
     func entry(_ name: String) throws(SATError) -> Tensor {
       guard let tensor = tensors.first(where: { $0.name == name })?.tensor else {

@@ -1,0 +1,136 @@
+internal import Foundation
+internal import SwiftTorch
+
+/// The binary CIFAR files: records of one label byte (CIFAR-100: coarse, then fine) and 3,072 bytes of red, green and blue planes.
+///
+/// Source: A. Krizhevsky, "The CIFAR-10 dataset", section "Binary version".
+struct CIFAR {
+  /// "cifar10" or "cifar100".
+  let name: String
+  let folder: String
+
+  static let validationCount = 5000
+  /// CIFAR-100's training file, the largest; nothing longer is unpacked.
+  static let largestBatch = 50_000 * 3074
+
+  private var labelBytes: Int { name == "cifar10" ? 1 : 2 }
+  private var recordBytes: Int { labelBytes + 3 * 32 * 32 }
+  private var classes: Int { name == "cifar10" ? 10 : 100 }
+  private var trainingFiles: [String] { name == "cifar10" ? (1...5).map { "data_batch_\($0).bin" } : ["train.bin"] }
+  /// What the authors' site offers, which is read as it is.
+  private var archive: String { "\(folder)/\(name == "cifar10" ? "cifar-10-binary.tar.gz" : "cifar-100-binary.tar.gz")" }
+
+  private static let names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+
+  /// Validation is the first 5,000 training images in file order, train the rest, as in the paper's code.
+  func load(_ split: DataSource.Split) throws -> ImageDataset {
+    switch split {
+    case .test: return try read(name == "cifar10" ? ["test_batch.bin"] : ["test.bin"], split: "test")
+    case .validation: return try trainingParts().validation
+    case .train: return try trainingParts().train
+    }
+  }
+
+  /// Both parts of the training images, read once.
+  func trainingParts() throws -> (train: ImageDataset, validation: ImageDataset) {
+    let whole = try read(trainingFiles, split: "train")
+    guard whole.count > Self.validationCount else {
+      throw SATError("\(name): only \(whole.count) training images are in \(folder); expected more than the \(Self.validationCount) of validation")
+    }
+    var validation = try whole.subset(0..<Self.validationCount)
+    validation.split = "validation"
+    return (try whole.subset(Self.validationCount..<whole.count), validation)
+  }
+
+  private func read(_ files: [String], split: String) throws -> ImageDataset {
+    let contents = try files.map { try (loose($0), $0) }
+    let missing = contents.filter { $0.0 == nil }.map(\.1)
+    var packed: [String: [UInt8]] = [:]
+    if !missing.isEmpty {
+      guard FileManager.default.fileExists(atPath: archive) else {
+        throw SATError(
+          "\(name): \(folder)/\(missing[0])[.gz] is not there, nor is \(archive); get them with `sat data fetch \(name)`, say where they are "
+            + "with --data-root, or name one file of them, --data PATH.bin, to use it alone")
+      }
+      packed = try members(missing)
+    }
+    var images: [Tensor] = []
+    var labels: [Tensor] = []
+    for (found, file) in contents {
+      let (bytes, path) = found ?? (packed[file] ?? [], "\(archive): \(file)")
+      let records = try decode(bytes, path)
+      images.append(records.images)
+      labels.append(records.labels)
+    }
+    return try ImageDataset(
+      name: name, split: split, images: images.count == 1 ? images[0] : .concatenated(images), labels: .concatenated(labels),
+      classNames: classNames())
+  }
+
+  /// A file of its own, raw or compressed; nil when there is none.
+  private func loose(_ file: String) throws -> (bytes: [UInt8], path: String)? {
+    let plain = "\(folder)/\(file)"
+    if FileManager.default.fileExists(atPath: plain) { return (try FileBytes.read(plain, expecting: "a \(name) batch"), plain) }
+    let packed = plain + ".gz"
+    guard FileManager.default.fileExists(atPath: packed) else { return nil }
+    return (try Self.unpacked(packed), packed)
+  }
+
+  private static func unpacked(_ path: String) throws(TorchError) -> [UInt8] {
+    let compressed = try FileBytes.read(path, expecting: "a CIFAR batch")
+    return try naming(path) { () throws(FormatError) in try Inflate.gzip(compressed, limit: largestBatch) }
+  }
+
+  /// Files of the archive by their last names, which are read without unpacking the others.
+  private func members(_ wanted: [String]) throws(TorchError) -> [String: [UInt8]] {
+    var tar = TarReader(try GzipStream.open(archive))
+    return try naming(archive) { () throws(FormatError) in
+      var found: [String: [UInt8]] = [:]
+      while found.count < wanted.count, let entry = try tar.next() {
+        let last = entry.name.split(separator: "/").last.map(String.init) ?? ""
+        guard entry.kind == .file, wanted.contains(last), found[last] == nil else { continue }
+        guard entry.size <= Self.largestBatch else {
+          throw FormatError("its \(quoted(last)) has \(entry.size) bytes; expected at most \(Self.largestBatch)")
+        }
+        found[last] = try tar.read(entry.size)
+      }
+      if let missing = wanted.first(where: { found[$0] == nil }) {
+        throw FormatError("holds no \(missing); expected the binary version of \(name), so fetch it again with `sat data fetch \(name)`")
+      }
+      return found
+    }
+  }
+
+  private func decode(_ bytes: [UInt8], _ path: String) throws(SATError) -> (images: Tensor, labels: Tensor) {
+    guard !bytes.isEmpty, bytes.count % recordBytes == 0 else {
+      throw SATError("\(path) has \(bytes.count) bytes; expected a multiple of the \(recordBytes) bytes of a \(name) record")
+    }
+    let records = Tensor(bytes: bytes[...], shape: [bytes.count / recordBytes, recordBytes], dtype: .uint8)
+    let labels = records[.all, labelBytes - 1].to(.int64)
+    let largest = Int(labels.max().item())
+    guard largest < classes else {
+      throw SATError("\(path): a record has label \(largest); expected 0 to \(classes - 1), so the file is not \(name)'s")
+    }
+    return (records[.all, labelBytes...].reshaped(to: -1, 3, 32, 32), labels)
+  }
+
+  private func classNames() -> [String] {
+    if name == "cifar10" { return Self.names }
+    guard let text = try? String(contentsOfFile: "\(folder)/fine_label_names.txt", encoding: .utf8) else { return [] }
+    let lines = text.split(whereSeparator: \.isNewline).map(String.init)
+    return lines.count == classes ? lines : []
+  }
+
+  /// One batch file that was named by its path: records of CIFAR-10 where the size and the labels say so, else of CIFAR-100; nil when
+  /// it is neither.
+  static func file(_ path: String, _ raw: [UInt8]) throws -> ImageDataset? {
+    let bytes = Inflate.isGzip(raw) ? try naming(path) { () throws(FormatError) in try Inflate.gzip(raw, limit: largestBatch) } : raw
+    for name in ["cifar10", "cifar100"] {
+      let kind = CIFAR(name: name, folder: (path as NSString).deletingLastPathComponent)
+      guard bytes.count % kind.recordBytes == 0, let records = try? kind.decode(bytes, path) else { continue }
+      return try ImageDataset(
+        name: path, split: "file", images: records.images, labels: records.labels, classNames: kind.classNames())
+    }
+    return nil
+  }
+}

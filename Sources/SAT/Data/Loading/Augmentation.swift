@@ -1,0 +1,203 @@
+internal import Foundation
+public import SwiftTorch
+
+/// Random changes of training images that keep their labels, in the order and with the meaning of torchvision's transforms: crop (or
+/// resized crop), flip, affine map, brightness. A field of zero does nothing.
+///
+/// Whole images are computed at once: crop, flip and affine map only move pixels, so together they are one look-up.
+public struct Augmentation: Codable, Sendable, Equatable {
+  /// `RandomCrop(H, padding)`: the image is shifted by up to so many pixels each way, and zero comes in.
+  public var padding = 0
+  /// `RandomResizedCrop(scale: (this, 1), ratio: (3/4, 4/3))`: a window of at least this fraction of the area, resized to the
+  /// images' size with antialiasing.
+  public var resizedCrop = 0.0
+  /// `RandomHorizontalFlip(0.5)`.
+  public var flip = false
+  /// `RandomAffine`, nearest pixel, zero outside: a rotation of up to so many degrees each way,
+  public var rotation = 0.0
+  /// a shift of up to this fraction of the width and of the height, in whole pixels,
+  public var translation = 0.0
+  /// an enlargement by a factor of 1 ± this,
+  public var scaling = 0.0
+  /// and a shear along the rows of up to so many degrees.
+  public var shear = 0.0
+  /// `ColorJitter(brightness)`: all channels times a factor of 1 ± this, clamped to [0, 1].
+  public var brightness = 0.0
+
+  public init(
+    padding: Int = 0, resizedCrop: Double = 0, flip: Bool = false, rotation: Double = 0, translation: Double = 0, scaling: Double = 0,
+    shear: Double = 0, brightness: Double = 0
+  ) {
+    (self.padding, self.resizedCrop, self.flip, self.rotation) = (padding, resizedCrop, flip, rotation)
+    (self.translation, self.scaling, self.shear, self.brightness) = (translation, scaling, shear, brightness)
+  }
+
+  public static let none = Augmentation()
+  /// Crop with a padding of 4 and flip, as TRADES, MART, FAT and Rice et al. train on CIFAR.
+  public static let crop = Augmentation(padding: 4, flip: true)
+  /// What the SAT paper's code does to CIFAR.
+  public static let paper = Augmentation(padding: 4, flip: true, rotation: 5, translation: 0.1, scaling: 0.1, shear: 5, brightness: 0.1)
+  /// Our choice for Imagenette, for which the paper gives none: ImageNet's usual one.
+  public static let imagenette = Augmentation(resizedCrop: 0.08, flip: true)
+
+  /// The above by their names.
+  public static let named: [(name: String, augmentation: Augmentation)] = [
+    ("none", none), ("crop", crop), ("paper", paper), ("imagenette", imagenette),
+  ]
+
+  /// - Throws: `SATError` for a name that is not known; it lists those that are.
+  public init(named name: String) throws(SATError) {
+    guard let known = Self.named.first(where: { $0.name == name }) else {
+      throw SATError("augmentation '\(name)' is not known; expected one of \(Self.named.map(\.name).joined(separator: ", "))")
+    }
+    self = known.augmentation
+  }
+
+  /// - Throws: `SATError` that names the first value outside its range.
+  public func validated() throws(SATError) -> Augmentation {
+    func require(_ holds: Bool, _ key: String, _ value: Any, _ expected: String) throws(SATError) {
+      if !holds { throw SATError("augmentation.\(key) is \(value); expected \(expected)") }
+    }
+    try require((0...64).contains(padding), "padding", padding, "0 to 64 pixels")
+    try require((0...1).contains(resizedCrop), "resizedCrop", resizedCrop, "a fraction of the area, 0 to 1")
+    try require((0...180).contains(rotation), "rotation", rotation, "0 to 180 degrees")
+    try require((0...1).contains(translation), "translation", translation, "a fraction of the size, 0 to 1")
+    try require((0..<1).contains(scaling), "scaling", scaling, "0 <= scaling < 1")
+    try require((0..<90).contains(shear), "shear", shear, "0 <= shear < 90 degrees")
+    try require((0...1).contains(brightness), "brightness", brightness, "0 to 1")
+    return self
+  }
+
+  private var movesPixels: Bool { padding > 0 || flip || isAffine }
+  private var isAffine: Bool { rotation > 0 || translation > 0 || scaling > 0 || shear > 0 }
+
+  /// - Parameters:
+  ///   - images: [N, C, H, W], uint8, or float32 in [0, 1].
+  ///   - generator: a CPU generator; every image has draws of its own.
+  /// - Returns: [N, C, H, W], float32 in [0, 1].
+  public func callAsFunction(_ images: Tensor, generator: Generator) -> Tensor {
+    withNoGrad {
+      var x = images
+      if resizedCrop > 0 {
+        let windows = windows(sizes: Array(repeating: (x.size(2), x.size(3)), count: x.size(0)), generator: generator)
+        let (height, width) = (x.size(2), x.size(3))
+        x = .stacked(windows.enumerated().map { i, window in x[i][.all, window.rows, window.columns].resized(height: height, width: width) })
+      }
+      return finished(x, generator: generator)
+    }
+  }
+
+  /// Everything but the resized crop.
+  func finished(_ images: Tensor, generator: Generator) -> Tensor {
+    withNoGrad {
+      var x = images
+      if movesPixels { x = moved(x, generator: generator) }
+      if x.dtype == .uint8 { x = x.to(.float32) / 255.0 }
+      guard brightness > 0 else { return x }
+      let factors = Self.uniform(x.size(0), in: 1 - brightness...1 + brightness, generator)
+      return (x * factors.reshaped(to: -1, 1, 1, 1)).clamped(to: 0...1)
+    }
+  }
+
+  /// `count` draws from a range, float32.
+  private static func uniform(_ count: Int, in range: ClosedRange<Double>, _ generator: Generator) -> Tensor {
+    Tensor.empty([count]).uniformInPlace(in: range, generator: generator)
+  }
+
+  // MARK: Moving pixels
+
+  /// Crop, flip and affine map by one look-up of whole pixels.
+  private func moved(_ images: Tensor, generator: Generator) -> Tensor {
+    let (n, channels, height, width) = (images.size(0), images.size(1), images.size(2), images.size(3))
+    var x = Tensor.arange(0..<width).reshaped(to: 1, 1, width).expanded(to: [n, height, width])
+    var y = Tensor.arange(0..<height).reshaped(to: 1, height, 1).expanded(to: [n, height, width])
+    var isInside: Tensor?
+    // From the output backwards: where each of its pixels comes from in the flipped crop, …
+    if isAffine {
+      (x, y) = affineSources(x.to(.float32), y.to(.float32), generator)
+      isInside = Self.inside(x, width) && Self.inside(y, height)
+    }
+    // … where that is in the crop, …
+    if flip {
+      let flipped = Tensor.empty([n, 1, 1]).bernoulliInPlace(0.5, generator: generator).to(.bool)
+      x = x.replacing(with: Double(width - 1) - x, where: flipped)
+    }
+    // … and in the image.
+    if padding > 0 {
+      let shifts = Tensor.randint(-padding..<padding + 1, [2, n, 1, 1], generator: generator)
+      (x, y) = (x + shifts[0].to(x.dtype), y + shifts[1].to(y.dtype))
+      let within = Self.inside(x, width) && Self.inside(y, height)
+      isInside = isInside.map { $0 && within } ?? within
+    }
+    // One more pixel, of zeros, for what lies outside.
+    var sources = (y * width + x).to(.int64).flattened(from: 1)
+    if let isInside { sources = sources.replacing(with: Tensor(height * width), where: !isInside.flattened(from: 1)) }
+    return images.reshaped(to: n, channels, height * width).padded([0, 1])
+      .gathered(dim: 2, at: sources.unsqueezed(dim: 1).expanded(to: [n, channels, height * width]))
+      .reshaped(to: n, channels, height, width)
+  }
+
+  private static func inside(_ coordinate: Tensor, _ size: Int) -> Tensor {
+    coordinate.greaterOrEqual(to: 0) && coordinate.less(than: size)
+  }
+
+  /// Where the affine map takes the output's pixels from, rounded to whole pixels: c + A⁻¹ (p - c - t), where c is the middle, t the
+  /// shift and A = s · rotation · shear.
+  private func affineSources(_ x: Tensor, _ y: Tensor, _ generator: Generator) -> (x: Tensor, y: Tensor) {
+    let (n, height, width) = (x.size(0), x.size(1), x.size(2))
+    func drawn(_ range: ClosedRange<Double>) -> Tensor { Self.uniform(n, in: range, generator).reshaped(to: n, 1, 1) }
+    let angle = drawn(-rotation...rotation) * (Double.pi / 180)
+    let shiftX = drawn(-translation * Double(width)...translation * Double(width)).rounded()
+    let shiftY = drawn(-translation * Double(height)...translation * Double(height)).rounded()
+    let scale = drawn(1 - scaling...1 + scaling)
+    let skew = drawn(-shear...shear) * (Double.pi / 180)
+    let (cos, sin) = (angle.cos(), angle.sin())
+    let tan = skew.sin() / skew.cos()
+    let (middleX, middleY) = (Double(width - 1) / 2, Double(height - 1) / 2)
+    let (dx, dy) = (x - middleX - shiftX, y - middleY - shiftY)
+    // The inverse of [[1, -tan], [0, 1]] after the rotation's.
+    let (turnedX, turnedY) = ((cos * dx + sin * dy) / scale, (cos * dy - sin * dx) / scale)
+    return ((turnedX + tan * turnedY + middleX).rounded(), (turnedY + middleY).rounded())
+  }
+
+  // MARK: Windows
+
+  /// A part of an image.
+  struct Window: Equatable {
+    var rows: Range<Int>
+    var columns: Range<Int>
+  }
+
+  /// A window a picture of the given sizes, as torchvision's `RandomResizedCrop.get_params` draws one: ten attempts at an area and a
+  /// ratio, then the largest window in the middle whose ratio is allowed.
+  func windows(sizes: [(height: Int, width: Int)], generator: Generator) -> [Window] {
+    let attempts = 10
+    let draws = Tensor.rand([sizes.count, attempts, 4], generator: generator).array(of: Float.self).map(Double.init)
+    let ratios = (low: 3.0 / 4, high: 4.0 / 3)
+    return sizes.enumerated().map { i, size in
+      let (height, width) = (Double(size.height), Double(size.width))
+      for attempt in 0..<attempts {
+        let u = draws[(i * attempts + attempt) * 4..<(i * attempts + attempt + 1) * 4]
+        let start = u.startIndex
+        let area = height * width * (resizedCrop + (1 - resizedCrop) * u[start])
+        let ratio = exp(log(ratios.low) + (log(ratios.high) - log(ratios.low)) * u[start + 1])
+        let (w, h) = (Int((area * ratio).squareRoot().rounded()), Int((area / ratio).squareRoot().rounded()))
+        guard 0 < w, w <= size.width, 0 < h, h <= size.height else { continue }
+        let top = min(Int(u[start + 2] * Double(size.height - h + 1)), size.height - h)
+        let left = min(Int(u[start + 3] * Double(size.width - w + 1)), size.width - w)
+        return Window(rows: top..<top + h, columns: left..<left + w)
+      }
+      let w = min(size.width, Int((height * ratios.high).rounded()))
+      let h = min(size.height, Int((width / ratios.low).rounded()))
+      return Window(
+        rows: (size.height - h) / 2..<(size.height - h) / 2 + h, columns: (size.width - w) / 2..<(size.width - w) / 2 + w)
+    }
+  }
+}
+
+extension Tensor {
+  /// A picture [C, H, W] in another size, antialiased (`F.interpolate(mode="bilinear", antialias=True)`); uint8 stays uint8, rounded.
+  func resized(height: Int, width: Int) -> Tensor {
+    size(-2) == height && size(-1) == width ? self : unsqueezed(dim: 0).resizedAntialiased(height: height, width: width).squeezed(dim: 0)
+  }
+}
