@@ -129,7 +129,7 @@ struct EvaluateCommand: ParsableCommand {
   ) throws -> EvaluationStore.Identity {
     [
       ("model", try model.fingerprint()),
-      ("data", "\(data.name) \(data.split), \(data.count) images, \(String(data.images.fingerprint ^ data.labels.fingerprint, radix: 16))"),
+      ("data", "\(data.name) \(data.split), \(data.count) images, \(String(try data.images.fingerprint ^ data.labels.fingerprint, radix: 16))"),
       ("attack", choice.description), ("seed", "\(seed)"), ("mode", choice.plan.mode.rawValue), ("precision", settings.precision.rawValue),
       ("batch size", choice.plan.mode == .compat ? "\(size)" : "any"),
     ]

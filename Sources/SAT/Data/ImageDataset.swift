@@ -80,6 +80,11 @@ public struct ImageDataset {
     }
   }
 
+  /// All images as they are kept, where that is in memory.
+  public var imagesInMemory: Tensor? {
+    if case .memory(let images) = storage { images } else { nil }
+  }
+
   /// The images at the given int64 positions as float32 in [0, 1], and their labels.
   ///
   /// - Throws: a sentence when a file of a picture cannot be read.

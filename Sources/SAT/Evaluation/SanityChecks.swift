@@ -124,8 +124,8 @@ struct SanityChecks {
 
   /// Images that reach only a small part of [0, 1].
   static func inputRange(_ data: ImageDataset) -> Evaluation.Warning? {
-    guard data.images.dtype.isFloatingPoint else { return nil }
-    let high = data.images.max().item()
+    guard let images = data.imagesInMemory, images.dtype.isFloatingPoint else { return nil }
+    let high = images.max().item()
     guard high < 0.1 else { return nil }
     return .init(
       code: .inputRange,

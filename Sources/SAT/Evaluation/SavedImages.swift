@@ -36,7 +36,7 @@ public struct SavedImages {
 
   public static func write(_ adversarial: AdversarialImages, _ data: ImageDataset, _ report: EvaluationReport, to path: String) throws {
     try SafeTensors(
-      tensors: [("images", adversarial.merged(into: data)), ("originals", data.images.contiguous()), ("labels", data.labels)],
+      tensors: [("images", try adversarial.merged(into: data)), ("originals", try data.images.contiguous()), ("labels", data.labels)],
       metadata: [metadataKey: report.json()]
     ).write(to: path)
   }
