@@ -55,8 +55,8 @@ import Testing
     for (name, _) in trainer.network.module.namedParameters {
       expectClose(saved[name]!, (ends[1][name]! + ends[2][name]!) * 0.5, absolute: 1e-6, name)
     }
-    let batches = stride(from: 0, to: trainer.trainSet.count, by: 8).map { start in
-      trainer.trainSet.batch(start..<min(start + 8, trainer.trainSet.count)).images.conv2d(weight: saved["conv1.weight"]!, padding: [1, 1])
+    let batches = try stride(from: 0, to: trainer.trainSet.count, by: 8).map { start in
+      try trainer.trainSet.batch(start..<min(start + 8, trainer.trainSet.count)).images.conv2d(weight: saved["conv1.weight"]!, padding: [1, 1])
     }
     #expect(batches.count == 3)
     func mean(_ statistic: (Tensor) -> Tensor) -> Tensor { batches.map(statistic).reduce(Tensor.zeros([16]), +) / 3.0 }
