@@ -56,7 +56,7 @@ def main() -> None:
 def refuse_what_is_not_here(config: dict) -> None:
     for name, is_here in (("averaging.kind", config["averaging"]["kind"] == "none"),
                           ("optimizer.maxGradientNorm", config["optimizer"]["maxGradientNorm"] == 0),
-                          ("augmentation", config.get("augmentation", "none") == "none"),
+                          ("augmentation", not any((config.get("augmentation") or {}).values())),
                           ("attack.randomStart", config["attack"]["randomStart"]),
                           ("method", config["method"] in adaptive_defenses.METHODS),
                           ("learningRateSchedule.kind", config["learningRateSchedule"]["kind"] in SCHEDULES)):

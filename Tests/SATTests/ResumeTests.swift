@@ -6,7 +6,7 @@ import Testing
 
 /// A run that was interrupted ends where one that was not does, bit for bit, wherever it was interrupted.
 @Suite struct ResumeTests {
-  @Test(arguments: ["plain", "ema", "swa", "adam"])
+  @Test(arguments: ["plain", "ema", "swa", "adam", "augmented"])
   func afterAnyBatch(kind: String) throws {
     let scratch = try TrainingScratch()
     var configuration = try scratch.configuration()
@@ -15,6 +15,7 @@ import Testing
     case "ema": configuration.averaging = .init(kind: .ema, decay: 0.8, start: 1)
     case "swa": configuration.averaging = .init(kind: .swa)
     case "adam": (configuration.optimizer.name, configuration.optimizer.learningRate) = (.adam, 1e-3)
+    case "augmented": configuration.augmentation = .paper
     default: break
     }
     let whole = try scratch.trainer(configuration, run: "whole")

@@ -186,6 +186,26 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: "\(scratch.path)/run"))
   }
 
+  // MARK: Data
+
+  /// Changed images train another network; how many batches wait ready changes nothing, and each epoch has draws of its own.
+  @Test func trainingImagesAreAugmented() throws {
+    let scratch = try TrainingScratch()
+    var configuration = try scratch.configuration(method: "at")
+    configuration.augmentation = .crop
+    #expect(try scratch.trainer(configuration, run: "crop").run(observer: Watch()) == .finished)
+    #expect(try scratch.trainer(configuration, run: "again").run(observer: Watch()) == .finished)
+    configuration.augmentation = .none
+    #expect(try scratch.trainer(configuration, run: "plain").run(observer: Watch()) == .finished)
+    expectSame(try scratch.weights("crop"), try scratch.weights("again"))
+    #expect(try scratch.weights("crop").contains { name, tensor in try !tensor.isEqual(to: scratch.weights("plain")[name]!) })
+    let text = try ConfigurationFile.apply(setting: "augmentation=paper", to: configuration)
+    #expect(text.augmentation == .paper)
+    #expect(try ConfigurationFile.apply(yaml: "augmentation: {flip: true}", to: text, source: "f").augmentation.rotation == 5)
+    let error = #expect(throws: SATError.self) { try ConfigurationFile.apply(setting: "augmentation=blur", to: configuration) }
+    #expect(error?.message.contains("none, crop, paper") == true)
+  }
+
   // MARK: Metrics
 
   @Test func quantilesAreInterpolated() {

@@ -85,7 +85,7 @@ public enum ConfigurationFile {
     return walk(try tree(of: old), try tree(of: new), "")
   }
 
-  private static func tree(of configuration: TrainingConfiguration) throws(SATError) -> Node {
+  private static func tree(of configuration: some Encodable) throws(SATError) -> Node {
     do {
       guard var node = try Yams.compose(yaml: YAMLEncoder().encode(configuration)) else { return Node("") }
       try restoreNumbers(in: &node, from: JSONSerialization.jsonObject(with: JSONEncoder().encode(configuration)))
@@ -132,7 +132,9 @@ public enum ConfigurationFile {
         mapping[key] = value
         continue
       }
-      if replaced.contains(name), let inner = value.mapping, inner["kind"] != nil || name == "options" {
+      if name == "augmentation", value.mapping == nil, let word = value.string {
+        mapping[key] = try tree(of: Augmentation(named: word))
+      } else if replaced.contains(name), let inner = value.mapping, inner["kind"] != nil || name == "options" {
         mapping[key] = value
       } else {
         try merge(value, into: &current, path: full, source)

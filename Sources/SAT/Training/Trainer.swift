@@ -154,8 +154,11 @@ public final class Trainer {
   ) throws -> EpochMetrics? {
     let clock = ContinuousClock()
     func seconds(since start: ContinuousClock.Instant) -> Double { (clock.now - start) / .seconds(1) }
-    let batches = (trainSet.count + configuration.batchSize - 1) / configuration.batchSize
     var (order, sums) = current ?? (Tensor.randperm(trainSet.count, generator: shuffling), EpochSums())
+    let loader = BatchLoader(
+      trainSet, batchSize: configuration.batchSize, order: order.array(of: Int.self), augmentation: configuration.augmentation,
+      generator: stream(.augmenting, of: epoch), layout: layout, after: sums.batches)
+    let batches = loader.batchCount
     optimizer.learningRate = learningRates.rate(configuration.optimizer.learningRate, at: Double(epoch))
     network.module.setTraining(true)
     var lastSaved = clock.now
@@ -169,13 +172,10 @@ public final class Trainer {
         lastSaved = clock.now
       }
       if stops { return nil }
-      if batch == batches { break }
       let start = clock.now
-      let range = batch * configuration.batchSize..<min((batch + 1) * configuration.batchSize, trainSet.count)
-      let indices = order[range]
-      let (images, labels) = try trainSet.batch(at: indices)
+      guard let loaded = try loader.next() else { break }
       let data = TrainingBatch(
-        images: images.to(device).contiguous(layout), labels: labels.to(device), indices: indices, epoch: epoch)
+        images: loaded.images.to(device), labels: loaded.labels.to(device), indices: Tensor(loaded.indices), epoch: epoch)
       sums.dataSeconds += seconds(since: start)
       let outcome = try step(data)
       average?.stepTaken(network, epoch: epoch)
@@ -192,6 +192,15 @@ public final class Trainer {
         "the network answered \(answer) to every training image of the second half of epoch \(epoch); \(EpochSums.constantAdvice)")
     }
     return sums.metrics(epoch: epoch, lambda: defense.lambda(at: epoch), learningRate: optimizer.learningRate)
+  }
+
+  private enum EpochStream: UInt64 { case augmenting, perturbingForStatistics }
+
+  /// A stream for one epoch and purpose, a pure function of both: a run that is resumed inside the epoch draws the same, and the draws
+  /// of the training do not depend on it.
+  private func stream(_ purpose: EpochStream, of epoch: Int) -> Generator {
+    // The generator is seeded by the lower half alone, so the epoch has to reach that.
+    Generator(seed: configuration.seed &* 4 &+ 3 &+ (2 * UInt64(epoch) + purpose.rawValue) &* 0x9E37_79B9_7F4A_7C15)
   }
 
   /// One update of the weights.
@@ -230,8 +239,7 @@ public final class Trainer {
   /// BatchNorm's statistics for averaged weights, from the training images in the order of the data.
   private func remakeStatistics(of network: NetworkClassifier, epoch: Int) throws(TorchError) {
     let perturbs = configuration.averaging.statistics == .perturbed
-    // Of its own stream, a pure function of the epoch, so that averaging changes no draw of the training.
-    let generator = Generator(seed: (configuration.seed &* 4 &+ 3) &+ UInt64(epoch) &* 0x9E37_79B9_7F4A_7C15)
+    let generator = stream(.perturbingForStatistics, of: epoch)
     let starts = stride(from: 0, to: trainSet.count, by: configuration.batchSize)
     try network.module.remakeBatchStatistics(over: starts) { start throws(TorchError) in
       let (images, labels) = try trainSet.batch(start..<min(start + configuration.batchSize, trainSet.count))

@@ -12,6 +12,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public var awp = WeightPerturbation()
   /// A data set's name or a file's path.
   public var data: String
+  /// Random changes of the training images: values of `Augmentation`, or one of its names.
+  public var augmentation = Augmentation.none
   public var model: Architecture
   /// "none" for fresh weights, or the path of a model to go on from: whatever `ModelFile` loads and fits `model`.
   public var from: String
@@ -153,6 +155,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     try require(awp.warmup >= 0, "awp.warmup", awp.warmup, "0 or more")
     try require(attack.steps >= 1, "attack.steps", attack.steps, "at least 1")
     try require(attack.stepSize.value > 0, "attack.stepSize", attack.stepSize, "more than 0")
+    _ = try augmentation.validated()
     try require(epochs >= 1, "epochs", epochs, "at least 1")
     try require(batchSize >= 1, "batchSize", batchSize, "at least 1")
     try require(optimizer.learningRate > 0, "optimizer.learningRate", optimizer.learningRate, "more than 0")

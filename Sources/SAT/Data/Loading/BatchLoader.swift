@@ -18,7 +18,7 @@ public final class BatchLoader {
     public var indices: [Int]
   }
 
-  /// How many batches there are in all.
+  /// How many batches the order makes.
   public let batchCount: Int
   /// Seconds that `next()` has waited for a batch that was not ready.
   public private(set) var secondsWaited = 0.0
@@ -31,16 +31,17 @@ public final class BatchLoader {
   ///   - order: positions in the data set.
   ///   - generator: a CPU generator, which gives one seed a batch now and is not used later.
   ///   - layout: of the images.
+  ///   - done: how many batches at the front are not wanted, of an epoch that goes on after them; the others are what they would be.
   ///   - depth: how many batches may be ready at a time; 0 makes each when it is asked for, on the caller's thread.
   public init(
     _ dataset: ImageDataset, batchSize: Int, order: [Int], augmentation: Augmentation = .none, generator: Generator,
-    layout: MemoryFormat = .contiguous, depth: Int = 2
+    layout: MemoryFormat = .contiguous, after done: Int = 0, depth: Int = 2
   ) {
     precondition(batchSize >= 1, "BatchLoader: a batch size of \(batchSize); expected at least 1")
     precondition(order.allSatisfy { (0..<dataset.count).contains($0) }, "BatchLoader: the order reaches past \(dataset.count) samples")
     let pieces = stride(from: 0, to: order.count, by: batchSize).map { Array(order[$0..<min($0 + batchSize, order.count)]) }
     let seeds = pieces.map { _ in generator.next() }
-    let recipes = zip(pieces, seeds).map { Recipe(indices: $0, seed: $1) }
+    let recipes = zip(pieces, seeds).dropFirst(done).map { Recipe(indices: $0, seed: $1) }
     batchCount = pieces.count
     belt = Belt(Kitchen(dataset: dataset, augmentation: augmentation, layout: layout), recipes, depth: depth)
     if depth > 0 { belt.start() }
