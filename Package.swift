@@ -34,6 +34,7 @@ let package = Package(
       dependencies: [
         "SwiftTorch", .product(name: "Yams", package: "Yams"), .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
+      resources: ["html", "css", "js"].map { .embedInCode("Reports/HTML/Page/report.\($0)") },
       swiftSettings: strict),
     .executableTarget(
       name: "sat",

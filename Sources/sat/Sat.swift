@@ -18,7 +18,7 @@ struct Sat: ParsableCommand {
     version: "sat \(SATVersion.current), libtorch \(Torch.version)",
     subcommands: [
       TrainCommand.self, EvaluateCommand.self, VerifyCommand.self, CompareCommand.self, ModelsCommand.self, DataCommand.self,
-      DoctorCommand.self,
+      DoctorCommand.self, ReportCommand.self,
     ])
 
   static func main() {

@@ -27,23 +27,12 @@ public enum DigitsLocation {
       }
       return named
     }
-    let working = workingFolder ?? FileManager.default.currentDirectoryPath
     let candidates =
-      builtBeside(executable ?? "/proc/self/exe") + ["\(working)/build/digits", dataRoot.appending("digits")]
+      BuiltFile.candidates("build/digits", executable: executable, workingFolder: workingFolder) + [dataRoot.appending("digits")]
     if let found = candidates.first(where: { firstMissing(in: $0) == nil }) { return found }
     throw SATError(
       "the 5,000 digits that come with sat are not there; make them with `scripts/bootstrap` (or `make build`) in the checkout, "
         + "or name the folder that holds their four IDX files in SAT_DIGITS")
-  }
-
-  private static func builtBeside(_ executable: String) -> [String] {
-    var folder = URL(fileURLWithPath: executable).resolvingSymlinksInPath().deletingLastPathComponent()
-    var candidates: [String] = []
-    while true {
-      candidates.append(folder.appendingPathComponent("build/digits").path)
-      if folder.path == "/" { return candidates }
-      folder = folder.deletingLastPathComponent()
-    }
   }
 
   private static func firstMissing(in folder: String) -> String? {

@@ -1,0 +1,66 @@
+internal import Foundation
+internal import SwiftTorch
+
+/// A few images of an evaluation as they were, as the attack left them, and the change between, in bytes that a browser can draw.
+struct AdversarialExamples: Encodable {
+  /// As many as Fig. 8 of the paper shows.
+  static let limit = 10
+
+  struct Example: Encodable {
+    var label: Int
+    /// The largest change of a value.
+    var change: Double
+    /// Rows of pixels from the top, the channels of a pixel side by side; base64.
+    var original: String
+    var adversarial: String
+    /// Grey is no change, black and white are a change by `scale` down and up.
+    var difference: String
+  }
+
+  var width: Int
+  var height: Int
+  /// 1 or 3.
+  var channels: Int
+  /// The change of a value that is drawn white: the radius of an L-infinity threat, else the largest change there is.
+  var scale: Double
+  var examples: [Example]
+  /// Images of the file that the attack changed, and how many it holds.
+  var changed: Int
+  var total: Int
+  var evaluation: RecordedEvaluation
+
+  private enum CodingKeys: String, CodingKey { case width, height, channels, scale, examples }
+
+  /// The first images the attack changed; nil for a file that `sat evaluate --save` did not write, or whose images were all left as they
+  /// were.
+  static func read(_ path: String) throws -> AdversarialExamples? {
+    let file = try SafeTensors.read(path)
+    guard let text = file.metadata["sat.evaluation"], let images = file["images"], let labels = file["labels"],
+      let originals = file["originals"], images.shape == originals.shape, images.ndim == 4, [1, 3].contains(images.size(1)),
+      labels.count == images.size(0), let evaluation = try? JSONDecoder().decode(RecordedEvaluation.self, from: Data(text.utf8))
+    else { return nil }
+    let before = originals.dtype == .uint8 ? originals.to(.float32) / 255 : originals.to(.float32)
+    let change = images - before
+    let sizes = change.abs().reshaped(to: images.size(0), -1).max(dims: [1])
+    let changed = sizes.array(of: Float.self).enumerated().filter { $0.element > 0 }.map(\.offset)
+    guard !changed.isEmpty else { return nil }
+    let chosen = Array(changed.prefix(limit))
+    let radius = evaluation.threat.flatMap { $0.norm == Norm.linf.rawValue ? $0.epsilon : nil }
+    let scale = radius ?? sizes.selecting(Tensor(chosen)).max().item()
+    let names = labels.array(of: Int.self)
+    let examples = chosen.map { i in
+      Example(
+        label: names[i], change: sizes[i].item(), original: base64(before[i]), adversarial: base64(images[i]),
+        difference: base64(change[i] / (2 * scale) + 0.5))
+    }
+    return AdversarialExamples(
+      width: images.size(3), height: images.size(2), channels: images.size(1), scale: scale, examples: examples, changed: changed.count,
+      total: images.size(0), evaluation: evaluation)
+  }
+
+  /// An image [C, H, W] of floats in [0, 1].
+  private static func base64(_ image: Tensor) -> String {
+    let bytes = (image.clamped(to: 0...1) * 255).rounded().to(.uint8).permuted(1, 2, 0).contiguous()
+    return Data(bytes.array(of: UInt8.self)).base64EncodedString()
+  }
+}

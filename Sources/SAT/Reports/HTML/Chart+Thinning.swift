@@ -1,0 +1,60 @@
+/// Charts with fewer points, for a page that a browser is to draw.
+extension Chart {
+  /// Points a line may have: more than a wide screen has columns.
+  static let pointLimit = 2000
+  /// Rows and columns a heatmap or surface may have.
+  static let gridLimit = 256
+
+  /// The chart with series of no more than `pointLimit` points; the first, the last and the extremes of every stretch stay.
+  var thinned: Chart {
+    var result = self
+    result.series = series.map(\.thinned)
+    let (before, after) = (series.reduce(0) { $0 + $1.size }, result.series.reduce(0) { $0 + $1.size })
+    if after < before { result.note += " Drawn from \(after) of \(before) points; `sat report --csv` writes them all." }
+    return result
+  }
+}
+
+extension Chart.Series {
+  fileprivate var size: Int { z.map { $0.reduce(0) { $0 + $1.count } } ?? y.count }
+
+  fileprivate var thinned: Chart.Series {
+    guard let z else { return y.count <= Chart.pointLimit ? self : keeping(extremes()) }
+    let rows = Self.spread(y.count)
+    let columns = Self.spread(x.count)
+    guard rows.count < y.count || columns.count < x.count else { return self }
+    var result = self
+    result.x = x.selecting(columns)
+    result.y = rows.map { y[$0] }
+    result.z = rows.map { row in columns.map { z[row][$0] } }
+    return result
+  }
+
+  private func keeping(_ indices: [Int]) -> Chart.Series {
+    var result = self
+    result.x = x.selecting(indices)
+    result.y = indices.map { y[$0] }
+    result.low = low.map { values in indices.map { values[$0] } }
+    result.high = high.map { values in indices.map { values[$0] } }
+    return result
+  }
+
+  /// Of each of equal stretches the least and the greatest value, so that a spike stays visible.
+  private func extremes() -> [Int] {
+    let stretches = Chart.pointLimit / 2 - 1
+    var kept: Set<Int> = [0, y.count - 1]
+    for s in 0..<stretches {
+      let range = s * y.count / stretches..<(s + 1) * y.count / stretches
+      // A comparison with NaN is false, so a gap is kept only where it is first in its stretch.
+      if let least = range.min(by: { y[$0] < y[$1] }) { kept.insert(least) }
+      if let greatest = range.max(by: { y[$0] < y[$1] }) { kept.insert(greatest) }
+    }
+    return kept.sorted()
+  }
+
+  /// At most `gridLimit` of `count` positions, evenly, with both ends.
+  private static func spread(_ count: Int) -> [Int] {
+    guard count > Chart.gridLimit else { return Array(0..<count) }
+    return (0..<Chart.gridLimit).map { $0 * (count - 1) / (Chart.gridLimit - 1) }
+  }
+}

@@ -1,0 +1,120 @@
+/// Charts of the documents of `sat hessian` and `sat landscape`.
+extension ReportRuns {
+  /// The eigenvalues, the density and Fig. 7.
+  var hessianSection: ReportSection {
+    var section = ReportSection(id: "hessian", title: "Hessian")
+    let documents = documents(\.hessians)
+    var rows = [["document", "loss", "gradient norm", "trace", "parameters", "samples"]]
+    for (_, name, hessian) in documents {
+      let trace = hessian.trace.map { Self.brief($0.mean) + ($0.standardError.map { " ± \(Self.brief($0))" } ?? "") }
+      rows.append([
+        name, hessian.loss.map(Self.brief) ?? "", hessian.gradientNorm.map(Self.brief) ?? "", trace ?? "",
+        hessian.parameters.map(String.init) ?? "", hessian.samples.map(String.init) ?? "",
+      ])
+    }
+    if documents.isEmpty { return section }
+    section.tables = [.init(caption: "The loss whose Hessian this is; the trace with its standard error", rows: rows)]
+    section.charts = [eigenvalueChart(documents), densityChart(documents)].compactMap { $0 }
+    for (index, name, hessian) in documents { section.charts += approximationCharts(index, name, hessian) }
+    return section
+  }
+
+  private typealias Documents<Contents> = [(run: Int, name: String, contents: Contents)]
+
+  /// All runs' documents, named by run and file where that is needed to tell them apart.
+  private func documents<Contents>(_ path: KeyPath<RunRecord, [RunRecord.Document<Contents>]>) -> Documents<Contents> {
+    runs.enumerated().flatMap { index, run in
+      run[keyPath: path].map { document in
+        (index, areSeveral ? (run[keyPath: path].count > 1 ? "\(run.name): \(document.name)" : run.name) : document.name, document.contents)
+      }
+    }
+  }
+
+  private func eigenvalueChart(_ documents: Documents<RecordedHessian>) -> Chart? {
+    let series = documents.enumerated().compactMap { role, document -> Chart.Series? in
+      guard let values = document.contents.eigenvalues, !values.isEmpty else { return nil }
+      return Chart.Series(
+        name: document.name, run: document.run, role: areSeveral ? 0 : role, x: .numbers(values.indices.map { Double($0 + 1) }),
+        y: values.map(\.value), low: values.map { $0.value - ($0.residual ?? 0) }, high: values.map { $0.value + ($0.residual ?? 0) })
+    }
+    guard !series.isEmpty else { return nil }
+    return Chart(
+      id: "eigenvalues", title: "Leading eigenvalues", note: "Of the mean loss's Hessian; the whiskers are the residual ‖Hv − λv‖.", form: .bars,
+      x: Chart.Axis("rank", isCount: true), y: Chart.Axis("eigenvalue"), series: series)
+  }
+
+  private func densityChart(_ documents: Documents<RecordedHessian>) -> Chart? {
+    let series = documents.enumerated().compactMap { role, document in
+      document.contents.density.map { density in
+        Chart.Series(
+          name: document.name, run: document.run, role: areSeveral ? 0 : role, x: .numbers(density.grid), y: density.values)
+      }
+    }
+    guard !series.isEmpty else { return nil }
+    return Chart(
+      id: "density", title: "Spectral density", note: "Of all eigenvalues, by stochastic Lanczos quadrature.", form: .lines,
+      x: Chart.Axis("eigenvalue"), y: Chart.Axis("density", isLogarithmic: true), series: series)
+  }
+
+  /// Fig. 7: one chart an approximation, for their scales differ.
+  private func approximationCharts(_ run: Int, _ name: String, _ hessian: RecordedHessian) -> [Chart] {
+    guard let perSample = hessian.perSample, let approximations = perSample.approximations else { return [] }
+    return approximations.sorted { $0.key < $1.key }.map { key, values in
+      let spearman = perSample.spearman?[key].flatMap { $0 }
+      let isOne = documents(\.hessians).count == 1
+      return Chart(
+        id: "approximation-" + (isOne ? "" : Self.slug(name) + "-") + Self.slug(key),
+        title: "\(key) against exact" + (isOne ? "" : ": \(name)"),
+        note: "The largest eigenvalue of each sample's own Hessian, exact and as the score `\(key)` has it (Fig. 7). "
+          + (spearman.map { "Spearman's rank correlation is \(decimal($0, 4))." } ?? "Spearman's rank correlation is not defined here."),
+        form: .points, x: Chart.Axis("exact eigenvalue"), y: Chart.Axis(key, column: key),
+        series: [Chart.Series(name: name, run: run, x: .numbers(perSample.eigenvalues), y: values)], hasDiagonal: true)
+    }
+  }
+
+  /// Fig. 1: the loss around the weights.
+  var landscapeSection: ReportSection {
+    var section = ReportSection(id: "landscape", title: "Loss landscape")
+    let note = "The loss around the trained weights (at 0) along random directions with filter normalisation (the paper's Fig. 1)."
+    let documents = documents(\.landscapes)
+    let curves = documents.filter { $0.contents.y == nil }
+    let lines = curves.enumerated().map { role, document in
+      Chart.Series(
+        name: document.name, run: document.run, role: areSeveral ? 0 : role, x: .numbers(document.contents.x),
+        y: document.contents.loss.first ?? [])
+    }
+    if !lines.isEmpty {
+      section.charts.append(
+        Chart(
+          id: "landscape-line", title: "Loss along a direction", note: note, form: .lines, x: Chart.Axis("distance"), y: Chart.Axis("loss"),
+          series: lines))
+    }
+    let surfaces = documents.filter { $0.contents.y != nil }
+    for (i, document) in surfaces.enumerated() {
+      let series = Chart.Series(
+        name: document.name, run: document.run, x: .numbers(document.contents.x), y: document.contents.y!, z: document.contents.loss)
+      for (form, word) in [(Chart.Form.surface, "surface"), (.heatmap, "map")] {
+        section.charts.append(
+          Chart(
+            id: "landscape-\(word)" + (surfaces.count > 1 ? "-\(i + 1)" : ""), title: "Loss \(word)" + (surfaces.count > 1 ? ": \(document.name)" : ""),
+            note: note, form: form, x: Chart.Axis("first direction"), y: Chart.Axis("second direction"), z: Chart.Axis("loss"), series: [series]))
+      }
+    }
+    return section
+  }
+
+  /// Four significant digits, without zeros at the end.
+  static func brief(_ value: Double) -> String {
+    guard value.isFinite, value != 0 else { return value == 0 ? "0" : "\(value)" }
+    var (places, size) = (3, abs(value))
+    while size >= 10 && places > 0 { (places, size) = (places - 1, size / 10) }
+    while size < 1 && places < 9 { (places, size) = (places + 1, size * 10) }
+    guard size >= 1 else { return "\(value)" }
+    var text = decimal(value, places)
+    while places > 0 && (text.hasSuffix("0") || text.hasSuffix(".")) {
+      let wasPoint = text.removeLast() == "."
+      if wasPoint { break }
+    }
+    return text
+  }
+}

@@ -1,0 +1,122 @@
+internal import Foundation
+internal import SwiftTorch
+
+/// One page about one or several runs: everything their folders hold, as values.
+public struct Report {
+  let runs: [RunRecord]
+  let sections: [ReportSection]
+  /// What is not shown because the data are not there.
+  public let omissions: [ReportOmission]
+  public let title: String
+
+  /// - Parameter folders: of runs, as the page is to name them.
+  /// - Throws: a sentence when one is not a run's folder or holds something that cannot be read.
+  public init(of folders: [String]) throws {
+    var runs = try folders.map { try RunRecord($0) }
+    let names = runs.map(\.name)
+    // Two folders of one name are told apart by their paths, one folder given twice by its place.
+    for i in runs.indices where names.count(where: { $0 == names[i] }) > 1 { runs[i].name = runs[i].path }
+    let paths = runs.map(\.name)
+    for i in runs.indices where paths[..<i].contains(paths[i]) { runs[i].name += " (\(i + 1))" }
+    self.runs = runs
+    let shown = ReportRuns(runs: runs)
+    sections = [
+      shown.summarySection, shown.trainingSection, shown.curriculumSection, shown.smoothnessSection, shown.hessianSection,
+      shown.landscapeSection, shown.robustnessSection, shown.imageSection, shown.configurationSection, shown.sourceSection,
+    ].filter { !$0.isEmpty }
+    omissions = shown.omissions
+    title = runs.map(\.name).joined(separator: ", ")
+  }
+
+  /// All charts of the page with all their points.
+  public var charts: [Chart] { sections.flatMap(\.charts) }
+
+  /// Writes each chart's data as `<id>.csv` into a folder, which is made if it is not there.
+  ///
+  /// - Returns: the paths.
+  /// - Throws: a sentence when the folder or a file cannot be written.
+  public func writeCSV(to folder: String) throws -> [String] {
+    try OutputFolder.create(folder)
+    return try charts.map { chart in
+      let path = "\(folder)/\(chart.id).csv"
+      try AtomicFile.write(chart.csv, to: path)
+      return path
+    }
+  }
+}
+
+extension ReportRuns {
+  /// What each run is and what came of it.
+  var summarySection: ReportSection {
+    var rows = [["run", "method", "data", "model", "threat", "epochs", "best on validation", "evaluations"]]
+    for run in runs {
+      let threat = [run.setting("threat.norm"), run.setting("threat.epsilon").map { "ε \($0)" }].compactMap { $0 }.joined(separator: ", ")
+      let best = run.best.map { best in
+        "epoch \(best.epoch + 1): " + [
+          best.validation?.clean.map { "clean \(Self.percent($0))" }, best.validation?.robust.map { "robust \(Self.percent($0))" },
+        ].compactMap { $0 }.joined(separator: ", ")
+      }
+      let evaluations = run.evaluations.map { document in
+        let robust = document.contents.robust.map { "robust \(Self.percent($0.accuracy))\(Self.interval($0))" }
+        return "\(document.name): clean \(Self.percent(document.contents.clean.accuracy))\(Self.interval(document.contents.clean))"
+          + (robust.map { ", \($0)" } ?? "")
+      }
+      rows.append([
+        run.name, run.setting("method") ?? "", run.setting("data") ?? "", run.setting("model.name") ?? "", threat,
+        "\(run.epochs.count)" + (run.setting("epochs").map { " of \($0)" } ?? ""), best ?? "", evaluations.joined(separator: "; "),
+      ])
+    }
+    return ReportSection(id: "summary", title: "Summary", tables: [.init(caption: areSeveral ? "The runs" : "The run", rows: rows)])
+  }
+
+  private static func interval(_ proportion: RecordedEvaluation.Proportion) -> String {
+    guard proportion.interval.count == 2 else { return "" }
+    return " (\(decimal(100 * proportion.interval[0], 2)) – \(decimal(100 * proportion.interval[1], 2)))"
+  }
+
+  /// Every setting; where there are several runs, those that differ stand out.
+  var configurationSection: ReportSection {
+    var keys: [String] = []
+    for run in runs { keys += run.settings.map(\.key).filter { !keys.contains($0) } }
+    guard !keys.isEmpty else { return ReportSection(id: "configuration", title: "Configuration") }
+    var rows = [["setting"] + runs.map(\.name)]
+    var marked: Set<Int> = []
+    for (i, key) in keys.enumerated() {
+      let values = runs.map { $0.setting(key) ?? "–" }
+      if Set(values).count > 1 { marked.insert(i) }
+      rows.append([Set(values).count > 1 ? "≠ \(key)" : key] + values)
+    }
+    return ReportSection(
+      id: "configuration", title: "Configuration",
+      tables: [
+        .init(caption: areSeveral ? "From config.yaml; ≠ marks what differs" : "From config.yaml", rows: rows, marked: marked)
+      ])
+  }
+
+  /// The files the numbers come from.
+  var sourceSection: ReportSection {
+    let rows = runs.flatMap { run in run.sources.map { [$0.path, "\($0.bytes)", $0.modified.formatted(.iso8601)] } }
+    return ReportSection(
+      id: "sources", title: "Where the numbers come from", tables: [.init(caption: "The files that were read", rows: [["file", "bytes", "changed"]] + rows)])
+  }
+
+  /// What is missing, with the command that makes it.
+  var omissions: [ReportOmission] {
+    [
+      omission("The curves of training", lacking: \.epochs.isEmpty) { "sat train --run \($0.path) --resume" },
+      omission("Smoothness during training", lacking: { run in !run.epochs.contains { $0.smoothness != nil } }) {
+        "sat train \($0.setting("preset") ?? "digits") --track-smoothness"
+      },
+      omission("The Hessian", lacking: \.hessians.isEmpty) {
+        "sat hessian \($0.path) --first 128 --top 5 --trace --density --per-sample --approximations --json-file \($0.path)/hessian.json"
+      },
+      omission("The loss landscape", lacking: \.landscapes.isEmpty) { "sat landscape \($0.path) --json-file \($0.path)/landscape.json" },
+      omission("Robustness", lacking: \.evaluations.isEmpty) {
+        "sat evaluate \($0.path) --attack autoattack --json-file \($0.path)/evaluation-autoattack.json"
+      },
+      omission("Adversarial images", lacking: \.images.isEmpty) {
+        "sat evaluate \($0.path) --first 100 --save \($0.path)/adversarial.safetensors"
+      },
+    ].compactMap { $0 }
+  }
+}

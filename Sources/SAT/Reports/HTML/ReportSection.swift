@@ -1,0 +1,70 @@
+/// A part of a report: charts, tables and images on one subject.
+struct ReportSection {
+  struct Table {
+    var caption: String
+    /// The heading first; the first column names the rows.
+    var rows: [[String]]
+    /// Rows, without the heading, that are to stand out.
+    var marked: Set<Int> = []
+  }
+
+  struct Images {
+    var title: String
+    var note: String
+    var examples: AdversarialExamples
+  }
+
+  var id: String
+  var title: String
+  var charts: [Chart] = []
+  var tables: [Table] = []
+  var images: [Images] = []
+  /// Sentences below the title.
+  var notes: [String] = []
+
+  var isEmpty: Bool { charts.isEmpty && tables.isEmpty && images.isEmpty }
+}
+
+/// What a report would show if the data were there.
+public struct ReportOmission: Sendable, Equatable {
+  public var what: String
+  /// The runs without it.
+  public var runs: [String]
+  /// The command that makes it.
+  public var command: String
+}
+
+/// Runs in the order of a page, as its charts want them.
+struct ReportRuns {
+  let runs: [RunRecord]
+
+  var areSeveral: Bool { runs.count > 1 }
+
+  /// "loss", or "loss, digits-at" where a page shows several runs.
+  func label(_ quantity: String, _ run: RunRecord) -> String {
+    areSeveral ? (quantity.isEmpty ? run.name : "\(run.name): \(quantity)") : (quantity.isEmpty ? run.name : quantity)
+  }
+
+  /// A series of the epochs at which a quantity is there; nil where it is at none.
+  func series(_ quantity: String, role: Int = 0, _ index: Int, _ value: (RecordedEpoch) -> Double?) -> Chart.Series? {
+    let points = runs[index].epochs.compactMap { epoch in value(epoch).map { (x: Double(epoch.epoch), y: $0) } }
+    guard !points.isEmpty else { return nil }
+    return Chart.Series(
+      name: label(quantity, runs[index]), run: index, role: role, x: .numbers(points.map(\.x)), y: points.map(\.y))
+  }
+
+  /// A chart over the epochs; nil where no run has a value.
+  func chart(
+    _ id: String, _ title: String, _ note: String, form: Chart.Form = .lines, y: Chart.Axis, _ series: (Int) -> [Chart.Series?]
+  ) -> Chart? {
+    let all = runs.indices.flatMap(series).compactMap { $0 }
+    guard !all.isEmpty else { return nil }
+    return Chart(id: id, title: title, note: note, form: form, x: Chart.Axis("epoch", isCount: true), y: y, series: all)
+  }
+
+  /// The runs that lack something, and the command that makes it for the first of them.
+  func omission(_ what: String, lacking: (RunRecord) -> Bool, command: (RunRecord) -> String) -> ReportOmission? {
+    let without = runs.filter(lacking)
+    return without.first.map { ReportOmission(what: what, runs: without.map(\.name), command: command($0)) }
+  }
+}

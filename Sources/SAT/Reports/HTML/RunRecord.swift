@@ -1,0 +1,142 @@
+internal import Foundation
+internal import SwiftTorch
+internal import Yams
+
+/// What a run's folder holds, as far as a report shows it.
+///
+/// Documents and images are found by what they say they are: every JSON file with a known `format` and every safetensors file with an
+/// evaluation, directly in the folder.
+struct RunRecord {
+  /// A file a report's numbers come from.
+  struct Source: Equatable {
+    var path: String
+    var bytes: Int
+    var modified: Date
+  }
+
+  /// A document and the name of its file without the ending.
+  struct Document<Contents> {
+    var name: String
+    var contents: Contents
+  }
+
+  /// As it was given.
+  let path: String
+  /// What the page calls it: the folder's name, made unique by `Report`.
+  var name: String
+  /// Every setting of `config.yaml` by its key path, in the file's order.
+  private(set) var settings: [(key: String, value: String)] = []
+  private(set) var epochs: [RecordedEpoch] = []
+  private(set) var evaluations: [Document<RecordedEvaluation>] = []
+  private(set) var hessians: [Document<RecordedHessian>] = []
+  private(set) var landscapes: [Document<RecordedLandscape>] = []
+  private(set) var images: [Document<AdversarialExamples>] = []
+  private(set) var sources: [Source] = []
+
+  func setting(_ key: String) -> String? { settings.first { $0.key == key }?.value }
+
+  /// The epoch whose weights are the checkpoint `best`: the first with the highest robust accuracy on validation.
+  var best: RecordedEpoch? {
+    epochs.filter { $0.validation?.robust?.isFinite == true }.reduce(nil) { best, epoch in
+      guard let best else { return epoch }
+      return epoch.validation!.robust! > best.validation!.robust! ? epoch : best
+    }
+  }
+
+  /// - Throws: a sentence when the folder is not a run's, or something in it cannot be read.
+  init(_ path: String) throws {
+    self.path = path
+    name = URL(fileURLWithPath: path).standardizedFileURL.lastPathComponent
+    let folder = RunFolder(path)
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
+      throw SATError("\(path) is not a folder; expected the folder of a run, such as runs/digits-p-sat")
+    }
+    let hasMetrics = FileManager.default.fileExists(atPath: folder.metricsPath)
+    guard folder.exists || hasMetrics else {
+      throw SATError("\(path) holds no run; expected its config.yaml or metrics.jsonl, so check the path or train one with `sat train`")
+    }
+    if folder.exists { settings = try Self.settings(in: text(folder.configurationPath), path: folder.configurationPath) }
+    // Before the end of its first epoch a run has none.
+    if hasMetrics && Self.size(folder.metricsPath) > 0 { epochs = try RecordedEpoch.read(text(folder.metricsPath), path: folder.metricsPath) }
+    let names: [String]
+    do {
+      names = try FileManager.default.contentsOfDirectory(atPath: path).sorted()
+    } catch { throw SATError("the folder \(path) cannot be listed (\(error.localizedDescription)); check its permissions") }
+    for name in names { try readDocument(named: name) }
+  }
+
+  private mutating func readDocument(named file: String) throws {
+    let filePath = "\(path)/\(file)"
+    let name = String(file.prefix { $0 != "." })
+    if file.hasSuffix(".safetensors") {
+      guard let examples = try AdversarialExamples.read(filePath) else { return }
+      images.append(Document(name: name, contents: examples))
+      note(filePath)
+      return
+    }
+    guard file.hasSuffix(".json") else { return }
+    struct Header: Decodable { var format: String? }
+    let bytes = Data(try FileBytes.read(filePath, expecting: "a JSON document"))
+    let decoder = JSONDecoder()
+    decoder.allowsJSON5 = true
+    decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+      positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+    guard let format = (try? decoder.decode(Header.self, from: bytes))?.format else { return }
+    do {
+      switch format {
+      case RecordedEvaluation.format: evaluations.append(.init(name: name, contents: try decoder.decode(RecordedEvaluation.self, from: bytes)))
+      case RecordedHessian.format: hessians.append(.init(name: name, contents: try decoder.decode(RecordedHessian.self, from: bytes)))
+      case RecordedLandscape.format: landscapes.append(.init(name: name, contents: try decoder.decode(RecordedLandscape.self, from: bytes)))
+      default: return
+      }
+    } catch {
+      throw SATError("\(filePath) says it is \(format) but lacks parts of it; expected a document of this version of sat, so make it again")
+    }
+    note(filePath)
+  }
+
+  private mutating func text(_ path: String) throws -> String {
+    let bytes = try FileBytes.read(path, expecting: "a run's file")
+    note(path)
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  private mutating func note(_ path: String) {
+    let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+    sources.append(
+      Source(
+        path: path, bytes: Self.size(path), modified: attributes?[.modificationDate] as? Date ?? .distantPast))
+  }
+
+  private static func size(_ path: String) -> Int {
+    (try? FileManager.default.attributesOfItem(atPath: path))?[.size].flatMap { ($0 as? NSNumber)?.intValue } ?? 0
+  }
+
+  /// The file's values by key path, whatever this version's settings are.
+  private static func settings(in text: String, path: String) throws -> [(key: String, value: String)] {
+    let node: Node?
+    do { node = try Yams.compose(yaml: text) } catch { throw SATError("\(path) is not YAML; expected a run's configuration, so restore the file") }
+    func walk(_ node: Node, _ key: String) throws -> [(key: String, value: String)] {
+      if let mapping = node.mapping, !mapping.isEmpty {
+        return try mapping.flatMap { entry in
+          let part = entry.key.string ?? ""
+          return try walk(entry.value, key.isEmpty ? part : "\(key).\(part)")
+        }
+      }
+      if let scalar = node.scalar { return [(key, scalar.string)] }
+      let flow = try Yams.serialize(node: flowing(node)).split(whereSeparator: \.isNewline).joined(separator: " ")
+      return [(key, flow)]
+    }
+    return try node.map { try walk($0, "") } ?? []
+  }
+
+  /// The node as YAML writes it on one line.
+  private static func flowing(_ node: Node) -> Node {
+    switch node {
+    case .mapping(let mapping): .mapping(Node.Mapping(mapping.map { ($0.key, flowing($0.value)) }, .implicit, .flow))
+    case .sequence(let sequence): .sequence(Node.Sequence(sequence.map(flowing), .implicit, .flow))
+    default: node
+    }
+  }
+}

@@ -1,0 +1,104 @@
+/// The curves of training.
+extension ReportRuns {
+  var trainingSection: ReportSection {
+    let rates = runs.flatMap { $0.epochs.compactMap(\.learningRate) }.filter { $0 > 0 }
+    let spansDecades = (rates.max() ?? 1) > 20 * (rates.min() ?? 1)
+    let charts = [
+      chart("loss", "Training loss", "Mean loss over the training examples of an epoch, as perturbed.", y: Chart.Axis("loss")) {
+        [series("", $0) { $0.train?.loss }]
+      },
+      chart(
+        "accuracy", "Accuracy",
+        "Training: on the perturbed training examples. Validation: on images held out, as they are (clean) and under the training attack (robust).",
+        y: Chart.Axis("accuracy", isFraction: true)
+      ) { [
+        series("validation, clean", role: 0, $0) { $0.validation?.clean },
+        series("validation, robust", role: 1, $0) { $0.validation?.robust },
+        series("training, perturbed", role: 2, $0) { $0.train?.accuracy },
+      ] },
+      chart("learning-rate", "Learning rate", "", form: .steps, y: Chart.Axis("learning rate", isLogarithmic: spansDecades)) {
+        [series("", $0) { $0.learningRate }]
+      },
+      chart(
+        "gradient-norm", "Gradient norm", "Mean over an epoch's batches of the joint L2 norm of the weights' gradients.",
+        y: Chart.Axis("gradient norm", startsAtZero: true)
+      ) { [series("", $0) { $0.gradientNorm }] },
+      chart("seconds", "Time of an epoch", "Training without validation, in seconds.", y: Chart.Axis("seconds", startsAtZero: true)) {
+        [series("", $0) { $0.seconds }]
+      },
+    ]
+    return ReportSection(id: "training", title: "Training", charts: charts.compactMap { $0 })
+  }
+
+  /// What the curriculum did: lambda, perturbations, steps, and the methods' own numbers.
+  var curriculumSection: ReportSection {
+    var charts = [
+      chart(
+        "lambda", "Difficulty λ", "The curriculum's parameter while an epoch was trained (the paper's Fig. 5); 1 is plain adversarial training.",
+        form: .steps, y: Chart.Axis("λ", column: "lambda", startsAtZero: true)
+      ) { [series("", $0) { $0.lambda }] },
+      chart(
+        "perturbation", "Perturbation norm",
+        "Mean and largest size of the training perturbations in the threat model's norm (Fig. 6 shows the mean, without random starts).",
+        y: Chart.Axis("norm", column: "perturbation", startsAtZero: true)
+      ) { [
+        series("mean", role: 0, $0) { $0.perturbation?.mean }, series("largest", role: 1, $0) { $0.perturbation?.max },
+      ] },
+    ]
+    charts.append(
+      chart(
+        "gap", "Gap of probabilities",
+        "ψ of P-SAT for the training examples as perturbed: the largest other probability less the true class's; the median, and a band from the first to the third quarter.",
+        y: Chart.Axis("ψ", column: "psi")
+      ) { [series("", $0, { $0.psi?.p50 })?.between(runs[$0].epochs.compactMap(\.psi?.p25), runs[$0].epochs.compactMap(\.psi?.p75))] })
+    charts += runs.indices.map(activeChart)
+    let names = Set(runs.flatMap { $0.epochs.flatMap(\.methodNumbers.keys) }).sorted()
+    charts += names.map { name in
+      chart("method-\(Self.slug(name))", name, "A number of the method's own.", y: Chart.Axis(name, column: name)) {
+        [series("", $0) { $0.methodNumbers[name] }]
+      }
+    }
+    return ReportSection(id: "curriculum", title: "Curriculum", charts: charts.compactMap { $0 })
+  }
+
+  private func activeChart(_ index: Int) -> Chart? {
+    let run = runs[index]
+    let epochs = run.epochs.filter { $0.active?.isEmpty == false }
+    guard let steps = epochs.compactMap({ $0.active?.count }).max() else { return nil }
+    let rows = epochs.map { epoch in (0..<steps).map { $0 < epoch.active!.count ? epoch.active![$0] : Double.nan } }
+    let series = Chart.Series(
+      name: run.name, run: index, x: .numbers((1...steps).map(Double.init)), y: epochs.map { Double($0.epoch) }, z: rows)
+    return Chart(
+      id: areSeveral ? "active-\(index + 1)" : "active", title: areSeveral ? "Samples moved: \(run.name)" : "Samples moved",
+      note: "Mean fraction of a batch that was moved in a step of the inner maximisation.", form: .heatmap, x: Chart.Axis("step", isCount: true),
+      y: Chart.Axis("epoch", isCount: true), z: Chart.Axis("fraction moved", isFraction: true), series: [series])
+  }
+
+  /// Lower-case letters, digits and hyphens, for a file's name.
+  static func slug(_ name: String) -> String {
+    String(name.lowercased().map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "-" })
+  }
+
+  /// Fig. 4: sharpness during training.
+  var smoothnessSection: ReportSection {
+    let place = "On a fixed subset of the training images at adversarial examples (the paper's Fig. 4)."
+    let charts = [
+      chart("eigenvalue", "Largest Hessian eigenvalue", place, y: Chart.Axis("σ₁", column: "eigenvalue", startsAtZero: true)) {
+        [series("", $0) { $0.smoothness?.eigenvalue }]
+      },
+      chart("trace", "Trace of the Hessian", place + " The band is the estimate's standard error.", y: Chart.Axis("trace", startsAtZero: true)) {
+        [traceSeries($0)]
+      },
+      chart("smoothness-gradient", "Gradient norm on the subset", place, y: Chart.Axis("gradient norm", startsAtZero: true)) {
+        [series("", $0) { $0.smoothness?.gradientNorm }]
+      },
+    ]
+    return ReportSection(id: "smoothness", title: "Smoothness during training", charts: charts.compactMap { $0 })
+  }
+
+  private func traceSeries(_ index: Int) -> Chart.Series? {
+    let errors = runs[index].epochs.filter { $0.smoothness?.trace != nil }.map { $0.smoothness?.traceError ?? 0 }
+    let series = series("", index) { $0.smoothness?.trace }
+    return series.map { $0.between(zip($0.y, errors).map { $0 - $1 }, zip($0.y, errors).map { $0 + $1 }) }
+  }
+}
