@@ -3,6 +3,7 @@ import SAT
 
 extension AttackSuite.Version: ExpressibleByArgument {}
 extension AttackMode: ExpressibleByArgument {}
+extension AttackLoss: ExpressibleByArgument {}
 
 /// Which attacks a command runs.
 struct AttackOptions: ParsableArguments {
@@ -38,6 +39,12 @@ struct AttackOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Random starts of PGD.", valueName: "n"))
   var restarts = 1
 
+  @Option(help: "What PGD and FGSM ascend: ce (cross-entropy), dlr (difference of logits ratio) or margin (of logits).")
+  var loss: AttackLoss = .crossEntropy
+
+  @Option(help: ArgumentHelp("Classes PGD and FGSM steer to, the likeliest first; 0 for away from the label.", valueName: "n"))
+  var targets = 0
+
   /// What was chosen.
   struct Choice: CustomStringConvertible {
     var plan: EvaluationPlan
@@ -55,6 +62,7 @@ struct AttackOptions: ParsableArguments {
     if let steps, steps < 1 { throw ValidationError("--steps is \(steps); expected at least 1.") }
     if let stepSize, stepSize.value <= 0 { throw ValidationError("--step-size is \(stepSize); expected more than 0.") }
     if restarts < 1 { throw ValidationError("--restarts is \(restarts); expected at least 1.") }
+    if targets < 0 { throw ValidationError("--targets is \(targets); expected 0 or more.") }
     _ = try selection()
   }
 
@@ -93,13 +101,15 @@ struct AttackOptions: ParsableArguments {
     let isRuns = epsilon == nil && norm == nil && self.steps == nil
     let suite = AttackSuite(
       threat: threat, version: version, mode: mode, seed: seed, classes: classes, steps: steps,
-      stepSize: stepSize?.value ?? (isRuns ? trained?.attack.stepSize.value : nil), restarts: restarts)
+      stepSize: stepSize?.value ?? (isRuns ? trained?.attack.stepSize.value : nil), restarts: restarts,
+      loss: loss, targets: targets)
     let (attacks, warning) = try suite.attacks(chosen)
     let plan = EvaluationPlan(attacks, isIndividual: version == .individual, mode: mode, expectsRandomness: version == .rand)
     let pgd = chosen.contains(.pgd) ? ", PGD of \(steps) steps of \(suite.stepSize), \(restarts) restarts" : ""
+    let ascent = chosen.contains { !$0.isAutoAttack } ? ", loss \(loss.rawValue), \(targets) targets" : ""
     return Choice(
       plan: plan, threat: threat, radius: radius, version: chosen.contains(where: \.isAutoAttack) || plan.isIndividual ? version.rawValue : nil,
       warning: warning,
-      description: "\(chosen.map(\.rawValue).joined(separator: ",")), version \(version.rawValue), \(threat.norm.rawValue) \(threat.epsilon)\(pgd)")
+      description: "\(chosen.map(\.rawValue).joined(separator: ",")), version \(version.rawValue), \(threat.norm.rawValue) \(threat.epsilon)\(pgd)\(ascent)")
   }
 }

@@ -65,14 +65,12 @@ public struct InnerMaximizer: Sendable {
     }
   }
 
-  /// As above with draws of its own for each image.
-  func startingPoints(around images: Tensor, _ streams: [CounterRandom]) -> Tensor {
+  /// As above, from given draws of the images' shape on [0, 1) or of mean 0 and variance 1.
+  func startingPoints(around images: Tensor, _ draws: (CounterRandom.Distribution) -> Tensor) -> Tensor {
     switch start {
-    case .clean: return images
-    case .random: return threat.randomStart(around: images, streams)
-    case .gaussian(let deviation):
-      let draws = CounterRandom.tensors(streams, Array(images.shape.dropFirst()), .normal, dtype: images.dtype).to(images.device)
-      return Feasible(threat, around: images).projected(images.adding(draws, alpha: deviation))
+    case .clean: images
+    case .random: threat.randomStart(around: images, draws)
+    case .gaussian(let deviation): Feasible(threat, around: images).projected(images.adding(draws(.normal), alpha: deviation))
     }
   }
 

@@ -24,6 +24,11 @@ enum L1Ball {
     return (x + moved * offset.sign()).clamped(to: 0...1).reshaped(to: clean.shape)
   }
 
+  /// As above, with one radius for all.
+  static func projected(_ points: Tensor, around clean: Tensor, radius: Double) -> Tensor {
+    projected(points, around: clean, radii: Tensor.full([clean.size(0)], radius, dtype: clean.dtype, device: clean.device))
+  }
+
   /// λ [N, 1] with Σ min(max(|d| − λ, 0), room) = radius, 0 where the sum is smaller at 0.
   ///
   /// The sum falls with λ and is piecewise linear, so Newton's step is exact once it is on the right piece; the sum is neither convex

@@ -1,11 +1,14 @@
 public import SwiftTorch
 
-/// Projected gradient descent (Madry et al. 2018) on the cross-entropy, with restarts.
+/// Projected gradient descent (Madry et al. 2018), with restarts, untargeted or over target classes.
 ///
 /// A sample is broken when any iterate of any restart is misclassified; it then stops, so the attack is at least as strong as
 /// one that only looks at the last iterate, and cheaper.
 public final class PGD: Attack {
-  public let name = "pgd"
+  public let name: String
+  public let loss: AttackLoss
+  /// Number of classes it steers to, by the rank of their clean logits; 0 for none.
+  public let targets: Int
   public let restarts: Int
   public private(set) var cost = AttackCost()
   private let maximizer: InnerMaximizer
@@ -13,50 +16,49 @@ public final class PGD: Attack {
 
   public var threat: ThreatModel { maximizer.threat }
 
-  public init(_ maximizer: InnerMaximizer, restarts: Int = 1, seed: UInt64) {
-    self.maximizer = maximizer
-    self.restarts = restarts
-    self.seed = seed
+  /// - Parameter maximizer: its threat model, steps, step size, start and noise are the attack's.
+  public init(
+    _ maximizer: InnerMaximizer, loss: AttackLoss = .crossEntropy, targets: Int = 0, restarts: Int = 1, seed: UInt64,
+    name: String = "pgd"
+  ) {
+    (self.maximizer, self.loss, self.targets, self.restarts, self.seed, self.name) = (maximizer, loss, targets, restarts, seed, name)
   }
 
+  /// - Throws: what the model throws, or `TorchError` for fewer classes than the loss needs.
   public func perturb(_ model: any Classifier, _ batch: AttackBatch) throws(TorchError) -> AttackResult {
-    let images = batch.images
-    var result = AttackResult(images: images, findings: Array(repeating: nil, count: batch.count))
-    var open = Array(0..<batch.count)
-    for restart in 0..<restarts where !open.isEmpty {
-      let indices = Tensor(open).to(images.device)
-      let clean = images.selecting(indices)
-      let streams = open.map { CounterRandom(seed: seed, sample: batch.samples[$0], attack: name, restart: restart) }
-      let start = maximizer.startingPoints(around: clean, streams)
-      let labels = batch.labels.selecting(indices)
-      let outcome = try maximizer.ascend(model, from: start, clean: clean, labels, UntilMisclassified())
-      cost += outcome.cost
-      result.images = open.count == batch.count ? outcome.images : result.images.cloned().copyInPlace(from: outcome.images, at: indices)
-      let logits = try withNoGrad { () throws(TorchError) in try model.confirmedLogits(outcome.images) }
-      cost.forward += open.count
-      let hits = Set(logits.argmax(dim: 1).notEqual(to: labels).nonzero().squeezed(dim: 1).array(of: Int.self))
-      for hit in hits { result.findings[open[hit]] = Finding(restart: restart, step: maximizer.steps) }
-      open = open.indices.filter { !hits.contains($0) }.map { open[$0] }
+    try loss.check(classes: batch.logits.size(1), isTargeted: targets > 0, name)
+    let search = try BatchSearch(model, batch, .fast, name: name, seed: seed)
+    defer { cost += search.cost }
+    try search.run(targets: targets, restarts: maximizer.start == .clean ? 1 : restarts, ascend)
+    return search.result
+  }
+
+  private func ascend(_ rows: SearchRows) throws(TorchError) {
+    var x = withNoGrad { maximizer.startingPoints(around: rows.clean) { rows.draws($0) } }
+    var feasible = Feasible(threat, around: rows.clean)
+    for step in 0..<maximizer.steps {
+      let input = x.detached().requiringGrad()
+      let logits = try withGrad { () throws(TorchError) in try rows.logits(input) }
+      let losses = withGrad { loss.values(logits, rows.labels, rows.targets) }
+      let kept = try rows.settle(logits.detached().argmax(dim: 1).notEqual(to: rows.labels), at: x, step: step)
+      if rows.count == 0 { return }
+      var gradient = try rows.gradient(of: losses, at: input)
+      withNoGrad {
+        if let kept { (x, gradient, feasible) = (x.rows(at: kept), gradient.rows(at: kept), feasible.selecting(kept)) }
+        let noise = maximizer.noise == 0 ? nil : rows.draws(.normal, step: step + 1) * maximizer.noise
+        x = feasible.step(from: x, along: gradient, size: maximizer.stepSize, noise: noise)
+      }
     }
-    return result
+    let logits = try withNoGrad { () throws(TorchError) in try rows.logits(x) }
+    _ = try rows.settle(logits.argmax(dim: 1).notEqual(to: rows.labels), at: x, step: maximizer.steps)
   }
 }
 
-/// The fast gradient sign method (Goodfellow et al. 2015): one step of size epsilon from the image itself.
-public final class FGSM: Attack {
-  public let name = "fgsm"
-  public let threat: ThreatModel
-  public private(set) var cost = AttackCost()
-
-  public init(threat: ThreatModel) { self.threat = threat }
-
-  public func perturb(_ model: any Classifier, _ batch: AttackBatch) throws(TorchError) -> AttackResult {
-    let maximizer = InnerMaximizer(threat: threat, steps: 1, stepSize: threat.epsilon, start: .clean)
-    let outcome = try maximizer.ascend(model, from: batch.images, clean: batch.images, batch.labels, FullStrength())
-    cost += outcome.cost
-    let logits = try withNoGrad { () throws(TorchError) in try model.confirmedLogits(outcome.images) }
-    cost.forward += batch.count
-    let broken = logits.argmax(dim: 1).notEqual(to: batch.labels).array(of: Bool.self)
-    return AttackResult(images: outcome.images, findings: broken.map { $0 ? Finding(restart: 0, step: 1) : nil })
+extension PGD {
+  /// The fast gradient sign method (Goodfellow et al. 2015): one step of size epsilon from the image itself.
+  public static func fgsm(threat: ThreatModel, loss: AttackLoss = .crossEntropy, targets: Int = 0) -> PGD {
+    PGD(
+      InnerMaximizer(threat: threat, steps: 1, stepSize: threat.epsilon, start: .clean), loss: loss, targets: targets, seed: 0,
+      name: "fgsm")
   }
 }

@@ -53,11 +53,9 @@ public struct ThreatModel: Sendable, Equatable {
     return start(around: clean, noise, radii)
   }
 
-  /// As above, with draws of its own for each image.
-  func randomStart(around clean: Tensor, _ streams: [CounterRandom]) -> Tensor {
-    let shape = Array(clean.shape.dropFirst())
-    let draws = CounterRandom.tensors(streams, shape, norm == .linf ? .uniform : .normal, dtype: clean.dtype).to(clean.device)
-    return start(around: clean, norm == .linf ? (draws * 2.0 - 1.0) * epsilon : draws)
+  /// As above, from given draws of the images' shape on [0, 1) or of mean 0 and variance 1.
+  func randomStart(around clean: Tensor, _ draws: (CounterRandom.Distribution) -> Tensor) -> Tensor {
+    start(around: clean, norm == .linf ? (draws(.uniform) * 2.0 - 1.0) * epsilon : draws(.normal))
   }
 
   /// L-inf noise fills a ball of radius epsilon, or 1 with `radii`.

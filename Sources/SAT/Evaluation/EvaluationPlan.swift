@@ -39,6 +39,8 @@ extension Attack {
   var passesPerSample: Int {
     switch self {
     case let square as Square: square.restarts * (square.queries + 1)
+    case let apgd as APGD: max(apgd.targets, 1) * apgd.restarts * apgd.passes * (apgd.iterations + 1)
+    case let fab as FAB: max(fab.targets, 1) * fab.restarts * (fab.iterations + 1)
     default: 0
     }
   }

@@ -1,0 +1,89 @@
+public import SwiftTorch
+
+/// Auto-PGD (Croce and Hein, ICML 2020; for L1 ICML 2021): projected gradient ascent that sets its own step sizes.
+public final class APGD: Attack {
+  public let name: String
+  public let threat: ThreatModel
+  public let loss: AttackLoss
+  /// Number of classes it steers to one after the other, by the rank of their clean logits; 0 for none.
+  public let targets: Int
+  public let restarts: Int
+  public let iterations: Int
+  /// Passes whose gradients are averaged, for models that draw (expectation over transformation).
+  public let passes: Int
+  /// In L1: to start in three times the radius, then in twice of it.
+  public let usesLargeRadii: Bool
+  public let mode: AttackMode
+  public private(set) var cost = AttackCost()
+  private let seed: UInt64
+
+  /// - Parameters:
+  ///   - name: in reports; nil for "apgd-ce", "apgd-dlr", or "apgd-t" with targets.
+  ///   - usesLargeRadii: in L1 only.
+  public init(
+    name: String? = nil, threat: ThreatModel, loss: AttackLoss, targets: Int = 0, restarts: Int = 1, iterations: Int = 100,
+    passes: Int = 1, usesLargeRadii: Bool = false, mode: AttackMode, seed: UInt64
+  ) {
+    precondition(restarts > 0 && iterations > 0 && passes > 0 && targets >= 0, "APGD: restarts, iterations and passes are positive")
+    precondition(!usesLargeRadii || threat.norm == .l1, "APGD: large radii are for L1")
+    self.name = name ?? (targets > 0 ? "apgd-t" : "apgd-\(loss.rawValue)")
+    (self.threat, self.loss, self.targets, self.restarts, self.iterations) = (threat, loss, targets, restarts, iterations)
+    (self.passes, self.usesLargeRadii, self.mode, self.seed) = (passes, usesLargeRadii, mode, seed)
+  }
+
+  /// - Throws: what the model throws, or `TorchError` for fewer classes than the loss needs.
+  public func perturb(_ model: any Classifier, _ batch: AttackBatch) throws(TorchError) -> AttackResult {
+    try loss.check(classes: batch.logits.size(1), isTargeted: targets > 0, name)
+    let search = try BatchSearch(model, batch, mode, name: name, seed: seed)
+    defer { cost += search.cost }
+    try search.run(targets: targets, restarts: restarts) { (rows) throws(TorchError) in
+      if usesLargeRadii { try shrinkingRuns(rows) } else { _ = try run()(rows, from: start(rows)) }
+    }
+    return search.result
+  }
+
+  private func run(radius: Double? = nil, iterations: Int? = nil, isFinal: Bool = true) -> APGDRun {
+    APGDRun(
+      norm: threat.norm, radius: radius ?? threat.epsilon, iterations: iterations ?? self.iterations, loss: loss, passes: passes,
+      isFinal: isFinal)
+  }
+
+  /// A random point on the sphere in L-inf and L2, or normal noise projected on the ball in L1, inside the box.
+  func start(_ rows: SearchRows) -> Tensor {
+    if threat.norm == .l1 {
+      return L1Ball.projected(rows.clean + rows.draws(.normal), around: rows.clean, radius: threat.epsilon)
+    }
+    let noise = threat.norm == .linf ? 2 * rows.draws(.uniform) - 1 : rows.draws(.normal)
+    return (rows.clean + threat.epsilon * (noise / (noise.perSampleNorm(threat.norm) + 1e-12))).clamped(to: 0...1)
+  }
+
+  /// Three runs in shrinking balls, each from the best point of the one before; only the last one's findings count.
+  private func shrinkingRuns(_ rows: SearchRows) throws(TorchError) {
+    let first = Int((0.3 * Double(iterations)).rounded(.up))
+    let clean = rows.clean
+    var points = L1Ball.projected(clean + rows.draws(.normal, onDevice: true), around: clean, radius: 3 * threat.epsilon)
+    for (factor, count) in [(3.0, first), (2, first), (1, iterations - 2 * first)] where count > 0 {
+      points = L1Ball.projected(points, around: clean, radius: factor * threat.epsilon)
+      // The reference draws a start here and throws it away; its stream moves on by it.
+      if mode == .compat { _ = rows.draws(.normal) }
+      let isFinal = factor == 1
+      let run = run(radius: factor * threat.epsilon, iterations: count, isFinal: isFinal)
+      guard let best = try run(rows, from: points, isFresh: false), !isFinal else { return }
+      points = best
+    }
+  }
+}
+
+extension AttackLoss {
+  /// - Throws: a sentence when the loss is not defined for so few classes.
+  func check(classes: Int, isTargeted: Bool, _ attack: String) throws(TorchError) {
+    let needed = minimumClasses(isTargeted: isTargeted)
+    guard classes >= needed else {
+      let kind = isTargeted ? "targeted " : ""
+      throw TorchError(
+        .value,
+        "\(attack) ascends the \(kind)\(rawValue) loss, which is defined for \(needed) classes or more, but the model has \(classes); "
+          + "use the ce or the margin loss")
+    }
+  }
+}

@@ -1,0 +1,129 @@
+internal import SwiftTorch
+
+/// What a run of APGD knows of its rows.
+struct APGDPoints {
+  var x: Tensor
+  var gradient: Tensor
+  /// Where the loss was largest so far, its gradient there, and it.
+  private(set) var best: Tensor
+  private var bestGradient: Tensor
+  private(set) var bestLoss: Tensor
+
+  init(x: Tensor, gradient: Tensor, losses: Tensor) {
+    (self.x, self.gradient, best, bestGradient, bestLoss) = (x, gradient, x, gradient, losses)
+  }
+
+  /// Takes up the losses of x, and its gradient unless the run is over.
+  mutating func observe(_ losses: Tensor, _ gradient: Tensor?) {
+    let isBetter = losses.greater(than: bestLoss)
+    let rows = isBetter.reshaped(to: -1, 1, 1, 1)
+    best = best.replacing(with: x, where: rows)
+    bestLoss = bestLoss.replacing(with: losses, where: isBetter)
+    guard let gradient else { return }
+    bestGradient = bestGradient.replacing(with: gradient, where: rows)
+    self.gradient = gradient
+  }
+
+  mutating func restore(_ rows: Tensor) {
+    let rows = rows.reshaped(to: -1, 1, 1, 1)
+    x = x.replacing(with: best, where: rows)
+    gradient = gradient.replacing(with: bestGradient, where: rows)
+  }
+
+  func selecting(_ kept: Tensor) -> APGDPoints {
+    var part = self
+    (part.x, part.gradient) = (x.rows(at: kept), gradient.rows(at: kept))
+    (part.best, part.bestGradient, part.bestLoss) = (best.rows(at: kept), bestGradient.rows(at: kept), bestLoss.selecting(kept))
+    return part
+  }
+}
+
+/// One run of APGD: from a starting point, over a number of steps, inside one radius.
+struct APGDRun {
+  let norm: Norm
+  let radius: Double
+  let iterations: Int
+  let loss: AttackLoss
+  /// Passes whose gradients are averaged, for models that draw.
+  let passes: Int
+  /// Whether misclassified points are findings; they are not while the radius is larger than the threat model's.
+  var isFinal = true
+  /// Hears of every step's losses, and of the steps' sizes after every checkpoint.
+  var onStep: (_ step: Int, _ losses: Tensor) -> Void = { _, _ in }
+  var onCheck: (_ step: Int, _ sizes: Tensor) -> Void = { _, _ in }
+
+  /// - Parameters:
+  ///   - start: [R, C, H, W] in [0, 1].
+  ///   - isFresh: whether the start is random rather than where an earlier run ended.
+  /// - Returns: the points of largest loss of the rows that are left; nil when none is.
+  func callAsFunction(_ rows: SearchRows, from start: Tensor, isFresh: Bool = true) throws(TorchError) -> Tensor? {
+    guard let first = try look(rows, start, step: 0, wantsGradient: true) else { return nil }
+    let x = first.kept.map { start.rows(at: $0) } ?? start
+    var points = APGDPoints(x: x, gradient: first.gradient!, losses: first.losses)
+    var rule: any APGDRule =
+      norm == .l1
+      ? SparseRule(radius: radius, iterations: iterations, points, clean: rows.clean, isFresh: isFresh)
+      : MomentumRule(norm, radius: radius, iterations: iterations, points, clean: rows.clean)
+    for step in 1...iterations {
+      points.x = withNoGrad { rule.moved(points, clean: rows.clean) }
+      // Nobody reads the gradient after the last step.
+      guard let now = try look(rows, points.x, step: step, wantsGradient: step < iterations) else { return nil }
+      withNoGrad {
+        if let kept = now.kept { (points, rule) = (points.selecting(kept), rule.selecting(kept)) }
+        points.observe(now.losses, now.gradient)
+        onStep(step, now.losses)
+        if let restore = rule.restored(points, losses: now.losses, clean: rows.clean) {
+          points.restore(restore)
+          onCheck(step, rule.stepSizes)
+        }
+      }
+    }
+    return points.best
+  }
+
+  /// What a look at the points tells about the rows that stay.
+  private struct Look {
+    var losses: Tensor
+    var gradient: Tensor?
+    /// Positions of the rows that stay among those that were looked at; nil when all do.
+    var kept: Tensor?
+  }
+
+  private func look(_ rows: SearchRows, _ x: Tensor, step: Int, wantsGradient: Bool) throws(TorchError) -> Look? {
+    var gradient: Tensor?
+    // With several passes the reference judges by the last alone, which counts a lucky draw as a success; `fast` takes the mean.
+    var (sum, losses): (Tensor?, Tensor?)
+    for pass in 0..<passes {
+      let input = x.detached().requiringGrad(wantsGradient)
+      let (logits, values) = try withGradMode(wantsGradient) { () throws(TorchError) in
+        let logits = try rows.logits(input)
+        return (logits, loss.values(logits, rows.labels, rows.targets))
+      }
+      let isMean = passes > 1 && rows.mode == .fast
+      sum = isMean ? sum.map { $0 + logits.detached() } ?? logits.detached() : logits.detached()
+      losses = isMean ? losses.map { $0 + values.detached() } ?? values.detached() : values.detached()
+      let isLast = pass == passes - 1
+      var kept: Tensor?
+      if isLast && isFinal {
+        kept = try rows.settle(sum!.argmax(dim: 1).notEqual(to: rows.labels), at: x, step: step)
+        if rows.count == 0 { return nil }
+      }
+      if wantsGradient {
+        let part = try rows.gradient(of: values, at: input)
+        gradient = gradient.map { $0 + part } ?? part
+      }
+      guard isLast else { continue }
+      if passes > 1 {
+        gradient = gradient.map { $0 / Double(passes) }
+        if isMean { losses = losses! / Double(passes) }
+      }
+      return Look(
+        losses: kept.map { losses!.selecting($0) } ?? losses!, gradient: kept.map { gradient?.rows(at: $0) } ?? gradient, kept: kept)
+    }
+    return nil
+  }
+
+  private func withGradMode<R, E: Error>(_ enabled: Bool, _ body: () throws(E) -> R) throws(E) -> R {
+    try enabled ? withGrad(body) : withNoGrad(body)
+  }
+}

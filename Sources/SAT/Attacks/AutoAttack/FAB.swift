@@ -1,0 +1,40 @@
+public import SwiftTorch
+
+/// Fast adaptive boundary attack (Croce and Hein, ICML 2020): looks for the smallest perturbation that changes the class, and counts it
+/// when it is within epsilon. Untargeted ("fab") or over target classes ("fab-t").
+public final class FAB: Attack {
+  public let name: String
+  public let threat: ThreatModel
+  /// Number of classes it steers to one after the other, by the rank of their clean logits; 0 for none.
+  public let targets: Int
+  public let restarts: Int
+  public let iterations: Int
+  public let mode: AttackMode
+  public private(set) var cost = AttackCost()
+  private let seed: UInt64
+
+  /// - Parameter restarts: the first starts at the image itself, the others at random points of half the radius.
+  public init(threat: ThreatModel, targets: Int = 0, restarts: Int = 1, iterations: Int = 100, mode: AttackMode, seed: UInt64) {
+    precondition(restarts > 0 && iterations > 0 && targets >= 0, "FAB: restarts and iterations are positive")
+    name = targets > 0 ? "fab-t" : "fab"
+    (self.threat, self.targets, self.restarts, self.iterations) = (threat, targets, restarts, iterations)
+    (self.mode, self.seed) = (mode, seed)
+  }
+
+  public func perturb(_ model: any Classifier, _ batch: AttackBatch) throws(TorchError) -> AttackResult {
+    let search = try BatchSearch(model, batch, mode, name: name, seed: seed)
+    defer { cost += search.cost }
+    let run = FABRun(threat: threat, iterations: iterations)
+    try search.run(targets: targets, restarts: restarts) { (rows) throws(TorchError) in try run(rows, from: start(rows)) }
+    return search.result
+  }
+
+  private func start(_ rows: SearchRows) -> Tensor {
+    let isRandom = rows.rows.map { $0.restart > 0 }
+    guard isRandom.contains(true) else { return rows.clean }
+    let noise = threat.norm == .linf ? 2 * rows.draws(.uniform) - 1 : rows.draws(.normal)
+    let offset = noise / noise.perSampleNorm(threat.norm) * (threat.epsilon * 0.5)
+    let start = (rows.clean + offset).clamped(to: 0...1)
+    return rows.clean.replacing(with: start, where: Tensor(isRandom).to(start.device).reshaped(to: -1, 1, 1, 1))
+  }
+}

@@ -1,0 +1,161 @@
+internal import SwiftTorch
+
+/// A linear picture of the decision boundary nearest to each point: the logits of another class and of the label differ by
+/// `difference` at the point and grow apart along `normal`.
+private struct Boundary {
+  /// z_other − z_label, [R, 1, 1, 1].
+  var difference: Tensor
+  /// Its gradient, [R, C, H, W].
+  var normal: Tensor
+
+  func selecting(_ kept: Tensor) -> Boundary { Boundary(difference: difference.selecting(kept), normal: normal.rows(at: kept)) }
+}
+
+/// One run of FAB (Croce and Hein, ICML 2020): from a starting point towards the nearest point of the other side.
+struct FABRun {
+  let threat: ThreatModel
+  let iterations: Int
+  /// Hears of the smallest perturbations [R] so far after every step, infinite where none is adversarial.
+  var onStep: (_ step: Int, _ smallest: Tensor) -> Void = { _, _ in }
+
+  private static let overshoot = 1.05
+  private static let largestBias = 0.1
+  private static let retreat = 0.9
+
+  func callAsFunction(_ rows: SearchRows, from start: Tensor) throws(TorchError) {
+    var x = start
+    var boundary = try look(rows, x).boundary()
+    var smallest = Tensor.full(like: boundary.difference.flattened(), Double.infinity)
+    for step in 1...iterations {
+      x = withNoGrad { advanced(x, rows.clean, boundary) }
+      let isLast = step == iterations
+      let here = try look(rows, x, differentiable: !isLast)
+      let isAdversarial = here.logits.detached().argmax(dim: 1).notEqual(to: rows.labels)
+      let size = withNoGrad { (x - rows.clean).perSampleNorm(threat.norm).flattened() }
+      let isSmaller = isAdversarial && size.less(than: smallest)
+      smallest = smallest.replacing(with: size, where: isSmaller)
+      onStep(step, smallest)
+      // Without a tolerance, as in the reference. Where rows stay, only a smaller perturbation takes the place of an earlier one.
+      let counts = (rows.mode == .compat ? isSmaller : isAdversarial) && size.lessOrEqual(to: threat.epsilon)
+      let kept = try rows.settle(counts, at: x, step: step)
+      if isLast || rows.count == 0 { return }
+      boundary = try next(rows, &x, here, isAdversarial, kept)
+      if let kept { smallest = smallest.selecting(kept) }
+    }
+  }
+
+  /// Draws adversarial points back towards the clean images, and looks at the boundary from where all points are now.
+  ///
+  /// The pass that told which points are adversarial serves the others, so that only points that were drawn back are looked at again.
+  private func next(
+    _ rows: SearchRows, _ x: inout Tensor, _ here: Sight, _ isAdversarial: Tensor, _ kept: Tensor?
+  ) throws(TorchError) -> Boundary {
+    let isBack = kept.map { isAdversarial.selecting($0) } ?? isAdversarial
+    let stayed = kept.map { x.rows(at: $0) } ?? x
+    let back = isBack.nonzero().squeezed(dim: 1)
+    if back.count == 0 {
+      x = stayed
+      let all = try here.boundary()
+      return kept.map(all.selecting) ?? all
+    }
+    x = withNoGrad {
+      stayed.replacing(with: rows.clean + (stayed - rows.clean) * Self.retreat, where: isBack.reshaped(to: -1, 1, 1, 1))
+    }
+    // Looking at everything anew costs two passes of the rows that are left; otherwise a backward pass of all that were looked at
+    // and two of those drawn back.
+    if 2 * rows.count <= here.count + 2 * back.count { return try look(rows, x).boundary() }
+    var all = try here.boundary()
+    if let kept { all = all.selecting(kept) }
+    let again = try look(rows, x.rows(at: back), part: back).boundary()
+    all.difference.copyInPlace(from: again.difference, at: back)
+    all.normal.copyInPlace(from: again.normal, at: back)
+    return all
+  }
+
+  /// A step towards the boundary, from the point and from the clean image, biased to the nearer of the two.
+  private func advanced(_ x: Tensor, _ clean: Tensor, _ boundary: Boundary) -> Tensor {
+    let w = boundary.normal
+    // The plane is where the linear picture of the difference vanishes.
+    let atPoint = boundary.difference
+    let atClean = atPoint - (w * (x - clean)).sum(dims: [1, 2, 3], keepDim: true)
+    let steps = HyperplaneProjection.step(
+      threat.norm, from: Tensor.concatenated([x, clean]), normal: Tensor.concatenated([w, w]),
+      distance: Tensor.concatenated([atPoint, atClean]))
+    let sizes = steps.perSampleNorm(threat.norm).clamped(to: 1e-8...)
+    let count = x.size(0)
+    let (fromPoint, fromClean) = (steps[..<count], steps[count...])
+    let bias = (sizes[..<count] / (sizes[..<count] + sizes[count...])).clamped(to: 0...Self.largestBias)
+    let ahead = x.adding(fromPoint, alpha: Self.overshoot) * (1 - bias)
+    return (ahead + clean.adding(fromClean, alpha: Self.overshoot) * bias).clampInPlace(to: 0...1)
+  }
+
+  /// A forward pass, whose boundary is worked out when asked for.
+  private struct Sight {
+    let logits: Tensor
+    let count: Int
+    let boundary: () throws(TorchError) -> Boundary
+  }
+
+  /// - Parameter part: positions of the rows the points belong to; nil for all.
+  private func look(
+    _ rows: SearchRows, _ points: Tensor, part: Tensor? = nil, differentiable: Bool = true
+  ) throws(TorchError) -> Sight {
+    let labels = part.map { rows.labels.selecting($0) } ?? rows.labels
+    let targets = part.flatMap { part in rows.targets.map { $0.selecting(part) } } ?? rows.targets
+    let norm = threat.norm
+    let input = points.detached().requiringGrad(differentiable)
+    guard differentiable else {
+      let logits = try withNoGrad { () throws(TorchError) in try rows.logits(input) }
+      return Sight(logits: logits, count: input.size(0)) { () throws(TorchError) in fatalError("a pass without a graph has no boundary") }
+    }
+    let logits = try withGrad { () throws(TorchError) in try rows.logits(input) }
+    return Sight(logits: logits, count: input.size(0)) { () throws(TorchError) in
+      if let targets { return try Self.boundary(rows, logits, input, labels, targets) }
+      return try Self.nearest(rows, logits, input, labels, norm)
+    }
+  }
+
+  private static func boundary(
+    _ rows: SearchRows, _ logits: Tensor, _ input: Tensor, _ labels: Tensor, _ others: Tensor, retainGraph: Bool = false
+  ) throws(TorchError) -> Boundary {
+    let difference = withGrad {
+      logits.gathered(dim: 1, at: others.unsqueezed(dim: 1)) - logits.gathered(dim: 1, at: labels.unsqueezed(dim: 1))
+    }
+    let normal = try rows.gradient(of: difference, at: input, retainGraph: retainGraph)
+    return Boundary(difference: difference.detached().reshaped(to: -1, 1, 1, 1), normal: normal)
+  }
+
+  /// The boundary to the class whose plane is nearest in the norm, by one backward pass a class.
+  private static func nearest(
+    _ rows: SearchRows, _ logits: Tensor, _ input: Tensor, _ labels: Tensor, _ norm: Norm
+  ) throws(TorchError) -> Boundary {
+    let classes = logits.size(1)
+    var best: (boundary: Boundary, distance: Tensor)?
+    for other in 0..<classes {
+      let one = try boundary(
+        rows, logits, input, labels, Tensor.full(like: labels, other), retainGraph: other < classes - 1)
+      withNoGrad {
+        let dual: Norm = switch norm {
+        case .linf: .l1
+        case .l2: .l2
+        case .l1: .linf
+        }
+        let isOwn = labels.equal(to: other).reshaped(to: -1, 1, 1, 1)
+        let distance = (one.difference.abs() / (one.normal.perSampleNorm(dual) + 1e-12))
+          .replacing(with: Tensor.full(like: one.difference, Double.infinity), where: isOwn)
+        guard let known = best else {
+          best = (one, distance)
+          return
+        }
+        let isNearer = distance.less(than: known.distance)
+        best = (
+          Boundary(
+            difference: known.boundary.difference.replacing(with: one.difference, where: isNearer),
+            normal: known.boundary.normal.replacing(with: one.normal, where: isNearer)),
+          known.distance.replacing(with: distance, where: isNearer)
+        )
+      }
+    }
+    return best!.boundary
+  }
+}

@@ -1,0 +1,56 @@
+internal import SwiftTorch
+
+/// The smallest step from each point to a hyperplane inside the box [0, 1]: FAB's inner problem (Croce and Hein 2020, Eq. 4).
+///
+/// The step lowers the distance by a sum over the coordinates that grows with a multiplier λ: Σ |wᵢ| min(λ, roomᵢ) in L-inf,
+/// Σ |wᵢ| min(λ |wᵢ|, roomᵢ) in L2, where roomᵢ is what the box leaves. The sum is increasing, concave and piecewise linear, so
+/// Newton's method from 0 climbs to the root without passing it, in four or five sweeps and without sorting. In L1 the steepest
+/// coordinates are used up first, which takes an order.
+enum HyperplaneProjection {
+  /// - Parameters:
+  ///   - points: [R, C, H, W] in [0, 1].
+  ///   - normal: w, of the same shape.
+  ///   - distance: ⟨w, x⟩ − b, [R, 1, 1, 1]; the step makes it zero, from either side.
+  /// - Returns: the steps [R, C, H, W]; to the corner of the box nearest to a plane that does not meet it.
+  static func step(_ norm: Norm, from points: Tensor, normal: Tensor, distance: Tensor) -> Tensor {
+    // Turned so that ⟨w, x⟩ has to fall.
+    let downhill = -normal.sign() * (distance.greaterOrEqual(to: 0).to(points.dtype) * 2.0 - 1.0)
+    var weight = normal.abs()
+    // Below this the reference leaves a coordinate alone in L2 and L1.
+    if norm != .linf { weight = weight * weight.greaterOrEqual(to: 1e-8).to(weight.dtype) }
+    let isUp = downhill.greater(than: 0)
+    let room = points.replacing(with: 1 - points, where: isUp)
+    let goal = distance.abs()
+    return downhill * (norm == .l1 ? greedy(weight, room, goal) : newton(norm, weight, room, goal))
+  }
+
+  private static func newton(_ norm: Norm, _ weight: Tensor, _ room: Tensor, _ goal: Tensor) -> Tensor {
+    // A coordinate without weight does not move.
+    let rate = norm == .linf ? weight.sign() : weight
+    let slope = weight * rate
+    var multiplier = Tensor.zeros(like: goal)
+    var moved = Tensor.zeros(like: weight)
+    for _ in 0..<50 {
+      let free = rate * multiplier
+      moved = free.minimum(room)
+      let missing = goal - (weight * moved).sum(dims: [1, 2, 3], keepDim: true)
+      let climb = (slope * free.less(than: room).to(slope.dtype)).sum(dims: [1, 2, 3], keepDim: true)
+      // Where nothing can move any more the plane is out of reach.
+      let isDone = missing.lessOrEqual(to: goal * 1e-6) || climb.lessOrEqual(to: 0)
+      if isDone.all().item() != 0 { break }
+      multiplier = (multiplier + missing.clamped(to: 0...) / climb.clamped(to: 1e-38...)).replacing(with: multiplier, where: isDone)
+    }
+    return moved
+  }
+
+  /// Coordinates of large weight first, each to the end of its room.
+  private static func greedy(_ weight: Tensor, _ room: Tensor, _ goal: Tensor) -> Tensor {
+    let (ordered, order) = weight.flattened(from: 1).sorted(dim: 1, descending: true)
+    let gain = ordered * room.flattened(from: 1).gathered(dim: 1, at: order)
+    let before = gain.cumulativeSum(dim: 1) - gain
+    let used = (goal.flattened(from: 1) - before).clamped(to: 0...).minimum(gain)
+    let moved = (used / ordered.clamped(to: 1e-30...)) * ordered.greater(than: 0).to(ordered.dtype)
+    let back = order.sorted(dim: 1).indices
+    return moved.gathered(dim: 1, at: back).reshaped(to: weight.shape)
+  }
+}
