@@ -3,18 +3,6 @@ import Testing
 
 @testable import SAT
 
-/// A model from a closure.
-final class FunctionClassifier: Classifier {
-  var execution = Execution()
-  private let function: (Tensor) -> Tensor
-
-  init(_ function: @escaping (Tensor) -> Tensor) { self.function = function }
-
-  func logits(_ images: Tensor) throws(TorchError) -> Tensor { function(images) }
-
-  func move(to device: Device) {}
-}
-
 /// A random linear classifier of images, its data, and in closed form which of them can be broken.
 struct LinearOracle {
   let weights: Tensor
