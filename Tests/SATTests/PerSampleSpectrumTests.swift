@@ -27,6 +27,40 @@ import Testing
     }
   }
 
+  /// The catalogue's networks go through in batches; Lanczos on the double backward of one sample is the reference.
+  @Test(arguments: ["mnist-cnn", "lenet5", "resnet20"])
+  func theCataloguesNetworksGoThroughInBatches(name: String) throws {
+    let architecture = Architecture(name: name)
+    let module = try architecture.make(generator: Generator(seed: 0))
+    GoldenNumbers.fill(module, gain: 0.75)
+    module.convert(to: .float64)
+    module.setTraining(false)
+    let network = NetworkClassifier(module, architecture: architecture, normalization: nil)
+    let images = GoldenNumbers.images([2] + (try architecture.inputShape())).to(.float64)
+    let labels = Tensor([3, 8])
+    let linearized = try #require(try LinearizedNetwork(network, images, labels))
+    #expect(BatchedLanczos.layers(linearized) != nil)
+    #expect(try linearized.accountsForAllGradients(of: module.parameters))
+    var settings = PerSampleSpectrum.Settings()
+    settings.tolerance = 1e-4
+    let found = try PerSampleSpectrum.topEigenvalues(network, images: images, labels: labels, settings: settings)
+    let hessian = try LossHessian(network, images: images[1..<2], labels: labels[1..<2])
+    let expected = try Lanczos(tolerance: 1e-4).eigenvalues(of: hessian, generator: Generator(seed: 1))[0].value
+    #expect(abs(found.eigenvalues[1] - expected) <= 1e-6 * abs(expected), "\(found.eigenvalues[1]), expected \(expected)")
+  }
+
+  @Test(arguments: ["groups": false, "own-parameter": false, "tied": false, "recurrent": false, "residual": true, "dead": true])
+  func whatCannotBeLinearizedIsFoundOut(name: String, isPossible: Bool) throws {
+    let network = SmallNetworks.make(name)
+    let (images, labels) = SmallNetworks.data(2)
+    guard let linearized = try LinearizedNetwork(network, images, labels) else {
+      #expect(!isPossible)
+      return
+    }
+    let goesInBatches = try BatchedLanczos.layers(linearized) != nil && linearized.accountsForAllGradients(of: network.module.parameters)
+    #expect(goesInBatches == isPossible)
+  }
+
   /// A confidently wrong answer: p − y is of order 1 and diag p − p pᵀ nearly nothing, so what bends is the network, whose
   /// Hessian has eigenvalues of both signs.
   @Test func misclassifiedSamplesHaveBothSigns() throws {

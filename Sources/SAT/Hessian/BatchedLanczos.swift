@@ -89,7 +89,7 @@ struct BatchedLanczos {
   }
 
   private func linearized(_ images: Tensor, _ labels: Tensor) throws(TorchError) -> (LinearizedNetwork, [any PerSampleLayer]) {
-    guard let network = try LinearizedNetwork(classifier, images, labels, normalized: true), let layers = Self.layers(network) else {
+    guard let network = try LinearizedNetwork(classifier, images, labels), let layers = Self.layers(network) else {
       fatalError("BatchedLanczos: the network was linearized before and is not now")
     }
     return (network, layers)

@@ -16,7 +16,7 @@ public enum GaussNewton {
     var values: [Double] = []
     for start in stride(from: 0, to: labels.count, by: chunk) {
       let range = start..<min(start + chunk, labels.count)
-      guard let linearized = try LinearizedNetwork(network, images[range], labels[range], normalized: true),
+      guard let linearized = try LinearizedNetwork(network, images[range], labels[range]),
         let layers = BatchedLanczos.layers(linearized)
       else { return nil }
       values += try topEigenvalues(linearized, layers)

@@ -27,64 +27,23 @@ struct LayerCall {
     }
   }
 
-  /// V·a for one V for the whole batch.
-  func tangent(_ change: [Tensor]) -> Tensor {
-    let bias = change.count > 1 ? change[1] : nil
+  /// D⊗a summed over the batch: the gradient of the parameters.
+  func gradient() -> [Tensor] {
     switch layer {
     case let layer as Conv2d:
-      return input.conv2d(
-        weight: change[0], bias: bias, stride: [layer.stride, layer.stride], padding: [layer.padding, layer.padding],
-        dilation: [layer.dilation, layer.dilation], groups: layer.groups)
-    case is Linear: return input.linear(weight: change[0], bias: bias)
-    case let layer as BatchNorm2d: return layer.normalized(input) * channels(change[0]) + channels(change[1])
-    default: fatalError("LayerCall: \(type(of: layer)) is not known")
-    }
-  }
-
-  /// Vᵀ·D for one V for the whole batch; nil where nobody needs it.
-  func cotangent(_ change: [Tensor]) -> Tensor? {
-    guard hasDependentInput else { return nil }
-    switch layer {
-    case let layer as Conv2d:
-      return adjoint.conv2dInputGradient(
-        input: input, weight: change[0], stride: layer.stride, padding: layer.padding, dilation: layer.dilation,
-        groups: layer.groups)
-    case is Linear: return adjoint.matmul(change[0])
-    case let layer as BatchNorm2d: return adjoint * channels(change[0] * layer.inverseDeviation)
-    default: fatalError("LayerCall: \(type(of: layer)) is not known")
-    }
-  }
-
-  /// Ḋ⊗a + D⊗Ȧ summed over the batch: what the parameters' gradient changes by.
-  ///
-  /// - Parameters:
-  ///   - adjointChange: Ḋ; with D itself and no Ȧ this is the gradient.
-  ///   - inputChange: Ȧ; nil for none.
-  func parameterChange(_ adjointChange: Tensor, _ inputChange: Tensor?) -> [Tensor] {
-    switch layer {
-    case let layer as Conv2d:
-      func gradients(_ output: Tensor, _ input: Tensor) -> (weight: Tensor, bias: Tensor) {
-        output.conv2dParameterGradients(
-          input: input, weight: layer.weight.value.detached(), stride: layer.stride, padding: layer.padding,
-          dilation: layer.dilation, groups: layer.groups)
-      }
-      let first = gradients(adjointChange, input)
-      let weight = inputChange.map { first.weight + gradients(adjoint, $0).weight } ?? first.weight
-      return layer.bias == nil ? [weight] : [weight, first.bias]
+      let (weight, bias) = adjoint.conv2dParameterGradients(
+        input: input, weight: layer.weight.value.detached(), stride: layer.stride, padding: layer.padding,
+        dilation: layer.dilation, groups: layer.groups)
+      return layer.bias == nil ? [weight] : [weight, bias]
     case let layer as Linear:
-      func rows(_ tensor: Tensor) -> Tensor { tensor.reshaped(to: [-1, tensor.size(-1)]) }
-      let first = rows(adjointChange).transposed(0, 1).matmul(rows(input))
-      let weight = inputChange.map { first + rows(adjoint).transposed(0, 1).matmul(rows($0)) } ?? first
-      return layer.bias == nil ? [weight] : [weight, rows(adjointChange).sum(dim: 0)]
+      let (rows, columns) = (adjoint.reshaped(to: [-1, adjoint.size(-1)]), input.reshaped(to: [-1, input.size(-1)]))
+      let weight = rows.transposed(0, 1).matmul(columns)
+      return layer.bias == nil ? [weight] : [weight, rows.sum(dim: 0)]
     case let layer as BatchNorm2d:
-      var scale = layer.normalized(input) * adjointChange
-      if let inputChange { scale += inputChange * adjoint * channels(layer.inverseDeviation) }
-      return [scale.sum(dims: [0, 2, 3]), adjointChange.sum(dims: [0, 2, 3])]
+      return [(layer.normalized(input) * adjoint).sum(dims: [0, 2, 3]), adjoint.sum(dims: [0, 2, 3])]
     default: fatalError("LayerCall: \(type(of: layer)) is not known")
     }
   }
-
-  private func channels(_ values: Tensor) -> Tensor { values.reshaped(to: [1, -1, 1, 1]) }
 }
 
 extension BatchNorm2d {

@@ -4,17 +4,15 @@ internal import SwiftTorch
 /// all in convolutions, linear layers and BatchNorm, whatever lies between them.
 ///
 /// Every such layer's output gets a shift of zeros added, on which logits and layer inputs then depend. Autograd differentiates with
-/// respect to these shifts only, with the shared weights; what depends on parameters is the layers' own arithmetic (`LayerCall`).
-/// That avoids autograd's second derivative of a convolution with respect to its weight, which is slow, and it gives every sample a
-/// direction of its own at no extra cost (`PerSampleSpectrum`).
+/// respect to these shifts only, with the shared weights; what depends on parameters is the layers' own arithmetic (`PerSampleLayer`).
+/// So one pass for the whole batch serves a direction of its own for every sample.
 ///
-/// The loss of a sample is its cross-entropy over `scale` of it: second derivatives are linear in that factor.
+/// The loss of a sample is its cross-entropy over the length of its gradient with respect to its logits, `scale`, so that confident
+/// samples do not underflow; second derivatives are linear in that factor.
 final class LinearizedNetwork {
   /// Layers that the logits depend on, in the order of their calls.
   let calls: [LayerCall]
-  /// [N], the cross-entropies.
-  let losses: Tensor
-  /// [N, 1]: what each sample's loss was divided by; 1, or the length of its gradient with respect to the logits.
+  /// [N, 1]: what each sample's loss was divided by.
   let scale: Tensor
 
   private let logits: Tensor
@@ -32,10 +30,8 @@ final class LinearizedNetwork {
   /// zeros back through the whole network at every pass.
   private var isCurved = true
 
-  /// - Parameter normalized: whether to divide each sample's loss by the length of its gradient with respect to its logits, so that
-  ///   confident samples do not underflow.
   /// - Returns: nil for a network that has parameters in other layers.
-  init?(_ classifier: NetworkClassifier, _ images: Tensor, _ labels: Tensor, normalized: Bool) throws(TorchError) {
+  init?(_ classifier: NetworkClassifier, _ images: Tensor, _ labels: Tensor) throws(TorchError) {
     let layers = classifier.module.modules.compactMap { $0 as? any HookableLayer }.filter { !LayerCall.parameters(of: $0).isEmpty }
     let known = Set(layers.flatMap { LayerCall.parameters(of: $0).map(ObjectIdentifier.init) })
     guard classifier.module.parameters.allSatisfy({ known.contains(ObjectIdentifier($0)) }) else { return nil }
@@ -47,14 +43,13 @@ final class LinearizedNetwork {
     self.logits = logits
     self.labels = labels
     let values = logits.detached()
-    losses = values.crossEntropy(labels, reduction: .none)
     probabilities = values.softmax(dim: 1)
     let columns = labels.unsqueezed(dim: 1)
     // The label's entry as minus the sum of the others: 1 - p would lose what is left of it once p is close to 1.
     let others = probabilities.scattering(0.0, dim: 1, at: columns)
     let residual = others - labels.oneHot(classes: values.size(1)).to(values.dtype) * others.sum(dim: 1, keepDim: true)
     // The smallest normal float32, so that a sample whose gradient is 0 altogether stays at 0.
-    scale = normalized ? residual.norm(dims: [1], keepDim: true).clamped(to: 1.2e-38...) : Tensor.ones(like: values[.all, 0..<1])
+    scale = residual.norm(dims: [1], keepDim: true).clamped(to: 1.2e-38...)
     logitSeed = (residual / scale).requiringGrad()
 
     let seeds = recorded.map { call in call.input.requiresGrad ? Tensor.zeros(like: call.input.detached()).requiringGrad() : nil }
@@ -153,10 +148,22 @@ final class LinearizedNetwork {
     return zip(found, shifts).map { $0 ?? Tensor.zeros(like: $1.detached()) }
   }
 
-  /// The gradient of the summed loss by autograd, for the network's parameters in their order.
-  func gradient(_ parameters: [Tensor]) throws(TorchError) -> [Tensor] {
+  /// Whether the layers' own gradients are the parameters' whole gradients: a network may use a weight in other ways than by calling
+  /// its layer.
+  func accountsForAllGradients(of parameters: [Parameter]) throws(TorchError) -> Bool {
+    var own = Dictionary(uniqueKeysWithValues: parameters.map { (ObjectIdentifier($0), Tensor.zeros(like: $0.value.detached())) })
+    for call in calls {
+      for (parameter, gradient) in zip(call.parameters, call.gradient()) {
+        own[ObjectIdentifier(parameter)] = own[ObjectIdentifier(parameter)]! + gradient
+      }
+    }
     let found = try Tensor.checkedGradients(
-      of: [logits], withRespectTo: parameters, seeds: [logitSeed.detached()], retainGraph: true)
-    return zip(found, parameters).map { $0 ?? Tensor.zeros(like: $1.detached()) }
+      of: [logits], withRespectTo: parameters.map(\.value), seeds: [logitSeed.detached()], retainGraph: true)
+    for (parameter, gradient) in zip(parameters, found) {
+      let value = own[ObjectIdentifier(parameter)]!
+      let difference = gradient.map { (value - $0).norm().item() } ?? value.norm().item()
+      guard difference <= 1e-3 * value.norm().item() else { return false }
+    }
+    return true
   }
 }

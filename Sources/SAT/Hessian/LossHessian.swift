@@ -3,10 +3,11 @@ public import SwiftTorch
 /// The Hessian ∇²_θ of a network's mean cross-entropy over labelled images, with respect to all parameters (paper, Section 3.1).
 ///
 /// At adversarial images it is H_ε of Eq. 9. Weight decay is no part of it, BatchNorm is in evaluation mode, and a parameter that the
-/// output does not depend on counts with a row of zeros. A product costs about as much as three gradients (Pearlmutter 1994).
+/// output does not depend on counts with a row of zeros. Products differentiate the gradient once more (Pearlmutter 1994), at
+/// about the cost of two gradients.
 ///
-/// The images are worked through in chunks, weighted by their sizes. What a chunk's products share, its activations and their
-/// gradients, is kept as long as it fits into `keptBytes`, and made anew for each product where it does not or its size is not known.
+/// The images are worked through in chunks, weighted by their sizes. The graph of a chunk's gradient serves all products as long as it
+/// fits into `keptBytes`, and is made anew for each product where it does not.
 public final class LossHessian: SymmetricOperator {
   /// The mean cross-entropy.
   public let loss: Double
@@ -22,38 +23,30 @@ public final class LossHessian: SymmetricOperator {
   private let parameters: [Tensor]
   private let samples: Int
   private let parts: [Part]
-  private let isLinearized: Bool
 
   public var size: Int { layout.count }
   /// ‖∇_θ‖₂ of the mean loss.
   public var gradientNorm: Double { gradient.norm().item() }
 
-  /// How products are computed. Both are exact.
-  public enum Method: Sendable {
-    /// Linearized where the network allows it, else by double backward.
-    case automatic
-    /// By differentiating the gradient once more; any network.
-    case doubleBackward
-  }
-
   private struct Part {
     let images: Tensor
     let labels: Tensor
     /// Nil where it did not fit.
-    var chunk: (any HessianChunk)?
+    var graph: GradientGraph?
   }
 
   /// - Parameters:
   ///   - classifier: in evaluation mode, in full precision.
   ///   - images: [N, C, H, W] of the parameters' dtype, on their device.
   ///   - labels: [N], int64.
-  ///   - chunk: images that pass through the network together.
-  ///   - keptBytes: memory for what products share.
+  ///   - chunk: images that pass through the network together; nil for at most 128, fewer where their graph would take more than
+  ///     1 GiB.
+  ///   - keptBytes: memory for the graphs that are kept, a rough bound.
   ///   - progress: hears of the fraction that is done.
   /// - Throws: what the network throws, or `TorchError` when it cannot be differentiated with respect to its parameters.
   public init(
-    _ classifier: any Classifier, images: Tensor, labels: Tensor, chunk: Int = 128, method: Method = .automatic,
-    keptBytes: Int = 2 << 30, progress: (Double) -> Void = { _ in }
+    _ classifier: any Classifier, images: Tensor, labels: Tensor, chunk: Int? = nil, keptBytes: Int = 2 << 30,
+    progress: (Double) -> Void = { _ in }
   ) throws(TorchError) {
     precondition(images.size(0) == labels.count && labels.count > 0, "LossHessian: \(images.shape) images, \(labels.count) labels")
     self.classifier = classifier
@@ -64,43 +57,24 @@ public final class LossHessian: SymmetricOperator {
     (dtype, device) = (first.dtype, first.device)
     layout = ParameterLayout(parameters)
     samples = labels.count
+    let graphBytes = try GradientGraph.bytesPerImage(classifier, images[0..<1])
+    let chunk = chunk ?? min(max((1 << 30) / (graphBytes ?? 1), 1), 128)
     var parts: [Part] = []
     var (loss, gradient) = (0.0, Tensor.zeros([layout.count], dtype: first.dtype, device: first.device))
-    var kept = 0
-    var linearized = method == .automatic && classifier is NetworkClassifier
     for start in stride(from: 0, to: samples, by: chunk) {
       let range = start..<min(start + chunk, samples)
       var part = Part(images: images[range], labels: labels[range])
-      let made: any HessianChunk
-      if start == 0, linearized {
-        if let tried = try LinearizedChunk(verifying: classifier, parameters, part.images, part.labels) {
-          made = tried
-        } else {
-          linearized = false
-          made = try DoubleBackwardChunk(classifier, parameters, part.images, part.labels)
-        }
-      } else {
-        made = try Self.makeChunk(classifier, parameters, part.images, part.labels, linearized: linearized)
-      }
-      loss += made.loss
-      gradient.addInPlace(layout.joined(made.gradient))
-      if samples <= chunk || made.bytes.map({ kept + $0 <= keptBytes }) ?? false {
-        kept += made.bytes ?? 0
-        part.chunk = made
-      }
+      let graph = try GradientGraph(classifier, parameters, part.images, part.labels)
+      loss += graph.loss
+      gradient.addInPlace(layout.joined(graph.gradient))
+      // The graph of a model that does not say how large its activations are is kept when it is the only one.
+      if samples <= chunk || graphBytes.map({ $0 * range.upperBound <= keptBytes }) ?? false { part.graph = graph }
       parts.append(part)
       progress(Double(range.upperBound) / Double(samples))
     }
-    (self.parts, isLinearized) = (parts, linearized)
+    self.parts = parts
     self.loss = loss / Double(samples)
     self.gradient = gradient.multiplyInPlace(by: 1 / Double(samples))
-  }
-
-  private static func makeChunk(
-    _ classifier: any Classifier, _ parameters: [Tensor], _ images: Tensor, _ labels: Tensor, linearized: Bool
-  ) throws(TorchError) -> any HessianChunk {
-    if linearized, let chunk = try LinearizedChunk(classifier, parameters, images, labels) { return chunk }
-    return try DoubleBackwardChunk(classifier, parameters, images, labels)
   }
 
   public func product(_ vector: Tensor) throws(TorchError) -> Tensor {
@@ -109,37 +83,21 @@ public final class LossHessian: SymmetricOperator {
     let direction = layout.parts(of: vector.detached())
     let sum = Tensor.zeros([size], dtype: dtype, device: device)
     for part in parts {
-      let chunk: any HessianChunk
-      if let kept = part.chunk {
-        chunk = kept
-      } else {
-        chunk = try Self.makeChunk(classifier, parameters, part.images, part.labels, linearized: isLinearized)
-      }
-      sum.addInPlace(layout.joined(try chunk.product(direction)))
+      let graph: GradientGraph
+      if let kept = part.graph { graph = kept } else { graph = try GradientGraph(classifier, parameters, part.images, part.labels) }
+      sum.addInPlace(layout.joined(try graph.product(direction)))
     }
     return sum.multiplyInPlace(by: 1 / Double(samples))
   }
 }
 
-/// The summed cross-entropy of some images with what second-order passes need of it.
-protocol HessianChunk {
-  var loss: Double { get }
-  /// One per parameter.
-  var gradient: [Tensor] { get }
-  /// Roughly what it occupies; nil when not known.
-  var bytes: Int? { get }
-
-  /// Second derivative along a direction, both one tensor per parameter.
-  func product(_ direction: [Tensor]) throws(TorchError) -> [Tensor]
-}
-
-/// Products by differentiating ⟨gradient, direction⟩.
-struct DoubleBackwardChunk: HessianChunk {
+/// The gradient of the summed cross-entropy of some images, ready to be differentiated.
+struct GradientGraph {
   let loss: Double
+  /// One per parameter, outside the graph.
   let gradient: [Tensor]
-  let bytes: Int? = nil
   private let parameters: [Tensor]
-  /// The gradients with their graph, and the parameters they are for. A gradient that is constant has none.
+  /// The gradients in the graph, and the positions of the parameters they are for. A gradient that is constant has none.
   private let graphs: [(index: Int, gradient: Tensor)]
 
   init(_ classifier: any Classifier, _ parameters: [Tensor], _ images: Tensor, _ labels: Tensor) throws(TorchError) {
@@ -152,16 +110,34 @@ struct DoubleBackwardChunk: HessianChunk {
       return (loss, try Tensor.checkedGradients(of: [loss], withRespectTo: parameters, createGraph: true))
     }
     self.loss = loss.item()
-    gradient = zip(gradients, parameters).map { $0?.detached() ?? Tensor.zeros(like: $1) }
+    gradient = zip(gradients, parameters).map { $0?.detached() ?? Tensor.zeros(like: $1.detached()) }
     graphs = gradients.enumerated().compactMap { index, gradient in
       gradient.flatMap { $0.requiresGrad ? (index, $0) : nil }
     }
   }
 
+  /// The second derivative along a direction, both one tensor per parameter.
   func product(_ direction: [Tensor]) throws(TorchError) -> [Tensor] {
     if graphs.isEmpty { return parameters.map { Tensor.zeros(like: $0.detached()) } }
     let second = try Tensor.checkedGradients(
       of: graphs.map(\.gradient), withRespectTo: parameters, seeds: graphs.map { direction[$0.index] }, retainGraph: true)
     return zip(second, parameters).map { $0 ?? Tensor.zeros(like: $1.detached()) }
+  }
+
+  /// Roughly what an image adds to a graph: what enters and leaves its layers, and the gradients of that; nil for a model that
+  /// does not let its layers be watched.
+  static func bytesPerImage(_ classifier: any Classifier, _ image: Tensor) throws(TorchError) -> Int? {
+    guard let network = classifier as? NetworkClassifier else { return nil }
+    let layers = network.module.modules.compactMap { $0 as? any HookableLayer }
+    var bytes = 0
+    for layer in layers {
+      layer.forwardHook = { input, output in
+        bytes += 2 * (input.count + output.count) * output.dtype.size
+        return output
+      }
+    }
+    defer { for layer in layers { layer.forwardHook = nil } }
+    _ = try withNoGrad { () throws(TorchError) in try network.logits(image) }
+    return max(bytes, 1)
   }
 }

@@ -78,11 +78,8 @@ public struct PerSampleSpectrum {
     _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, _ settings: Settings
   ) throws(TorchError) -> Int? {
     guard let network = classifier as? NetworkClassifier else { return nil }
-    let parameters = network.module.parameters.map(\.value)
-    let (image, label) = (images[0..<1], labels[0..<1])
-    guard try LinearizedChunk(verifying: network, parameters, image, label) != nil,
-      let linearized = try LinearizedNetwork(network, image, label, normalized: true),
-      BatchedLanczos.layers(linearized) != nil
+    guard let linearized = try LinearizedNetwork(network, images[0..<1], labels[0..<1]),
+      BatchedLanczos.layers(linearized) != nil, try linearized.accountsForAllGradients(of: network.module.parameters)
     else { return nil }
     if let chunk = settings.chunk { return max(chunk, 1) }
     // Windows of every layer twice, and a dozen tensors of the size of its input and output.

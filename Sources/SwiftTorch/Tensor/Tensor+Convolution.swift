@@ -13,16 +13,6 @@ extension Tensor {
       .ints([stride, stride]))
   }
 
-  /// The gradient with respect to the input of a convolution whose output has the gradient `self`
-  /// (`torch.nn.grad.conv2d_input`).
-  ///
-  /// - Parameter input: of the input's shape and layout; its values are not read.
-  public func conv2dInputGradient(
-    input: Tensor, weight: Tensor, stride: Int = 1, padding: Int = 0, dilation: Int = 1, groups: Int = 1
-  ) -> Tensor {
-    convolutionGradients(input, weight, stride, padding, dilation, groups, [true, false, false])[0]!
-  }
-
   /// The gradients with respect to weight and bias of a convolution whose output has the gradient `self`
   /// (`torch.nn.grad.conv2d_weight`).
   ///
@@ -30,15 +20,10 @@ extension Tensor {
   public func conv2dParameterGradients(
     input: Tensor, weight: Tensor, stride: Int = 1, padding: Int = 0, dilation: Int = 1, groups: Int = 1
   ) -> (weight: Tensor, bias: Tensor) {
-    let results = convolutionGradients(input, weight, stride, padding, dilation, groups, [false, true, true])
-    return (results[1]!, results[2]!)
-  }
-
-  private func convolutionGradients(
-    _ input: Tensor, _ weight: Tensor, _ stride: Int, _ padding: Int, _ dilation: Int, _ groups: Int, _ wanted: [Bool]
-  ) -> [Tensor?] {
-    Op.convolutionBackward.results(
+    let results = Op.convolutionBackward.results(
       .tensor(self), .tensor(input), .tensor(weight), .ints([weight.size(0)]), .ints([stride, stride]),
-      .ints([padding, padding]), .ints([dilation, dilation]), .bool(false), .ints([0, 0]), .int(groups), .bools(wanted))
+      .ints([padding, padding]), .ints([dilation, dilation]), .bool(false), .ints([0, 0]), .int(groups),
+      .bools([false, true, true]))
+    return (results[1]!, results[2]!)
   }
 }
