@@ -17,7 +17,7 @@ struct Sat: ParsableCommand {
       """,
     version: "sat \(SATVersion.current), libtorch \(Torch.version)",
     subcommands: [
-      TrainCommand.self, EvaluateCommand.self, VerifyCommand.self, CompareCommand.self, ModelsCommand.self, DataCommand.self,
+      TrainCommand.self, EvaluateCommand.self, VerifyCommand.self, HessianCommand.self, CompareCommand.self, ModelsCommand.self, DataCommand.self,
       DoctorCommand.self, ReportCommand.self,
     ])
 

@@ -43,6 +43,7 @@ import attacks  # noqa: E402
 import autoattack  # noqa: E402
 import draws  # noqa: E402
 import files  # noqa: E402
+import hessians  # noqa: E402
 import layers  # noqa: E402
 import losses  # noqa: E402
 import training  # noqa: E402
@@ -54,7 +55,7 @@ def main() -> None:
         # TorchScript writes sets of strings in hash order, which Python shuffles unless told not to.
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"PYTHONHASHSEED": "0"})
     torch.set_num_threads(1)
-    for part in (layers, losses, training, draws, whole_networks, attacks, autoattack, files):
+    for part in (layers, losses, training, draws, whole_networks, attacks, autoattack, files, hessians):
         part.make(HERE)
     made = [path for path in HERE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
     print(f"{len(made)} files, {sum(path.stat().st_size for path in made):,} bytes")

@@ -1,0 +1,124 @@
+public import SwiftTorch
+
+/// What can be known of a loss's Hessian at some images.
+public struct HessianAnalysis {
+  /// What is asked for.
+  public struct Request: Sendable {
+    public enum Solver: Sendable {
+      case lanczos(Lanczos, end: Lanczos.End)
+      case power(PowerMethod)
+    }
+
+    /// How many extreme eigenvalues; 0 for none.
+    public var top = 1
+    public var solver = Solver.lanczos(Lanczos(), end: .magnitude)
+    /// Random vectors of the trace; nil for no trace.
+    public var traceProbes: Int?
+    /// Nil for no density.
+    public var density: Density?
+    /// Nil for no per-sample spectrum.
+    public var perSample: PerSampleSpectrum.Settings?
+    /// Whether to set the estimates of the per-sample eigenvalues beside them.
+    public var approximations = false
+    /// Images that pass through the network together; nil for as many as suit.
+    public var chunk: Int?
+    public var seed: UInt64 = 0
+
+    public struct Density: Sendable {
+      public var probes = 4
+      public var steps = 60
+      /// Nil for a hundredth of the range.
+      public var width: Double?
+
+      public init() {}
+    }
+
+    public init() {}
+  }
+
+  /// An estimate of the per-sample eigenvalues.
+  public struct Approximation: Sendable {
+    /// One per sample.
+    public var values: [Double]
+    /// Spearman's correlation with the magnitudes of the exact eigenvalues.
+    public var spearman: Double
+  }
+
+  public var loss: Double
+  public var gradientNorm: Double
+  public var parameters: Int
+  public var samples: Int
+  public var dtype: DType
+  public var eigenvalues: [EigenPair]?
+  public var trace: HutchinsonTrace?
+  public var density: SpectralDensity?
+  public var perSample: PerSampleSpectrum?
+  /// By name: those of `CurvatureScore`, and "gauss-newton".
+  public var approximations: [String: Approximation]?
+  /// Products with the Hessian of the mean loss.
+  public var products: Int
+  public var seconds: Double
+
+  /// - Parameters:
+  ///   - classifier: in evaluation mode, in full precision.
+  ///   - images: [N, C, H, W] of the parameters' dtype, on their device.
+  ///   - labels: [N], int64.
+  ///   - progress: hears of the part that is being computed, and of the fraction of it that is done.
+  /// - Throws: what the model throws.
+  public init(
+    _ classifier: any Classifier, images: Tensor, labels: Tensor, _ request: Request,
+    progress: (_ part: String, _ fraction: Double) -> Void = { _, _ in }
+  ) throws(TorchError) {
+    let clock = ContinuousClock()
+    let start = clock.now
+    // Separate streams, so that asking for more leaves the other numbers as they were.
+    func stream(_ number: UInt64) -> Generator { Generator(seed: request.seed &* 4 &+ number) }
+    let hessian = try LossHessian(classifier, images: images, labels: labels, chunk: request.chunk) { progress("gradient", $0) }
+    if request.top > 0 {
+      switch request.solver {
+      case .lanczos(let lanczos, let end):
+        eigenvalues = try lanczos.eigenvalues(of: hessian, count: request.top, end: end, generator: stream(0)) { step, _ in
+          progress("eigenvalues", Double(step) / Double(lanczos.maximumSteps))
+        }
+      case .power(let method):
+        eigenvalues = try method.eigenvalues(of: hessian, count: request.top, generator: stream(0)) { index, iteration, _ in
+          progress("eigenvalues", (Double(index) + Double(iteration) / Double(method.maximumIterations)) / Double(request.top))
+        }
+      }
+    }
+    trace = try request.traceProbes.map { probes throws(TorchError) in
+      try HutchinsonTrace.estimate(of: hessian, probes: probes, generator: stream(1)) { progress("trace", $0) }
+    }
+    density = try request.density.map { density throws(TorchError) in
+      try SpectralDensity.estimate(
+        of: hessian, probes: density.probes, steps: density.steps, width: density.width, generator: stream(2)
+      ) { progress("density", $0) }
+    }
+    if let settings = request.perSample {
+      let spectrum = try PerSampleSpectrum.topEigenvalues(classifier, images: images, labels: labels, settings: settings) {
+        progress("per-sample eigenvalues", Double($0) / Double(labels.count))
+      }
+      perSample = spectrum
+      if request.approximations {
+        approximations = try Self.approximate(classifier, images, labels, spectrum.eigenvalues.map(abs), progress)
+      }
+    }
+    (loss, gradientNorm, products) = (hessian.loss, hessian.gradientNorm, hessian.products)
+    (parameters, samples, dtype) = (hessian.size, labels.count, hessian.dtype)
+    seconds = (clock.now - start) / .seconds(1)
+  }
+
+  private static func approximate(
+    _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, _ exact: [Double], _ progress: (String, Double) -> Void
+  ) throws(TorchError) -> [String: Approximation] {
+    var found: [String: Approximation] = [:]
+    func add(_ name: String, _ values: [Double]) {
+      found[name] = Approximation(values: values, spearman: Spearman.correlation(values, exact))
+    }
+    let gaussNewton = try GaussNewton.topEigenvalues(classifier, images: images, labels: labels) {
+      progress("gauss-newton", Double($0) / Double(labels.count))
+    }
+    if let gaussNewton { add("gauss-newton", gaussNewton) }
+    return found
+  }
+}

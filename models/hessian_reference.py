@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""Hessians of networks in plain PyTorch, by double backward: the reference for `sat hessian` and for its speed.
+
+    python hessian_reference.py --model mnist-cnn --weights WEIGHTS.safetensors --images IMAGES.safetensors --first 16
+
+prints loss, gradient norm, the top eigenvalues and, with --per-sample, the dominant eigenvalue of every sample's own Hessian,
+one sample after another. The Hessian is that of the mean cross-entropy, evaluation mode, all parameters, no weight decay.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import networks
+import safetensors_io
+
+Product = Callable[[torch.Tensor], torch.Tensor]
+
+
+class LossHessian:
+    """Products with the Hessian of the mean cross-entropy of one batch; the graph of the gradient serves all products."""
+
+    def __init__(self, network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> None:
+        self.parameters = list(network.parameters())
+        loss = F.cross_entropy(network(images), labels)
+        gradients = torch.autograd.grad(loss, self.parameters, create_graph=True)
+        self.gradient = flat(gradients)
+        self.loss, self.size = loss.item(), self.gradient.numel()
+
+    def __call__(self, vector: torch.Tensor) -> torch.Tensor:
+        return flat(torch.autograd.grad(self.gradient, self.parameters, vector, retain_graph=True))
+
+
+def flat(tensors: list[torch.Tensor] | tuple[torch.Tensor, ...]) -> torch.Tensor:
+    return torch.cat([tensor.reshape(-1) for tensor in tensors])
+
+
+def power_method(product: Product, start: torch.Tensor, tolerance: float = 1e-4, residual: float = 1e-2,
+                 iterations: int = 200) -> tuple[float, int]:
+    """The eigenvalue of largest magnitude with its sign, and the products it took; both tolerances as in `PowerMethod`."""
+    vector, value = start / start.norm(), 0.0
+    for iteration in range(1, iterations + 1):
+        image = product(vector)
+        before, value = value, (vector @ image).item()
+        size = image.norm()
+        if size == 0:
+            return 0.0, iteration
+        if abs(value - before) <= tolerance * abs(value) and (image - value * vector).norm() <= residual * abs(value):
+            return value, iteration
+        vector = image / size
+    return value, iterations
+
+
+def lanczos(product: Product, start: torch.Tensor, steps: int) -> torch.Tensor:
+    """All Ritz values after so many steps, rising; re-orthogonalised by Gram-Schmidt, twice."""
+    basis, diagonal, below = [start / start.norm()], [], []
+    for _ in range(steps):
+        image = product(basis[-1])
+        diagonal.append(torch.dot(basis[-1], image))
+        for _ in range(2):
+            for vector in basis:
+                image = image - torch.dot(vector, image) * vector
+        length = image.norm()
+        if length < 1e-10 * max(abs(value) for value in diagonal):
+            break
+        below.append(length)
+        basis.append(image / length)
+    matrix = torch.diag(torch.stack(diagonal))
+    count = len(diagonal)
+    for i, value in enumerate(below[:count - 1]):
+        matrix[i, i + 1] = matrix[i + 1, i] = value
+    return torch.linalg.eigvalsh(matrix)
+
+
+def per_sample(network: nn.Module, images: torch.Tensor, labels: torch.Tensor,
+               generator: torch.Generator) -> list[tuple[float, int]]:
+    """The dominant eigenvalue of each sample's own Hessian by the power method, and the products it took."""
+    found = []
+    for image, label in zip(images.split(1), labels.split(1)):
+        hessian = LossHessian(network, image, label)
+        start = torch.randn(hessian.size, generator=generator, dtype=images.dtype)
+        found.append(power_method(hessian, start))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="mnist-cnn")
+    parser.add_argument("--weights", required=True, help=".safetensors file of sat")
+    parser.add_argument("--images", required=True, help=".safetensors file with images in [0, 1] and labels")
+    parser.add_argument("--first", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--products", type=int, default=0, help="time so many products of the whole batch instead")
+    parser.add_argument("--per-sample", action="store_true")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    network = networks.build(given.model, {}).eval()
+    network.load_state_dict(safetensors_io.read(given.weights)[0])
+    data = safetensors_io.read(given.images)[0]
+    images, labels = data["images"][:given.first], data["labels"][:given.first]
+    if images.dtype == torch.uint8:
+        images = images.float() / 255
+    generator = torch.Generator().manual_seed(0)
+
+    start = time.perf_counter()
+    if given.per_sample:
+        found = per_sample(network, images, labels, generator)
+        result = {"eigenvalues": [value for value, _ in found], "iterations": [count for _, count in found]}
+    elif given.products:
+        hessian = LossHessian(network, images, labels)
+        vector = torch.randn(hessian.size, generator=generator)
+        hessian(vector)
+        seconds = []
+        for _ in range(given.products):
+            begun = time.perf_counter()
+            hessian(vector)
+            seconds.append(time.perf_counter() - begun)
+        result = {"secondsPerProduct": min(seconds)}
+    else:
+        hessian = LossHessian(network, images, labels)
+        values = lanczos(hessian, torch.randn(hessian.size, generator=generator), 30)
+        result = {"loss": hessian.loss, "gradientNorm": hessian.gradient.norm().item(),
+                  "largest": values[-3:].flip(0).tolist(), "smallest": values[0].item()}
+    result["seconds"] = time.perf_counter() - start
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
