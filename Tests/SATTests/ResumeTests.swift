@@ -11,6 +11,7 @@ import Testing
     let scratch = try TrainingScratch()
     var configuration = try scratch.configuration()
     configuration.logSteps = true
+    configuration.learningRateSchedule = .init(kind: kind == "plain" ? .cyclic : .multiStep, milestones: [1])
     switch kind {
     case "ema": configuration.averaging = .init(kind: .ema, decay: 0.8, start: 1)
     case "swa": configuration.averaging = .init(kind: .swa)

@@ -90,6 +90,21 @@ import Testing
     #expect(norm > 1e-2)
   }
 
+  /// Ten steps, the rate highest after four of them.
+  @Test func aCyclicRateMovesWithEveryStep() throws {
+    let scratch = try TrainingScratch()
+    var configuration = try scratch.configuration()
+    configuration.learningRateSchedule = .init(kind: .cyclic, peak: 0.4)
+    configuration.optimizer.learningRate = 0.4
+    let trainer = try scratch.trainer(configuration)
+    let watch = Watch()
+    var rates: [Double] = []
+    watch.onBatch = { rates.append(trainer.optimizer.learningRate) }
+    #expect(try trainer.run(observer: watch) == .finished)
+    let expected = [0, 0.1, 0.2, 0.3, 0.4] + (1...5).map { 0.4 * (1 - Double($0) / 6) }
+    #expect(rates.count == 10 && zip(rates, expected).allSatisfy { abs($0 - $1) < 1e-12 }, "\(rates)")
+  }
+
   @Test func whatIsNotFiniteEndsTheRunWithAdvice() throws {
     let scratch = try TrainingScratch()
     var configuration = try scratch.configuration()

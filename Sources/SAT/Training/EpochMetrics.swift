@@ -50,6 +50,7 @@ public struct EpochMetrics: Codable, Sendable, Equatable {
   public var epoch: Int
   /// Nil for a method without a curriculum.
   public var lambda: Double?
+  /// Of its last step.
   public var learningRate: Double
   public var train: Train
   /// Only on epochs that validate.

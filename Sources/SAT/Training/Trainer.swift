@@ -159,7 +159,10 @@ public final class Trainer {
       trainSet, batchSize: configuration.batchSize, order: order.array(of: Int.self), augmentation: configuration.augmentation,
       generator: stream(.augmenting, of: epoch), layout: layout, after: sums.batches)
     let batches = loader.batchCount
-    optimizer.learningRate = learningRates.rate(configuration.optimizer.learningRate, at: Double(epoch))
+    func rate(at batch: Int) -> Double {
+      let part = configuration.learningRateSchedule.isPerStep ? Double(batch) / Double(batches) : 0
+      return learningRates.rate(configuration.optimizer.learningRate, at: Double(epoch) + part)
+    }
     network.module.setTraining(true)
     var lastSaved = clock.now
     while true {
@@ -177,6 +180,7 @@ public final class Trainer {
       let data = TrainingBatch(
         images: loaded.images.to(device), labels: loaded.labels.to(device), indices: Tensor(loaded.indices), epoch: epoch)
       sums.dataSeconds += seconds(since: start)
+      optimizer.learningRate = rate(at: batch)
       let outcome = try step(data)
       average?.stepTaken(network, epoch: epoch)
       sums.add(outcome, isLate: batch >= batches / 2)
@@ -191,7 +195,7 @@ public final class Trainer {
       observer.warn(
         "the network answered \(answer) to every training image of the second half of epoch \(epoch); \(EpochSums.constantAdvice)")
     }
-    return sums.metrics(epoch: epoch, lambda: defense.lambda(at: epoch), learningRate: optimizer.learningRate)
+    return sums.metrics(epoch: epoch, lambda: defense.lambda(at: epoch), learningRate: rate(at: batches - 1))
   }
 
   private enum EpochStream: UInt64 { case augmenting, perturbingForStatistics }

@@ -164,6 +164,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     try require(
       !optimizer.nesterov || (optimizer.name == .sgd && optimizer.momentum > 0), "optimizer.nesterov", true,
       "false unless the optimizer is sgd with a momentum")
+    let peak = learningRateSchedule.peak
+    try require(peak > 0 && peak < 1, "learningRateSchedule.peak", peak, "a part of the run, 0 < peak < 1")
     try require(optimizer.maxGradientNorm >= 0, "optimizer.maxGradientNorm", optimizer.maxGradientNorm, "more than 0, or 0 for no limit")
     try require(averaging.decay > 0 && averaging.decay < 1, "averaging.decay", averaging.decay, "0 < decay < 1")
     try require(
@@ -181,6 +183,8 @@ public struct LearningRateSettings: Codable, Sendable, Equatable {
     case constant
     case multiStep = "multi-step"
     case cosine
+    /// From nothing up to the rate and down again, a step at a time, as Fast AT trains (`CyclicLR`, triangular).
+    case cyclic
   }
 
   public var kind: Kind
@@ -188,16 +192,22 @@ public struct LearningRateSettings: Codable, Sendable, Equatable {
   public var milestones: [Int]
   /// Of `multi-step`: the factor.
   public var gamma: Double
+  /// Of `cyclic`: the part of the run after which the rate is highest.
+  public var peak: Double
 
-  public init(kind: Kind, milestones: [Int] = [], gamma: Double = 0.1) {
-    (self.kind, self.milestones, self.gamma) = (kind, milestones, gamma)
+  public init(kind: Kind, milestones: [Int] = [], gamma: Double = 0.1, peak: Double = 0.5) {
+    (self.kind, self.milestones, self.gamma, self.peak) = (kind, milestones, gamma, peak)
   }
+
+  /// Whether the rate changes inside an epoch.
+  var isPerStep: Bool { kind == .cyclic }
 
   func schedule(epochs: Int) -> LearningRateSchedule {
     switch kind {
     case .constant: .constant
     case .multiStep: .multiStep(milestones, gamma: gamma)
     case .cosine: .cosine(epochs)
+    case .cyclic: .piecewiseLinear([(0, 0), (peak * Double(epochs), 1), (Double(epochs), 0)])
     }
   }
 }
