@@ -34,7 +34,7 @@ let package = Package(
       dependencies: [
         "SwiftTorch", .product(name: "Yams", package: "Yams"), .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
-      resources: ["html", "css", "js"].map { .embedInCode("Reports/HTML/Page/report.\($0)") },
+      resources: ["html", "css", "js"].map { .embedInCode("Reports/HTML/Page/report.\($0)") } + [.embedInCode("Reproduction/paper.csv")],
       swiftSettings: strict),
     .executableTarget(
       name: "sat",

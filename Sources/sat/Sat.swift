@@ -17,8 +17,16 @@ struct Sat: ParsableCommand {
       """,
     version: "sat \(SATVersion.current), libtorch \(Torch.version)",
     subcommands: [
-      TrainCommand.self, EvaluateCommand.self, VerifyCommand.self, HessianCommand.self, CompareCommand.self, ModelsCommand.self, DataCommand.self,
-      DoctorCommand.self, ReportCommand.self,
+      TrainCommand.self,
+      EvaluateCommand.self,
+      VerifyCommand.self,
+      HessianCommand.self,
+      CompareCommand.self,
+      ModelsCommand.self,
+      DataCommand.self,
+      DoctorCommand.self,
+      ReportCommand.self,
+      ReproduceCommand.self,
     ])
 
   static func main() {

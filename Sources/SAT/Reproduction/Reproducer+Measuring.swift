@@ -1,0 +1,150 @@
+internal import Foundation
+internal import SwiftTorch
+
+/// What is measured on trained runs; each measurement is kept in the run's folder and used again.
+extension Reproducer {
+  func accuracies() throws -> [ReproductionResult.Figure] {
+    try measured { run, index in
+      let evaluation = try self.evaluation(of: run, index)
+      return ReproductionResult.Figure.accuracies(
+        item: plan.item.name, setting: run.setting, method: run.method, clean: evaluation.clean.correct,
+        adversarial: evaluation.robust?.correct ?? evaluation.clean.correct, samples: evaluation.data.samples)
+    }
+  }
+
+  /// The same as accuracies, with the images beside.
+  func images() throws -> [ReproductionResult.Figure] {
+    try measured { run, index in
+      let evaluation = try self.evaluation(of: run, index, savingImages: true)
+      return ReproductionResult.Figure.accuracies(
+        item: plan.item.name, setting: run.setting, method: run.method, clean: evaluation.clean.correct,
+        adversarial: evaluation.robust?.correct ?? evaluation.clean.correct, samples: evaluation.data.samples)
+    }
+  }
+
+  func smoothness() throws -> [ReproductionResult.Figure] {
+    var found: [(run: ReproductionPlan.Run, sharpness: Sharpness)] = []
+    for (i, run) in plan.runs.enumerated() where !shouldStop() { found.append((run, try sharpness(of: run, i))) }
+    return plan.item.settings.flatMap { setting in
+      [("largest eigenvalue", \Sharpness.eigenvalue), ("trace", \.trace), ("gradient norm", \.gradientNorm)].flatMap { name, path in
+        ReproductionResult.Figure.ranked(
+          item: plan.item.name, setting: setting, quantity: name,
+          found.filter { $0.run.setting == setting }.map { ($0.run.method, $0.sharpness[keyPath: path]) })
+      }
+    }
+  }
+
+  private func measured(_ body: (ReproductionPlan.Run, Int) throws -> [ReproductionResult.Figure]) throws -> [ReproductionResult.Figure] {
+    var figures: [ReproductionResult.Figure] = []
+    for (i, run) in plan.runs.enumerated() where !shouldStop() { figures += try body(run, i) }
+    return figures
+  }
+
+  private func measuring(_ run: ReproductionPlan.Run, _ index: Int, _ fraction: Double, _ detail: String) {
+    observer.progressed(.measure, to: (Double(index) + fraction) / Double(plan.runs.count), "\(run.setting) \(run.method), \(detail)")
+  }
+
+  // MARK: Accuracy
+
+  /// The evaluation of the best checkpoint, as the paper stops early.
+  private func evaluation(of run: ReproductionPlan.Run, _ index: Int, savingImages: Bool = false) throws -> RecordedEvaluation {
+    let path = "\(run.folder.path)/evaluation-\(run.limits.pgdSteps == nil ? "autoattack" : "pgd")\(savingImages ? "-images" : "").json"
+    let imagePath = "\(run.folder.path)/adversarial.safetensors"
+    if FileManager.default.fileExists(atPath: path), !savingImages || FileManager.default.fileExists(atPath: imagePath) {
+      return try JSONDecoder().decode(RecordedEvaluation.self, from: Data(FileBytes.read(path, expecting: "an evaluation")))
+    }
+    let execution = run.configuration.execution
+    let device = try execution.prepare()
+    let model = try loaded(run, .best, device)
+    let data = try testImages(of: run, atMost: savingImages ? AdversarialExamples.limit : nil)
+    let threat = try ThreatModel(norm: run.configuration.threat.norm, epsilon: run.configuration.threat.epsilon.value)
+    let suite = AttackSuite(
+      threat: threat, seed: run.configuration.seed, classes: try model.classCount(of: data, device: device), steps: run.limits.pgdSteps ?? 40)
+    let names = run.limits.pgdSteps == nil ? AttackSuite.ensemble(.standard) : [.pgd]
+    let (attacks, warning) = try suite.attacks(names)
+    let store = try EvaluationStore(
+      "\(run.folder.path)/evaluation-state",
+      identity: [("model", try model.fingerprint()), ("attack", names.map(\.rawValue).joined(separator: ",")), ("images", "\(data.count)")])
+    let adversarial = AdversarialImages()
+    let evaluator = Evaluator(
+      model: model.classifier, data: data, batchSize: run.configuration.batchSize, device: device, layout: execution.memoryFormat.format)
+    func evaluate() throws -> Evaluation {
+      try evaluator.run(EvaluationPlan(attacks), adversarial: adversarial, store: store) { progress in
+        let phases = ["clean"] + attacks.map(\.name)
+        let part = (Double(phases.firstIndex(of: progress.phase) ?? 0) + progress.fraction) / Double(phases.count)
+        self.measuring(run, index, part, "\(progress.phase), \(progress.correct) of \(data.count) still right")
+      }
+    }
+    let network = model.classifier as? NetworkClassifier
+    var evaluation = try network.map { try $0.withFixedWeights(inputShape: data.imageShape, evaluate) } ?? evaluate()
+    if let warning { evaluation.warnings.insert(warning, at: 0) }
+    let report = EvaluationReport(
+      evaluation, model: run.folder.path, data: data, threat: threat, seed: run.configuration.seed, batchSize: run.configuration.batchSize,
+      version: run.limits.pgdSteps == nil ? AttackSuite.Version.standard.rawValue : nil)
+    if savingImages { try SavedImages.write(adversarial, data, report, to: imagePath) }
+    let json = try report.json()
+    try AtomicFile.write(json + "\n", to: path)
+    try? FileManager.default.removeItem(atPath: "\(run.folder.path)/evaluation-state")
+    observer.said("\(run.setting) \(run.method): evaluated, \(path)")
+    return try JSONDecoder().decode(RecordedEvaluation.self, from: Data(json.utf8))
+  }
+
+  private func loaded(_ run: ReproductionPlan.Run, _ checkpoint: RunFolder.Checkpoint, _ device: Device) throws -> LoadedModel {
+    let model = try ModelFile.load(
+      path: run.folder.path, checkpoint: checkpoint.rawValue, architecture: nil, normalization: nil, device: device)
+    model.classifier.execution = run.configuration.execution
+    return model
+  }
+
+  private func testImages(of run: ReproductionPlan.Run, atMost limit: Int?) throws -> ImageDataset {
+    let all = try DataSource(run.data).load(.test, root: dataRoot)
+    let wanted = [run.limits.testImages, limit].compactMap { $0 }.min()
+    let classes = run.limits.trainingImages.map { $0 / ReproductionScale.imagesPerClass } ?? Int.max
+    return all.subset(Self.positions(wanted, of: all, classes: classes))
+  }
+
+  // MARK: Sharpness
+
+  /// Fig. 4's three quantities.
+  private struct Sharpness: Codable {
+    var format = "sat-smoothness/1"
+    var images: Int
+    var eigenvalue: Double
+    var trace: Double
+    var traceError: Double
+    var gradientNorm: Double
+  }
+
+  /// Of the last weights, at PGD examples of the same training images for every method.
+  private func sharpness(of run: ReproductionPlan.Run, _ index: Int) throws -> Sharpness {
+    let path = "\(run.folder.path)/smoothness.json"
+    if FileManager.default.fileExists(atPath: path) {
+      return try JSONDecoder().decode(Sharpness.self, from: Data(FileBytes.read(path, expecting: "a run's smoothness")))
+    }
+    let device = try run.configuration.execution.prepare()
+    let model = try loaded(run, .last, device)
+    model.classifier.execution.precision = .fp32
+    let all = try DataSource(run.configuration.data).loadForTraining(root: dataRoot).train
+    // A fixed stream of draws, so that every method is measured on the same images.
+    let generator = Generator(seed: 4)
+    let chosen = Tensor.randperm(all.count, generator: generator)[0..<min(run.limits.smoothnessImages, all.count)]
+    let batch = try all.batch(at: chosen)
+    let (images, labels) = (batch.images.to(device), batch.labels.to(device))
+    measuring(run, index, 0, "attack")
+    let maximizer = try run.configuration.maximizer
+    var parts: [Tensor] = []
+    for (x, y) in zip(images.split(size: run.configuration.batchSize), labels.split(size: run.configuration.batchSize)) {
+      parts.append(try maximizer(model.classifier, x, y, curriculum: FullStrength(), generator: generator).images)
+    }
+    let hessian = try LossHessian(model.classifier, images: Tensor.concatenated(parts), labels: labels)
+    let leading = try PowerMethod().eigenvalues(of: hessian, count: 1, generator: generator)
+    let trace = try HutchinsonTrace.estimate(of: hessian, generator: generator) {
+      measuring(run, index, 0.2 + 0.8 * $0, "trace of the Hessian")
+    }
+    let sharpness = Sharpness(
+      images: labels.count, eigenvalue: leading[0].value, trace: trace.mean, traceError: trace.standardError, gradientNorm: hessian.gradientNorm)
+    try AtomicFile.write(JSONText.encode(sharpness) + "\n", to: path)
+    observer.said("\(run.setting) \(run.method): sharpness measured, \(path)")
+    return sharpness
+  }
+}

@@ -1,0 +1,162 @@
+internal import Foundation
+public import SwiftTorch
+
+/// The two halves of a reproduction.
+public enum ReproductionStage: String, Sendable { case train, measure }
+
+/// Hears what a reproduction does, to show it.
+public protocol ReproductionObserver: AnyObject {
+  /// Of all the runs' work of a stage the fraction that is done, and what goes on.
+  func progressed(_ stage: ReproductionStage, to fraction: Double, _ detail: String)
+  /// A run is trained or measured, or was found so.
+  func said(_ line: String)
+  func warned(_ message: String)
+}
+
+/// Runs a plan: trains what is not trained, measures, and sets the paper's numbers beside.
+///
+/// Whatever is finished in the folders is used again, so that a reproduction that was stopped goes on where it was.
+public final class Reproducer {
+  let plan: ReproductionPlan
+  let dataRoot: DataRoot
+  let observer: any ReproductionObserver
+  let shouldStop: () -> Bool
+  private var workDone = 0.0
+  private let work: Double
+
+  public init(
+    _ plan: ReproductionPlan, dataRoot: DataRoot, observer: any ReproductionObserver, shouldStop: @escaping () -> Bool = { false }
+  ) {
+    (self.plan, self.dataRoot, self.observer, self.shouldStop) = (plan, dataRoot, observer, shouldStop)
+    work = plan.runs.reduce(0) { $0 + Self.work(left: $1) }
+  }
+
+  private static func work(left run: ReproductionPlan.Run) -> Double {
+    run.work * Double(max(0, run.configuration.epochs - run.epochsDone)) / Double(run.configuration.epochs)
+  }
+
+  /// - Returns: nil when it was asked to stop; what was done is kept.
+  /// - Throws: a sentence when a run cannot be trained or measured.
+  public func run() throws -> ReproductionResult? {
+    let figures: [ReproductionResult.Figure]
+    if plan.item.measurement == .schedule {
+      figures = schedules()
+    } else {
+      for run in plan.runs { guard try train(run) else { return nil } }
+      switch plan.item.measurement {
+      case .accuracy: figures = try accuracies()
+      case .perturbation: figures = try perturbations()
+      case .smoothness: figures = try smoothness()
+      case .images: figures = try images()
+      case .schedule: figures = []
+      }
+    }
+    if shouldStop() { return nil }
+    let result = ReproductionResult(plan, figures: figures)
+    try OutputFolder.create(plan.folder)
+    try AtomicFile.write(JSONText.encode(result) + "\n", to: "\(plan.folder)/result.json")
+    try AtomicFile.write(result.csv, to: "\(plan.folder)/result.csv")
+    return result
+  }
+
+  // MARK: Training
+
+  private func train(_ run: ReproductionPlan.Run) throws -> Bool {
+    let name = "\(run.setting) \(run.method)"
+    if run.folder.exists {
+      var saved = try ConfigurationFile.read(run.folder.configurationPath)
+      saved.execution = run.configuration.execution
+      guard saved == run.configuration else {
+        throw SATError(
+          "\(run.folder.path) holds a run of another configuration; expected the one of this plan, so delete it or choose another folder with --out")
+      }
+    }
+    if run.epochsDone >= run.configuration.epochs {
+      observer.said("\(name): trained already, \(run.folder.path)")
+      return true
+    }
+    if shouldStop() { return false }
+    try prepareData(run)
+    try OutputFolder.create(run.folder.path)
+    let trainer = try Trainer(run.configuration, dataRoot: dataRoot, folder: run.folder, resume: run.folder.exists)
+    let share = Self.work(left: run)
+    let (done, work) = (workDone, work)
+    let listener = TrainingListener(first: run.epochsDone, epochs: run.configuration.epochs, name, observer) {
+      (done + share * $0) / max(work, 1)
+    }
+    guard try trainer.run(observer: listener, shouldStop: shouldStop) == .finished else { return false }
+    workDone += share
+    let best = trainer.bestValidation.map { "best on validation after epoch \($0.epoch + 1): robust \(ReportRuns.percent($0.validation.robust))" }
+    observer.said("\(name): trained, \(best ?? "not validated"), \(run.folder.path)")
+    return true
+  }
+
+  /// Writes the part of the training images that the run is to see, once for all runs.
+  private func prepareData(_ run: ReproductionPlan.Run) throws {
+    guard let count = run.limits.trainingImages, !FileManager.default.fileExists(atPath: run.configuration.data) else { return }
+    let all = try DataSource(run.data).loadForTraining(root: dataRoot).train
+    let part = try all.batch(at: Self.positions(count, of: all, classes: count / ReproductionScale.imagesPerClass))
+    try OutputFolder.create(URL(fileURLWithPath: run.configuration.data).deletingLastPathComponent().path)
+    try SafeTensors(tensors: [("images", part.images), ("labels", part.labels)]).write(to: run.configuration.data)
+  }
+
+  /// Positions evenly spread over the images of the first classes; all of them where there are not more.
+  static func positions(_ count: Int?, of data: ImageDataset, classes: Int) -> Tensor {
+    let candidates = data.labels.array(of: Int.self).enumerated().filter { $0.element < classes }.map(\.offset)
+    guard let count, count < candidates.count else { return Tensor(candidates) }
+    return Tensor((0..<count).map { candidates[$0 * candidates.count / count] })
+  }
+
+  // MARK: What needs no network
+
+  private func schedules() -> [ReproductionResult.Figure] {
+    plan.runs.flatMap { run in
+      PaperFigures.all.filter { $0.item == plan.item.name && $0.setting == run.setting && $0.method == run.method }.map { figure in
+        let epoch = Int(figure.quantity.split(separator: " ").last ?? "") ?? 0
+        return ReproductionResult.Figure(
+          setting: run.setting, method: run.method, quantity: figure.quantity, value: run.configuration.lambda.value(at: epoch),
+          paper: figure.value)
+      }
+    }
+  }
+
+  /// At most eleven epochs, evenly spread; the run folders have all.
+  private func perturbations() throws -> [ReproductionResult.Figure] {
+    try plan.runs.flatMap { run in
+      let text = String(decoding: try FileBytes.read(run.folder.metricsPath, expecting: "a run's metrics"), as: UTF8.self)
+      let epochs = try RecordedEpoch.read(text, path: run.folder.metricsPath)
+      let count = min(11, epochs.count)
+      return (0..<count).compactMap { i in
+        let epoch = epochs[count == 1 ? 0 : i * (epochs.count - 1) / (count - 1)]
+        return epoch.perturbation?.mean.map {
+          ReproductionResult.Figure(setting: run.setting, method: run.method, quantity: "mean norm in epoch \(epoch.epoch)", value: $0)
+        }
+      }
+    }
+  }
+}
+
+/// Passes a run's progress on.
+private final class TrainingListener: TrainingObserver {
+  private let first: Int
+  private let epochs: Int
+  private let name: String
+  private let observer: any ReproductionObserver
+  private let overall: (Double) -> Double
+
+  /// - Parameter overall: the fraction of all work, from that of this run.
+  init(first: Int, epochs: Int, _ name: String, _ observer: any ReproductionObserver, overall: @escaping (Double) -> Double) {
+    (self.first, self.epochs, self.name, self.observer, self.overall) = (first, epochs, name, observer, overall)
+  }
+
+  func batchDone(epoch: Int, batch: Int, batches: Int, loss: Double) {
+    let done = Double(epoch - first) + Double(batch + 1) / Double(batches)
+    observer.progressed(
+      .train, to: overall(done / Double(max(epochs - first, 1))),
+      "\(name), epoch \(epoch + 1)/\(epochs), loss \(decimal(loss, 3))")
+  }
+
+  func validating(epoch: Int) {}
+  func epochDone(_ metrics: EpochMetrics, isBest: Bool) {}
+  func warn(_ message: String) { observer.warned("\(name): \(message)") }
+}

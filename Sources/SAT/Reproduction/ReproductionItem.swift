@@ -1,0 +1,77 @@
+/// A table or figure of the paper that can be made again.
+public struct ReproductionItem: Sendable {
+  /// What is measured on its runs.
+  public enum Measurement: Sendable {
+    /// Clean and adversarial accuracy on the test set.
+    case accuracy
+    /// Lambda over the epochs; nothing is trained.
+    case schedule
+    /// Mean perturbation norm over the epochs of training.
+    case perturbation
+    /// Largest eigenvalue and trace of the Hessian and gradient norm at adversarial training images, after the last epoch.
+    case smoothness
+    /// Adversarial test images, saved.
+    case images
+  }
+
+  public let name: String
+  /// What it is, in a few words.
+  public let summary: String
+  public let measurement: Measurement
+  /// The paper's settings by the presets that have them.
+  public let settings: [String]
+  public let methods: [String]
+  /// Whether training starts at the clean images.
+  public var startsClean = false
+
+  public static let all: [ReproductionItem] = [
+    .init(
+      name: "fig-4", summary: "sharpness of the loss at adversarial training images", measurement: .smoothness, settings: ["cifar10-prn20"],
+      methods: ["at", "h-sat", "p-sat"]),
+    .init(
+      name: "fig-5", summary: "schedules of lambda", measurement: .schedule, settings: ["mnist-0.3", "cifar10-prn20", "cifar10-wrn34-10"],
+      methods: ["h-sat", "p-sat"]),
+    .init(
+      name: "fig-6", summary: "mean norm of the training perturbations, without random starts", measurement: .perturbation,
+      settings: ["cifar10-prn20"], methods: ["h-sat", "p-sat"], startsClean: true),
+    .init(
+      name: "fig-8", summary: "adversarial images of Imagenette", measurement: .images, settings: ["imagenette-rn34-16", "imagenette-rn34-24"],
+      methods: ["p-sat"]),
+    .init(
+      name: "table-1", summary: "accuracy on CIFAR-10 and CIFAR-100, two networks", measurement: .accuracy,
+      settings: ["cifar10-prn20", "cifar10-wrn34-10", "cifar100-prn20", "cifar100-wrn34-10"], methods: six),
+    .init(
+      name: "table-2", summary: "accuracy on MNIST at two radii", measurement: .accuracy, settings: ["mnist-0.3", "mnist-0.45"], methods: six),
+    .init(
+      name: "table-3", summary: "accuracy at larger radii, CIFAR-10 and Imagenette", measurement: .accuracy,
+      settings: ["cifar10-prn20-16", "cifar10-prn20-24", "imagenette-rn34-16", "imagenette-rn34-24"], methods: six.filter { $0 != "cat20" }),
+  ]
+
+  private static let six = ["at", "trades", "dat", "cat20", "h-sat", "p-sat"]
+
+  /// - Throws: `SATError` for a name that is not an item's.
+  public static func named(_ name: String) throws(SATError) -> ReproductionItem {
+    guard let item = all.first(where: { $0.name == name }) else {
+      let names = all.map(\.name)
+      let near = Suggestion.nearest(to: name, among: names).map { "; did you mean '\($0)'?" } ?? ""
+      throw SATError("'\(name)' is no item of the paper that can be reproduced; expected one of \(names.joined(separator: ", "))\(near)")
+    }
+    return item
+  }
+
+  /// The item cut down to some of its settings and methods; nil for all.
+  ///
+  /// - Throws: `SATError` naming what it does not have.
+  public func restricted(settings: [String]?, methods: [String]?) throws(SATError) -> ReproductionItem {
+    func chosen(_ wanted: [String]?, _ all: [String], _ what: String) throws(SATError) -> [String] {
+      guard let wanted else { return all }
+      for name in wanted where !all.contains(name) {
+        throw SATError("\(self.name) has no \(what) '\(name)'; expected some of \(all.joined(separator: ", "))")
+      }
+      return all.filter(wanted.contains)
+    }
+    return ReproductionItem(
+      name: name, summary: summary, measurement: measurement, settings: try chosen(settings, self.settings, "setting"),
+      methods: try chosen(methods, self.methods, "method"), startsClean: startsClean)
+  }
+}

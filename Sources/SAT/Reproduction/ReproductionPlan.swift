@@ -1,0 +1,70 @@
+internal import Foundation
+
+/// What a reproduction will do: its runs with their configurations and folders.
+public struct ReproductionPlan: Sendable {
+  public struct Run: Sendable {
+    public let setting: String
+    public let method: String
+    /// Shared by all items that need the same training at the same scale.
+    public let folder: RunFolder
+    public let configuration: TrainingConfiguration
+    /// The data set before it was cut down.
+    public let data: String
+    let limits: ReproductionScale.Limits
+
+    /// Epochs that are in the folder already.
+    public var epochsDone: Int {
+      guard FileManager.default.fileExists(atPath: folder.metricsPath), let text = try? String(contentsOfFile: folder.metricsPath, encoding: .utf8)
+      else { return 0 }
+      return text.split(separator: "\n").count
+    }
+
+    /// Passes of an image through the network and back that training takes, in units of the MNIST network's pass.
+    var work: Double {
+      let images = Double(limits.trainingImages ?? Self.trainingImages[data] ?? 50_000)
+      return images * Double(configuration.epochs * (configuration.attack.steps + 1)) * (Self.cost[configuration.model.name] ?? 1)
+    }
+
+    private static let trainingImages = ["digits": 3600, "mnist": 54_000, "cifar10": 45_000, "cifar100": 45_000, "imagenette": 8500]
+    /// Multiplications of a forward pass in units of the MNIST network's 12 million; for the estimate of the time left only.
+    private static let cost = ["mnist-cnn": 1.0, "prn20": 46, "wrn34-10": 435, "resnet34": 300]
+  }
+
+  public let item: ReproductionItem
+  public let scale: ReproductionScale
+  /// Where everything goes.
+  public let root: String
+  public let runs: [Run]
+  /// What the scale changes of the paper's setting, by setting.
+  public let changes: [(setting: String, changes: [String])]
+
+  /// Folder of the item's own results.
+  public var folder: String { "\(root)/\(item.name)-\(scale.name.rawValue)" }
+
+  /// - Parameter execution: where the runs compute.
+  /// - Throws: `SATError` when a preset or a method is not known.
+  public init(_ item: ReproductionItem, scale: ReproductionScale, root: String, seed: UInt64, execution: Execution) throws(SATError) {
+    (self.item, self.scale, self.root) = (item, scale, root)
+    var runs: [Run] = []
+    var changes: [(setting: String, changes: [String])] = []
+    for setting in item.settings {
+      for (i, method) in item.methods.enumerated() {
+        var paper = try Presets.configuration(named: setting, method: method)
+        paper.seed = seed
+        paper.execution = execution
+        if item.startsClean { paper.attack.randomStart = false }
+        // A schedule is shown as it is in the paper, whatever the scale, for nothing is trained.
+        let (configuration, changed) = item.measurement == .schedule ? (paper, []) : scale.apply(to: paper)
+        if i == 0 { changes.append((setting, changed)) }
+        let limits = scale.limits(paper)
+        let suffix = (item.startsClean ? "-clean-start" : "") + (seed == 0 ? "" : "-seed\(seed)")
+        let folder = RunFolder("\(root)/\(scale.name.rawValue)/\(setting)-\(method)\(suffix)")
+        var run = configuration
+        if let images = limits.trainingImages { run.data = "\(root)/\(scale.name.rawValue)/data/\(configuration.data)-\(images).safetensors" }
+        runs.append(
+          Run(setting: setting, method: method, folder: folder, configuration: run, data: configuration.data, limits: limits))
+      }
+    }
+    (self.runs, self.changes) = (runs, changes)
+  }
+}

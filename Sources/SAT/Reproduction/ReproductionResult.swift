@@ -1,0 +1,141 @@
+internal import Foundation
+internal import SwiftTorch
+
+/// Our numbers beside the paper's: the document `sat-reproduction/1`.
+public struct ReproductionResult: Encodable, Sendable {
+  public struct Figure: Encodable, Sendable, Equatable {
+    public var setting: String
+    public var method: String
+    /// Accuracies are in per cent, as in the paper.
+    public var quantity: String
+    public var value: Double
+    /// The ends of a 95 % interval, where there is one.
+    public var low: Double?
+    public var high: Double?
+    /// Nil where the paper prints no number.
+    public var paper: Double?
+
+    /// Whether it is one of the tables' three quantities.
+    var isAccuracy: Bool { Self.accuracies.contains(quantity) }
+    static let accuracies = ["clean", "adversarial", "sum"]
+
+    public init(
+      setting: String, method: String, quantity: String, value: Double, low: Double? = nil, high: Double? = nil, paper: Double? = nil
+    ) {
+      (self.setting, self.method, self.quantity) = (setting, method, quantity)
+      (self.value, self.low, self.high, self.paper) = (value, low, high, paper)
+    }
+  }
+
+  public struct Change: Encodable, Sendable {
+    public var setting: String
+    /// From the paper's, in words.
+    public var changes: [String]
+  }
+
+  public var format = "sat-reproduction/1"
+  public var item: String
+  public var scale: String
+  public var seed: UInt64
+  public var changes: [Change]
+  public var figures: [Figure]
+  /// The folders of the runs.
+  public var runs: [String]
+  public var versions = ["sat": SATVersion.current, "libtorch": Torch.version]
+
+  init(_ plan: ReproductionPlan, figures: [Figure]) {
+    item = plan.item.name
+    scale = plan.scale.name.rawValue
+    seed = plan.runs.first?.configuration.seed ?? 0
+    changes = plan.changes.map { Change(setting: $0.setting, changes: $0.changes) }
+    self.figures = figures
+    runs = plan.item.measurement == .schedule ? [] : plan.runs.map(\.folder.path)
+  }
+
+  /// A line a number.
+  public var csv: String {
+    let rows = figures.map { figure in
+      [item, figure.setting, figure.method, figure.quantity, CSV.number(figure.value)]
+        + [figure.low, figure.high, figure.paper].map { $0.map(CSV.number) ?? "" }
+    }
+    return ([["item", "setting", "method", "quantity", "value", "low", "high", "paper"]] + rows).map(CSV.line).joined()
+  }
+
+  /// For a person: a table a setting, the paper's numbers beside ours.
+  public var text: String {
+    var text = ""
+    for change in changes {
+      let figures = figures.filter { $0.setting == change.setting }
+      text += "\(item), \(change.setting), scale \(scale)\n"
+      text += change.changes.isEmpty ? "  the paper's setting\n" : change.changes.map { "  changed: \($0)\n" }.joined()
+      let quantities = figures.map(\.quantity).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
+      text += (quantities.count <= 3 ? pivoted(figures, quantities) : listed(figures)) + "\n"
+    }
+    return text
+  }
+
+  private func pivoted(_ figures: [Figure], _ quantities: [String]) -> String {
+    let methods = figures.map(\.method).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
+    let rows = methods.map { method in
+      [method] + quantities.flatMap { quantity in
+        let figure = figures.first { $0.method == method && $0.quantity == quantity }
+        return [figure.map(Self.ours) ?? "", figure.map(Self.papers) ?? ""]
+      }
+    }
+    return TextTable([["method"] + quantities.flatMap { [$0, "paper"] }] + rows).description
+  }
+
+  private func listed(_ figures: [Figure]) -> String {
+    let rows = figures.map { [$0.method, $0.quantity, Self.ours($0), Self.papers($0)] }
+    return TextTable([["method", "quantity", "here", "paper"]] + rows, leftColumns: 2).description
+  }
+
+  private static func ours(_ figure: Figure) -> String {
+    guard let low = figure.low, let high = figure.high else { return text(figure.value, figure) }
+    return "\(text(figure.value, figure)) (\(text(low, figure)) – \(text(high, figure)))"
+  }
+
+  private static func papers(_ figure: Figure) -> String { figure.paper.map { text($0, figure) } ?? "" }
+
+  /// Per cents with two places, as the paper has them.
+  private static func text(_ value: Double, _ figure: Figure) -> String {
+    figure.isAccuracy ? decimal(value, 2) : ReportRuns.brief(value)
+  }
+}
+
+extension ReproductionResult.Figure {
+  /// Clean and adversarial accuracy and their sum, in per cent, with 95 % intervals: Wilson's for the two; for the sum, whose summands come
+  /// from the same samples, the normal one of a sample's 0, 1 or 2.
+  static func accuracies(
+    item: String, setting: String, method: String, clean: Int, adversarial: Int, samples: Int
+  ) -> [ReproductionResult.Figure] {
+    func proportion(_ quantity: String, _ count: Int) -> ReproductionResult.Figure {
+      let interval = wilsonInterval(count, of: samples)
+      return .init(
+        setting: setting, method: method, quantity: quantity, value: 100 * Double(count) / Double(samples), low: 100 * interval.lowerBound,
+        high: 100 * interval.upperBound, paper: PaperFigures.value(item, setting, method, quantity))
+    }
+    let n = Double(samples)
+    let mean = Double(clean + adversarial) / n
+    // A sample that withstands the attacks is right when clean, so 2 · 2 for those and 1 · 1 for the others that are right.
+    let variance = max(0, Double(4 * adversarial + (clean - adversarial)) / n - mean * mean)
+    let half = 1.959963984540054 * (variance / n).squareRoot()
+    let sum = ReproductionResult.Figure(
+      setting: setting, method: method, quantity: "sum", value: 100 * mean, low: 100 * max(0, mean - half), high: 100 * min(2, mean + half),
+      paper: PaperFigures.value(item, setting, method, "sum"))
+    return [proportion("clean", clean), proportion("adversarial", adversarial), sum]
+  }
+
+  /// The same quantity of several methods, and the place of each, 1 for the smallest.
+  static func ranked(item: String, setting: String, quantity: String, _ values: [(method: String, value: Double)]) -> [ReproductionResult.Figure] {
+    values.flatMap { method, value in
+      let rank = "rank of \(quantity)"
+      return [
+        ReproductionResult.Figure(setting: setting, method: method, quantity: quantity, value: value),
+        ReproductionResult.Figure(
+          setting: setting, method: method, quantity: rank, value: Double(1 + values.count { $0.value < value }),
+          paper: PaperFigures.value(item, setting, method, rank)),
+      ]
+    }
+  }
+}

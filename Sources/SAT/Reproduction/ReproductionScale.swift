@@ -1,0 +1,99 @@
+/// How much of the paper's work a reproduction does.
+public struct ReproductionScale: Sendable, Equatable {
+  public enum Name: String, Sendable, CaseIterable, Codable {
+    /// Minutes on two cores: shows that everything runs; its accuracies mean nothing.
+    case smoke
+    /// About an hour: MNIST's settings on two cores, the others on a GPU.
+    case small
+    /// Appendix A in full.
+    case paper
+  }
+
+  /// Nil keeps the paper's.
+  struct Limits: Sendable, Equatable {
+    var epochs: Int?
+    var steps: Int?
+    var trainingImages: Int?
+    var testImages: Int?
+    /// PGD of so many steps in place of AutoAttack.
+    var pgdSteps: Int?
+    /// Training images whose adversarial loss is differentiated twice. The paper does not say how many it took.
+    var smoothnessImages: Int
+  }
+
+  public let name: Name
+
+  public init(_ name: Name) { self.name = name }
+
+  func limits(_ configuration: TrainingConfiguration) -> Limits {
+    let network = configuration.model.name
+    return switch (name, network) {
+    case (.paper, _): Limits(smoothnessImages: 1000)
+    case (.small, "mnist-cnn"): Limits(epochs: 14, steps: 10, testImages: 500, smoothnessImages: 256)
+    case (.small, _): Limits(epochs: 10, steps: 5, trainingImages: 5000, testImages: 500, smoothnessImages: 256)
+    case (.smoke, "mnist-cnn"): Limits(epochs: 2, steps: 4, trainingImages: 400, testImages: 50, pgdSteps: 10, smoothnessImages: 16)
+    case (.smoke, "resnet34"): Limits(epochs: 1, steps: 2, trainingImages: 30, testImages: 10, pgdSteps: 2, smoothnessImages: 4)
+    case (.smoke, _): Limits(epochs: 1, steps: 2, trainingImages: 100, testImages: 20, pgdSteps: 2, smoothnessImages: 8)
+    }
+  }
+
+  /// So many at least are needed of a class, for a tenth of it is split off for validation.
+  static let imagesPerClass = 10
+
+  /// The paper's configuration at this scale, and what was changed, in words.
+  func apply(to paper: TrainingConfiguration) -> (configuration: TrainingConfiguration, changes: [String]) {
+    var result = paper
+    var changes: [String] = []
+    let limits = limits(paper)
+    if name != .paper && paper.data == "mnist" {
+      result.data = "digits"
+      changes.append("data digits (4,000 to train) instead of mnist (60,000)")
+    }
+    if name == .smoke && paper.model.name == "wrn34-10" {
+      result.model.options.merge(["depth": "10", "width": "1"]) { $1 }
+      changes.append("a WideResNet of depth 10 and width 1 instead of 34 and 10")
+    }
+    if let epochs = limits.epochs, epochs != paper.epochs {
+      result.compress(to: epochs)
+      changes.append("\(epochs) epochs instead of \(paper.epochs), the schedules in proportion")
+    }
+    if let steps = limits.steps, steps < paper.attack.steps {
+      // As far in all, but not farther than the radius in one step.
+      let size = min(paper.threat.epsilon.value, paper.attack.stepSize.value * Double(paper.attack.steps) / Double(steps))
+      result.attack.steps = steps
+      result.attack.stepSize = Fraction(size)
+      changes.append("\(steps) training steps of \(Fraction(size)) instead of \(paper.attack.steps) of \(paper.attack.stepSize)")
+    }
+    if let images = limits.trainingImages {
+      let classes = images / Self.imagesPerClass
+      let all = (try? paper.model.resolvedOptions()["classes"]) ?? 10
+      changes.append("\(images) training images, evenly spread" + (classes < all ? ", of the first \(classes) of \(all) classes" : ""))
+    }
+    if let images = limits.testImages { changes.append("\(images) test images, evenly spread") }
+    if let steps = limits.pgdSteps { changes.append("PGD of \(steps) steps instead of AutoAttack") }
+    return (result, changes)
+  }
+}
+
+extension TrainingConfiguration {
+  /// Fewer or more epochs, with the epochs of the schedules moved in proportion.
+  mutating func compress(to count: Int) {
+    let old = Double(epochs)
+    func moved(_ epoch: Int) -> Int { Int((Double(epoch) * Double(count) / old).rounded()) }
+    learningRateSchedule.milestones = learningRateSchedule.milestones.map(moved)
+    switch lambda {
+    case .constant: break
+    case .step(let initial, let milestones):
+      // Of milestones that fall together the last counts.
+      var kept: [Schedule.Milestone] = []
+      for milestone in milestones.map({ Schedule.Milestone(epoch: moved($0.epoch), value: $0.value) }) {
+        if kept.last?.epoch == milestone.epoch { kept.removeLast() }
+        kept.append(milestone)
+      }
+      lambda = .step(initial: initial, milestones: kept)
+    case .linear(let initial, let final, let start, let end):
+      lambda = .linear(initial: initial, final: final, start: moved(start), end: max(moved(end), moved(start) + 1))
+    }
+    epochs = count
+  }
+}

@@ -1,0 +1,153 @@
+import ArgumentParser
+import Foundation
+import SAT
+import SwiftTorch
+
+extension ReproductionScale.Name: ExpressibleByArgument {}
+
+struct ReproduceCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "reproduce",
+    abstract: "Make a table or figure of the paper again, beside the paper's numbers.",
+    discussion: """
+      Trains and measures what the item needs and what is not there yet; a reproduction that was stopped goes on where it was.
+      Runs are shared by all items of a scale. The scales: smoke shows in minutes that everything runs, its accuracies mean nothing;
+      small takes about an hour, MNIST's settings on two cores and the others on a GPU; paper is the paper's Appendix A in full.
+      What a scale changes is printed and stored with the result.
+
+      ITEMS
+      \(ReproductionItem.all.map { "  \($0.name.padding(toLength: 9, withPad: " ", startingAt: 0)) \($0.summary)" }.joined(separator: "\n"))
+
+      EXAMPLES
+        sat reproduce table-2 --scale small
+        sat reproduce table-2 --scale small --plan
+        sat reproduce table-1 --scale paper --settings cifar10-prn20 --methods at,p-sat
+      """)
+
+  @Argument(help: "The item, such as table-2 or fig-6.")
+  var item: String
+
+  @Option(help: "How much of the paper's work to do: smoke, small or paper.")
+  var scale: ReproductionScale.Name = .smoke
+
+  @Option(help: ArgumentHelp("Only these of the item's settings, with commas.", valueName: "names"))
+  var settings: String?
+
+  @Option(help: ArgumentHelp("Only these of the item's methods, with commas.", valueName: "names"))
+  var methods: String?
+
+  @Flag(help: "Show what would be done, and do nothing.")
+  var plan = false
+
+  @Option(help: ArgumentHelp("Folder of the runs and results.", valueName: "dir"))
+  var out = "runs/reproduce"
+
+  @Option(help: ArgumentHelp("Seed of every draw.", valueName: "n"))
+  var seed: UInt64 = 0
+
+  @Option(help: ArgumentHelp("Also write the numbers as CSV to a file.", valueName: "file"))
+  var csv: String?
+
+  @OptionGroup var execution: ExecutionOptions
+  @OptionGroup var dataOptions: DataOptions
+  @OptionGroup var output: OutputOptions
+
+  func run() throws {
+    func names(_ text: String?) -> [String]? { text?.split(separator: ",").map(String.init) }
+    let item = try ReproductionItem.named(item).restricted(settings: names(settings), methods: names(methods))
+    let plan = try ReproductionPlan(
+      item, scale: ReproductionScale(scale), root: out, seed: seed, execution: execution.applied())
+    if self.plan { return try output.deliver(PlanListing(plan), text: PlanListing(plan).text) }
+    let terminal = Terminal.standardError
+    terminal.isQuiet = output.quiet
+    Interruption.listen()
+    let display = ReproductionDisplay(out: out)
+    let result = try Reproducer(plan, dataRoot: dataOptions.root, observer: display) { Interruption.isRequested }.run()
+    terminal.endProgress()
+    guard let result else { display.stop() }
+    if let csv { try AtomicFile.write(result.csv, to: csv) }
+    var text = result.text + "\(plan.folder)/result.json, result.csv\n"
+    if !result.runs.isEmpty, let page = try page(plan) { text += "\(page): the runs' page\n" }
+    try output.deliver(result, text: text)
+  }
+
+  /// The page of the runs, where Plotly is at hand; its figures are the paper's.
+  private func page(_ plan: ReproductionPlan) throws -> String? {
+    guard let plotly = try? PlotlyLocation.load() else { return nil }
+    let path = "\(plan.folder)/report.html"
+    try AtomicFile.write(ReportPage.html(Report(of: plan.runs.map(\.folder.path)), plotly: plotly), to: path)
+    return path
+  }
+}
+
+/// Shows a reproduction on standard error.
+private final class ReproductionDisplay: ReproductionObserver {
+  private let terminal = Terminal.standardError
+  private let out: String
+  private var stage: ReproductionStage?
+  private var start = ContinuousClock().now
+
+  init(out: String) { self.out = out }
+
+  func progressed(_ stage: ReproductionStage, to fraction: Double, _ detail: String) {
+    // Training stops by itself, with a checkpoint. A measurement cannot, but what it has saved is enough to go on from.
+    if stage == .measure && Interruption.isRequested { stop() }
+    if stage != self.stage { (self.stage, start) = (stage, ContinuousClock().now) }
+    terminal.progress(stage.rawValue, fraction: fraction, since: start, detail: detail)
+  }
+
+  func said(_ line: String) { terminal.line(line) }
+  func warned(_ message: String) { terminal.warn(message) }
+
+  func stop() -> Never {
+    terminal.warn("interrupted; what was done is kept in \(out), and the same command goes on from there")
+    Foundation.exit(130)
+  }
+}
+
+/// What `--plan` answers.
+private struct PlanListing: Encodable {
+  struct Run: Encodable {
+    var setting: String
+    var method: String
+    var folder: String
+    var epochs: Int
+    var epochsDone: Int
+  }
+
+  struct Change: Encodable {
+    var setting: String
+    var changes: [String]
+  }
+
+  var format = "sat-reproduction-plan/1"
+  var item: String
+  var scale: String
+  var results: String
+  var changes: [Change]
+  var runs: [Run]
+
+  init(_ plan: ReproductionPlan) {
+    item = plan.item.name
+    scale = plan.scale.name.rawValue
+    results = plan.folder
+    changes = plan.changes.map { Change(setting: $0.setting, changes: $0.changes) }
+    runs =
+      plan.item.measurement == .schedule
+      ? [] : plan.runs.map {
+        Run(
+          setting: $0.setting, method: $0.method, folder: $0.folder.path, epochs: $0.configuration.epochs,
+          epochsDone: min($0.epochsDone, $0.configuration.epochs))
+      }
+  }
+
+  var text: String {
+    var text = "\(item), scale \(scale); results go to \(results)\n"
+    for change in changes {
+      text += "\(change.setting): \(change.changes.isEmpty ? "the paper's setting" : change.changes.joined(separator: "; "))\n"
+    }
+    guard !runs.isEmpty else { return text + "nothing is trained\n" }
+    let rows = runs.map { [$0.setting, $0.method, "\($0.epochsDone)/\($0.epochs)", $0.folder] }
+    return text + TextTable([["setting", "method", "epochs", "folder"]] + rows, leftColumns: 4).description
+  }
+}

@@ -1,0 +1,131 @@
+import Foundation
+import SwiftTorch
+import Testing
+
+@testable import SAT
+
+@Suite struct ReproductionTests {
+  @Test func thePapersSumsAreSums() throws {
+    let tables = PaperFigures.all.filter { $0.item.hasPrefix("table") }
+    #expect(tables.count == 3 * 56)
+    for figure in tables where figure.quantity == "clean" {
+      let adversarial = try #require(PaperFigures.value(figure.item, figure.setting, figure.method, "adversarial"))
+      let sum = try #require(PaperFigures.value(figure.item, figure.setting, figure.method, "sum"))
+      #expect(abs(figure.value + adversarial - sum) < 0.0051, "\(figure)")
+    }
+    // The abstract: on CIFAR-100 P-SAT gains 6.14 and 1.00 on AT.
+    func gain(_ quantity: String) throws -> Double {
+      let (p, a) = (
+        PaperFigures.value("table-1", "cifar100-prn20", "p-sat", quantity), PaperFigures.value("table-1", "cifar100-prn20", "at", quantity)
+      )
+      return try #require(p) - (try #require(a))
+    }
+    let (clean, adversarial) = (try gain("clean"), try gain("adversarial"))
+    #expect(abs(clean - 6.14) < 1e-9 && abs(adversarial - 1) < 1e-9)
+  }
+
+  @Test func everyTableHasTheRowsOfItsItem() throws {
+    for name in ["table-1", "table-2", "table-3"] {
+      let item = try ReproductionItem.named(name)
+      let rows = Set(PaperFigures.all.filter { $0.item == name }.map { "\($0.setting) \($0.method)" })
+      #expect(rows == Set(item.settings.flatMap { setting in item.methods.map { "\(setting) \($0)" } }))
+    }
+  }
+
+  @Test func ourSchedulesAreThePapers() throws {
+    var compared = 0
+    for figure in PaperFigures.all where figure.item == "fig-5" {
+      guard Presets.entries.contains(where: { $0.name == figure.setting }), DefenseRegistry.entries.contains(where: { $0.name == figure.method }),
+        let epoch = Int(figure.quantity.split(separator: " ").last ?? "")
+      else { continue }
+      let ours = try Presets.configuration(named: figure.setting, method: figure.method).lambda.value(at: epoch)
+      // Linear schedules begin one increment up, as in the paper's code.
+      #expect(abs(ours - figure.value) < (figure.method == "h-sat" ? 0.007 : 1e-4), "\(figure): \(ours)")
+      compared += 1
+    }
+    #expect(compared >= 6)
+  }
+
+  @Test func thePapersScaleIsThePapersSetting() throws {
+    let item = try ReproductionItem.named("table-2").restricted(settings: nil, methods: ["at", "p-sat"])
+    let plan = try ReproductionPlan(item, scale: ReproductionScale(.paper), root: "r", seed: 0, execution: Execution())
+    #expect(plan.runs.map(\.configuration) == (try [("mnist-0.3", "at"), ("mnist-0.3", "p-sat"), ("mnist-0.45", "at"), ("mnist-0.45", "p-sat")].map {
+      try Presets.configuration(named: $0.0, method: $0.1)
+    }))
+    #expect(plan.changes.allSatisfy { $0.changes.isEmpty })
+    #expect(plan.runs.allSatisfy { $0.limits.testImages == nil && $0.limits.pgdSteps == nil })
+    #expect(Set(plan.runs.map(\.folder.path)).count == 4)
+  }
+
+  @Test func fewerEpochsKeepTheSchedulesProportions() throws {
+    var configuration = try Presets.configuration(named: "mnist-0.3")
+    let whole = configuration
+    configuration.compress(to: 70)
+    #expect(configuration == whole)
+    configuration.compress(to: 14)
+    #expect(configuration.epochs == 14)
+    #expect(configuration.learningRateSchedule.milestones == [8, 10, 12])
+    #expect(configuration.lambda == .step(initial: 0, milestones: [.init(epoch: 6, value: 1.0 / 3), .init(epoch: 9, value: 2.0 / 3), .init(epoch: 12, value: 1)]))
+    configuration.compress(to: 1)
+    #expect(configuration.lambda == .step(initial: 0, milestones: [.init(epoch: 0, value: 1.0 / 3), .init(epoch: 1, value: 1)]))
+    #expect(throws: Never.self) { try configuration.validated() }
+    configuration.epochs = 100
+    configuration.lambda = .linear(initial: 0, final: 1, start: 30, end: 70)
+    configuration.compress(to: 10)
+    #expect(configuration.lambda == .linear(initial: 0, final: 1, start: 3, end: 7))
+    configuration.compress(to: 1)
+    #expect(configuration.lambda == .linear(initial: 0, final: 1, start: 0, end: 1), "start stays before end")
+  }
+
+  @Test func aScaleSaysWhatItChanges() throws {
+    let paper = try Presets.configuration(named: "mnist-0.3")
+    let (configuration, changes) = ReproductionScale(.small).apply(to: paper)
+    #expect(configuration.data == "digits" && configuration.attack.steps == 10)
+    // As far in all as forty steps of 0.02.
+    #expect(abs(configuration.attack.stepSize.value * 10 - 0.8) < 1e-12)
+    #expect(changes.count == 4 && changes.contains { $0.contains("14 epochs instead of 70") })
+    let smoke = ReproductionScale(.smoke).apply(to: paper)
+    #expect(smoke.changes.contains("PGD of 10 steps instead of AutoAttack"))
+    #expect(smoke.configuration.attack.stepSize.value <= 0.3)
+  }
+
+  @Test func theSumsIntervalIsThatOfItsSamples() throws {
+    let figures = ReproductionResult.Figure.accuracies(
+      item: "table-2", setting: "mnist-0.3", method: "p-sat", clean: 160, adversarial: 90, samples: 200)
+    #expect(figures.map(\.quantity) == ["clean", "adversarial", "sum"])
+    #expect(figures.map(\.value) == [80, 45, 125])
+    #expect(figures.map(\.paper) == [99.16, 92.00, 191.16])
+    let samples = Array(repeating: 2.0, count: 90) + Array(repeating: 1, count: 70) + Array(repeating: 0, count: 40)
+    let mean = samples.reduce(0, +) / 200
+    let deviation = (samples.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / 200).squareRoot()
+    let half = 1.959963984540054 * deviation / 200.0.squareRoot()
+    #expect(abs(figures[2].low! - 100 * (mean - half)) < 1e-9 && abs(figures[2].high! - 100 * (mean + half)) < 1e-9)
+    let wilson = wilsonInterval(160, of: 200)
+    #expect(figures[0].low == 100 * wilson.lowerBound && figures[0].high == 100 * wilson.upperBound)
+  }
+
+  @Test func equalValuesShareARank() {
+    let figures = ReproductionResult.Figure.ranked(
+      item: "fig-4", setting: "cifar10-prn20", quantity: "trace", [("at", 3), ("h-sat", 1), ("p-sat", 1)])
+    #expect(figures.filter { $0.quantity == "rank of trace" }.map(\.value) == [3, 1, 1])
+    #expect(figures.filter { $0.quantity == "rank of trace" }.map(\.paper) == [3, 2, 1])
+  }
+
+  @Test func aPartOfTheDataIsSpreadOverIt() throws {
+    let labels = Tensor((0..<100).map { $0 / 10 })
+    let data = try ImageDataset(name: "d", split: "train", images: .zeros(100, 1, 2, 2), labels: labels)
+    func positions(_ count: Int?, _ classes: Int) -> [Int] { Reproducer.positions(count, of: data, classes: classes).array(of: Int.self) }
+    #expect(positions(10, 10) == [0, 10, 20, 30, 40, 50, 60, 70, 80, 90])
+    #expect(positions(4, 2) == [0, 5, 10, 15])
+    #expect(positions(nil, .max) == Array(0..<100))
+    #expect(positions(500, 3) == Array(0..<30))
+  }
+
+  @Test func unknownNamesAreRefused() throws {
+    #expect(throws: SATError("'table-9' is no item of the paper that can be reproduced; expected one of \(ReproductionItem.all.map(\.name).joined(separator: ", ")); did you mean 'table-1'?")) {
+      try ReproductionItem.named("table-9")
+    }
+    #expect(throws: SATError.self) { try ReproductionItem.named("table-2").restricted(settings: ["mnist"], methods: nil) }
+    #expect(throws: SATError.self) { try ReproductionItem.named("table-2").restricted(settings: nil, methods: ["p-sat", "fat"]) }
+  }
+}
