@@ -2,12 +2,12 @@ import ArgumentParser
 import Foundation
 import SAT
 
-/// `sat data`: which data sets there are, and fetching them.
+/// `sat data`: which data sets there are, fetching them, and a look at them.
 struct DataCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "data",
-    abstract: "List and fetch data sets.",
-    subcommands: [DataListCommand.self, DataFetchCommand.self])
+    abstract: "List, fetch and look at data sets.",
+    subcommands: [DataListCommand.self, DataFetchCommand.self, DataShowCommand.self])
 }
 
 struct DataListCommand: ParsableCommand {
@@ -80,11 +80,13 @@ struct DataListCommand: ParsableCommand {
         }
       return Listing.File(path: file.path, size: file.size, state: state, bytes: bytes)
     }
-    let present = files.allSatisfy { $0.state == "present" }
+    let present = dataset.isPresent(under: root)
+    let parts = dataset.partsPresent(under: root)
+    let partly = present || parts.isEmpty ? "" : ", of which \(parts.joined(separator: ", ")) are here"
     return Listing.Dataset(
       name: dataset.name, summary: dataset.summary, license: dataset.license, present: present,
       location: present ? root.appending(dataset.name) : nil,
-      advice: present ? nil : "`sat data fetch \(dataset.name)` gets \(humanSize(dataset.size))", files: files)
+      advice: present ? nil : "`sat data fetch \(dataset.name)` gets \(humanSize(dataset.size))\(partly)", files: files)
   }
 }
 
@@ -98,6 +100,7 @@ struct DataFetchCommand: ParsableCommand {
 
       EXAMPLES
         sat data fetch mnist
+        sat data fetch cifar10 --data-root ~/data
         sat data fetch mnist --mirror http://files.example.org/mnist
       """)
 
@@ -132,11 +135,18 @@ struct DataFetchCommand: ParsableCommand {
     terminal.isQuiet = output.quiet
     let downloader = Downloader()
     var files: [Fetched.File] = []
-    for file in dataset.files {
+    // What was unpacked is there under other names, and the archive is gone.
+    let isThere = dataset.isUnpacked && dataset.isPresent(under: root)
+    if isThere { files = dataset.files.map { .init(path: $0.path, size: $0.size, fetched: false) } }
+    for file in isThere ? [] : dataset.files {
       let progress = FetchProgress(file: file, terminal: terminal)
       defer { terminal.endProgress() }
       let result = try downloader.fetch(file, into: root, mirror: mirror, onEvent: progress.show)
       files.append(.init(path: file.path, size: file.size, fetched: result == .fetched))
+    }
+    if dataset.isUnpacked && !isThere {
+      terminal.line("unpacking \(dataset.name)")
+      try dataset.unpack(under: root)
     }
     let count = files.count { $0.fetched }
     let text = "\(count) fetched, \(files.count - count) already here, all checked, in \(root.appending(dataset.name))"

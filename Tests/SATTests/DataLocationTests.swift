@@ -49,7 +49,7 @@ import Testing
 
   @Test func unknownDataSetListsTheKnown() {
     let error = #expect(throws: SATError.self) { try DatasetCatalog.dataset(named: "mnits") }
-    #expect(error?.message == "there is no data set \"mnits\" to fetch; known: mnist")
+    #expect(error?.message == "there is no data set \"mnits\" to fetch; known: mnist, cifar10, cifar100, imagenette")
   }
 
   @Test(arguments: DatasetCatalog.datasets) func catalogIsWellFormed(_ dataset: RemoteDataset) {

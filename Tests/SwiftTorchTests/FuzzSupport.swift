@@ -86,12 +86,12 @@ func peakMemory() -> (resident: Int, reserved: Int) {
   return (kilobytes("VmHWM:") * 1024, kilobytes("VmPeak:") * 1024)
 }
 
-/// Gives a reader `fuzzIterations` damaged files; stops the process when memory grows past any use of such small files.
+/// Gives a reader `iterations` damaged files; stops the process when memory grows past any use of such small files.
 ///
 /// Run it in a process of its own (an exit test), where neither other tests nor a crash can blur the result.
 ///
 /// - Parameter read: answers whether the file was accepted.
-func fuzz(_ name: String, seeds: [[UInt8]], read: ([UInt8], inout SeededGenerator) -> Bool) {
+func fuzz(_ name: String, seeds: [[UInt8]], iterations: Int = fuzzIterations, read: ([UInt8], inout SeededGenerator) -> Bool) {
   precondition(!seeds.isEmpty && seeds.allSatisfy { !$0.isEmpty }, "\(name): no seeds")
   // Warm up, so that what any reader allocates once is not counted.
   var helper = SeededGenerator(seed: 1)
@@ -102,11 +102,11 @@ func fuzz(_ name: String, seeds: [[UInt8]], read: ([UInt8], inout SeededGenerato
   let start = clock.now
   var mutator = Mutator(seed: 0x5A7, seeds: seeds)
   var accepted = 0
-  for _ in 0..<fuzzIterations where read(mutator.next(), &mutator.generator) { accepted += 1 }
+  for _ in 0..<iterations where read(mutator.next(), &mutator.generator) { accepted += 1 }
   let after = peakMemory()
   let grown = (after.resident - before.resident, after.reserved - before.reserved)
   print(
-    "\(name): \(fuzzIterations) damaged files, \(accepted) still readable, \(clock.now - start), peak memory +\(grown.0 >> 10) KiB")
-  precondition(accepted > 0 && accepted < fuzzIterations, "\(name): \(accepted) accepted; the damage does not reach the checks")
+    "\(name): \(iterations) damaged files, \(accepted) still readable, \(clock.now - start), peak memory +\(grown.0 >> 10) KiB")
+  precondition(accepted > 0 && accepted < iterations, "\(name): \(accepted) accepted; the damage does not reach the checks")
   precondition(grown.0 < 64 << 20 && grown.1 < 256 << 20, "\(name): memory grew by \(grown) bytes")
 }

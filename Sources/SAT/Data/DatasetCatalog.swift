@@ -54,21 +54,51 @@ public struct RemoteDataset: Sendable, Equatable {
   /// Whose it is and under which terms.
   public let license: String
   public let files: [RemoteFile]
+  /// What does instead of the files, relative to the data root: parts of their own, as they are or with `.gz` at the end. Empty where
+  /// nothing does.
+  public let parts: [String]
+  /// Whether `files` is one archive that is unpacked to `parts` and then deleted.
+  public let isUnpacked: Bool
 
-  public init(name: String, summary: String, license: String, files: [RemoteFile]) {
+  public init(name: String, summary: String, license: String, files: [RemoteFile], parts: [String] = [], isUnpacked: Bool = false) {
     self.name = name
     self.summary = summary
     self.license = license
     self.files = files
+    self.parts = parts
+    self.isUnpacked = isUnpacked
   }
 
   /// Bytes to fetch in all.
   public var size: Int64 { files.reduce(0) { $0 + $1.size } }
+
+  /// The paths of those of ``parts`` that are there.
+  public func partsPresent(under root: DataRoot) -> [String] {
+    parts.compactMap { part in [part, part + ".gz"].first { FileManager.default.fileExists(atPath: root.appending($0)) } }
+  }
+
+  /// Whether all of it is there, in either form.
+  public func isPresent(under root: DataRoot) -> Bool {
+    (!parts.isEmpty && partsPresent(under: root).count == parts.count)
+      || (!isUnpacked && files.allSatisfy { $0.state(under: root) == .present })
+  }
+
+  /// Unpacks what was fetched, where that has to be, and deletes the archive.
+  ///
+  /// - Throws: a sentence when the archive is not what it should be; nothing of it is there then.
+  public func unpack(under root: DataRoot) throws {
+    guard isUnpacked, let file = files.first else { return }
+    let archive = root.appending(file.path)
+    try ArchiveUnpacker().unpack(archive, into: root.appending(name))
+    let missing = parts.filter { !FileManager.default.fileExists(atPath: root.appending($0)) }
+    guard missing.isEmpty else { throw SATError("\(archive) was unpacked, but \(missing[0]) was not in it") }
+    try FileManager.default.removeItem(atPath: archive)
+  }
 }
 
 /// The data sets that can be fetched. A new one is one more entry here.
 public enum DatasetCatalog {
-  public static let datasets = [mnist]
+  public static let datasets = [mnist, cifar10, cifar100, imagenette]
 
   /// - Throws: a sentence that lists the known names.
   public static func dataset(named name: String) throws(SATError) -> RemoteDataset {
@@ -88,6 +118,37 @@ public enum DatasetCatalog {
       mnistFile("t10k-images-idx3-ubyte.gz", 1_648_877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
       mnistFile("t10k-labels-idx1-ubyte.gz", 4_542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
     ])
+
+  private static let cifar10 = RemoteDataset(
+    name: "cifar10",
+    summary: "50,000 + 10,000 photographs, 32x32 colour, 10 classes",
+    license: "A. Krizhevsky, V. Nair, G. Hinton; no licence stated, research use",
+    files: [cifarFile("cifar10", "cifar-10-binary.tar.gz", 170_052_171, "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd")],
+    parts: (1...5).map { "cifar10/data_batch_\($0).bin" } + ["cifar10/test_batch.bin"])
+
+  private static let cifar100 = RemoteDataset(
+    name: "cifar100",
+    summary: "50,000 + 10,000 photographs, 32x32 colour, 100 classes",
+    license: "A. Krizhevsky, V. Nair, G. Hinton; no licence stated, research use",
+    files: [cifarFile("cifar100", "cifar-100-binary.tar.gz", 168_513_733, "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec")],
+    parts: ["cifar100/train.bin", "cifar100/test.bin"])
+
+  private static func cifarFile(_ dataset: String, _ name: String, _ size: Int64, _ sha256: String) -> RemoteFile {
+    RemoteFile(path: "\(dataset)/\(name)", size: size, sha256: sha256, urls: ["https://www.cs.toronto.edu/~kriz/\(name)"])
+  }
+
+  /// The version whose shorter edges are 320 pixels, which the resize to 256 leaves nothing to gain over.
+  private static let imagenette = RemoteDataset(
+    name: "imagenette",
+    summary: "9,469 + 3,925 photographs of ten easy classes of ImageNet, shorter edge 320, taken at 224x224",
+    license: "fast.ai, Apache-2.0; the photographs are ImageNet's, for non-commercial research",
+    files: [
+      RemoteFile(
+        path: "imagenette/imagenette2-320.tgz", size: 341_553_947,
+        sha256: "5020a9130cea0348272823cb12d2db7e981c6f2afa3dce71ccd5b8013005c55e",
+        urls: ["https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-320.tgz"])
+    ],
+    parts: ["imagenette/train", "imagenette/val"], isUnpacked: true)
 
   private static func mnistFile(_ name: String, _ size: Int64, _ sha256: String) -> RemoteFile {
     let bases = ["https://storage.googleapis.com/cvdf-datasets/mnist", "https://ossci-datasets.s3.amazonaws.com/mnist"]

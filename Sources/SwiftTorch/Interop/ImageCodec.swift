@@ -7,8 +7,9 @@ package enum ImageCodec {
 
   /// The most pixels of a picture: 12,000 x 8,000, beyond any camera's and any data set's.
   package static let largestPicture = 96_000_000
-  /// No format stores more pixels in a byte than PNG a blank one of one bit a pixel, 8 times deflate's best ratio.
-  private static let mostPixelsPerByte = 8 * Inflate.maximumRatio
+  /// What a byte of a file can stand for, so that a damaged header takes no memory: of a blank PNG of one bit a pixel 8 times deflate's
+  /// best ratio; of a blank JPEG 512, a bit for each 8 x 8 block, twice that with what a real one needs besides.
+  private static func mostPixelsPerByte(_ format: Format) -> Int { format == .png ? 8 * Inflate.maximumRatio : 1024 }
 
   /// What `bytes` are by their first bytes; nil when neither.
   package static func format(_ bytes: [UInt8]) -> Format? {
@@ -24,7 +25,7 @@ package enum ImageCodec {
       throw FormatError("is neither a JPEG nor a PNG picture; expected one of them, so remove it from the folder or convert it")
     }
     var image = ic_image()
-    let limit = Int64(min(largestPicture, mostPixelsPerByte * bytes.count))
+    let limit = Int64(min(largestPicture, mostPixelsPerByte(format) * bytes.count))
     let status =
       switch format {
       case .jpeg: ic_jpeg_decode(bytes, bytes.count, limit, &image)

@@ -62,7 +62,9 @@ struct PictureFiles: Sendable {
     let scaled =
       height <= width
       ? picture.resized(height: shorter, width: shorter * width / height) : picture.resized(height: shorter * height / width, width: shorter)
-    let (top, left) = ((scaled.size(1) - side + 1) / 2, (scaled.size(2) - side + 1) / 2)
+    // As its CenterCrop, half a pixel goes to the even side.
+    func margin(_ edge: Int) -> Int { Int((Double(edge - side) / 2).rounded(.toNearestOrEven)) }
+    let (top, left) = (margin(scaled.size(1)), margin(scaled.size(2)))
     return scaled[.all, top..<top + side, left..<left + side]
   }
 

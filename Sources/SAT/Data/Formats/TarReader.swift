@@ -94,7 +94,7 @@ struct TarReader {
   /// The sum of all bytes of a header, its own field counted as spaces.
   private static func check(_ header: [UInt8]) throws(FormatError) {
     let sum = header.enumerated().reduce(0) { $0 + ((148..<156).contains($1.offset) ? 32 : Int($1.element)) }
-    guard try number(header[148..<156]) == sum else {
+    guard (try? number(header[148..<156])) == sum else {
       throw FormatError("is no tar archive, or a damaged one: a header's checksum is wrong; copy or download it again")
     }
   }

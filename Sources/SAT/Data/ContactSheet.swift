@@ -1,0 +1,39 @@
+public import SwiftTorch
+
+/// Images side by side in one picture.
+public struct ContactSheet {
+  /// Images a row.
+  public var columns: Int
+  /// Pixels between images.
+  public var gap: Int
+  /// Edge of the images up to which whole multiples of their size are shown, so that single pixels of small ones can be seen.
+  public var smallestEdge: Int
+
+  public init(columns: Int = 8, gap: Int = 2, smallestEdge: Int = 96) {
+    (self.columns, self.gap, self.smallestEdge) = (columns, gap, smallestEdge)
+  }
+
+  /// - Parameter images: [N, 1 or 3, H, W], float32 in [0, 1].
+  /// - Returns: a PNG file.
+  /// - Throws: `TorchError` when the picture cannot be encoded.
+  public func png(_ images: Tensor) throws(TorchError) -> [UInt8] { try ImageCodec.png(picture(images)) }
+
+  /// [3, H, W], uint8, white between the images.
+  func picture(_ images: Tensor) -> Tensor {
+    withNoGrad {
+      let factor = max(1, smallestEdge / max(images.size(2), images.size(3)))
+      let bytes = (images * 255.0).rounded().clamped(to: 0...255).to(.uint8).expanded(to: [images.size(0), 3, images.size(2), images.size(3)])
+      let tiles = bytes.unsqueezed(dim: 3).unsqueezed(dim: 5).expanded(to: [bytes.size(0), 3, bytes.size(2), factor, bytes.size(3), factor])
+        .reshaped(to: bytes.size(0), 3, bytes.size(2) * factor, bytes.size(3) * factor)
+      let (count, height, width) = (tiles.size(0), tiles.size(2), tiles.size(3))
+      let across = min(columns, count)
+      let rows = (count + across - 1) / across
+      let sheet = Tensor.full([3, rows * (height + gap) + gap, across * (width + gap) + gap], 255, dtype: .uint8)
+      for i in 0..<count {
+        let (top, left) = (gap + i / across * (height + gap), gap + i % across * (width + gap))
+        sheet[.all, top..<top + height, left..<left + width] = tiles[i]
+      }
+      return sheet
+    }
+  }
+}

@@ -1,0 +1,85 @@
+import ArgumentParser
+import SAT
+import SwiftTorch
+
+struct DataShowCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "show",
+    abstract: "Make a picture of some labelled images of a data set.",
+    usage: "sat data show NAME|PATH --out FILE.png [--split train|validation|test] [--count N] [--augmentation NAME]",
+    discussion: """
+      Writes a PNG and prints the labels row by row. The images are a random choice, or the first with --first.
+
+      EXAMPLES
+        sat data show cifar10 --out cifar10.png
+        sat data show imagenette --split train --augmentation imagenette --count 16 --out crops.png
+        sat data show pictures/ --first --count 40 --out sheet.png
+      """)
+
+  @Argument(help: "A data set, as `sat data list` names it, a folder of pictures, or a file of images and labels.")
+  var data: String
+
+  @Option(help: ArgumentHelp("The PNG file to write.", valueName: "file"))
+  var out: String
+
+  @Option(help: "The part of the data: train, validation or test.")
+  var split: DataSource.Split = .test
+
+  @Option(help: ArgumentHelp("How many images.", valueName: "n"))
+  var count = 32
+
+  @Option(help: ArgumentHelp("Images a row.", valueName: "n"))
+  var columns = 8
+
+  @Flag(help: "Take the first images rather than a random choice.")
+  var first = false
+
+  @Option(help: ArgumentHelp("Change the images as training would: none, crop, paper or imagenette.", valueName: "name"))
+  var augmentation = "none"
+
+  @Option(help: ArgumentHelp("Seed of the choice and of the changes.", valueName: "n"))
+  var seed: UInt64 = 0
+
+  @OptionGroup var dataOptions: DataOptions
+  @OptionGroup var output: OutputOptions
+
+  private struct Shown: Encodable {
+    var format = "sat-data-show/1"
+    var data: String
+    var split: String
+    var samples: Int
+    var imageShape: [Int]
+    var picture: String
+    var indices: [Int]
+    var labels: [Int]
+    var names: [String]
+  }
+
+  func validate() throws {
+    if !(1...10_000).contains(count) { throw ValidationError("--count is \(count); expected 1 to 10000.") }
+    if columns < 1 { throw ValidationError("--columns is \(columns); expected at least 1.") }
+  }
+
+  func run() throws {
+    let changes = try Augmentation(named: augmentation)
+    let dataset = try DataSource(data).load(split, root: dataOptions.root)
+    guard dataset.imageShape[0] == 1 || dataset.imageShape[0] == 3 else {
+      throw SATError("\(data) has images of \(dataset.imageShape[0]) channels; a picture shows 1 or 3")
+    }
+    let generator = Generator(seed: seed)
+    let order = first ? Array(0..<dataset.count) : Tensor.randperm(dataset.count, generator: generator).array(of: Int.self)
+    let chosen = Array(order.prefix(count))
+    let loader = BatchLoader(dataset, batchSize: chosen.count, order: chosen, augmentation: changes, generator: generator, depth: 0)
+    guard let batch = try loader.next() else { return }
+    try AtomicFile.write(ContactSheet(columns: columns).png(batch.images), to: out)
+    let labels = batch.labels.array(of: Int.self)
+    let names = labels.map { dataset.classNames.indices.contains($0) ? dataset.classNames[$0] : "\($0)" }
+    let shown = Shown(
+      data: dataset.name, split: dataset.split, samples: dataset.count, imageShape: dataset.imageShape, picture: out, indices: chosen,
+      labels: labels, names: names)
+    let rows = stride(from: 0, to: names.count, by: columns).map { names[$0..<min($0 + columns, names.count)].joined(separator: ", ") }
+    let size = dataset.imageShape.map(String.init).joined(separator: "x")
+    let title = "\(dataset.name) \(dataset.split): \(chosen.count) of \(dataset.count) images of \(size) in \(out)"
+    try output.deliver(shown, text: ([title] + rows).joined(separator: "\n") + "\n")
+  }
+}

@@ -1,0 +1,135 @@
+import Foundation
+import SwiftTorch
+import Testing
+
+@testable import SAT
+
+/// Folders of pictures as data sets.
+@Suite struct PictureFolderTests {
+  typealias Scratch = ModelFileTests.Scratch
+
+  /// Copies of the fixture's pictures, a folder a class.
+  static func folder(_ scratch: Scratch, _ classes: [String: [String]]) throws -> String {
+    for (name, files) in classes {
+      try FileManager.default.createDirectory(atPath: "\(scratch.path)/\(name)", withIntermediateDirectories: true)
+      for (i, file) in files.enumerated() {
+        let ending = (file as NSString).pathExtension.uppercased()
+        try FileManager.default.copyItem(atPath: Fixtures.path("pictures/\(file)"), toPath: "\(scratch.path)/\(name)/\(i).\(ending)")
+      }
+    }
+    return scratch.path
+  }
+
+  static func sentence(_ body: () throws -> Void, sourceLocation: SourceLocation = #_sourceLocation) -> String {
+    do {
+      try body()
+      Issue.record("nothing was thrown", sourceLocation: sourceLocation)
+      return ""
+    } catch let error as SATError {
+      return error.message
+    } catch let error as TorchError {
+      return error.message
+    } catch {
+      return "\(error)"
+    }
+  }
+
+  @Test func classesAreTheFoldersInOrder() throws {
+    let scratch = try Scratch()
+    let path = try Self.folder(scratch, ["b": ["rgb.png", "grey.png"], "a": ["baseline.jpg"], "Z": ["palette.png"]])
+    try Data("notes".utf8).write(to: URL(filePath: "\(path)/b/readme.txt"))
+    try Data("notes".utf8).write(to: URL(filePath: "\(path)/index.csv"))
+    try FileManager.default.createDirectory(atPath: "\(path)/.cache", withIntermediateDirectories: true)
+    let data = try DataSource(path).load(.test, root: DataRoot(option: "/nonexistent"))
+    #expect(data.classNames == ["Z", "a", "b"] && data.labels.array(of: Int.self) == [0, 1, 2, 2])
+    #expect(data.imageShape == [3, 21, 33] && data.split == "file", "small pictures are taken whole")
+    let golden = try Fixtures.tensors("pictures")
+    let batch = try data.batch(at: Tensor([3, 0]))
+    expectIdentical(batch.images, Tensor.stacked([try golden["grey.png"], try golden["palette.png"]]).to(.float32) / 255.0)
+    #expect(batch.labels.array(of: Int.self) == [2, 0])
+    expectIdentical(try data.subset(1..<3).batch(0..<2).images, try data.batch(1..<3).images)
+    #expect(data.imagesInMemory == nil)
+    #expect(try data.images.shape == [4, 3, 21, 33])
+  }
+
+  @Test func largePicturesAreResizedAndCroppedAsTorchvisionDoes() throws {
+    let golden = try Fixtures.tensors("pictures")
+    let picture = try golden["rgb.png"]
+    for side in [14, 28] {
+      let middle = PictureFiles.middle(of: picture, side: side)
+      expectClose(middle.to(.float32), try golden["middle/\(side)"].to(.float32), absolute: 1, relative: 0, "\(side)")
+      let upright = PictureFiles.middle(of: picture.transposed(1, 2), side: side)
+      expectClose(upright.transposed(1, 2).to(.float32), middle.to(.float32), absolute: 1, relative: 0, "the other way up")
+    }
+    #expect(PictureFiles.middle(of: picture[.all, .all, 0..<21], side: 21).isEqual(to: picture[.all, .all, 0..<21]), "the right size is left alone")
+  }
+
+  @Test func partsAreFoundByTheirNames() throws {
+    let scratch = try Scratch()
+    var classes: [String: [String]] = [:]
+    for name in ["one", "two"] {
+      classes["train/\(name)"] = Array(repeating: "rgb.png", count: 10)
+      classes["val/\(name)"] = ["grey.png"]
+    }
+    let path = try Self.folder(scratch, classes)
+    let root = DataRoot(option: "/nonexistent")
+    let source = DataSource(path)
+    #expect(try source.load(.test, root: root).count == 2)
+    let parts = try source.loadForTraining(root: root)
+    #expect(parts.train.count == 18 && parts.validation.count == 2 && parts.validation.labels.array(of: Int.self) == [0, 1])
+    #expect(try source.load(.train, root: root).count == 18 && source.load(.validation, root: root).split == "validation")
+  }
+
+  @Test func whatIsWrongIsOneSentence() throws {
+    let scratch = try Scratch()
+    let empty = try Self.folder(scratch, ["a": ["rgb.png"], "b": []])
+    func load() throws -> ImageDataset { try DataSource(empty).load(.test, root: DataRoot(option: "/nonexistent")) }
+    #expect(Self.sentence { _ = try load() }.contains("\(empty)/b holds no JPEG or PNG pictures"))
+    try Data("not a picture".utf8).write(to: URL(filePath: "\(empty)/b/x.png"))
+    let data = try load()
+    #expect(Self.sentence { _ = try data.batch(0..<2) }.contains("\(empty)/b/x.png: is neither a JPEG nor a PNG picture"))
+    let whole = try FileBytes.read(Fixtures.path("pictures/baseline.jpg"))
+    try AtomicFile.write(Array(whole.dropLast(200)), to: "\(empty)/b/x.png")
+    #expect(Self.sentence { _ = try data.batch(1..<2) }.contains("x.png: is a damaged JPEG picture (Premature end of JPEG file)"))
+    try FileManager.default.removeItem(atPath: "\(empty)/b/x.png")
+    #expect(Self.sentence { _ = try data.batch(1..<2) }.contains("x.png: there is no such file"))
+    try AtomicFile.write(ContactSheet(columns: 1, gap: 0, smallestEdge: 0).png(.zeros(1, 3, 5, 6)), to: "\(empty)/b/x.png")
+    #expect(Self.sentence { _ = try data.batch(1..<2) }.contains("is a picture of 6 x 5; expected 33 x 21"))
+    let scratch2 = try Scratch()
+    #expect(Self.sentence { _ = try DataSource(scratch2.path).load(.test, root: DataRoot(option: "/n")) }.contains("no sub-folders"))
+    let missing = Self.sentence { _ = try DataSource("imagenette").load(.train, root: DataRoot(option: scratch2.path)) }
+    #expect(missing.contains("\(scratch2.path)/imagenette/train is not there; get it with `sat data fetch imagenette`"))
+    // The loader's thread says it too, and ends.
+    let loader = BatchLoader(data, batchSize: 1, order: [0, 1, 0], generator: Generator(seed: 0))
+    #expect(try loader.next()?.labels.item() == 0)
+    #expect(Self.sentence { _ = try loader.next() }.contains("x.png"))
+    #expect(try loader.next() == nil)
+  }
+
+  /// All 300 test photographs and a tenth of the training ones of the real data.
+  @Test func theRealImagenetteIsRead() throws {
+    guard let folder = RealData.folder, RealData.path("imagenette/val") != nil else { return }
+    let root = DataRoot(option: folder)
+    let test = try DataSource("imagenette").load(.test, root: root)
+    #expect(test.count == 300 && test.imageShape == [3, 224, 224] && test.classNames.first == "tench" && test.classNames.count == 10)
+    #expect((0..<10).allSatisfy { test.labels.equal(to: $0).sum().item() == 30 })
+    var sum = 0.0
+    for start in stride(from: 0, to: 300, by: 50) {
+      let images = try test.batch(start..<start + 50).images
+      #expect(images.min().item() >= 0 && images.max().item() <= 1)
+      sum += images.mean().item()
+    }
+    // Photographs are middling grey in the mean: ImageNet's is 0.45.
+    #expect((0.4...0.5).contains(sum / 6), "mean \(sum / 6)")
+    let (train, validation) = try DataSource("imagenette").loadForTraining(root: root)
+    #expect(train.count == 720 && validation.count == 80)
+    func load(_ depth: Int) throws -> [BatchLoader.Batch] {
+      try BatchLoaderTests.batches(
+        BatchLoader(train, batchSize: 16, order: Array(stride(from: 0, to: 720, by: 20)), augmentation: .imagenette, generator: Generator(seed: 1), depth: depth))
+    }
+    let (plain, threaded) = (try load(0), try load(2))
+    #expect(plain.count == 3 && threaded.count == 3)
+    for (a, b) in zip(plain, threaded) { expectIdentical(a.images, b.images) }
+    #expect(plain[0].images.shape == [16, 3, 224, 224])
+  }
+}
