@@ -37,6 +37,11 @@ public struct InnerMaximizer: Sendable {
     /// Fraction of the batch that was moved, one entry per step.
     public var active: [Double]
     public var cost: AttackCost
+
+    /// A training batch as it is, after `steps` steps of nothing.
+    static func unperturbed(_ batch: TrainingBatch, steps: Int) -> Outcome {
+      Outcome(images: batch.images, active: Array(repeating: 0, count: steps), cost: AttackCost())
+    }
   }
 
   /// - Parameters:
@@ -89,9 +94,15 @@ public struct InnerMaximizer: Sendable {
     for index in 0..<steps {
       active.retire(before: index)
       if active.count == 0 { break }
-      let chosen = try withNoGrad { () throws(TorchError) in try curriculum.chosen(active.samples(at: index)) }
+      let choice = try withNoGrad { () throws(TorchError) in try curriculum.chosen(active.samples(at: index)) }
+      let chosen = choice?.positions
       if chosen?.count == 0 {
         moved.append(0)
+        continue
+      }
+      if let choice, let gradient = choice.gradient {
+        active.advance(chosen, nil, gradient, stepSize, noise: drawnNoise(like: clean, generator))
+        moved.append(Double(choice.positions.count) / Double(total))
         continue
       }
       let moving = chosen.map { active.selecting($0) } ?? active
@@ -101,12 +112,17 @@ public struct InnerMaximizer: Sendable {
       if chosen == nil, remaining?.count == 0 { break }
       let gradient = remaining?.count == 0 ? nil : try step.gradient()
       if step.hasGradient { cost.backward += moving.count }
-      let noise = noise == 0 ? nil : generator.map { Tensor.randn(clean.shape, generator: $0, dtype: clean.dtype).to(clean.device) }
-      active.advance(chosen, remaining, gradient, stepSize, noise: noise?.multiplyInPlace(by: self.noise))
+      active.advance(chosen, remaining, gradient, stepSize, noise: drawnNoise(like: clean, generator))
       moved.append(Double(remaining?.count ?? moving.count) / Double(total))
     }
     moved += Array(repeating: 0, count: steps - moved.count)
     return Outcome(images: active.allImages(), active: moved, cost: cost)
+  }
+
+  /// Noise for a step of the whole batch, so that a sample's does not depend on which others still move.
+  private func drawnNoise(like clean: Tensor, _ generator: Generator?) -> Tensor? {
+    guard noise > 0, let generator else { return nil }
+    return Tensor.randn(clean.shape, generator: generator, dtype: clean.dtype).multiplyInPlace(by: noise).to(clean.device)
   }
 
   /// The forward pass of a step, whose gradient waits until somebody asks for it.

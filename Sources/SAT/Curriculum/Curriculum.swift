@@ -15,9 +15,9 @@ public protocol Curriculum {
   /// How many steps each sample takes at most, int64 [N]; nil for the maximiser's number (CAT18).
   var stepCounts: Tensor? { get }
 
-  /// Which of the active samples this step is about, as int64 positions among them; nil for all. The others stay where they are and
-  /// may be chosen again later (H-SAT). Asked before the forward pass.
-  func chosen(_ samples: InnerSamples) throws(TorchError) -> Tensor?
+  /// Which of the active samples this step moves; nil for all. The others stay where they are and may be chosen again later
+  /// (H-SAT). Asked before the forward pass.
+  func chosen(_ samples: InnerSamples) throws(TorchError) -> Choice?
 
   /// Which of the step's samples are hard enough and stay where they are from now on, as a bool tensor [n]; nil when none can be
   /// (P-SAT, DAT, FAT). Asked after the forward pass, before the samples are moved.
@@ -28,8 +28,19 @@ extension Curriculum {
   public var radii: Tensor? { nil }
   public var stepSizes: Tensor? { nil }
   public var stepCounts: Tensor? { nil }
-  public func chosen(_ samples: InnerSamples) throws(TorchError) -> Tensor? { nil }
+  public func chosen(_ samples: InnerSamples) throws(TorchError) -> Choice? { nil }
   public func finished(_ step: InnerStep) throws(TorchError) -> Tensor? { nil }
+}
+
+/// The samples of one step.
+public struct Choice {
+  /// Where they are among the active samples, int64.
+  public var positions: Tensor
+  /// The gradients of the cross-entropy with respect to their images [n, C, H, W], where making the choice found them: the step
+  /// then needs no pass of its own, and `finished` is not asked. Nil otherwise.
+  public var gradient: Tensor?
+
+  public init(positions: Tensor, gradient: Tensor? = nil) { (self.positions, self.gradient) = (positions, gradient) }
 }
 
 /// No curriculum: every sample is moved at every step, as in plain adversarial training (Madry et al. 2018).

@@ -26,6 +26,15 @@ public enum Schedule: Sendable, Equatable {
       return initial + (final - initial) * Double(epoch - start + 1) / Double(end - start)
     }
   }
+
+  /// The epoch from which on lambda stays what it is.
+  var lastChange: Int {
+    switch self {
+    case .constant: 0
+    case .step(_, let milestones): milestones.last?.epoch ?? 0
+    case .linear(_, _, _, let end): end
+    }
+  }
 }
 
 extension Schedule: Codable {

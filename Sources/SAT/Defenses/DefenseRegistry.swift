@@ -4,6 +4,8 @@ public enum DefenseRegistry {
     public let name: String
     /// What it does, in a few words.
     public let summary: String
+    /// Whether a schedule of lambda shapes it.
+    public let usesLambda: Bool
     /// Settings of its own, in the order they are listed.
     public let options: [MethodOption]
     /// Fits a preset, which is written for P-SAT, to the method; the options have their defaults by then.
@@ -11,15 +13,19 @@ public enum DefenseRegistry {
     public let make: @Sendable (DefenseSettings) -> any Defense
 
     init(
-      name: String, summary: String, options: [MethodOption] = [],
+      name: String, summary: String, usesLambda: Bool = false, options: [MethodOption] = [],
       adapt: @escaping @Sendable (inout TrainingConfiguration) -> Void = { _ in },
       make: @escaping @Sendable (DefenseSettings) -> any Defense
     ) {
-      (self.name, self.summary, self.options, self.adapt, self.make) = (name, summary, options, adapt, make)
+      (self.name, self.summary, self.usesLambda) = (name, summary, usesLambda)
+      (self.options, self.adapt, self.make) = (options, adapt, make)
     }
   }
 
-  public static let entries: [Entry] = [AdversarialTraining.entry, ProbabilitySAT.entry]
+  public static let entries: [Entry] = [
+    AdversarialTraining.entry, ProbabilitySAT.entry, HessianSAT.entry, TRADES.entry, ConvergenceDAT.entry, CustomizedAT.entry,
+    StepCurriculumAT.entry, InstanceAdaptiveAT.entry, EpsilonSchedule.entry, FriendlyAT.entry, MART.entry, FastAT.entry, FreeAT.entry,
+  ]
 
   /// - Throws: `SATError` for a name that is not in the registry.
   public static func entry(named name: String) throws(SATError) -> Entry {

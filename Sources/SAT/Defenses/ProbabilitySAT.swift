@@ -3,7 +3,9 @@ public import SwiftTorch
 /// P-SAT (Algorithm 1; called ATES in the first versions of the paper): adversarial training whose examples stop moving once the
 /// gap of probabilities psi_P exceeds lambda, lambda rising over the epochs.
 public final class ProbabilitySAT: Defense {
-  static let entry = DefenseRegistry.Entry(name: "p-sat", summary: "probability-based SAT, the paper's Algorithm 1") { ProbabilitySAT($0) }
+  static let entry = DefenseRegistry.Entry(
+    name: "p-sat", summary: "probability-based SAT, the paper's Algorithm 1", usesLambda: true
+  ) { ProbabilitySAT($0) }
 
   private let settings: DefenseSettings
 

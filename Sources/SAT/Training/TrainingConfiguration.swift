@@ -132,6 +132,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     result.method = method
     result.methodOptions = MethodOptions(of: entry)
     entry.adapt(&result)
+    if !entry.usesLambda { result.lambda = .constant(1) }
     return result
   }
 
@@ -150,7 +151,9 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
       if !holds { throw SATError("\(key) is \(value); expected \(expected)") }
     }
     _ = try maximizer
-    try methodOptions.validate(for: try DefenseRegistry.entry(named: method))
+    let entry = try DefenseRegistry.entry(named: method)
+    try methodOptions.validate(for: entry)
+    try require(entry.usesLambda || lambda == .constant(1), "lambda", lambda, "to be left out: \(method) has no schedule of lambda")
     try require(awp.gamma >= 0 && awp.gamma < 1, "awp.gamma", awp.gamma, "0 <= gamma < 1, 0 for none")
     try require(awp.warmup >= 0, "awp.warmup", awp.warmup, "0 or more")
     try require(attack.steps >= 1, "attack.steps", attack.steps, "at least 1")

@@ -1,0 +1,53 @@
+public import SwiftTorch
+
+/// DAT (Wang et al. 2019): adversarial training whose examples stop moving once they have converged well enough, the threshold falling
+/// from 0.5 to 0 over the epochs; lambda is minus the threshold, as in Table 4 of the SAT paper.
+public final class ConvergenceDAT: Defense {
+  static let entry = DefenseRegistry.Entry(
+    name: "dat", summary: "dynamic adversarial training, by convergence (Wang et al. 2019)", usesLambda: true,
+    options: [
+      .choice("displacement", ["clean", "start"], "where the perturbation of the criterion counts from; the official code: start"),
+      .flag("firstStep", false, "whether the first step is always taken; the official code: true"),
+      .flag("weighting", false, "whether each loss is weighted by its own value from epoch 1 on; the official code: true"),
+    ],
+    adapt: { configuration in
+      // Appendix A: epochs until the threshold is 0. It is 0.5 · (1 − t/T) in epoch t, which the linear schedule, whose increments come
+      // before the epoch, says as 1 … T + 1.
+      let decay =
+        switch configuration.preset {
+        case "mnist-0.3", "mnist-0.45": 30
+        case "cifar10-prn20-16", "cifar10-prn20-24": 50
+        case "imagenette-rn34-16", "imagenette-rn34-24": 40
+        case "digits": 6
+        default: 80
+        }
+      configuration.lambda = .linear(initial: -0.5, final: 0, start: 1, end: decay + 1)
+    }
+  ) { ConvergenceDAT($0) }
+
+  private let settings: DefenseSettings
+  private let displacement: FirstOrderConvergence.Displacement
+
+  public init(_ settings: DefenseSettings) {
+    self.settings = settings
+    displacement = .init(rawValue: settings.options.text("displacement")) ?? .clean
+  }
+
+  public func lambda(at epoch: Int) -> Double? { settings.lambda.value(at: epoch) }
+
+  public func step(_ batch: TrainingBatch, _ update: WeightUpdate, generator: Generator) throws -> TrainingOutcome {
+    let maximizer = settings.maximizer
+    let curriculum = FirstOrderConvergence(
+      maximizer.threat, threshold: -settings.lambda.value(at: batch.epoch), displacement: displacement,
+      alwaysSteps: settings.options.flag("firstStep"))
+    let examples = try maximizer.examples(update.network, batch, curriculum, generator: generator)
+    guard settings.options.flag("weighting"), batch.epoch >= 1 else {
+      return try update.crossEntropy(batch, examples, maximizer.threat)
+    }
+    return try update(batch, examples, maximizer.threat) { network throws(TorchError) in
+      let logits = try network.logits(examples.images)
+      let losses = logits.crossEntropy(batch.labels, reduction: .none)
+      return ((losses * losses.detached()).mean(), logits)
+    }
+  }
+}

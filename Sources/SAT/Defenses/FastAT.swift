@@ -1,0 +1,89 @@
+public import SwiftTorch
+
+/// Fast AT (Wong et al. 2020): one step of 1.25 · epsilon from a random start, and a guard against catastrophic overfitting, in which
+/// the network becomes right on such examples and wrong on all others from one epoch to the next.
+///
+/// The guard attacks the epoch's first batch by PGD after the epoch. When its accuracy has fallen by more than `fall` since the epoch
+/// before, the weights of that epoch come back and training ends.
+public final class FastAT: Defense {
+  static let entry = DefenseRegistry.Entry(
+    name: "fast-at", summary: "one step, with a guard against catastrophic overfitting (Wong et al. 2020)",
+    options: [
+      .number("step", 1.25, "length of the step, as a fraction of epsilon"),
+      .flag("guard", true, "whether training ends before the network overfits to single steps"),
+      .number("fall", 0.2, in: 0...1, "fall of the guarded accuracy that ends training"),
+      .whole("guardSteps", 5, from: 1, "steps of the guard's attack, each epsilon/4 long"),
+    ]
+  ) { FastAT($0) }
+
+  private let maximizer: InnerMaximizer
+  private let options: MethodOptions
+  private var firstBatch: TrainingBatch?
+  private var before: (accuracy: Double, weights: [(name: String, tensor: Tensor)])?
+
+  public init(_ settings: DefenseSettings) {
+    options = settings.options
+    let threat = settings.maximizer.threat
+    maximizer = InnerMaximizer(threat: threat, steps: 1, stepSize: settings.options.number("step") * threat.epsilon)
+  }
+
+  public func step(_ batch: TrainingBatch, _ update: WeightUpdate, generator: Generator) throws -> TrainingOutcome {
+    if firstBatch?.epoch != batch.epoch { firstBatch = batch }
+    let examples = try maximizer.examples(update.network, batch, generator: generator)
+    return try update.crossEntropy(batch, examples, maximizer.threat)
+  }
+
+  public func finishEpoch(_ epoch: Int, _ network: NetworkClassifier) throws -> EpochReport {
+    guard options.flag("guard"), let batch = firstBatch else { return EpochReport() }
+    firstBatch = nil
+    let accuracy = try guardedAccuracy(network, batch)
+    let metrics = ["guard.accuracy": accuracy]
+    if let before, accuracy < before.accuracy - options.number("fall") {
+      try network.module.loadStateDict(before.weights, source: "the guard's copy of the weights")
+      func percent(_ value: Double) -> String { "\((1000 * value).rounded() / 10) %" }
+      return EpochReport(
+        metrics: metrics,
+        stop: "accuracy under PGD fell from \(percent(before.accuracy)) to \(percent(accuracy)) in epoch \(epoch), which is catastrophic "
+          + "overfitting; the weights of the epoch before are back")
+    }
+    before = (accuracy, withNoGrad { network.module.stateDict.map { ($0.name, $0.tensor.cloned()) } })
+    return EpochReport(metrics: metrics)
+  }
+
+  private func guardedAccuracy(_ network: NetworkClassifier, _ batch: TrainingBatch) throws -> Double {
+    let threat = maximizer.threat
+    let attack = InnerMaximizer(threat: threat, steps: options.whole("guardSteps"), stepSize: threat.epsilon / 4)
+    // Draws of its own, so that the guard changes nothing in training.
+    let generator = Generator(seed: UInt64(batch.epoch))
+    return try network.withFixedWeights(inputShape: Array(batch.images.shape.dropFirst())) { () throws(TorchError) in
+      let outcome = try attack(network, batch.images, batch.labels, curriculum: UntilMisclassified(), generator: generator)
+      let logits = try withNoGrad { () throws(TorchError) in try network.logits(outcome.images) }
+      return logits.argmax(dim: 1).equal(to: batch.labels).to(.float64).mean().item()
+    }
+  }
+
+  public var state: [(name: String, tensor: Tensor)] {
+    var state: [(name: String, tensor: Tensor)] = []
+    if let firstBatch {
+      state += [("guard.images", firstBatch.images), ("guard.labels", firstBatch.labels), ("guard.indices", firstBatch.indices)]
+      state.append(("guard.epoch", Tensor(firstBatch.epoch)))
+    }
+    guard let before else { return state }
+    return state + [("guard.accuracy", Tensor(before.accuracy))] + before.weights.map { ("guard.weights.\($0.name)", $0.tensor) }
+  }
+
+  public func restore(_ state: [(name: String, tensor: Tensor)]) throws(TorchError) {
+    let prefix = "guard.weights."
+    let named = Dictionary(state.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })
+    if let images = named["guard.images"], let labels = named["guard.labels"], let indices = named["guard.indices"] {
+      firstBatch = TrainingBatch(
+        images: images, labels: labels, indices: indices, epoch: Int(try state.required("guard.epoch", shape: []).item()))
+    }
+    if let accuracy = named["guard.accuracy"] {
+      before = (
+        accuracy.item(),
+        state.filter { $0.name.hasPrefix(prefix) }.map { (name: String($0.name.dropFirst(prefix.count)), tensor: $0.tensor) }
+      )
+    }
+  }
+}

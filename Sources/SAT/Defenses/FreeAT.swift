@@ -1,0 +1,73 @@
+public import SwiftTorch
+
+/// Free AT (Shafahi et al. 2019): every batch is trained on m times, and one backward pass gives the gradients of both the weights and the
+/// perturbation, which goes on from batch to batch. A step of the perturbation is epsilon long.
+///
+/// The presets' epochs are divided by m, so that the weights are updated as often.
+public final class FreeAT: Defense {
+  static let entry = DefenseRegistry.Entry(
+    name: "free-at", summary: "one backward pass for weights and perturbation, m times a batch (Shafahi et al. 2019)",
+    options: [.whole("replays", 8, from: 1, "m, how often each batch is trained on")],
+    adapt: { configuration in
+      func divided(_ epochs: Int) -> Int { (epochs + 7) / 8 }
+      configuration.epochs = divided(configuration.epochs)
+      configuration.learningRateSchedule.milestones = configuration.learningRateSchedule.milestones.map(divided)
+    }
+  ) { FreeAT($0) }
+
+  private let threat: ThreatModel
+  private let replays: Int
+  /// [largest batch, C, H, W].
+  private var perturbation: Tensor?
+
+  public init(_ settings: DefenseSettings) { (threat, replays) = (settings.maximizer.threat, settings.options.whole("replays")) }
+
+  public func step(_ batch: TrainingBatch, _ update: WeightUpdate, generator: Generator) throws -> TrainingOutcome {
+    guard threat.norm != .l1 else { throw SATError("free-at perturbs in linf or l2, not in l1; choose another norm or method") }
+    let n = batch.images.size(0)
+    var whole = perturbation ?? Tensor.zeros(like: batch.images)
+    if whole.size(0) < n { whole = whole.padded([0, 0, 0, 0, 0, 0, 0, n - whole.size(0)]) }
+    var losses = 0.0
+    var last: (logits: Tensor, images: Tensor)?
+    for _ in 0..<replays {
+      let own = whole[0..<n].detached().cloned().requiringGrad()
+      let input = (batch.images + own).clamped(to: 0...1)
+      let (loss, logits) = try update(epoch: batch.epoch) { network throws(TorchError) in
+        let logits = try network.logits((batch.images + own).clamped(to: 0...1))
+        return (logits.crossEntropy(batch.labels), logits)
+      }
+      losses += loss
+      last = (logits, input.detached())
+      guard let gradient = own.grad else { throw TorchError(.value, "free-at: the network does not depend on its input") }
+      // The ball around 0 without the box, which the images are clamped to.
+      whole[0..<n] = Self.moved(own.detached(), along: gradient, in: threat)
+    }
+    perturbation = whole
+    return TrainingOutcome(
+      loss: losses / Double(replays), logits: last!.logits,
+      perturbation: withNoGrad { threat.size(from: batch.images, to: last!.images) }, active: Array(repeating: 1, count: replays))
+  }
+
+  private static func moved(_ perturbation: Tensor, along gradient: Tensor, in threat: ThreatModel) -> Tensor {
+    withNoGrad {
+      if threat.norm == .linf {
+        return perturbation.adding(gradient.sign(), alpha: threat.epsilon).clamped(to: -threat.epsilon...threat.epsilon)
+      }
+      func length(_ tensor: Tensor) -> Tensor {
+        ThreatModel.perSample(tensor.flattened(from: 1).norm(2, dims: [1]), like: tensor).clamped(to: 1e-12...)
+      }
+      let next = perturbation.adding(gradient / length(gradient), alpha: threat.epsilon)
+      return next * (threat.epsilon / length(next)).clamped(to: ...1)
+    }
+  }
+
+  public var state: [(name: String, tensor: Tensor)] { perturbation.map { [("perturbation", $0)] } ?? [] }
+
+  public func restore(_ state: [(name: String, tensor: Tensor)]) throws(TorchError) {
+    guard let saved = state.first(where: { $0.name == "perturbation" })?.tensor else { return }
+    guard saved.ndim == 4 else {
+      throw TorchError(.value, "the method's 'perturbation' has shape \(saved.shape) in the checkpoint; expected [N, C, H, W]")
+    }
+    perturbation = saved.cloned()
+  }
+}

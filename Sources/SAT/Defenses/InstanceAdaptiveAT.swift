@@ -1,0 +1,83 @@
+public import SwiftTorch
+
+/// IAAT (Balaji et al. 2019): every training sample has a radius of its own, which grows while the sample is classified correctly in a
+/// larger ball and shrinks while it is not.
+///
+/// After a warm-up in which the radius is epsilon, each sample is attacked at its radius r and at r + gamma. The candidate is
+/// r + gamma if it is still right there, else r if it is still right at r, else r − gamma; 0 if it is wrong when clean. A fraction of the
+/// way to the candidate is kept, and the sample is trained at the new radius, with steps of max(2r/K, attack.stepSize).
+public final class InstanceAdaptiveAT: Defense {
+  static let entry = DefenseRegistry.Entry(
+    name: "iaat", summary: "a radius per sample that grows and shrinks (Balaji et al. 2019)",
+    options: [
+      .whole("warmup", 10, from: 0, "epochs of training at epsilon first"),
+      .number("gamma", 0.2375, "change of the radius that is tried, as a fraction of epsilon (1.9/255 of 8/255)"),
+      .number("rate", 0.1, in: 0...1, "how far the radius goes towards the candidate"),
+    ],
+    adapt: { if $0.epochs <= 20 { $0.methodOptions.values["warmup"] = .number(Fraction(Double($0.epochs / 5))) } }
+  ) { InstanceAdaptiveAT($0) }
+
+  private let maximizer: InnerMaximizer
+  private let warmup: Int
+  private let gamma: Double
+  private let rate: Double
+  private let radii: SampleMemory
+
+  public init(_ settings: DefenseSettings) {
+    maximizer = settings.maximizer
+    warmup = settings.options.whole("warmup")
+    gamma = settings.options.number("gamma") * settings.maximizer.threat.epsilon
+    rate = settings.options.number("rate")
+    radii = SampleMemory(count: settings.trainingSize)
+  }
+
+  public func step(_ batch: TrainingBatch, _ update: WeightUpdate, generator: Generator) throws -> TrainingOutcome {
+    let network = update.network
+    let examples = try network.withFixedWeights(inputShape: Array(batch.images.shape.dropFirst())) { () throws(TorchError) in
+      let radius = try radius(network, batch, generator)
+      radii.set(radius, for: batch)
+      return try attack(network, batch, radius, generator)
+    }
+    return try update.crossEntropy(batch, examples, maximizer.threat)
+  }
+
+  /// The new radii of a batch [N].
+  private func radius(_ network: NetworkClassifier, _ batch: TrainingBatch, _ generator: Generator) throws(TorchError) -> Tensor {
+    let cleanRight = try right(network, batch.images, batch.labels)
+    if batch.epoch < warmup { return cleanRight * maximizer.threat.epsilon }
+    let old = radii.values(of: batch)
+    let right = try right(network, attack(network, batch, old, generator).images, batch.labels)
+    let rightBeyond = try self.right(network, attack(network, batch, old + gamma, generator).images, batch.labels)
+    return withNoGrad {
+      let candidate = (old + gamma * (rightBeyond + (1 - rightBeyond) * (right - 1))) * cleanRight
+      return old.adding(candidate.clamped(to: 0...) - old, alpha: rate)
+    }
+  }
+
+  private func attack(
+    _ network: NetworkClassifier, _ batch: TrainingBatch, _ radius: Tensor, _ generator: Generator
+  ) throws(TorchError) -> InnerMaximizer.Outcome {
+    let sizes = (radius * (2 / Double(maximizer.steps))).clamped(to: maximizer.stepSize...)
+    return try maximizer(
+      network, batch.images, batch.labels, curriculum: SampleLimits(radii: radius, stepSizes: sizes), generator: generator)
+  }
+
+  /// 1 where an image is classified correctly, else 0 [N].
+  private func right(_ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor) throws(TorchError) -> Tensor {
+    try withNoGrad { () throws(TorchError) in
+      try network.logits(images).argmax(dim: 1).equal(to: labels).to(images.dtype)
+    }
+  }
+
+  public func finishEpoch(_ epoch: Int, _ network: NetworkClassifier) -> EpochReport {
+    EpochReport(metrics: radii.metrics)
+  }
+
+  public var state: [(name: String, tensor: Tensor)] { radii.state }
+  public func restore(_ state: [(name: String, tensor: Tensor)]) throws(TorchError) { try radii.restore(state) }
+}
+
+extension SampleMemory {
+  /// Mean and largest value, in pixel units.
+  var metrics: [String: Double] { ["epsilon.mean": values.mean().item(), "epsilon.max": values.max().item()] }
+}

@@ -1,0 +1,24 @@
+internal import SwiftTorch
+
+/// One number per training sample that survives shuffling, as batches carry the samples' positions.
+final class SampleMemory {
+  /// [training samples], float64 on the CPU.
+  private(set) var values: Tensor
+
+  init(count: Int) { values = Tensor.zeros([count], dtype: .float64) }
+
+  /// The numbers of a batch's samples [N], in the images' dtype and place.
+  func values(of batch: TrainingBatch) -> Tensor {
+    values.selecting(batch.indices).to(batch.images.dtype).to(batch.images.device)
+  }
+
+  func set(_ new: Tensor, for batch: TrainingBatch) {
+    withNoGrad { values.copyInPlace(from: new.detached().to(.float64).to(.cpu), at: batch.indices) }
+  }
+
+  var state: [(name: String, tensor: Tensor)] { [("epsilon", values)] }
+
+  func restore(_ state: [(name: String, tensor: Tensor)]) throws(TorchError) {
+    values = try state.required("epsilon", shape: values.shape).to(.float64).cloned()
+  }
+}
