@@ -13,7 +13,8 @@ import Testing
     var configuration = try ConfigurationFile.apply(
       fileAt: "\(folder)/config.yaml", to: Presets.configuration(named: "digits", method: "at"))
     configuration = try configuration.adapted(to: method)
-    (configuration.data, configuration.lambda) = ("\(folder)/digits.safetensors", .constant(0))
+    configuration.data = "\(folder)/digits.safetensors"
+    if method == "p-sat" { configuration.lambda = .constant(0) }
     (configuration.epochs, configuration.logSteps, configuration.execution.threads) = (3, true, 1)
     #expect(try scratch.trainer(configuration).run(observer: Watch()) == .finished)
     let reference = "\(scratch.path)/reference"
