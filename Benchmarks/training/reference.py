@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times adversarial training of the paper's MNIST network in PyTorch; prints one line of JSON.
+"""Times adversarial training of one of the networks of models/ in PyTorch; prints one line of JSON.
 
     python reference.py --mode plain --method at --data digits.npz --weights demo.safetensors --batches 31
 
@@ -116,11 +116,14 @@ def train_batch(network: nn.Module, optimizer: torch.optim.Optimizer, x0: Tensor
 def run(given: argparse.Namespace) -> dict:
     torch.set_num_threads(given.threads)
     images, labels = read_data(given)
-    network = networks.build("mnist-cnn")
-    state, _ = weights.read_state_dict(given.weights)
+    state, metadata = weights.read_state_dict(given.weights)
+    name = metadata.get("sat.architecture", "mnist-cnn")
+    options = {key: int(value) for key, value in json.loads(metadata.get("sat.options", "{}")).items()}
+    network = networks.build(name, options)
     weights.load(network, state, given.weights)
-    if images.shape[1:] != (1, 28, 28):
-        raise ValueError(f"the images are {tuple(images.shape[1:])}; the network takes (1, 28, 28)")
+    expected = networks.architecture(name).input_shape(options)
+    if images.shape[1:] != expected:
+        raise ValueError(f"the images are {tuple(images.shape[1:])}; {name} takes {expected}")
     maximise = maximise_plain
     if given.mode == "best":
         network = network.to(memory_format=torch.channels_last)
@@ -199,8 +202,8 @@ def main() -> int:
     parser.add_argument("--labels", help="IDX file of labels, gzip or not")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--step-size", type=float, default=0.02)
-    parser.add_argument("--epsilon", type=float, default=0.3)
+    parser.add_argument("--step-size", type=lambda text: float(Fraction(text)), default=0.02)
+    parser.add_argument("--epsilon", type=lambda text: float(Fraction(text)), default=0.3)
     parser.add_argument("--batches", type=int, help="how many batches; all without it")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,6 +1,8 @@
-// Trains one stretch of an epoch of the digits preset from given weights and prints one line of JSON, as reference.py does.
+// Trains one stretch of an epoch from given weights and prints one line of JSON, as reference.py does.
 //
-//   training-benchmark METHOD LAMBDA WEIGHTS BATCHES THREADS PRECISION
+//   training-benchmark METHOD LAMBDA WEIGHTS BATCHES THREADS PRECISION [DATA BATCH STEPS EPSILON STEP]
+//
+// The network is that of the weights; data and attack are those of the digits preset where none are given.
 
 import Foundation
 import SAT
@@ -28,17 +30,23 @@ func peakMemoryMiB() -> Double {
 
 func run() throws {
   let arguments = CommandLine.arguments
-  guard arguments.count == 7, let lambda = Double(arguments[2]), let batches = Int(arguments[4]), let threads = Int(arguments[5]),
+  guard arguments.count == 7 || arguments.count == 12, let lambda = Double(arguments[2]), let batches = Int(arguments[4]), let threads = Int(arguments[5]),
     let precision = Execution.Precision(rawValue: arguments[6])
   else {
-    throw SATError("usage: training-benchmark METHOD LAMBDA WEIGHTS BATCHES THREADS fp32|bf16")
+    throw SATError("usage: training-benchmark METHOD LAMBDA WEIGHTS BATCHES THREADS fp32|bf16 [DATA BATCH STEPS EPSILON STEP]")
   }
   Torch.keepHostMemory()
   try Torch.setThreadCount(threads)
   var configuration = try Presets.configuration(named: "digits", method: arguments[1])
   configuration.lambda = .constant(lambda)
   configuration.execution.precision = precision
-  let data = try DataSource("digits").load(.train, root: DataRoot())
+  if arguments.count == 12 {
+    guard let size = Int(arguments[8]), let steps = Int(arguments[9]) else { throw SATError("BATCH and STEPS are whole numbers") }
+    (configuration.data, configuration.batchSize, configuration.attack.steps) = (arguments[7], size, steps)
+    configuration.threat.epsilon = try Fraction(arguments[10])
+    configuration.attack.stepSize = try Fraction(arguments[11])
+  }
+  let data = try DataSource(configuration.data).load(.train, root: DataRoot())
   let order = Tensor.randperm(data.count, generator: Generator(seed: 0)).split(size: configuration.batchSize)
 
   /// A network from the weights and its optimizer; the first is for a batch that is not counted.
