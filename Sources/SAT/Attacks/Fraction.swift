@@ -28,6 +28,11 @@ public struct Fraction: Sendable, Hashable, CustomStringConvertible {
     text = value == value.rounded() && abs(value) < 1e15 ? String(Int(value)) : "\(value)"
   }
 
+  /// n/255, as radii of images are written.
+  static func over255(_ n: Int) -> Fraction { Fraction(text: "\(n)/255", value: Double(n) / 255) }
+
+  private init(text: String, value: Double) { (self.text, self.value) = (text, value) }
+
   public var description: String { text }
 }
 
