@@ -21,6 +21,7 @@ struct Sat: ParsableCommand {
       EvaluateCommand.self,
       VerifyCommand.self,
       HessianCommand.self,
+      LandscapeCommand.self,
       CompareCommand.self,
       ModelsCommand.self,
       DataCommand.self,

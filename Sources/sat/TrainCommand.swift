@@ -76,6 +76,11 @@ struct TrainCommand: ParsableCommand {
   @Flag(help: "Write steps.jsonl, a line at every update of the weights.")
   var logSteps = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Measure the loss's smoothness (Fig. 4: largest Hessian eigenvalue, trace, gradient norm) every n epochs.", valueName: "n"))
+  var trackSmoothness: Int?
+
   @OptionGroup var execution: ExecutionOptions
 
   @Option(help: "Precision of the passes that make perturbations. Default: that of --precision.")
@@ -155,6 +160,7 @@ struct TrainCommand: ParsableCommand {
     if !architecture.normalize.isEmpty { result.normalization = architecture.normalize.joined(separator: " ") }
     if let seed { result.seed = seed }
     if logSteps { result.logSteps = true }
+    if let trackSmoothness { result.smoothness.every = trackSmoothness }
     result.execution = execution.applied(to: result.execution)
     if let attackPrecision { result.execution.attackPrecision = attackPrecision }
     for setting in settings { result = try ConfigurationFile.apply(setting: setting, to: result) }

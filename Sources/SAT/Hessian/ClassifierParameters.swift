@@ -1,4 +1,9 @@
-internal import SwiftTorch
+public import SwiftTorch
+
+extension LoadedModel {
+  /// The values of every parameter that can be differentiated with respect to.
+  public func parameters() throws(TorchError) -> [Tensor] { try classifier.differentiableParameters() }
+}
 
 extension Classifier {
   /// Every parameter of a floating-point type, requiring a gradient.

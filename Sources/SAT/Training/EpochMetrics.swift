@@ -55,6 +55,8 @@ public struct EpochMetrics: Codable, Sendable, Equatable {
   public var train: Train
   /// Only on epochs that validate.
   public var validation: Validation?
+  /// Only on epochs that measure it.
+  public var smoothness: Smoothness?
   public var perturbation: Perturbation
   /// Mean fraction of the samples that were moved, per step of the inner maximisation.
   public var active: [Double]
@@ -75,7 +77,7 @@ public struct EpochMetrics: Codable, Sendable, Equatable {
 
   private enum CodingKeys: String, CodingKey {
     case epoch, lambda, learningRate, train, validation, perturbation, active, psi, gradientNorm, seconds, dataSeconds, samplesPerSecond
-    case time
+    case smoothness, time
   }
 }
 

@@ -27,6 +27,7 @@ public final class Trainer {
   let average: WeightAverage?
   private let maximizer: InnerMaximizer
   private let learningRates: LearningRateSchedule
+  private let smoothness: SmoothnessTracker?
   // Separate streams, so that a change of one kind of draw leaves the others as they were.
   private let drawing: Generator
   private let shuffling: Generator
@@ -82,6 +83,11 @@ public final class Trainer {
     learningRates = configuration.learningRateSchedule.schedule(epochs: configuration.epochs)
     update = WeightUpdate(network, optimizer, perturbation: configuration.awp.perturbation)
     maximizer = try configuration.maximizer
+    smoothness =
+      configuration.smoothness.every == 0
+      ? nil
+      : try SmoothnessTracker(
+        configuration.smoothness, maximizer: maximizer, data: trainSet, device: device, seed: configuration.seed)
     defense = try DefenseRegistry.entry(named: configuration.method).make(
       DefenseSettings(
         maximizer: maximizer, lambda: configuration.lambda, options: configuration.methodOptions, trainingSize: trainSet.count))
@@ -136,6 +142,9 @@ public final class Trainer {
         metrics.validation = validation
         isBest = best.map { validation.robust > $0.validation.robust } ?? true
         if isBest { best = .init(epoch: epoch, validation: validation) }
+      }
+      if let smoothness, smoothness.isDue(after: epoch, of: configuration.epochs) || stopped != nil {
+        metrics.smoothness = try smoothness.measure(network)
       }
       history.append(metrics)
       try save(as: isBest ? [.last, .best] : [.last])

@@ -31,6 +31,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public var checkpoints: Checkpoints
   /// Whether `steps.jsonl` gets a line at every update of the weights.
   public var logSteps: Bool
+  /// Fig. 4's quantities in `metrics.jsonl`; what is measured changes nothing in the training.
+  public var smoothness = Smoothness.Settings()
   public var seed: UInt64
   public var execution: Execution
 
@@ -142,6 +144,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     var comparable = self
     (comparable.preset, comparable.epochs, comparable.execution) = (earlier.preset, earlier.epochs, earlier.execution)
     (comparable.checkpoints, comparable.logSteps) = (earlier.checkpoints, earlier.logSteps)
+    comparable.smoothness = earlier.smoothness
     return try ConfigurationFile.differences(earlier, comparable)
   }
 
@@ -156,6 +159,9 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     try require(entry.usesLambda || lambda == .constant(1), "lambda", lambda, "to be left out: \(method) has no schedule of lambda")
     try require(awp.gamma >= 0 && awp.gamma < 1, "awp.gamma", awp.gamma, "0 <= gamma < 1, 0 for none")
     try require(awp.warmup >= 0, "awp.warmup", awp.warmup, "0 or more")
+    try require(smoothness.every >= 0, "smoothness.every", smoothness.every, "0 or more, 0 for never")
+    try require(smoothness.samples >= 1, "smoothness.samples", smoothness.samples, "at least 1")
+    try require(smoothness.probes >= 2, "smoothness.probes", smoothness.probes, "at least 2")
     try require(attack.steps >= 1, "attack.steps", attack.steps, "at least 1")
     try require(attack.stepSize.value > 0, "attack.stepSize", attack.stepSize, "more than 0")
     _ = try augmentation.validated()

@@ -35,11 +35,12 @@ extension ReportRuns {
       guard let values = document.contents.eigenvalues, !values.isEmpty else { return nil }
       return Chart.Series(
         name: document.name, run: document.run, role: areSeveral ? 0 : role, x: .numbers(values.indices.map { Double($0 + 1) }),
-        y: values.map(\.value), low: values.map { $0.value - ($0.residual ?? 0) }, high: values.map { $0.value + ($0.residual ?? 0) })
+        y: values.map(\.value), low: values.map { $0.value - abs($0.value) * ($0.residual ?? 0) },
+        high: values.map { $0.value + abs($0.value) * ($0.residual ?? 0) })
     }
     guard !series.isEmpty else { return nil }
     return Chart(
-      id: "eigenvalues", title: "Leading eigenvalues", note: "Of the mean loss's Hessian; the whiskers are the residual ‖Hv − λv‖.", form: .bars,
+      id: "eigenvalues", title: "Leading eigenvalues", note: "Of the mean loss's Hessian; the whiskers are ‖Hv − λv‖.", form: .bars,
       x: Chart.Axis("rank", isCount: true), y: Chart.Axis("eigenvalue"), series: series)
   }
 

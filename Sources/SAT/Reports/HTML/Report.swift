@@ -105,7 +105,7 @@ extension ReportRuns {
     [
       omission("The curves of training", lacking: \.epochs.isEmpty) { "sat train --run \($0.path) --resume" },
       omission("Smoothness during training", lacking: { run in !run.epochs.contains { $0.smoothness != nil } }) {
-        "sat train \($0.setting("preset") ?? "digits") --track-smoothness"
+        "sat train \($0.setting("preset") ?? "digits") --track-smoothness 5"
       },
       omission("The Hessian", lacking: \.hessians.isEmpty) {
         "sat hessian \($0.path) --first 128 --top 5 --trace --density --per-sample --approximations --json-file \($0.path)/hessian.json"

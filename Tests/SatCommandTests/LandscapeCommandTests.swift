@@ -1,0 +1,69 @@
+import Foundation
+import SAT
+import SwiftTorch
+import Testing
+
+@Suite struct LandscapeCommandTests {
+  private func prepare(_ scratch: Scratch) throws -> [String] {
+    let architecture = Architecture(name: "lenet5", options: ["classes": "4"])
+    let network = NetworkClassifier(
+      try architecture.make(generator: Generator(seed: 1)), architecture: architecture, normalization: nil)
+    try ModelFile.save(network, to: scratch.file("model.safetensors"))
+    return [
+      "landscape", scratch.file("model.safetensors"), "--data", try scratch.images("data.safetensors", count: 8), "--points", "3",
+    ]
+  }
+
+  @Test func theGridIsInEveryFormat() throws {
+    let scratch = try Scratch()
+    let base = try prepare(scratch)
+    let outcome = try Command.run(
+      base + ["--epsilon", "0.1", "--steps", "2", "--csv", scratch.file("s.csv"), "--save", scratch.file("s.safetensors"), "--json"])
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    let json = outcome.json
+    #expect(json["format"] as? String == "sat-landscape/1")
+    #expect(json["x"] as? [Double] == [-1, 0, 1] && json["y"] as? [Double] == [-1, 0, 1])
+    let loss = try #require(json["loss"] as? [[Double]])
+    #expect(loss.count == 3 && loss.allSatisfy { $0.count == 3 && $0.allSatisfy { $0 > 0 } })
+    #expect(Set(loss.flatMap { $0 }).count == 9)
+    let tensors = try SafeTensors.read(scratch.file("s.safetensors"))
+    let saved = try #require(tensors["loss"]).array(of: Double.self)
+    // Foundation's reader of JSON may miss the last bit.
+    #expect(zip(saved, loss.flatMap { $0 }).allSatisfy { abs($0 - $1) <= 1e-14 } && saved.count == 9)
+    let lines = try String(contentsOfFile: scratch.file("s.csv"), encoding: .utf8).split(separator: "\n")
+    #expect(lines.count == 10 && lines[0] == "x,y,loss,accuracy")
+    #expect(lines[5].split(separator: ",").prefix(3).compactMap { Double($0) } == [0, 0, saved[4]])
+  }
+
+  @Test func theStateIsGoneOnWith() throws {
+    let scratch = try Scratch()
+    let base = try prepare(scratch) + ["--examples", "clean", "--dimensions", "1", "--json", "--workers", "1"]
+    let whole = try Command.run(base)
+    let state = scratch.file("state.json")
+    let first = try Command.run(base + ["--state", state])
+    #expect(first.json["loss"] as? [[Double]] == whole.json["loss"] as? [[Double]])
+    // A point is taken out and another one forged: the first comes back, the second is believed.
+    let bytes = try Data(contentsOf: URL(fileURLWithPath: state))
+    var contents = try #require(try JSONSerialization.jsonObject(with: bytes) as? [String: Any])
+    contents["points"] = [0, 2]
+    contents["values"] = [["loss": 123.5, "accuracy": 0.5], (contents["values"] as! [Any])[2]]
+    try JSONSerialization.data(withJSONObject: contents).write(to: URL(fileURLWithPath: state))
+    let second = try Command.run(base + ["--state", state])
+    let (found, expected) = (second.json["loss"] as! [[Double]], whole.json["loss"] as! [[Double]])
+    #expect(found[0] == [123.5, expected[0][1], expected[0][2]])
+    let other = try Command.run(base + ["--state", state, "--seed", "1"])
+    #expect(other.status == 1 && other.sentence.contains("seed was 0, is 1"))
+  }
+
+  @Test func mistakesAreOneSentence() throws {
+    let scratch = try Scratch()
+    let base = try prepare(scratch)
+    for (arguments, status, fragment) in [
+      ([], Int32(1), "no epsilon was given"), (["--dimensions", "3"], 64, "1 or 2"), (["--points", "1"], 64, "at least 2"),
+      (["--radius", "0"], 64, "more than 0"),
+    ] {
+      let outcome = try Command.run(base + arguments)
+      #expect(outcome.status == status && outcome.sentence.contains(fragment), "\(arguments): \(outcome.errors)")
+    }
+  }
+}
