@@ -42,8 +42,11 @@ import Testing
     #expect(exact.count == 6)
     let values = perSample["approximations"] as? [String: [Double]] ?? [:]
     let correlations = perSample["spearman"] as? [String: Double] ?? [:]
-    #expect(values["gauss-newton"]?.count == 6)
+    #expect(Set(values.keys) == ["central", "paper-upper", "paper-lower", "fixed-upper", "fixed-lower", "gauss-newton"])
+    #expect(values.values.allSatisfy { $0.count == 6 })
     #expect(Set(values.keys) == Set(correlations.keys))
+    // A Rayleigh quotient is at most the spectral norm, up to what the step and float32 leave.
+    for (estimate, norm) in zip(values["central"] ?? [], exact) { #expect(estimate <= 1.05 * abs(norm) + 0.05) }
     for (name, value) in correlations {
       #expect(abs(value - Spearman.correlation(values[name] ?? [], exact.map(abs))) <= 1e-12)
     }

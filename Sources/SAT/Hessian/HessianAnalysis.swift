@@ -53,7 +53,7 @@ public struct HessianAnalysis {
   public var trace: HutchinsonTrace?
   public var density: SpectralDensity?
   public var perSample: PerSampleSpectrum?
-  /// By name: those of `CurvatureScore`, and "gauss-newton".
+  /// By name: those of `CurvatureScore`, with chunks of 32 samples that share a gradient, and "gauss-newton". None for TorchScript.
   public var approximations: [String: Approximation]?
   /// Products with the Hessian of the mean loss.
   public var products: Int
@@ -114,6 +114,14 @@ public struct HessianAnalysis {
     var found: [String: Approximation] = [:]
     func add(_ name: String, _ values: [Double]) {
       found[name] = Approximation(values: values, spearman: Spearman.correlation(values, exact))
+    }
+    if let network = classifier as? NetworkClassifier {
+      // All but the exact one.
+      let scores = CurvatureScore.allCases.filter { $0 != .power }
+      for (index, score) in scores.enumerated() {
+        progress("approximations", Double(index) / Double(scores.count))
+        add(score.rawValue, try score.scores(network, images, labels).to(.float64).array(of: Double.self))
+      }
     }
     let gaussNewton = try GaussNewton.topEigenvalues(classifier, images: images, labels: labels) {
       progress("gauss-newton", Double($0) / Double(labels.count))
