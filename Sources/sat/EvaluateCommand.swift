@@ -100,8 +100,13 @@ struct EvaluateCommand: ParsableCommand {
         .run(plan, adversarial: adversarial, store: store, progress: display.show)
     }
     // Compat asks the network as it is; fast may ask a form that is faster and equal up to rounding, and confirms what it finds.
-    let network = plan.mode == .fast ? classifier as? NetworkClassifier : nil
-    var evaluation = try network.map { try $0.withFixedWeights(inputShape: dataset.imageShape, evaluate) } ?? evaluate()
+    var evaluation: Evaluation
+    switch classifier {
+    case let network as NetworkClassifier where plan.mode == .fast:
+      evaluation = try network.withFixedWeights(inputShape: dataset.imageShape, evaluate)
+    case let script as ScriptClassifier where plan.mode == .fast: evaluation = try script.withFixedWeights(evaluate)
+    default: evaluation = try evaluate()
+    }
     terminal.endProgress()
     if let warning = choice.warning { evaluation.warnings.insert(warning, at: 0) }
     for warning in evaluation.warnings { terminal.warn(warning.message) }

@@ -46,13 +46,14 @@ struct SanityChecks {
         .dynamicDefense,
         "the model computes gradients inside its forward pass, so it may optimise its input or itself at test time; "
           + "attack it with a method made for it")
-    } else if before(buffers, differFrom: after) || (isRandom && code?.calls(Self.randomCalls) == false) {
+    } else if buffers != after || (isRandom && code?.calls(Self.randomCalls + ["dropout"]) == false) {
       warn(
         .dynamicDefense,
         "the model changes as it is used (its state or its answers depend on earlier passes), so results depend on the order of the images; "
           + "make it a function of its input")
     }
-    if code?.hasActiveDropout == true || (isRandom && hasDropoutInTraining) {
+    let drawsOtherwise = code?.calls(Self.randomCalls) ?? true
+    if code?.hasActiveDropout == true || (isRandom && isInTrainingMode) || (isRandom && code?.calls(["dropout"]) == true && !drawsOtherwise) {
       warn(.dropout, "dropout is on in evaluation mode; attacks meet a random network, so turn it off before exporting the model")
     }
     if isInTrainingMode {
@@ -66,15 +67,11 @@ struct SanityChecks {
     return findings
   }
 
-  private func before(_ a: [UInt64], differFrom b: [UInt64]) -> Bool { a != b }
-
   private func ask(_ images: Tensor) throws(TorchError) -> Tensor {
     try withNoGrad { () throws(TorchError) in try model.confirmedLogits(images) }
   }
 
   private var isInTrainingMode: Bool { (model as? NetworkClassifier)?.module.modules.contains(where: \.isTraining) ?? false }
-
-  private var hasDropoutInTraining: Bool { isInTrainingMode }
 
   /// The largest distance between rows, each divided by its length.
   private static func distance(_ a: Tensor, _ b: Tensor) -> Double {
@@ -117,7 +114,7 @@ struct SanityChecks {
 
   private static let gradientCalls = ["torch.autograd.", ".backward(", "torch.grad(", "annotate(List[Optional[Tensor]], torch.autograd"]
   private static let randomCalls = [
-    "torch.rand", "torch.bernoulli", "torch.normal", "torch.multinomial", "torch.poisson", "dropout", "torch.uniform", "rrelu",
+    "torch.rand", "torch.bernoulli", "torch.normal", "torch.multinomial", "torch.poisson", "torch.uniform", "rrelu",
   ]
 
   // MARK: Checks of the data and the results

@@ -86,21 +86,40 @@ public final class ScriptClassifier: Classifier {
   public let script: ScriptModule
   public let normalization: Normalization?
   public var execution = Execution()
+  /// Whether its own forward pass computes gradients, for which autograd has to be on.
+  private let differentiatesItself: Bool
+  /// For passes without gradients.
+  private var frozen: ScriptModule?
 
   public init(_ script: ScriptModule, normalization: Normalization?) {
     self.script = script
     self.normalization = normalization
+    differentiatesItself = script.source.contains("torch.autograd.")
   }
 
   public func logits(_ images: Tensor) throws(TorchError) -> Tensor {
-    let input = normalization.map { $0(images) } ?? images
-    guard execution.precision == .bf16 else { return try script(input) }
-    return try Torch.withAutocast(.bfloat16, on: images.device) { () throws(TorchError) in try script(input) }.to(.float32)
+    let form = isGradEnabled ? script : frozen ?? script
+    guard execution.precision == .bf16 else { return try ask(form, images) }
+    return try Torch.withAutocast(.bfloat16, on: images.device) { () throws(TorchError) in try ask(form, images) }.to(.float32)
   }
 
-  public func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor { try script(normalization.map { $0(images) } ?? images) }
+  public func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor { try ask(script, images) }
 
-  public var isExact: Bool { execution.precision == .fp32 }
+  public var isExact: Bool { execution.precision == .fp32 && frozen == nil }
+
+  private func ask(_ form: ScriptModule, _ images: Tensor) throws(TorchError) -> Tensor {
+    let input = normalization.map { $0(images) } ?? images
+    guard differentiatesItself && !isGradEnabled else { return try form(input) }
+    return try withGrad { () throws(TorchError) in try form(input) }.detached()
+  }
 
   public func move(to device: Device) throws(TorchError) { try script.move(to: device) }
+
+  /// Runs `body`, in which the weights do not change, with constants folded in for passes without gradients.
+  public func withFixedWeights<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
+    // An archive that cannot be frozen is run as it is.
+    frozen = differentiatesItself ? nil : try? script.frozen()
+    defer { frozen = nil }
+    return try body()
+  }
 }
