@@ -113,7 +113,7 @@ private final class ScriptedAttack: Attack {
       let store = try EvaluationStore("\(scratch.path)/state", identity: Self.identity, interval: .zero)
       let adversarial = AdversarialImages()
       let evaluation = try Self.evaluator().run(EvaluationPlan(attacks, checks: false), adversarial: adversarial, store: store)
-      return (evaluation, adversarial.merged(into: try Self.data()))
+      return (evaluation, try adversarial.merged(into: Self.data()))
     }
     let adversarial = AdversarialImages()
     let whole = try Self.evaluator().run(EvaluationPlan(try attacks(nil), checks: false), adversarial: adversarial)
@@ -124,7 +124,7 @@ private final class ScriptedAttack: Attack {
     #expect(resumed.attacks.map(\.flags) == whole.attacks.map(\.flags))
     #expect(resumed.attacks.map(\.cost) == whole.attacks.map(\.cost))
     #expect(resumed.records == whole.records)
-    expectIdentical(images, adversarial.merged(into: try Self.data()))
+    expectIdentical(images, try adversarial.merged(into: Self.data()))
     let all = try attacks(nil)
     _ = try Self.evaluator().run(all)
     for (index, attack) in all.enumerated() {

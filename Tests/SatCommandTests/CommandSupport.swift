@@ -60,6 +60,14 @@ enum Command {
     }
   }
 
+  /// Runs the program and kills it (SIGKILL) after so many milliseconds, unless it has ended.
+  static func run(_ arguments: [String], killingAfter milliseconds: Int) throws -> Outcome {
+    try run(program: path, arguments, in: nil, environment: [:]) { process in
+      for _ in 0..<milliseconds / 20 where process.isRunning { usleep(20_000) }
+      if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+    }
+  }
+
   private static func run(
     program: String, _ arguments: [String], in folder: String?, environment: [String: String],
     meanwhile: (Process) -> Void = { _ in }
