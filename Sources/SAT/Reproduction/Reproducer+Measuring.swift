@@ -22,25 +22,13 @@ extension Reproducer {
     }
   }
 
-  func smoothness() throws -> [ReproductionResult.Figure] {
-    var found: [(run: ReproductionPlan.Run, sharpness: Sharpness)] = []
-    for (i, run) in plan.runs.enumerated() where !shouldStop() { found.append((run, try sharpness(of: run, i))) }
-    return plan.item.settings.flatMap { setting in
-      [("largest eigenvalue", \Sharpness.eigenvalue), ("trace", \.trace), ("gradient norm", \.gradientNorm)].flatMap { name, path in
-        ReproductionResult.Figure.ranked(
-          item: plan.item.name, setting: setting, quantity: name,
-          found.filter { $0.run.setting == setting }.map { ($0.run.method, $0.sharpness[keyPath: path]) })
-      }
-    }
-  }
-
-  private func measured(_ body: (ReproductionPlan.Run, Int) throws -> [ReproductionResult.Figure]) throws -> [ReproductionResult.Figure] {
+  func measured(_ body: (ReproductionPlan.Run, Int) throws -> [ReproductionResult.Figure]) throws -> [ReproductionResult.Figure] {
     var figures: [ReproductionResult.Figure] = []
     for (i, run) in plan.runs.enumerated() where !shouldStop() { figures += try body(run, i) }
     return figures
   }
 
-  private func measuring(_ run: ReproductionPlan.Run, _ index: Int, _ fraction: Double, _ detail: String) {
+  func measuring(_ run: ReproductionPlan.Run, _ index: Int, _ fraction: Double, _ detail: String) {
     observer.progressed(.measure, to: (Double(index) + fraction) / Double(plan.runs.count), "\(run.setting) \(run.method), \(detail)")
   }
 
@@ -89,7 +77,7 @@ extension Reproducer {
     return try JSONDecoder().decode(RecordedEvaluation.self, from: Data(json.utf8))
   }
 
-  private func loaded(_ run: ReproductionPlan.Run, _ checkpoint: RunFolder.Checkpoint, _ device: Device) throws -> LoadedModel {
+  func loaded(_ run: ReproductionPlan.Run, _ checkpoint: RunFolder.Checkpoint, _ device: Device) throws -> LoadedModel {
     let model = try ModelFile.load(
       path: run.folder.path, checkpoint: checkpoint.rawValue, architecture: nil, normalization: nil, device: device)
     model.classifier.execution = run.configuration.execution
@@ -101,50 +89,5 @@ extension Reproducer {
     let wanted = [run.limits.testImages, limit].compactMap { $0 }.min()
     let classes = run.limits.trainingImages.map { $0 / ReproductionScale.imagesPerClass } ?? Int.max
     return all.subset(Self.positions(wanted, of: all, classes: classes))
-  }
-
-  // MARK: Sharpness
-
-  /// Fig. 4's three quantities.
-  private struct Sharpness: Codable {
-    var format = "sat-smoothness/1"
-    var images: Int
-    var eigenvalue: Double
-    var trace: Double
-    var traceError: Double
-    var gradientNorm: Double
-  }
-
-  /// Of the last weights, at PGD examples of the same training images for every method.
-  private func sharpness(of run: ReproductionPlan.Run, _ index: Int) throws -> Sharpness {
-    let path = "\(run.folder.path)/smoothness.json"
-    if FileManager.default.fileExists(atPath: path) {
-      return try JSONDecoder().decode(Sharpness.self, from: Data(FileBytes.read(path, expecting: "a run's smoothness")))
-    }
-    let device = try run.configuration.execution.prepare()
-    let model = try loaded(run, .last, device)
-    model.classifier.execution.precision = .fp32
-    let all = try DataSource(run.configuration.data).loadForTraining(root: dataRoot).train
-    // A fixed stream of draws, so that every method is measured on the same images.
-    let generator = Generator(seed: 4)
-    let chosen = Tensor.randperm(all.count, generator: generator)[0..<min(run.limits.smoothnessImages, all.count)]
-    let batch = try all.batch(at: chosen)
-    let (images, labels) = (batch.images.to(device), batch.labels.to(device))
-    measuring(run, index, 0, "attack")
-    let maximizer = try run.configuration.maximizer
-    var parts: [Tensor] = []
-    for (x, y) in zip(images.split(size: run.configuration.batchSize), labels.split(size: run.configuration.batchSize)) {
-      parts.append(try maximizer(model.classifier, x, y, curriculum: FullStrength(), generator: generator).images)
-    }
-    let hessian = try LossHessian(model.classifier, images: Tensor.concatenated(parts), labels: labels)
-    let leading = try PowerMethod().eigenvalues(of: hessian, count: 1, generator: generator)
-    let trace = try HutchinsonTrace.estimate(of: hessian, generator: generator) {
-      measuring(run, index, 0.2 + 0.8 * $0, "trace of the Hessian")
-    }
-    let sharpness = Sharpness(
-      images: labels.count, eigenvalue: leading[0].value, trace: trace.mean, traceError: trace.standardError, gradientNorm: hessian.gradientNorm)
-    try AtomicFile.write(JSONText.encode(sharpness) + "\n", to: path)
-    observer.said("\(run.setting) \(run.method): sharpness measured, \(path)")
-    return sharpness
   }
 }

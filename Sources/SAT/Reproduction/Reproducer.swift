@@ -47,6 +47,8 @@ public final class Reproducer {
       case .accuracy: figures = try accuracies()
       case .perturbation: figures = try perturbations()
       case .smoothness: figures = try smoothness()
+      case .spectrum: figures = try spectra()
+      case .landscape: figures = try landscapes()
       case .images: figures = try images()
       case .schedule: figures = []
       }
@@ -116,21 +118,6 @@ public final class Reproducer {
         return ReproductionResult.Figure(
           setting: run.setting, method: run.method, quantity: figure.quantity, value: run.configuration.lambda.value(at: epoch),
           paper: figure.value)
-      }
-    }
-  }
-
-  /// At most eleven epochs, evenly spread; the run folders have all.
-  private func perturbations() throws -> [ReproductionResult.Figure] {
-    try plan.runs.flatMap { run in
-      let text = String(decoding: try FileBytes.read(run.folder.metricsPath, expecting: "a run's metrics"), as: UTF8.self)
-      let epochs = try RecordedEpoch.read(text, path: run.folder.metricsPath)
-      let count = min(11, epochs.count)
-      return (0..<count).compactMap { i in
-        let epoch = epochs[count == 1 ? 0 : i * (epochs.count - 1) / (count - 1)]
-        return epoch.perturbation?.mean.map {
-          ReproductionResult.Figure(setting: run.setting, method: run.method, quantity: "mean norm in epoch \(epoch.epoch)", value: $0)
-        }
       }
     }
   }

@@ -8,8 +8,12 @@ public struct ReproductionItem: Sendable {
     case schedule
     /// Mean perturbation norm over the epochs of training.
     case perturbation
-    /// Largest eigenvalue and trace of the Hessian and gradient norm at adversarial training images, after the last epoch.
+    /// Largest eigenvalue and trace of the Hessian and gradient norm at adversarial training images, after every epoch.
     case smoothness
+    /// Per-sample eigenvalues at adversarial training images, exact and estimated.
+    case spectrum
+    /// The loss at adversarial training images in a plane around the weights.
+    case landscape
     /// Adversarial test images, saved.
     case images
   }
@@ -21,19 +25,27 @@ public struct ReproductionItem: Sendable {
   /// The paper's settings by the presets that have them.
   public let settings: [String]
   public let methods: [String]
+  /// Settings in which the paper does not show it, for those who ask.
+  public var otherSettings: [String] = []
   /// Whether training starts at the clean images.
   public var startsClean = false
 
   public static let all: [ReproductionItem] = [
     .init(
-      name: "fig-4", summary: "sharpness of the loss at adversarial training images", measurement: .smoothness, settings: ["cifar10-prn20"],
-      methods: ["at", "h-sat", "p-sat"]),
+      name: "fig-1", summary: "the adversarial loss in a plane around the weights", measurement: .landscape, settings: ["cifar10-prn20"],
+      methods: three, otherSettings: ["mnist-0.3"]),
+    .init(
+      name: "fig-4", summary: "sharpness of the adversarial loss during training", measurement: .smoothness, settings: ["cifar10-prn20"],
+      methods: three, otherSettings: ["mnist-0.3"]),
     .init(
       name: "fig-5", summary: "schedules of lambda", measurement: .schedule, settings: ["mnist-0.3", "cifar10-prn20", "cifar10-wrn34-10"],
       methods: ["h-sat", "p-sat"]),
     .init(
       name: "fig-6", summary: "mean norm of the training perturbations, without random starts", measurement: .perturbation,
-      settings: ["cifar10-prn20"], methods: ["h-sat", "p-sat"], startsClean: true),
+      settings: ["cifar10-prn20"], methods: ["h-sat", "p-sat"], otherSettings: ["mnist-0.3"], startsClean: true),
+    .init(
+      name: "fig-7", summary: "eigenvalues of samples' Hessians, exact and estimated", measurement: .spectrum, settings: ["cifar10-prn20"],
+      methods: three, otherSettings: ["mnist-0.3"]),
     .init(
       name: "fig-8", summary: "adversarial images of Imagenette", measurement: .images, settings: ["imagenette-rn34-16", "imagenette-rn34-24"],
       methods: ["p-sat"]),
@@ -47,6 +59,7 @@ public struct ReproductionItem: Sendable {
       settings: ["cifar10-prn20-16", "cifar10-prn20-24", "imagenette-rn34-16", "imagenette-rn34-24"], methods: six.filter { $0 != "cat20" }),
   ]
 
+  private static let three = ["at", "h-sat", "p-sat"]
   private static let six = ["at", "trades", "dat", "cat20", "h-sat", "p-sat"]
 
   /// - Throws: `SATError` for a name that is not an item's.
@@ -63,15 +76,16 @@ public struct ReproductionItem: Sendable {
   ///
   /// - Throws: `SATError` naming what it does not have.
   public func restricted(settings: [String]?, methods: [String]?) throws(SATError) -> ReproductionItem {
-    func chosen(_ wanted: [String]?, _ all: [String], _ what: String) throws(SATError) -> [String] {
-      guard let wanted else { return all }
+    func chosen(_ wanted: [String]?, _ usual: [String], _ others: [String], _ what: String) throws(SATError) -> [String] {
+      guard let wanted else { return usual }
+      let all = usual + others
       for name in wanted where !all.contains(name) {
         throw SATError("\(self.name) has no \(what) '\(name)'; expected some of \(all.joined(separator: ", "))")
       }
       return all.filter(wanted.contains)
     }
     return ReproductionItem(
-      name: name, summary: summary, measurement: measurement, settings: try chosen(settings, self.settings, "setting"),
-      methods: try chosen(methods, self.methods, "method"), startsClean: startsClean)
+      name: name, summary: summary, measurement: measurement, settings: try chosen(settings, self.settings, otherSettings, "setting"),
+      methods: try chosen(methods, self.methods, [], "method"), otherSettings: otherSettings, startsClean: startsClean)
   }
 }

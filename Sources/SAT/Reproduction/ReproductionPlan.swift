@@ -57,14 +57,25 @@ public struct ReproductionPlan: Sendable {
         let (configuration, changed) = item.measurement == .schedule ? (paper, []) : scale.apply(to: paper)
         if i == 0 { changes.append((setting, changed)) }
         let limits = scale.limits(paper)
-        let suffix = (item.startsClean ? "-clean-start" : "") + (seed == 0 ? "" : "-seed\(seed)")
+        let tracks = Self.tracksSmoothness(item, setting, method)
+        let suffix =
+          (item.startsClean ? "-clean-start" : "") + (tracks && setting != Self.trackedSetting ? "-tracked" : "")
+          + (seed == 0 ? "" : "-seed\(seed)")
         let folder = RunFolder("\(root)/\(scale.name.rawValue)/\(setting)-\(method)\(suffix)")
         var run = configuration
+        if tracks { run.smoothness = .init(every: 1, samples: limits.smoothnessImages) }
         if let images = limits.trainingImages { run.data = "\(root)/\(scale.name.rawValue)/data/\(configuration.data)-\(images).safetensors" }
         runs.append(
           Run(setting: setting, method: method, folder: folder, configuration: run, data: configuration.data, limits: limits))
       }
     }
     (self.runs, self.changes) = (runs, changes)
+  }
+
+  /// Fig. 4's setting is tracked whichever item trains it first, so that its runs serve all.
+  private static let trackedSetting = "cifar10-prn20"
+
+  private static func tracksSmoothness(_ item: ReproductionItem, _ setting: String, _ method: String) -> Bool {
+    item.measurement == .smoothness || (setting == trackedSetting && !item.startsClean && ["at", "h-sat", "p-sat"].contains(method))
   }
 }

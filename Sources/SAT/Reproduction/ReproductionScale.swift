@@ -17,8 +17,12 @@ public struct ReproductionScale: Sendable, Equatable {
     var testImages: Int?
     /// PGD of so many steps in place of AutoAttack.
     var pgdSteps: Int?
-    /// Training images whose adversarial loss is differentiated twice. The paper does not say how many it took.
+    /// Training images of Fig. 1 and 4, of which the paper does not say the number.
     var smoothnessImages: Int
+    /// Training images of Fig. 7; the paper took ten batches of 128.
+    var spectrumImages: Int
+    /// Points of Fig. 1's grid along each direction.
+    var gridPoints: Int
   }
 
   public let name: Name
@@ -28,12 +32,18 @@ public struct ReproductionScale: Sendable, Equatable {
   func limits(_ configuration: TrainingConfiguration) -> Limits {
     let network = configuration.model.name
     return switch (name, network) {
-    case (.paper, _): Limits(smoothnessImages: 1000)
-    case (.small, "mnist-cnn"): Limits(epochs: 14, steps: 10, testImages: 500, smoothnessImages: 256)
-    case (.small, _): Limits(epochs: 10, steps: 5, trainingImages: 5000, testImages: 500, smoothnessImages: 256)
-    case (.smoke, "mnist-cnn"): Limits(epochs: 2, steps: 4, trainingImages: 400, testImages: 50, pgdSteps: 10, smoothnessImages: 16)
-    case (.smoke, "resnet34"): Limits(epochs: 1, steps: 2, trainingImages: 30, testImages: 10, pgdSteps: 2, smoothnessImages: 4)
-    case (.smoke, _): Limits(epochs: 1, steps: 2, trainingImages: 100, testImages: 20, pgdSteps: 2, smoothnessImages: 8)
+    case (.paper, _):
+      Limits(smoothnessImages: 512, spectrumImages: 1280, gridPoints: 51)
+    case (.small, "mnist-cnn"):
+      Limits(epochs: 14, steps: 10, testImages: 500, smoothnessImages: 256, spectrumImages: 256, gridPoints: 21)
+    case (.small, _):
+      Limits(epochs: 10, steps: 5, trainingImages: 5000, testImages: 500, smoothnessImages: 256, spectrumImages: 256, gridPoints: 21)
+    case (.smoke, "mnist-cnn"):
+      Limits(epochs: 2, steps: 4, trainingImages: 400, testImages: 50, pgdSteps: 10, smoothnessImages: 16, spectrumImages: 16, gridPoints: 5)
+    case (.smoke, "resnet34"):
+      Limits(epochs: 1, steps: 2, trainingImages: 30, testImages: 10, pgdSteps: 2, smoothnessImages: 4, spectrumImages: 4, gridPoints: 5)
+    case (.smoke, _):
+      Limits(epochs: 1, steps: 2, trainingImages: 100, testImages: 20, pgdSteps: 2, smoothnessImages: 8, spectrumImages: 8, gridPoints: 5)
     }
   }
 

@@ -1,0 +1,44 @@
+internal import Foundation
+internal import SwiftTorch
+
+/// What is read from the metrics that training wrote.
+extension Reproducer {
+  private func epochs(of run: ReproductionPlan.Run) throws -> [RecordedEpoch] {
+    let text = String(decoding: try FileBytes.read(run.folder.metricsPath, expecting: "a run's metrics"), as: UTF8.self)
+    return try RecordedEpoch.read(text, path: run.folder.metricsPath)
+  }
+
+  /// At most eleven epochs, evenly spread; the run folders have all.
+  func perturbations() throws -> [ReproductionResult.Figure] {
+    try plan.runs.flatMap { run in
+      let epochs = try epochs(of: run)
+      let count = min(11, epochs.count)
+      return (0..<count).compactMap { i in
+        let epoch = epochs[count == 1 ? 0 : i * (epochs.count - 1) / (count - 1)]
+        return epoch.perturbation?.mean.map {
+          ReproductionResult.Figure(setting: run.setting, method: run.method, quantity: "mean norm in epoch \(epoch.epoch)", value: $0)
+        }
+      }
+    }
+  }
+
+  /// Means over the epochs from the first drop of the learning rate on, of which the paper says that the order of the methods holds.
+  func smoothness() throws -> [ReproductionResult.Figure] {
+    let measured = try plan.runs.map { run in
+      let first = run.configuration.learningRateSchedule.milestones.first ?? 0
+      let all = try epochs(of: run)
+      let late = all.filter { $0.epoch >= first && $0.smoothness != nil }
+      return (run: run, values: (late.isEmpty ? all : late).compactMap(\.smoothness))
+    }
+    return plan.item.settings.flatMap { setting in
+      let runs = measured.filter { $0.run.setting == setting }
+      return [("largest eigenvalue", \RecordedEpoch.Smoothness.eigenvalue), ("trace", \.trace), ("gradient norm", \.gradientNorm)].flatMap { name, path in
+        let means = runs.map { run in
+          let values = run.values.compactMap { $0[keyPath: path] }
+          return (run.run.method, values.reduce(0, +) / Double(values.count))
+        }
+        return ReproductionResult.Figure.ranked(item: plan.item.name, setting: setting, quantity: name, means)
+      }
+    }
+  }
+}
