@@ -79,12 +79,13 @@ import Testing
 
   @Test func aScaleSaysWhatItChanges() throws {
     let paper = try Presets.configuration(named: "mnist-0.3")
-    let (configuration, changes) = ReproductionScale(.small).apply(to: paper)
+    let (configuration, changes) = ReproductionScale(.small).apply(to: paper, for: .accuracy)
     #expect(configuration.data == "digits" && configuration.attack.steps == 10)
     // As far in all as forty steps of 0.02.
     #expect(abs(configuration.attack.stepSize.value * 10 - 0.8) < 1e-12)
     #expect(changes.count == 4 && changes.contains { $0.contains("14 epochs instead of 70") })
-    let smoke = ReproductionScale(.smoke).apply(to: paper)
+    #expect(ReproductionScale(.small).apply(to: paper, for: .perturbation).changes.count == 3, "no word on test images nobody looks at")
+    let smoke = ReproductionScale(.smoke).apply(to: paper, for: .accuracy)
     #expect(smoke.changes.contains("PGD of 10 steps instead of AutoAttack"))
     #expect(smoke.configuration.attack.stepSize.value <= 0.3)
   }

@@ -54,7 +54,7 @@ public struct ReproductionPlan: Sendable {
         paper.execution = execution
         if item.startsClean { paper.attack.randomStart = false }
         // A schedule is shown as it is in the paper, whatever the scale, for nothing is trained.
-        let (configuration, changed) = item.measurement == .schedule ? (paper, []) : scale.apply(to: paper)
+        let (configuration, changed) = item.measurement == .schedule ? (paper, []) : scale.apply(to: paper, for: item.measurement)
         if i == 0 { changes.append((setting, changed)) }
         let limits = scale.limits(paper)
         let tracks = Self.tracksSmoothness(item, setting, method)

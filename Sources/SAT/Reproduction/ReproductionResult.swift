@@ -76,18 +76,20 @@ public struct ReproductionResult: Encodable, Sendable {
 
   private func pivoted(_ figures: [Figure], _ quantities: [String]) -> String {
     let methods = figures.map(\.method).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
+    let hasPaper = figures.contains { $0.paper != nil }
     let rows = methods.map { method in
       [method] + quantities.flatMap { quantity in
         let figure = figures.first { $0.method == method && $0.quantity == quantity }
-        return [figure.map(Self.ours) ?? "", figure.map(Self.papers) ?? ""]
+        return [figure.map(Self.ours) ?? ""] + (hasPaper ? [figure.map(Self.papers) ?? ""] : [])
       }
     }
-    return TextTable([["method"] + quantities.flatMap { [$0, "paper"] }] + rows).description
+    return TextTable([["method"] + quantities.flatMap { [$0] + (hasPaper ? ["paper"] : []) }] + rows).description
   }
 
   private func listed(_ figures: [Figure]) -> String {
-    let rows = figures.map { [$0.method, $0.quantity, Self.ours($0), Self.papers($0)] }
-    return TextTable([["method", "quantity", "here", "paper"]] + rows, leftColumns: 2).description
+    let hasPaper = figures.contains { $0.paper != nil }
+    let rows = figures.map { [$0.method, $0.quantity, Self.ours($0)] + (hasPaper ? [Self.papers($0)] : []) }
+    return TextTable([["method", "quantity", "here"] + (hasPaper ? ["paper"] : [])] + rows, leftColumns: 2).description
   }
 
   private static func ours(_ figure: Figure) -> String {

@@ -51,7 +51,9 @@ public struct ReproductionScale: Sendable, Equatable {
   static let imagesPerClass = 10
 
   /// The paper's configuration at this scale, and what was changed, in words.
-  func apply(to paper: TrainingConfiguration) -> (configuration: TrainingConfiguration, changes: [String]) {
+  func apply(
+    to paper: TrainingConfiguration, for measurement: ReproductionItem.Measurement
+  ) -> (configuration: TrainingConfiguration, changes: [String]) {
     var result = paper
     var changes: [String] = []
     let limits = limits(paper)
@@ -79,9 +81,20 @@ public struct ReproductionScale: Sendable, Equatable {
       let all = (try? paper.model.resolvedOptions()["classes"]) ?? 10
       changes.append("\(images) training images, evenly spread" + (classes < all ? ", of the first \(classes) of \(all) classes" : ""))
     }
-    if let images = limits.testImages { changes.append("\(images) test images, evenly spread") }
-    if let steps = limits.pgdSteps { changes.append("PGD of \(steps) steps instead of AutoAttack") }
-    return (result, changes)
+    return (result, changes + measuringChanges(limits, measurement))
+  }
+
+  private func measuringChanges(_ limits: Limits, _ measurement: ReproductionItem.Measurement) -> [String] {
+    switch measurement {
+    case .schedule, .perturbation: []
+    case .accuracy, .images:
+      [limits.testImages.map { "\($0) test images, evenly spread" }, limits.pgdSteps.map { "PGD of \($0) steps instead of AutoAttack" }]
+        .compactMap { $0 }
+    case .smoothness: name == .paper ? [] : ["measured on \(limits.smoothnessImages) training images"]
+    case .landscape:
+      name == .paper ? [] : ["\(limits.gridPoints) points along each direction, \(limits.smoothnessImages) training images"]
+    case .spectrum: name == .paper ? [] : ["\(limits.spectrumImages) training images instead of 1280"]
+    }
   }
 }
 
