@@ -21,8 +21,7 @@ import Testing
         ("images", Tensor.rand([40, 1, 28, 28], generator: generator)), ("labels", Tensor.arange(0..<40).remainder(4)),
       ]
     ).write(to: data)
-    var configuration = try Presets.configuration(named: "digits")
-    configuration.method = "at"
+    var configuration = try Presets.configuration(named: "digits", method: "at")
     configuration.data = data
     configuration.model = Architecture(name: "lenet5", options: ["classes": "4"])
     configuration.epochs = 3
