@@ -81,6 +81,20 @@ import Testing
     #expect(fine.count == 10_000 && fine.classCount == 100)
   }
 
+  @Test func tooFewImagesToValidateOnAreSaid() throws {
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent("sat-few-\(UUID().uuidString)").path
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    func parts(_ count: Int) throws -> (train: ImageDataset, validation: ImageDataset) {
+      try SafeTensors(
+        tensors: [("images", .zeros([count, 1, 2, 2], dtype: .uint8)), ("labels", Tensor((0..<count).map { $0 % 10 }))], metadata: [:]
+      ).write(to: path)
+      return try DataSource(path).loadForTraining(root: DataRoot(option: "/nonexistent"))
+    }
+    let error = #expect(throws: SATError.self) { try parts(40) }
+    #expect(error?.message.contains("only 40 images") == true && error?.message.contains("5 or more a class") == true)
+    #expect(try parts(50).validation.count == 10)
+  }
+
   @Test func numpyAndSafetensorsGiveTheSame() throws {
     let folder = Fixtures.path("files")
     let names = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".npz") }

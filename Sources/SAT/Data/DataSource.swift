@@ -42,7 +42,18 @@ public struct DataSource: Sendable, Equatable {
   }
 
   /// Training and validation parts, reading the files once.
+  ///
+  /// - Throws: as `load`, also when there are too few images for a validation part.
   public func loadForTraining(root: DataRoot) throws -> (train: ImageDataset, validation: ImageDataset) {
+    let parts = try trainingParts(root)
+    guard parts.train.count > 0, parts.validation.count > 0 else {
+      let count = parts.train.count + parts.validation.count
+      throw SATError("\(name) holds only \(count) images to train on, of which no tenth of a class can be validated on; expected 5 or more a class")
+    }
+    return parts
+  }
+
+  private func trainingParts(_ root: DataRoot) throws -> (train: ImageDataset, validation: ImageDataset) {
     switch name {
     case "digits":
       return try Self.whole(name, "train", DigitsLocation.find(dataRoot: root)).splittingOffValidation(Self.validationFraction)
