@@ -39,18 +39,21 @@ enum L1Ball {
     var high = length.max(dims: [1], keepDim: true)
     for round in 0..<60 {
       let left = length - threshold
-      let excess = left.clamped(to: 0...).minimum(room).sum(dim: 1, keepDim: true) - radius
+      let moved = left.clamped(to: 0...).minimum(room)
+      let excess = moved.sum(dim: 1, keepDim: true) - radius
       let isOver = excess.greater(than: 0)
       (low, high) = (low.replacing(with: threshold, where: isOver), threshold.replacing(with: high, where: isOver))
-      let slope = (left.greater(than: 0) && left.less(than: room)).to(length.dtype).sum(dim: 1, keepDim: true)
+      // Coordinates that neither ball nor box has stopped.
+      let slope = left.equal(to: moved).to(length.dtype).sum(dim: 1, keepDim: true)
       let newton = threshold + excess / slope.clamped(to: 1...)
       let isInside = newton.greaterOrEqual(to: low) && newton.lessOrEqual(to: high)
       let middle = (low + high) * 0.5
       let isNear = excess.abs().lessOrEqual(to: radius * 1e-3)
+      // A row that is near enough stays, so that its result does not depend on its neighbours in the batch.
+      let isDone = excess.abs().lessOrEqual(to: radius * 1e-7) || high.lessOrEqual(to: 0)
       let next = middle.replacing(with: newton, where: round % 3 == 2 ? isInside && isNear : isInside)
-      if next.isEqual(to: threshold) || (excess.abs().lessOrEqual(to: radius * 1e-7) || high.lessOrEqual(to: 0)).all().item() != 0 {
-        break
-      }
+        .replacing(with: threshold, where: isDone)
+      if next.isEqual(to: threshold) { break }
       threshold = next
     }
     return threshold

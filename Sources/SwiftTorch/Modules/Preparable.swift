@@ -95,6 +95,11 @@ struct DirectConvolution {
   }
 
   func callAsFunction(_ input: Tensor) -> Tensor {
-    input.conv2d(weight: weight, bias: bias, stride: stride, padding: padding, dilation: dilation, groups: groups)
+    // Images of one channel lie in both orders at once, and libtorch takes them for channels-first, with results in that order, which
+    // later layers are slower on; a view with the other strides says which is meant.
+    let shape = input.shape
+    let isAmbiguous = shape[1] == 1 && input.device == .cpu
+    let input = isAmbiguous ? input.reshaped(to: [shape[0], shape[2], shape[3], 1]).permuted(0, 3, 1, 2) : input
+    return input.conv2d(weight: weight, bias: bias, stride: stride, padding: padding, dilation: dilation, groups: groups)
   }
 }

@@ -25,16 +25,18 @@ enum HyperplaneProjection {
   }
 
   private static func newton(_ norm: Norm, _ weight: Tensor, _ room: Tensor, _ goal: Tensor) -> Tensor {
-    // A coordinate without weight does not move.
-    let rate = norm == .linf ? weight.sign() : weight
-    let slope = weight * rate
+    let slope = norm == .linf ? weight : weight.square()
+    func total(_ a: Tensor, _ b: Tensor) -> Tensor {
+      a.reshaped(to: [a.size(0), 1, -1]).matmul(b.reshaped(to: [b.size(0), -1, 1])).unsqueezed(dim: 3)
+    }
     var multiplier = Tensor.zeros(like: goal)
     var moved = Tensor.zeros(like: weight)
     for _ in 0..<50 {
-      let free = rate * multiplier
-      moved = free.minimum(room)
-      let missing = goal - (weight * moved).sum(dims: [1, 2, 3], keepDim: true)
-      let climb = (slope * free.less(than: room).to(slope.dtype)).sum(dims: [1, 2, 3], keepDim: true)
+      // In L-inf every coordinate would move as far; one without weight is held back by its direction.
+      let free = norm == .linf ? multiplier : weight * multiplier
+      moved = room.minimum(free)
+      let missing = goal - total(weight, moved)
+      let climb = total(slope, room.greater(than: free).to(slope.dtype))
       // Where nothing can move any more the plane is out of reach.
       let isDone = missing.lessOrEqual(to: goal * 1e-6) || climb.lessOrEqual(to: 0)
       if isDone.all().item() != 0 { break }
@@ -50,7 +52,6 @@ enum HyperplaneProjection {
     let before = gain.cumulativeSum(dim: 1) - gain
     let used = (goal.flattened(from: 1) - before).clamped(to: 0...).minimum(gain)
     let moved = (used / ordered.clamped(to: 1e-30...)) * ordered.greater(than: 0).to(ordered.dtype)
-    let back = order.sorted(dim: 1).indices
-    return moved.gathered(dim: 1, at: back).reshaped(to: weight.shape)
+    return Tensor.zeros(like: moved).scatterInPlace(moved, dim: 1, at: order).reshaped(to: weight.shape)
   }
 }
