@@ -15,7 +15,7 @@ struct Sat: ParsableCommand {
         sat evaluate model.pt --model lenet5 --data mnist --epsilon 0.3
         sat help evaluate                       options and examples of a command
       """,
-    version: "sat \(SATVersion.current), libtorch \(Torch.version)",
+    version: isForCommand ? "" : "sat \(SATVersion.current), libtorch \(Torch.version)",
     subcommands: [
       TrainCommand.self,
       EvaluateCommand.self,
@@ -29,6 +29,10 @@ struct Sat: ParsableCommand {
       ReportCommand.self,
       ReproduceCommand.self,
     ])
+
+  /// Whether a command is named: `--version` is then the command's own option. The parser would take it for the question after
+  /// sat's version, answer that and exit with 0 instead of naming a mistake elsewhere in the line.
+  private static let isForCommand = CommandLine.arguments.dropFirst().first.map { !$0.hasPrefix("-") && $0 != "help" } ?? false
 
   static func main() {
     // A file-size limit then fails the write, which is answered by a sentence, rather than killing the process.
