@@ -24,17 +24,7 @@ struct AttackOptions: ParsableArguments {
   @Option(help: "fast: every draw depends on the sample alone; compat: as the reference implementation does it.")
   var mode: AttackMode = .fast
 
-  @Option(help: "Norm of the perturbations: linf, l2 or l1. Default: the run's, else linf.")
-  var norm: Norm?
-
-  @Option(help: ArgumentHelp("Radius of the perturbations, such as 8/255 or 0.3. Default: the run's.", valueName: "radius"))
-  var epsilon: Fraction?
-
-  @Option(help: ArgumentHelp("Steps of PGD. Default: the run's, else 40.", valueName: "n"))
-  var steps: Int?
-
-  @Option(help: ArgumentHelp("Step of PGD. Default: the run's, else 2.5 * epsilon / steps.", valueName: "size"))
-  var stepSize: Fraction?
+  @OptionGroup var perturbation: PerturbationOptions
 
   @Option(help: ArgumentHelp("Random starts of PGD.", valueName: "n"))
   var restarts = 1
@@ -59,8 +49,6 @@ struct AttackOptions: ParsableArguments {
   }
 
   func validate() throws {
-    if let steps, steps < 1 { throw ValidationError("--steps is \(steps); expected at least 1.") }
-    if let stepSize, stepSize.value <= 0 { throw ValidationError("--step-size is \(stepSize); expected more than 0.") }
     if restarts < 1 { throw ValidationError("--restarts is \(restarts); expected at least 1.") }
     if targets < 0 { throw ValidationError("--targets is \(targets); expected 0 or more.") }
     _ = try selection()
@@ -92,23 +80,17 @@ struct AttackOptions: ParsableArguments {
   func choose(_ trained: TrainingConfiguration?, seed: UInt64, classes: Int) throws -> Choice {
     let chosen = try selection()
     if chosen.isEmpty { return Choice(plan: EvaluationPlan([], mode: mode), description: "clean") }
-    guard let radius = epsilon ?? trained?.threat.epsilon else {
-      throw SATError("no epsilon was given; say with --epsilon how far images may be changed, such as --epsilon 8/255")
-    }
-    let threat = try ThreatModel(norm: norm ?? trained?.threat.norm ?? .linf, epsilon: radius.value)
-    let steps = steps ?? trained?.attack.steps ?? 40
-    // The run's step belongs to the run's epsilon and steps.
-    let isRuns = epsilon == nil && norm == nil && self.steps == nil
+    let given = try perturbation.resolved(trained)
+    let (threat, steps) = (given.threat, given.steps)
     let suite = AttackSuite(
       threat: threat, version: version, mode: mode, seed: seed, classes: classes, steps: steps,
-      stepSize: stepSize?.value ?? (isRuns ? trained?.attack.stepSize.value : nil), restarts: restarts,
-      loss: loss, targets: targets)
+      stepSize: given.stepSize, restarts: restarts, loss: loss, targets: targets)
     let (attacks, warning) = try suite.attacks(chosen)
     let plan = EvaluationPlan(attacks, isIndividual: version == .individual, mode: mode, expectsRandomness: version == .rand)
     let pgd = chosen.contains(.pgd) ? ", PGD of \(steps) steps of \(suite.stepSize), \(restarts) restarts" : ""
     let ascent = chosen.contains { !$0.isAutoAttack } ? ", loss \(loss.rawValue), \(targets) targets" : ""
     return Choice(
-      plan: plan, threat: threat, radius: radius, version: chosen.contains(where: \.isAutoAttack) || plan.isIndividual ? version.rawValue : nil,
+      plan: plan, threat: threat, radius: given.radius, version: chosen.contains(where: \.isAutoAttack) || plan.isIndividual ? version.rawValue : nil,
       warning: warning,
       description: "\(chosen.map(\.rawValue).joined(separator: ",")), version \(version.rawValue), \(threat.norm.rawValue) \(threat.epsilon)\(pgd)\(ascent)")
   }

@@ -96,7 +96,7 @@ struct HessianCommand: ParsableCommand {
     terminal.isQuiet = output.quiet
     let loaded = try subject.load()
     let classifier = loaded.model.classifier
-    let maximizer = at == .adversarial ? try subject.maximizer(loaded.trained) : nil
+    let maximizer = at == .adversarial ? try subject.perturbation.resolved(loaded.trained).maximizer : nil
     let display = PhaseDisplay()
     var images = loaded.images
     if let maximizer {

@@ -68,7 +68,7 @@ struct LandscapeCommand: ParsableCommand {
     let start = clock.now
     let loaded = try subject.load()
     let classifier = loaded.model.classifier
-    let maximizer = examples == .clean ? nil : try subject.maximizer(loaded.trained)
+    let maximizer = examples == .clean ? nil : try subject.perturbation.resolved(loaded.trained).maximizer
     let weights = try loaded.model.parameters()
     let generator = Generator(seed: subject.seed)
     var directions: [LandscapeDirection] = []

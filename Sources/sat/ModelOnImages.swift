@@ -15,17 +15,7 @@ struct ModelOnImages: ParsableArguments {
   @OptionGroup var architecture: ArchitectureOptions
   @OptionGroup var selection: DataSelection
 
-  @Option(help: "Norm of the perturbations: linf, l2 or l1. Default: the run's, else linf.")
-  var norm: Norm?
-
-  @Option(help: ArgumentHelp("Radius of the perturbations, such as 8/255 or 0.3. Default: the run's.", valueName: "radius"))
-  var epsilon: Fraction?
-
-  @Option(help: ArgumentHelp("Steps of PGD. Default: the run's, else 40.", valueName: "n"))
-  var steps: Int?
-
-  @Option(help: ArgumentHelp("Step of PGD. Default: the run's, else 2.5 * epsilon / steps.", valueName: "size"))
-  var stepSize: Fraction?
+  @OptionGroup var perturbation: PerturbationOptions
 
   @Option(help: ArgumentHelp("Samples in a batch. Default: as many as suit, at most 128.", valueName: "n"))
   var batchSize: Int?
@@ -37,8 +27,6 @@ struct ModelOnImages: ParsableArguments {
   @OptionGroup var dataOptions: DataOptions
 
   func validate() throws {
-    if let steps, steps < 1 { throw ValidationError("--steps is \(steps); expected at least 1.") }
-    if let stepSize, stepSize.value <= 0 { throw ValidationError("--step-size is \(stepSize); expected more than 0.") }
     if let batchSize, batchSize < 1 { throw ValidationError("--batch-size is \(batchSize); expected at least 1.") }
     if execution.precision == .bf16 {
       throw ValidationError("--precision bf16 is too coarse for the shape of a loss; leave it out.")
@@ -80,18 +68,5 @@ struct ModelOnImages: ParsableArguments {
     return Subject(
       model: model, data: data, device: device, layout: layout, trained: trained, images: images.to(device).contiguous(layout),
       labels: labels.to(device))
-  }
-
-  /// PGD as the options or the run say.
-  func maximizer(_ trained: TrainingConfiguration?) throws -> InnerMaximizer {
-    guard let radius = epsilon ?? trained?.threat.epsilon else {
-      throw SATError("no epsilon was given; say with --epsilon how far images may be changed, such as --epsilon 8/255")
-    }
-    let threat = try ThreatModel(norm: norm ?? trained?.threat.norm ?? .linf, epsilon: radius.value)
-    let steps = steps ?? trained?.attack.steps ?? 40
-    // The run's step belongs to the run's epsilon and steps.
-    let isRuns = epsilon == nil && norm == nil && self.steps == nil
-    let size = stepSize?.value ?? (isRuns ? trained?.attack.stepSize.value : nil) ?? 2.5 * threat.epsilon / Double(steps)
-    return InnerMaximizer(threat: threat, steps: steps, stepSize: size)
   }
 }

@@ -41,13 +41,13 @@ private let small = [
     for attempt in 0... {
       #expect(attempt < 20 * kills, "the run was never killed often enough")
       guard attempt < 20 * kills else { break }
+      let begun = FileManager.default.fileExists(atPath: "\(run)/config.yaml")
+      let arguments = begun ? ["train", "--run", run, "--resume"] : ["train", "digits", "--data", data, "--run", run] + small
       if killed == kills {
-        let last = try Command.run(["train", "--run", run, "--resume"])
+        let last = try Command.run(arguments)
         #expect(last.status == 0, "\(last.errors)")
         break
       }
-      let begun = FileManager.default.fileExists(atPath: "\(run)/config.yaml")
-      let arguments = begun ? ["train", "--run", run, "--resume"] : ["train", "digits", "--data", data, "--run", run] + small
       // Anywhere from the program's start to the end of the run; a folder that is done is begun once more.
       let delay = Tensor.rand([1], generator: generator).item() * seconds
       let outcome = try Command.run(arguments, killingAfter: delay)
