@@ -144,7 +144,7 @@ private final class SoftmaxRegression: Module, Layer {
   @Test func singlePrecisionRanksLikeDouble() throws {
     // Late in training the gradient is small and 1 % of it would leave nothing but rounding of a second difference.
     let (single, double) = (regression(classes: 4, dtype: .float32), regression(classes: 4))
-    for network in [single, double] { withNoGrad { network.module.parameters[0].value.multiplyInPlace(by: 20) } }
+    for network in [single, double] { _ = withNoGrad { network.module.parameters[0].value.multiplyInPlace(by: 20) } }
     let images = samples(24, classes: 4).0
     let labels = try double.logits(images).argmax(dim: 1)
     let a = try CurvatureScore.central.scores(single, images.to(.float32), labels, chunk: 6).array(of: Float.self).map(Double.init)

@@ -177,7 +177,7 @@ import Testing
   @Test func theGuardBringsBackTheEpochBefore() throws {
     let run = try Run("fast-at", ["fall": .number(0)])
     func answer(_ label: Int) {
-      withNoGrad { run.network.module.parameters.last?.value.copyInPlace(from: Tensor((0..<10).map { Float($0 == label ? 1000 : 0) })) }
+      _ = withNoGrad { run.network.module.parameters.last?.value.copyInPlace(from: Tensor((0..<10).map { Float($0 == label ? 1000 : 0) })) }
     }
     // Right whatever the perturbation, so that the guarded accuracy starts at 1.
     answer(4)
@@ -223,7 +223,7 @@ import Testing
 
   @Test func aLossThatIsNotFiniteChangesNothing() throws {
     let run = try Run("at")
-    withNoGrad { run.network.module.parameters.last?.value.copyInPlace(from: Tensor([Float](repeating: .infinity, count: 10))) }
+    _ = withNoGrad { run.network.module.parameters.last?.value.copyInPlace(from: Tensor([Float](repeating: .infinity, count: 10))) }
     let before = run.weights.map { $0.cloned() }
     let error = #expect(throws: SATError.self) { try run.train([Array(0..<10)]) }
     #expect(error?.message.contains("learningRate") == true)

@@ -67,7 +67,7 @@ import Testing
     let generator = Generator(seed: 4)
     let module = Sequential(Flatten(), Linear(36, 6, generator: generator), Activation { $0.tanh() }, Linear(6, 3, generator: generator))
     module.convert(to: .float64)
-    withNoGrad { module.parameters[2].value.multiplyInPlace(by: 12.0) }
+    _ = withNoGrad { module.parameters[2].value.multiplyInPlace(by: 12.0) }
     module.setTraining(false)
     let network = NetworkClassifier(module, architecture: Architecture(name: "wrong"), normalization: nil)
     let (images, _) = SmallNetworks.data(12)

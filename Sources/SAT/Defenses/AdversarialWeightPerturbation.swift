@@ -1,4 +1,4 @@
-public import SwiftTorch
+internal import SwiftTorch
 
 /// AWP (Wu et al. 2020): the weights are moved, within a small relative distance, to where the training loss is larger; the gradient is
 /// taken there, and the move is undone after the optimizer's step. Composes with every method.

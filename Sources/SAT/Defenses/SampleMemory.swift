@@ -13,7 +13,7 @@ final class SampleMemory {
   }
 
   func set(_ new: Tensor, for batch: TrainingBatch) {
-    withNoGrad { values.copyInPlace(from: new.detached().to(.float64).to(.cpu), at: batch.indices) }
+    _ = withNoGrad { values.copyInPlace(from: new.detached().to(.float64).to(.cpu), at: batch.indices) }
   }
 
   var state: [(name: String, tensor: Tensor)] { [("epsilon", values)] }

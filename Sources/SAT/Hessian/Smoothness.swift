@@ -1,4 +1,4 @@
-public import SwiftTorch
+internal import SwiftTorch
 
 /// How smooth the adversarial loss is at a network's weights: the three quantities of the paper's Fig. 4.
 public struct Smoothness: Codable, Sendable, Equatable {

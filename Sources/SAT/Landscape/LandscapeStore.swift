@@ -1,5 +1,5 @@
 internal import Foundation
-public import SwiftTorch
+internal import SwiftTorch
 
 /// The points of a landscape that are done, in a file, so that a run that was killed goes on from there.
 public final class LandscapeStore {

@@ -1,4 +1,4 @@
-public import SwiftTorch
+internal import SwiftTorch
 
 /// The networks `sat` knows. Adding one is a file in `Networks` and an entry here.
 public enum NetworkCatalog {

@@ -1,4 +1,4 @@
-public import SwiftTorch
+internal import SwiftTorch
 
 /// The JSON document of `sat hessian`, `sat-hessian/1`.
 public struct HessianReport: Encodable, Sendable {

@@ -1,5 +1,5 @@
 internal import Foundation
-public import SwiftTorch
+internal import SwiftTorch
 
 /// The two halves of a reproduction.
 public enum ReproductionStage: String, Sendable { case train, measure }

@@ -1,4 +1,4 @@
-public import SwiftTorch
+internal import SwiftTorch
 
 /// Everything a training run depends on. Saved with the run as `config.yaml`, in full.
 public struct TrainingConfiguration: Codable, Sendable, Equatable {

@@ -39,7 +39,7 @@ func run() throws {
   try Torch.setThreadCount(threads)
   var configuration = try Presets.configuration(named: "digits", method: arguments[1])
   configuration.lambda = .constant(lambda)
-  configuration.execution.precision = precision
+  configuration.execution.attackPrecision = precision
   if arguments.count == 12 {
     guard let size = Int(arguments[8]), let steps = Int(arguments[9]) else { throw SATError("BATCH and STEPS are whole numbers") }
     (configuration.data, configuration.batchSize, configuration.attack.steps) = (arguments[7], size, steps)
