@@ -20,7 +20,7 @@ struct EvaluateCommand: ParsableCommand {
         sat evaluate runs/digits-p-sat
         sat evaluate runs/digits-p-sat --attack autoattack --save adversarial.safetensors
         sat evaluate runs/digits-p-sat --attack fgsm,pgd --steps 100 --restarts 5
-        sat evaluate wrn.pt --model wrn-34-10 --data cifar10 --attack autoattack --epsilon 8/255 --state wrn-state
+        sat evaluate wrn.pt --model wrn34-10 --data cifar10 --attack autoattack --epsilon 8/255 --state wrn-state
         sat evaluate lenet5.pt --model lenet5 --data mnist --epsilon 0.3 --step-size 0.01 --first 500
         sat evaluate script.pt --data images.npz --epsilon 8/255 --json
       """)

@@ -56,7 +56,7 @@ struct Sat: ParsableCommand {
 
   private static func fail(_ message: String) -> Never {
     Terminal.standardError.endProgress()
-    FileHandle.standardError.write(Data("sat: \(message)\n".utf8))
+    try? FileHandle.standardError.write(contentsOf: Data("sat: \(message)\n".utf8))
     Foundation.exit(1)
   }
 }

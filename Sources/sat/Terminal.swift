@@ -65,7 +65,7 @@ final class Terminal: @unchecked Sendable {
     write((usesColor ? "\u{1B}[33mwarning:\u{1B}[0m " : "warning: ") + text + "\n")
   }
 
-  private func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+  private func write(_ text: String) { try? FileHandle.standardError.write(contentsOf: Data(text.utf8)) }
 
   /// Seconds as 1:05 or 2:03:20.
   static func clockText(_ seconds: Double) -> String {

@@ -4,7 +4,7 @@ import Testing
 @testable import SAT
 
 /// Against `Tests/Fixtures/flaky_server.py`, whose behaviours the paths name.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct DownloadTests {
+@Suite(.serialized, .timeLimit(.minutes(20))) struct DownloadTests {
   private let site: FlakySite
   private let file: RemoteFile
 

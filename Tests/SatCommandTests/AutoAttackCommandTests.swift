@@ -3,7 +3,7 @@ import SwiftTorch
 import Testing
 
 /// `sat evaluate` with its ensemble, its state and its files, and `sat verify`.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct AutoAttackCommandTests {
+@Suite(.serialized, .timeLimit(.minutes(20))) struct AutoAttackCommandTests {
   /// A model that is saved once for all tests of the suite, and images it was made for.
   private func prepared(_ scratch: Scratch, count: Int = 24) throws -> (run: String, data: String) {
     (try EvaluateCommandTests.trained(scratch), try scratch.images("test.safetensors", count: count, seed: 5))

@@ -2,7 +2,7 @@ import Foundation
 import SwiftTorch
 import Testing
 
-@Suite(.serialized, .timeLimit(.minutes(5))) struct EvaluateCommandTests {
+@Suite(.serialized, .timeLimit(.minutes(20))) struct EvaluateCommandTests {
   /// A run trained on separable synthetic images.
   static func trained(_ scratch: Scratch) throws -> String {
     let data = try scratch.images("train.safetensors", count: 130)

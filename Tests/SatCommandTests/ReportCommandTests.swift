@@ -24,7 +24,7 @@ enum Browser {
   }
 }
 
-@Suite(.serialized, .timeLimit(.minutes(5))) struct ReportCommandTests {
+@Suite(.serialized, .timeLimit(.minutes(20))) struct ReportCommandTests {
   /// A run with something for every section; what is not measured here is written by hand.
   private func run(_ scratch: Scratch) throws -> String {
     let run = try EvaluateCommandTests.trained(scratch)

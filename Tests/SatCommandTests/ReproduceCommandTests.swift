@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite(.serialized, .timeLimit(.minutes(5))) struct ReproduceCommandTests {
+@Suite(.serialized, .timeLimit(.minutes(20))) struct ReproduceCommandTests {
   private func arguments(_ scratch: Scratch, _ folder: String) -> [String] {
     ["reproduce", "table-2", "--settings", "mnist-0.3", "--methods", "at,p-sat", "--out", scratch.file(folder), "--threads", "1"]
   }

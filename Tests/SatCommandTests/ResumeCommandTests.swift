@@ -9,7 +9,7 @@ private let small = [
 ]
 
 /// A real `sat train` that is killed or interrupted while it works.
-@Suite(.serialized, .timeLimit(.minutes(10))) struct ResumeCommandTests {
+@Suite(.serialized, .timeLimit(.minutes(20))) struct ResumeCommandTests {
   private func weights(_ run: String) throws -> [String: [Float]] {
     let file = try SafeTensors.read("\(run)/last/weights.safetensors")
     return Dictionary(uniqueKeysWithValues: file.tensors.map { ($0.name, $0.tensor.array(of: Float.self)) })

@@ -5,7 +5,7 @@ import Testing
 /// Small enough for seconds: 60 synthetic images, three steps of the inner attack.
 private let small = ["--batch-size", "32", "--set", "attack.steps=3", "--set", "attack.stepSize=0.05", "--epsilon", "0.1", "--threads", "1"]
 
-@Suite(.serialized, .timeLimit(.minutes(5))) struct TrainCommandTests {
+@Suite(.serialized, .timeLimit(.minutes(20))) struct TrainCommandTests {
   func train(_ scratch: Scratch, _ extra: [String], run: String = "run") throws -> Command.Outcome {
     let data = scratch.file("train.safetensors")
     if !FileManager.default.fileExists(atPath: data) { _ = try scratch.images("train.safetensors", count: 66) }

@@ -26,6 +26,7 @@ public struct ImageDataset {
         "\(name): the images have shape \(images.shape) and type \(images.dtype); expected [N, C, H, W] of uint8, or of float32 in [0, 1]")
     }
     try Self.check(labels, count: images.size(0), name)
+    guard images.count > 0 else { throw SATError("\(name): the images have shape \(images.shape); expected sizes of at least 1") }
     if images.dtype == .float32 {
       let (low, high) = (images.min().item(), images.max().item())
       guard low >= 0, high <= 1 else {
@@ -47,7 +48,13 @@ public struct ImageDataset {
     }
     guard count > 0 else { throw SATError("\(name) holds no images") }
     guard labels.min().item() >= 0 else { throw SATError("\(name): the smallest label is \(Int(labels.min().item())); expected 0 or more") }
+    guard labels.max().item() < Double(mostClasses) else {
+      throw SATError("\(name): the largest label is \(labels.max().item()); expected classes counted from 0, below \(mostClasses)")
+    }
   }
+
+  /// More than any data set has; a label beyond it is no class.
+  private static let mostClasses = 1_000_000
 
   private init(unchecked name: String, _ split: String, _ storage: Storage, _ labels: Tensor, _ classNames: [String]) {
     (self.name, self.split, self.storage, self.labels, self.classNames) = (name, split, storage, labels, classNames)

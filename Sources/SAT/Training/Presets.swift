@@ -14,7 +14,7 @@ public enum Presets {
         var digits = mnist(epsilon: 0.3)
         digits.preset = "digits"
         digits.data = "digits"
-        digits.epochs = 13
+        digits.epochs = 14
         // Lambda raised from epoch 2 on instead ends as AT does here, in a constant prediction.
         digits.lambda = .linear(initial: 0, final: 1, start: 5, end: 11)
         digits.learningRateSchedule = LearningRateSettings(kind: .constant)
