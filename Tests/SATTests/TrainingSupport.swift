@@ -48,7 +48,7 @@ final class TrainingScratch {
   func lines(_ name: String, run: String = "run") throws -> [NSDictionary] {
     try String(contentsOfFile: "\(path)/\(run)/\(name)", encoding: .utf8).split(separator: "\n").map { line in
       var object = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
-      for key in ["seconds", "dataSeconds", "samplesPerSecond", "time"] { object[key] = nil }
+      for key in ["seconds", "dataSeconds", "processorSeconds", "samplesPerSecond", "time"] { object[key] = nil }
       return object as NSDictionary
     }
   }

@@ -19,7 +19,7 @@ private let small = [
   private func lines(_ path: String) throws -> [NSDictionary] {
     try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map { line in
       var object = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
-      for key in ["seconds", "dataSeconds", "samplesPerSecond", "time"] { object[key] = nil }
+      for key in ["seconds", "dataSeconds", "processorSeconds", "samplesPerSecond", "time"] { object[key] = nil }
       return object as NSDictionary
     }
   }

@@ -68,6 +68,8 @@ public struct EpochMetrics: Codable, Sendable, Equatable {
   public var seconds: Double
   /// Of these, spent waiting for data.
   public var dataSeconds: Double
+  /// Of the processor, all threads together; unlike `seconds` it does not count what other programs took.
+  public var processorSeconds: Double
   public var samplesPerSecond: Double
   /// When the epoch ended, in seconds since 1970.
   public var time: Double
@@ -77,7 +79,7 @@ public struct EpochMetrics: Codable, Sendable, Equatable {
 
   private enum CodingKeys: String, CodingKey {
     case epoch, lambda, learningRate, train, validation, perturbation, active, psi, gradientNorm, seconds, dataSeconds, samplesPerSecond
-    case smoothness, time
+    case processorSeconds, smoothness, time
   }
 }
 

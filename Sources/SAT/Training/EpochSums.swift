@@ -17,6 +17,8 @@ struct EpochSums: Codable {
   var seconds = 0.0
   /// Of these, spent waiting for data.
   var dataSeconds = 0.0
+  /// Of the processor, all threads together, during these.
+  var processorSeconds = 0.0
 
   /// What one batch adds.
   struct Batch {
@@ -58,7 +60,7 @@ struct EpochSums: Codable {
     return EpochMetrics(
       epoch: epoch, lambda: lambda, learningRate: learningRate, train: .init(loss: loss / n, accuracy: Double(correct) / n),
       validation: nil, perturbation: .init(mean: perturbation / n, max: largest), active: active.map { $0 / n }, psi: .init(gaps),
-      gradientNorm: gradientNorm / Double(batches), seconds: seconds, dataSeconds: dataSeconds, samplesPerSecond: n / seconds,
-      time: Date().timeIntervalSince1970)
+      gradientNorm: gradientNorm / Double(batches), seconds: seconds, dataSeconds: dataSeconds, processorSeconds: processorSeconds,
+      samplesPerSecond: n / seconds, time: Date().timeIntervalSince1970)
   }
 }

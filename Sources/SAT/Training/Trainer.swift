@@ -184,7 +184,7 @@ public final class Trainer {
         lastSaved = clock.now
       }
       if stops { return nil }
-      let start = clock.now
+      let (start, processorStart) = (clock.now, ProcessorClock.seconds)
       guard let loaded = try loader.next() else { break }
       let data = TrainingBatch(
         images: loaded.images.to(device), labels: loaded.labels.to(device), indices: Tensor(loaded.indices), epoch: epoch)
@@ -194,6 +194,7 @@ public final class Trainer {
       average?.stepTaken(network, epoch: epoch)
       sums.add(outcome, isLate: batch >= batches / 2)
       sums.seconds += seconds(since: start)
+      sums.processorSeconds += ProcessorClock.seconds - processorStart
       try logs.append(
         StepMetrics(step: stepsDone, epoch: epoch, loss: outcome.loss, gradientNorm: outcome.gradientNorm, active: outcome.active))
       stepsDone += 1
