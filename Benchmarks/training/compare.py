@@ -13,7 +13,8 @@ import subprocess
 import sys
 
 
-PROGRAMS = {"sat": "sat", "bf16": "sat, bf16", "plain": "PyTorch, plain", "best": "PyTorch, best"}
+PROGRAMS = {"sat": "sat", "bf16": "sat, bf16", "plain": "PyTorch, plain", "best": "PyTorch, best", "best-bf16": "PyTorch, bf16"}
+OPTIONAL = {"bf16", "best-bf16"}
 
 
 def measure(command: str, method: str, difficulty: str) -> dict:
@@ -30,7 +31,7 @@ def main() -> None:
     parser.add_argument("--lambda", dest="difficulty", required=True)
     parser.add_argument("--methods", nargs="+", default=["at", "p-sat"])
     for name in PROGRAMS:
-        parser.add_argument(f"--{name}", required=name != "bf16", help=f"command of {name}, with {{method}} and {{difficulty}}")
+        parser.add_argument(f"--{name}", dest=name, required=name not in OPTIONAL, help=f"command of {name}, with {{method}} and {{difficulty}}")
     given = parser.parse_args()
     programs = {name: what for name, what in PROGRAMS.items() if getattr(given, name)}
     for method in given.methods:
@@ -45,7 +46,7 @@ def main() -> None:
                   f"peak {statistics.median(entry[name]['peakMemoryMiB'] for entry in rounds):6.0f} MiB   "
                   f"active {rounds[0][name]['activeFraction']:.3f}   loss {rounds[0][name]['loss']:.4f}")
         for ours in [name for name in ("sat", "bf16") if name in programs]:
-            for name in ("plain", "best"):
+            for name in ("plain", "best", *(["best-bf16"] if ours == "bf16" and "best-bf16" in programs else [])):
                 ratios = [entry[name]["secondsPerBatch"] / entry[ours]["secondsPerBatch"] for entry in rounds]
                 print(f"  {name + ' / ' + PROGRAMS[ours]:24} {statistics.median(ratios):5.2f} x  ({min(ratios):.2f} to {max(ratios):.2f})")
 

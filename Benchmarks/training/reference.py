@@ -9,7 +9,8 @@ while its probability margin psi is at most lambda, judged by the forward pass t
 have stopped still pass through the network, and the ascent ends when all have.
 
 plain   as the authors wrote it: contiguous float32, weights that require gradients throughout
-best    the same arithmetic as PyTorch does it best: channels_last, weights frozen during the ascent, in-place updates
+best    the same arithmetic as PyTorch does it best: channels_last, weights frozen during the ascent, in-place updates;
+        with --attack-precision bf16 the networks of the ascent compute under autocast
 
 A first batch, on a copy of the network, is not counted.
 """
@@ -81,7 +82,8 @@ def maximise_best(network: nn.Module, x0: Tensor, labels: Tensor, noise: Tensor,
     moved = 0.0
     for _ in range(given.steps):
         x.requires_grad_()
-        logits = network(x)
+        with torch.autocast("cpu", torch.bfloat16, enabled=given.attack_precision == "bf16"):
+            logits = network(x).float()
         gradient, = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), x)
         with torch.no_grad():
             step = gradient.sign_()
@@ -194,6 +196,7 @@ def read_idx(path: str, dimensions: int) -> Tensor:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mode", choices=["plain", "best"], required=True)
+    parser.add_argument("--attack-precision", choices=["fp32", "bf16"], default="fp32", help="of mode best")
     parser.add_argument("--method", choices=["at", "p-sat"], required=True)
     parser.add_argument("--lambda", dest="difficulty", type=lambda text: float(Fraction(text)), default=1 / 3)
     parser.add_argument("--weights", required=True, help="initial weights: .safetensors or a PyTorch state_dict")

@@ -44,6 +44,7 @@ private struct Examination: Encodable {
   var threads: Int
   var processors: Int
   var cpuCapability: String
+  var bfloat16: Bool
   var blas: String
   var oneDNN: Bool
   var devices: [DeviceEntry]
@@ -57,6 +58,7 @@ private struct Examination: Encodable {
     threads = Torch.threadCount
     processors = ProcessInfo.processInfo.activeProcessorCount
     cpuCapability = Torch.cpuCapability
+    bfloat16 = Torch.hasBFloat16Instructions
     blas = Self.field("BLAS_INFO", build) ?? "unknown"
     oneDNN = Torch.hasOneDNN
     devices = [DeviceEntry(device: "cpu", name: Self.cpuName())]
@@ -95,7 +97,7 @@ private struct Examination: Encodable {
     rows.append(["libtorch", versions["libtorch"]!])
     rows.append(["Swift", versions["swift"]!])
     rows.append(["threads", "\(threads) of \(processors) processors"])
-    rows.append(["CPU", cpuCapability])
+    rows.append(["CPU", cpuCapability + (bfloat16 ? ", bfloat16" : "")])
     rows.append(["BLAS", blas])
     rows.append(["oneDNN", oneDNN ? "yes" : "no"])
     for device in devices { rows.append([device.device, device.name]) }

@@ -83,8 +83,11 @@ struct TrainCommand: ParsableCommand {
 
   @OptionGroup var execution: ExecutionOptions
 
-  @Option(help: "Precision of the passes that make perturbations. Default: that of --precision.")
-  var attackPrecision: Execution.Precision?
+  enum AttackPrecision: String, ExpressibleByArgument, CaseIterable { case fp32, bf16, auto }
+
+  @Option(
+    help: "Precision of the passes that make perturbations; auto: bf16 on a CPU with instructions for it, else fp32. Default: that of --precision.")
+  var attackPrecision: AttackPrecision?
 
   @OptionGroup var dataOptions: DataOptions
   @OptionGroup var output: OutputOptions
@@ -162,7 +165,12 @@ struct TrainCommand: ParsableCommand {
     if logSteps { result.logSteps = true }
     if let trackSmoothness { result.smoothness.every = trackSmoothness }
     result.execution = execution.applied(to: result.execution)
-    if let attackPrecision { result.execution.attackPrecision = attackPrecision }
+    switch attackPrecision {
+    case nil: break
+    case .fp32: result.execution.attackPrecision = .fp32
+    case .bf16: result.execution.attackPrecision = .bf16
+    case .auto: result.execution.attackPrecision = .fastest(on: try result.execution.prepare())
+    }
     for setting in settings { result = try ConfigurationFile.apply(setting: setting, to: result) }
     return try result.validated()
   }

@@ -56,6 +56,16 @@ private let small = ["--batch-size", "32", "--set", "attack.steps=3", "--set", "
     #expect(a != c)
   }
 
+  @Test func theAttacksPrecisionFollowsTheProcessorWhereAsked() throws {
+    let scratch = try Scratch()
+    #expect(try train(scratch, ["--epochs", "1", "--attack-precision", "auto"]).status == 0)
+    let processor = try String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)
+    let hasBFloat16 = processor.contains("_bf16") || processor.split { $0.isWhitespace }.contains("bf16")
+    let configuration = try String(contentsOfFile: scratch.file("run/config.yaml"), encoding: .utf8)
+    #expect(configuration.contains("attackPrecision: \(hasBFloat16 ? "bf16" : "fp32")"))
+    #expect(configuration.contains("\n  precision: fp32"))
+  }
+
   @Test func lambdaOneIsATBitForBit() throws {
     let scratch = try Scratch()
     #expect(try train(scratch, ["--epochs", "2", "--method", "at"], run: "at").status == 0)

@@ -6,6 +6,11 @@ public struct Execution: Codable, Sendable, Equatable {
     case fp32
     /// Operators that bear it compute in bfloat16 (autocast); weights, losses and steps stay in float32.
     case bf16
+
+    /// bfloat16 on a CPU that has instructions for it, else float32.
+    public static func fastest(on device: Device) -> Precision {
+      !device.isCUDA && Torch.hasBFloat16Instructions ? .bf16 : .fp32
+    }
   }
 
   public enum Layout: String, Codable, Sendable, CaseIterable {

@@ -1,4 +1,5 @@
 import CTorchShim
+import Glibc
 
 extension Device {
   var abi: ts_device {
@@ -50,6 +51,19 @@ public enum Torch {
   /// The instruction set its CPU kernels chose, e.g. "AVX512".
   public static var cpuCapability: String { String(cString: ts_cpu_capability()) }
   public static var hasOneDNN: Bool { ts_has_onednn() }
+  /// Whether the processor has instructions for products of bfloat16 numbers, without which they are slower than those of float32.
+  public static let hasBFloat16Instructions: Bool = {
+    guard let file = fopen("/proc/cpuinfo", "r") else { return false }
+    defer { fclose(file) }
+    var (line, capacity): (UnsafeMutablePointer<CChar>?, Int) = (nil, 0)
+    defer { free(line) }
+    while getline(&line, &capacity, file) > 0, let line {
+      let words = String(cString: line).split { $0.isWhitespace || $0 == ":" }
+      guard ["flags", "Features"].contains(words.first) else { continue }
+      return !Set(words).isDisjoint(with: ["avx512_bf16", "amx_bf16", "bf16"])
+    }
+    return false
+  }()
   /// Handles the shim has given out and not yet got back: tensors, generators, scripts, process groups. For leak tests.
   public static var liveHandleCount: Int { Int(ts_live_handles()) }
 
