@@ -99,14 +99,16 @@ class FileTests(unittest.TestCase):
 
     def test_bad_files_are_named_and_not_executed(self):
         contents = json.loads((FILES / "contents.json").read_text())
-        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        with tempfile.TemporaryDirectory() as folder:
+            self.addCleanup(os.chdir, os.getcwd())
+            os.chdir(folder)
             for case in contents["bad"]:
                 for ending in ("zip", "legacy"):
                     with self.assertRaises(ValueError) as raised:
                         weights.read_state_dict(FILES / f"{case['name']}.{ending}.pt")
                     for name in case["names"]:
                         self.assertIn(name.removeprefix("builtins."), str(raised.exception))
-            self.assertEqual(os.listdir("."), [])
+            self.assertEqual(os.listdir(folder), [])
 
 
 class ExportTests(unittest.TestCase):
