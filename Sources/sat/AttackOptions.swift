@@ -49,8 +49,8 @@ struct AttackOptions: ParsableArguments {
   }
 
   func validate() throws {
-    if restarts < 1 { throw ValidationError("--restarts is \(restarts); expected at least 1.") }
-    if targets < 0 { throw ValidationError("--targets is \(targets); expected 0 or more.") }
+    try check("--restarts", restarts, in: Limit.restarts)
+    try check("--targets", targets, in: 0...Limit.classes.upperBound)
     _ = try selection()
   }
 

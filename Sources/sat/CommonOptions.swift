@@ -15,6 +15,12 @@ extension Fraction: ExpressibleByArgument {
   }
 }
 
+/// Refuses a number outside its range, as wrong usage.
+func check<Number: Comparable & CustomStringConvertible>(_ option: String, _ value: Number?, in range: ClosedRange<Number>) throws {
+  guard let value, !range.contains(value) else { return }
+  throw ValidationError("\(option) is \(value); expected \(range.lowerBound) to \(range.upperBound).")
+}
+
 /// Where and how a command computes.
 struct ExecutionOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Where to compute: cpu, cuda or cuda:N. Default: the best device present.", valueName: "device"))
@@ -30,7 +36,7 @@ struct ExecutionOptions: ParsableArguments {
   var memoryFormat: Execution.Layout?
 
   func validate() throws {
-    if let threads, threads < 1 { throw ValidationError("--threads is \(threads); expected at least 1.") }
+    try check("--threads", threads, in: Limit.threads)
   }
 
   /// The given execution with the options that were typed put over it.
@@ -61,11 +67,19 @@ struct OutputOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Also write the JSON document to a file.", valueName: "file"))
   var jsonFile: String?
 
+  /// To be called before the work: sets how much is said, and finds out whether the files can be written that the result goes to.
+  ///
+  /// - Throws: `TorchError` for the first file that cannot; nothing is left of the attempt.
+  func begin(writing files: String?...) throws {
+    Terminal.standardError.isQuiet = quiet
+    for file in files + [jsonFile] { if let file { try AtomicFile.check(file) } }
+  }
+
   /// Prints the result, as JSON or as text, and writes the file that was asked for.
   func deliver(_ document: some Encodable, text: @autoclosure () -> String) throws {
-    let encoded = try JSONText.encode(document)
-    if let jsonFile { try AtomicFile.write(encoded + "\n", to: jsonFile) }
-    print(json ? encoded : text(), terminator: json ? "\n" : "")
+    let encoded = try JSONText.encode(document) + "\n"
+    try StandardOutput.write(json ? encoded : text())
+    if let jsonFile { try AtomicFile.write(encoded, to: jsonFile) }
   }
 }
 

@@ -29,10 +29,11 @@ struct CompareCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
-    guard tolerance >= 0 else { throw ValidationError("--tolerance is \(tolerance); expected 0 or more.") }
+    try check("--tolerance", tolerance, in: Limit.number)
   }
 
   mutating func run() throws {
+    try output.begin()
     let comparison = try RunComparison(run: folder, reference: reference, tolerance: tolerance)
     try output.deliver(comparison, text: RunComparisonTable(comparison).description)
   }

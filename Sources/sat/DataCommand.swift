@@ -43,6 +43,7 @@ struct DataListCommand: ParsableCommand {
   }
 
   func run() throws {
+    try output.begin()
     let root = data.root
     let datasets = [digits(root)] + DatasetCatalog.datasets.map { Self.dataset($0, root) }
     var lines = ["data root: \(root.path)"]
@@ -126,13 +127,13 @@ struct DataFetchCommand: ParsableCommand {
   }
 
   func run() throws {
+    try output.begin()
     if name == "digits" {
       throw SATError("the digits are not fetched; `scripts/bootstrap` (or `make build`) in the checkout makes them")
     }
     let dataset = try DatasetCatalog.dataset(named: name)
     let root = data.root
     let terminal = Terminal.standardError
-    terminal.isQuiet = output.quiet
     let downloader = Downloader()
     var files: [Fetched.File] = []
     // What was unpacked is there under other names, and the archive is gone.

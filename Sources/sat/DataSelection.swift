@@ -16,7 +16,7 @@ struct DataSelection: ParsableArguments {
   var indices: String?
 
   func validate() throws {
-    if let first, first < 1 { throw ValidationError("--first is \(first); expected at least 1.") }
+    try check("--first", first, in: 1...Int.max)
     if first != nil && indices != nil { throw ValidationError("--first and --indices exclude each other.") }
     _ = try range()
   }

@@ -56,11 +56,12 @@ struct DataShowCommand: ParsableCommand {
   }
 
   func validate() throws {
-    if !(1...10_000).contains(count) { throw ValidationError("--count is \(count); expected 1 to 10000.") }
-    if columns < 1 { throw ValidationError("--columns is \(columns); expected at least 1.") }
+    try check("--count", count, in: 1...10_000)
+    try check("--columns", columns, in: 1...1_000)
   }
 
   func run() throws {
+    try output.begin(writing: out)
     let changes = try Augmentation(named: augmentation)
     let dataset = try DataSource(data).load(split, root: dataOptions.root)
     guard dataset.imageShape[0] == 1 || dataset.imageShape[0] == 3 else {

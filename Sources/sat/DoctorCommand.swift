@@ -19,6 +19,7 @@ struct DoctorCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func run() throws {
+    try output.begin()
     let examination = Examination(dataRoot: dataOptions.root)
     try output.deliver(examination, text: examination.text)
     if examination.findings.contains(where: { $0.severity == .fault }) { throw ExitCode(1) }

@@ -25,22 +25,11 @@ struct EvaluateCommand: ParsableCommand {
         sat evaluate script.pt --data images.npz --epsilon 8/255 --json
       """)
 
-  @Argument(help: ArgumentHelp("Run folder or model file.", valueName: "model"))
-  var path: String
-
-  @Option(help: "Which checkpoint of a run folder: best or last.")
-  var checkpoint: RunFolder.Checkpoint = .best
-
-  @OptionGroup var architecture: ArchitectureOptions
-
-  @OptionGroup var selection: DataSelection
+  @OptionGroup var subject: ModelAndData
   @OptionGroup var attack: AttackOptions
 
   @Option(help: ArgumentHelp("Samples in a batch. Default: 128, and the reference's 250 in mode compat.", valueName: "n"))
   var batchSize: Int?
-
-  @Option(help: ArgumentHelp("Seed of every draw.", valueName: "n"))
-  var seed: UInt64 = 0
 
   @Option(
     help: ArgumentHelp(
@@ -58,54 +47,46 @@ struct EvaluateCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Write an entry in RobustBench's model_info format.", valueName: "file"))
   var robustbench: String?
 
-  @OptionGroup var execution: ExecutionOptions
-  @OptionGroup var dataOptions: DataOptions
   @OptionGroup var output: OutputOptions
 
-  func validate() throws {
-    if let batchSize, batchSize < 1 { throw ValidationError("--batch-size is \(batchSize); expected at least 1.") }
-  }
+  func validate() throws { try check("--batch-size", batchSize, in: Limit.batchSize) }
 
   mutating func run() throws {
+    try output.begin(writing: save, records, robustbench)
     let terminal = Terminal.standardError
-    terminal.isQuiet = output.quiet
-    let run = RunFolder(path)
-    let trained = run.exists ? try ConfigurationFile.read(run.configurationPath) : nil
-    let settings = execution.applied()
-    let device = try settings.prepare()
-
-    guard let source = selection.data ?? trained?.data else {
-      throw SATError("no data were named; say with --data which images to evaluate on, such as --data mnist or --data images.npz")
-    }
-    let dataset = try selection.load(source, root: dataOptions.root)
-    let model = try ModelFile.load(
-      path: path, checkpoint: checkpoint.rawValue, architecture: try architecture.architecture(),
-      normalization: try architecture.normalization(), device: device)
-    let classifier = model.classifier
-    classifier.execution = settings
-    try model.check(dataset, device: device)
+    let loaded = try subject.load()
+    let (path, seed, dataset, device, settings) = (subject.path, subject.seed, loaded.data, loaded.device, loaded.execution)
+    let (model, classifier) = (loaded.model, loaded.model.classifier)
     if model.wasTraining { terminal.warn(Self.trainingModeWarning.message) }
-    for note in model.notes { terminal.line("\(path): \(note)") }
 
-    let choice = try attack.choose(trained, seed: seed, classes: try model.classCount(of: dataset, device: device))
+    let choice = try attack.choose(loaded.trained, seed: seed, classes: try model.classCount(of: dataset, device: device))
     let plan = choice.plan
     let size = batchSize ?? (plan.mode == .compat ? 250 : 128)
     let store = try state.map { folder in
-      try EvaluationStore(folder, identity: identity(model, dataset, choice, size, settings))
+      try EvaluationStore(folder, identity: identity(loaded, choice, size))
     }
     let adversarial = save == nil && store == nil ? nil : AdversarialImages()
     let display = EvaluationDisplay()
+    Interruption.listen()
     func evaluate() throws -> Evaluation {
       try Evaluator(model: classifier, data: dataset, batchSize: size, device: device, layout: settings.memoryFormat.format)
-        .run(plan, adversarial: adversarial, store: store, progress: display.show)
+        .run(plan, adversarial: adversarial, store: store, progress: display.show) { Interruption.isRequested }
     }
     // Compat asks the network as it is; fast may ask a form that is faster and equal up to rounding, and confirms what it finds.
     var evaluation: Evaluation
-    switch classifier {
-    case let network as NetworkClassifier where plan.mode == .fast:
-      evaluation = try network.withFixedWeights(inputShape: dataset.imageShape, evaluate)
-    case let script as ScriptClassifier where plan.mode == .fast: evaluation = try script.withFixedWeights(evaluate)
-    default: evaluation = try evaluate()
+    do {
+      switch classifier {
+      case let network as NetworkClassifier where plan.mode == .fast:
+        evaluation = try network.withFixedWeights(inputShape: dataset.imageShape, evaluate)
+      case let script as ScriptClassifier where plan.mode == .fast: evaluation = try script.withFixedWeights(evaluate)
+      default: evaluation = try evaluate()
+      }
+    } catch is EvaluationStopped {
+      terminal.warn(
+        "interrupted; "
+          + (state.map { "what is done is kept in \($0), and the same command goes on from there" }
+            ?? "nothing is kept; name a folder with --state to keep what is done"))
+      throw ExitCode(130)
     }
     terminal.endProgress()
     if let warning = choice.warning { evaluation.warnings.insert(warning, at: 0) }
@@ -115,7 +96,7 @@ struct EvaluateCommand: ParsableCommand {
     let report = EvaluationReport(
       evaluation, model: path, data: dataset, threat: choice.threat, seed: seed, batchSize: size, mode: plan.mode, version: choice.version)
     if let save, let adversarial { try SavedImages.write(adversarial, dataset, report, to: save) }
-    if let records { try AtomicFile.write(EvaluationRecords.text(evaluation, first: try selection.range()?.lowerBound ?? 0), to: records) }
+    if let records { try AtomicFile.write(EvaluationRecords.text(evaluation, first: try subject.selection.range()?.lowerBound ?? 0), to: records) }
     if let robustbench, let radius = choice.radius {
       let entry = RobustBenchEntry(
         evaluation, dataset: dataset.name, architecture: (classifier as? NetworkClassifier)?.architecture.name, epsilon: radius.text)
@@ -129,14 +110,13 @@ struct EvaluateCommand: ParsableCommand {
   }
 
   /// What a state belongs to. In mode fast the batch size is not part of it.
-  private func identity(
-    _ model: LoadedModel, _ data: ImageDataset, _ choice: AttackOptions.Choice, _ size: Int, _ settings: Execution
-  ) throws -> EvaluationStore.Identity {
-    [
-      ("model", try model.fingerprint()),
+  private func identity(_ loaded: ModelAndData.Loaded, _ choice: AttackOptions.Choice, _ size: Int) throws -> EvaluationStore.Identity {
+    let data = loaded.data
+    return [
+      ("model", try loaded.model.fingerprint()),
       ("data", "\(data.name) \(data.split), \(data.count) images, \(String(try data.images.fingerprint ^ data.labels.fingerprint, radix: 16))"),
-      ("attack", choice.description), ("seed", "\(seed)"), ("mode", choice.plan.mode.rawValue), ("precision", settings.precision.rawValue),
-      ("batch size", choice.plan.mode == .compat ? "\(size)" : "any"),
+      ("attack", choice.description), ("seed", "\(subject.seed)"), ("mode", choice.plan.mode.rawValue),
+      ("precision", loaded.execution.precision.rawValue), ("batch size", choice.plan.mode == .compat ? "\(size)" : "any"),
     ]
   }
 

@@ -80,20 +80,21 @@ struct HessianCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
-    if let top, top < 1 { throw ValidationError("--top is \(top); expected at least 1.") }
-    if probes < 2 { throw ValidationError("--probes is \(probes); expected at least 2, so that the error is known.") }
-    for (name, value) in [("density-steps", densitySteps), ("density-probes", densityProbes), ("iterations", iterations)] where value < 1 {
-      throw ValidationError("--\(name) is \(value); expected at least 1.")
-    }
+    try check("--top", top, in: 1...1_000)
+    try check("--probes", probes, in: Limit.probes)
+    try check("--density-steps", densitySteps, in: 1...10_000)
+    try check("--density-probes", densityProbes, in: 1...Limit.probes.upperBound)
+    try check("--iterations", iterations, in: Limit.steps)
     if let tolerance, !(tolerance > 0 && tolerance < 1) { throw ValidationError("--tolerance is \(tolerance); expected 0 < tolerance < 1.") }
-    if let densityWidth, !(densityWidth > 0) { throw ValidationError("--density-width is \(densityWidth); expected more than 0.") }
+    if let densityWidth, !(densityWidth > 0 && densityWidth.isFinite) {
+      throw ValidationError("--density-width is \(densityWidth); expected more than 0.")
+    }
     if approximations && !perSample { throw ValidationError("--approximations needs --per-sample.") }
     if solver == .power && end != .magnitude { throw ValidationError("--end \(end.rawValue) needs --solver lanczos.") }
   }
 
   mutating func run() throws {
-    let terminal = Terminal.standardError
-    terminal.isQuiet = output.quiet
+    try output.begin()
     let loaded = try subject.load()
     let classifier = loaded.model.classifier
     let maximizer = at == .adversarial ? try subject.perturbation.resolved(loaded.trained).maximizer : nil
@@ -120,7 +121,7 @@ struct HessianCommand: ParsableCommand {
       guard classifier is ScriptClassifier else { throw error }
       throw SATError("\(subject.path) is a TorchScript archive whose loss cannot be differentiated twice: \(error.message)")
     }
-    terminal.endProgress()
+    Terminal.standardError.endProgress()
     let report = HessianReport(
       analysis, model: subject.path, data: loaded.data, perturbation: maximizer, seed: subject.seed)
     try output.deliver(report, text: HessianTable(report).description)

@@ -56,14 +56,16 @@ struct LandscapeCommand: ParsableCommand {
 
   func validate() throws {
     if !(1...2).contains(dimensions) { throw ValidationError("--dimensions is \(dimensions); expected 1 or 2.") }
-    if points < 2 { throw ValidationError("--points is \(points); expected at least 2.") }
-    if !(radius > 0 && radius.isFinite) { throw ValidationError("--radius is \(radius); expected more than 0.") }
-    if let workers, workers < 1 { throw ValidationError("--workers is \(workers); expected at least 1.") }
+    try check("--points", points, in: 2...1_001)
+    if !(radius > 0 && Limit.number.contains(radius)) {
+      throw ValidationError("--radius is \(radius); expected more than 0, at most \(Fraction(Limit.number.upperBound)).")
+    }
+    try check("--workers", workers, in: Limit.threads)
   }
 
   mutating func run() throws {
     let terminal = Terminal.standardError
-    terminal.isQuiet = output.quiet
+    try output.begin(writing: csv, save, state)
     let clock = ContinuousClock()
     let start = clock.now
     let loaded = try subject.load()

@@ -43,6 +43,7 @@ struct ModelsCommand: ParsableCommand {
   }
 
   func run() throws {
+    try output.begin()
     let entries = try NetworkCatalog.entries.map { entry in
       let architecture = Architecture(name: entry.name)
       return Entry(

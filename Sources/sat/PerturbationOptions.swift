@@ -16,8 +16,10 @@ struct PerturbationOptions: ParsableArguments {
   var stepSize: Fraction?
 
   func validate() throws {
-    if let steps, steps < 1 { throw ValidationError("--steps is \(steps); expected at least 1.") }
-    if let stepSize, stepSize.value <= 0 { throw ValidationError("--step-size is \(stepSize); expected more than 0.") }
+    try check("--steps", steps, in: Limit.steps)
+    if let stepSize, !(stepSize.value > 0 && Limit.number.contains(stepSize.value)) {
+      throw ValidationError("--step-size is \(stepSize); expected more than 0, at most \(Fraction(Limit.number.upperBound)).")
+    }
   }
 
   /// What holds for a model.

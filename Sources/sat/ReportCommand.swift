@@ -46,6 +46,7 @@ struct ReportCommand: ParsableCommand {
   }
 
   func run() throws {
+    try output.begin(writing: out)
     let plotly = try PlotlyLocation.load()
     let report = try Report(of: runs)
     let page = out ?? "\(runs[0])/report.html"

@@ -57,9 +57,9 @@ struct ReproduceCommand: ParsableCommand {
     let item = try ReproductionItem.named(item).restricted(settings: names(settings), methods: names(methods))
     let plan = try ReproductionPlan(
       item, scale: ReproductionScale(scale), root: out, seed: seed, execution: execution.applied())
+    try output.begin(writing: csv)
     if self.plan { return try output.deliver(PlanListing(plan), text: PlanListing(plan).text) }
     let terminal = Terminal.standardError
-    terminal.isQuiet = output.quiet
     Interruption.listen()
     let display = ReproductionDisplay(out: out)
     let result = try Reproducer(plan, dataRoot: dataOptions.root, observer: display) { Interruption.isRequested }.run()
@@ -90,7 +90,7 @@ private final class ReproductionDisplay: ReproductionObserver {
   init(out: String) { self.out = out }
 
   func progressed(_ stage: ReproductionStage, to fraction: Double, _ detail: String) {
-    // Training stops by itself, with a checkpoint. A measurement cannot, but what it has saved is enough to go on from.
+    // The others stop by themselves. A measurement cannot, but what was saved before it is enough to go on from.
     if stage == .measure && Interruption.isRequested { stop() }
     if stage != self.stage { (self.stage, start) = (stage, ContinuousClock().now) }
     terminal.progress(stage.rawValue, fraction: fraction, since: start, detail: detail)

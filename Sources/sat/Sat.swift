@@ -30,13 +30,17 @@ struct Sat: ParsableCommand {
       ReproduceCommand.self,
     ])
 
-  /// Whether a command is named: `--version` is then the command's own option. The parser would take it for the question after
-  /// sat's version, answer that and exit with 0 instead of naming a mistake elsewhere in the line.
-  private static let isForCommand = CommandLine.arguments.dropFirst().first.map { !$0.hasPrefix("-") && $0 != "help" } ?? false
+  /// Whether a command is named, or help for one: `--version` is then the command's own option, or none. The parser would take it for
+  /// the question after sat's version, answer that and exit with 0 instead of naming a mistake elsewhere in the line.
+  private static let isForCommand = CommandLine.arguments.dropFirst().drop { $0 == "help" }.first.map { !$0.hasPrefix("-") } ?? false
 
   static func main() {
-    // A file-size limit then fails the write, which is answered by a sentence, rather than killing the process.
+    StandardOutput.claimDescriptors()
+    Interruption.begin()
+    // A file-size limit then fails the write, which is answered by a sentence, rather than killing the process; so does a pipe that
+    // nobody reads, for progress that nobody reads is no reason to lose a run.
     signal(SIGXFSZ, SIG_IGN)
+    signal(SIGPIPE, SIG_IGN)
     Torch.keepHostMemory()
     do {
       guard Torch.abiVersion == Torch.expectedABIVersion else {
@@ -50,7 +54,9 @@ struct Sat: ParsableCommand {
     } catch let error as TorchError {
       fail(error.message)
     } catch {
-      exit(withError: error)
+      guard exitCode(for: error).isSuccess else { exit(withError: error) }
+      // Help and the version are results too.
+      do { try StandardOutput.write(fullMessage(for: error) + "\n") } catch { fail("\(error)") }
     }
   }
 

@@ -100,8 +100,8 @@ struct TrainCommand: ParsableCommand {
   }
 
   mutating func run() throws {
+    try output.begin()
     if list { return try printList() }
-    Terminal.standardError.isQuiet = output.quiet
     let (configuration, folder) = try resolve()
     let trainer = try Trainer(configuration, dataRoot: dataOptions.root, folder: folder, resume: resume)
     let display = TrainingDisplay(trainer)

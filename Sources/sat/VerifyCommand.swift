@@ -38,11 +38,11 @@ struct VerifyCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
-    if batchSize < 1 { throw ValidationError("--batch-size is \(batchSize); expected at least 1.") }
+    try check("--batch-size", batchSize, in: Limit.batchSize)
   }
 
   func run() throws {
-    Terminal.standardError.isQuiet = output.quiet
+    try output.begin()
     let settings = execution.applied()
     let device = try settings.prepare()
     let saved = try SavedImages.read(file)

@@ -242,7 +242,7 @@ import Testing
     #expect(message("methodOptions.beta=3") == "")
     #expect(message("methodOptions.kl=element-mean") == "")
     #expect(message("methodOptions.kl=sum").contains("batchmean or element-mean"))
-    #expect(message("methodOptions.beta=-1").contains("at least 0"))
+    #expect(message("methodOptions.beta=-1").contains("from 0 to 1000000"))
     #expect(message("methodOptions.beat=3").contains("beta, kl, start"))
     #expect(message("lambda={kind: constant, value: 0.5}").contains("no schedule"))
     #expect(message("awp.gamma=2").contains("gamma"))

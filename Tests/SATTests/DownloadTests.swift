@@ -204,7 +204,7 @@ import Testing
   @Test func unwritableFolderIsNamed() throws {
     let root = DataRoot(option: "/proc/sat")
     let error = #expect(throws: SATError.self) { try Downloader(environment: site.environment).fetch(file, into: root) }
-    #expect(error?.message.hasPrefix("cannot create the folder /proc/sat/data: ") == true)
+    #expect(error?.message.hasPrefix("the folder /proc/sat/data cannot be made (No such file or directory); ") == true)
     #expect(error?.message.hasSuffix("; choose a writable one with --data-root") == true)
   }
 

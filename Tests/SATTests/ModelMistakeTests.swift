@@ -93,7 +93,7 @@ import Testing
     expectSentence([scratch.path, "best/weights.safetensors", "--checkpoint last"]) { _ = try load(scratch.path) }
     #expect(try load(scratch.path, checkpoint: "last").inputShape == [1, 28, 28])
     #expect(try load(scratch.file("last")).inputShape == [1, 28, 28], "a checkpoint's own folder")
-    expectSentence(["nowhere", "not there"]) { _ = try load(scratch.file("nowhere")) }
+    expectSentence(["nowhere", "does not exist"]) { _ = try load(scratch.file("nowhere")) }
   }
 
   /// Weights of every network, their keys in alphabetical order as other tools write them, for a number of classes of their own.

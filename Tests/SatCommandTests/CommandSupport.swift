@@ -1,4 +1,5 @@
 import Foundation
+import SAT
 import SwiftTorch
 import Testing
 
@@ -35,9 +36,10 @@ enum Command {
     try run(program: "/bin/bash", ["-c", line], in: folder, environment: ["SAT": path])
   }
 
-  /// Runs the program and sends it a signal once a file is there and has some content; a minute later at the latest it is killed.
+  /// Runs the program and sends it a signal once a file is there and has some content, and some seconds after that; a minute later
+  /// at the latest it is killed.
   static func run(
-    _ arguments: [String], interruptingBy signal: Int32, onceThereIs file: String, holdingBytes bytes: Int = 0
+    _ arguments: [String], interruptingBy signal: Int32, onceThereIs file: String, holdingBytes bytes: Int = 0, after seconds: Double = 0
   ) throws -> Outcome {
     func isThere() -> Bool {
       let size = (try? FileManager.default.attributesOfItem(atPath: file)[.size]) as? Int
@@ -45,6 +47,7 @@ enum Command {
     }
     return try run(program: path, arguments, in: nil, environment: [:]) { process in
       for _ in 0..<6000 where process.isRunning && !isThere() { usleep(10_000) }
+      usleep(UInt32(1e6 * seconds))
       kill(process.processIdentifier, signal)
       for _ in 0..<600 where process.isRunning { usleep(100_000) }
       if process.isRunning { kill(process.processIdentifier, SIGKILL) }
@@ -104,6 +107,19 @@ final class Scratch {
   deinit { try? FileManager.default.removeItem(atPath: path) }
 
   func file(_ name: String) -> String { "\(path)/\(name)" }
+
+  /// A LeNet-5 of four classes with fresh weights, and images it classifies correctly.
+  func untrained(count: Int) throws -> (model: String, data: String) {
+    let architecture = Architecture(name: "lenet5", options: ["classes": "4"])
+    let network = NetworkClassifier(
+      try architecture.make(generator: Generator(seed: 1)), architecture: architecture, normalization: nil)
+    network.module.setTraining(false)
+    try ModelFile.save(network, to: file("model.safetensors"))
+    let images = Tensor.rand([count, 1, 28, 28], generator: Generator(seed: 2))
+    let labels = try withNoGrad { try network.logits(images).argmax(dim: 1) }
+    try SafeTensors(tensors: [("images", images), ("labels", labels)]).write(to: file("images.safetensors"))
+    return (file("model.safetensors"), file("images.safetensors"))
+  }
 
   /// A safetensors file of `count` synthetic 28 x 28 images in four classes: which quarter is bright.
   func images(_ name: String, count: Int, seed: UInt64 = 0) throws -> String {

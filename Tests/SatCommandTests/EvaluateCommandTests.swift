@@ -139,7 +139,7 @@ import Testing
     try FileManager.default.createDirectory(atPath: scratch.file("empty"), withIntermediateDirectories: true)
 
     let cases: [([String], Int32, [String])] = [
-      ([scratch.file("nowhere"), "--data", data], 1, ["nowhere", "not there"]),
+      ([scratch.file("nowhere"), "--data", data], 1, ["nowhere", "does not exist"]),
       ([scratch.file("empty"), "--data", data], 1, ["empty", "best/weights.safetensors"]),
       ([scratch.file("cut.safetensors"), "--data", data], 1, ["cut.safetensors"]),
       ([scratch.file("random.pt"), "--data", data], 1, ["random.pt", "TorchScript"]),

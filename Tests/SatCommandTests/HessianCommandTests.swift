@@ -99,11 +99,11 @@ import Testing
     let cases: [(arguments: [String], status: Int32, fragment: String)] = [
       ([model], 1, "no data were named"),
       ([model, "--data", data, "--at", "adversarial"], 1, "no epsilon was given"),
-      ([model, "--data", data, "--top", "0"], 64, "at least 1"),
+      ([model, "--data", data, "--top", "0"], 64, "1 to 1000"),
       ([model, "--data", data, "--approximations"], 64, "needs --per-sample"),
       ([model, "--data", data, "--solver", "power", "--end", "smallest"], 64, "needs --solver lanczos"),
       ([model, "--data", data, "--precision", "bf16"], 64, "too coarse"),
-      ([model, "--data", data, "--probes", "1"], 64, "at least 2"),
+      ([model, "--data", data, "--probes", "1"], 64, "2 to 1000000"),
       (["missing.pt", "--data", data], 1, "missing.pt is not there"),
     ]
     for (arguments, status, fragment) in cases {

@@ -59,7 +59,7 @@ import Testing
     let scratch = try Scratch()
     let base = try prepare(scratch)
     for (arguments, status, fragment) in [
-      ([], Int32(1), "no epsilon was given"), (["--dimensions", "3"], 64, "1 or 2"), (["--points", "1"], 64, "at least 2"),
+      ([], Int32(1), "no epsilon was given"), (["--dimensions", "3"], 64, "1 or 2"), (["--points", "1"], 64, "2 to 1001"),
       (["--radius", "0"], 64, "more than 0"),
     ] {
       let outcome = try Command.run(base + arguments)

@@ -16,10 +16,11 @@ public struct ThreatModel: Sendable, Equatable {
   /// Radius in pixel units, in (0, 1] for L-inf.
   public let epsilon: Double
 
-  /// - Throws: `SATError` when epsilon is not positive, or above 1 in L-inf where it could reach every image.
+  /// - Throws: `SATError` when epsilon is not positive, above 1 in L-inf where it could reach every image, or above all reason.
   public init(norm: Norm = .linf, epsilon: Double) throws(SATError) {
-    guard epsilon > 0, epsilon.isFinite, norm != .linf || epsilon <= 1 else {
-      let range = norm == .linf ? "0 < epsilon <= 1, since images lie in [0, 1]" : "epsilon > 0"
+    let most = norm == .linf ? 1 : Limit.number.upperBound
+    guard epsilon > 0, epsilon <= most else {
+      let range = norm == .linf ? "0 < epsilon <= 1, since images lie in [0, 1]" : "0 < epsilon <= \(Fraction(most))"
       throw SATError("epsilon \(Fraction(epsilon)) is outside its range for \(norm.rawValue); expected \(range)")
     }
     self.norm = norm

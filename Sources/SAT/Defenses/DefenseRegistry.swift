@@ -6,6 +6,8 @@ public enum DefenseRegistry {
     public let summary: String
     /// Whether a schedule of lambda shapes it.
     public let usesLambda: Bool
+    /// What lambda may be.
+    public let lambdaRange: ClosedRange<Double>
     /// Settings of its own, in the order they are listed.
     public let options: [MethodOption]
     /// Fits a preset, which is written for P-SAT, to the method; the options have their defaults by then.
@@ -13,12 +15,13 @@ public enum DefenseRegistry {
     public let make: @Sendable (DefenseSettings) -> any Defense
 
     init(
-      name: String, summary: String, usesLambda: Bool = false, options: [MethodOption] = [],
+      name: String, summary: String, usesLambda: Bool = false,
+      lambdaRange: ClosedRange<Double> = -Limit.number.upperBound...Limit.number.upperBound, options: [MethodOption] = [],
       adapt: @escaping @Sendable (inout TrainingConfiguration) -> Void = { _ in },
       make: @escaping @Sendable (DefenseSettings) -> any Defense
     ) {
       (self.name, self.summary, self.usesLambda) = (name, summary, usesLambda)
-      (self.options, self.adapt, self.make) = (options, adapt, make)
+      (self.lambdaRange, self.options, self.adapt, self.make) = (lambdaRange, options, adapt, make)
     }
   }
 

@@ -3,9 +3,7 @@ public struct MethodOption: Sendable {
   public enum Kind: Sendable {
     case flag
     case choice([String])
-    /// A whole number of at least `minimum`.
-    case whole(minimum: Int)
-    /// A number in a range that is closed below, and above where it is finite.
+    case whole(ClosedRange<Int>)
     case number(ClosedRange<Double>)
   }
 
@@ -24,11 +22,11 @@ public struct MethodOption: Sendable {
   }
 
   static func whole(_ name: String, _ value: Int, from minimum: Int, _ summary: String) -> MethodOption {
-    MethodOption(name: name, summary: summary, kind: .whole(minimum: minimum), value: .number(Fraction(Double(value))))
+    MethodOption(name: name, summary: summary, kind: .whole(minimum...Limit.steps.upperBound), value: .number(Fraction(Double(value))))
   }
 
   static func number(
-    _ name: String, _ value: Double, in range: ClosedRange<Double> = 0...Double.infinity, _ summary: String
+    _ name: String, _ value: Double, in range: ClosedRange<Double> = Limit.number, _ summary: String
   ) -> MethodOption {
     MethodOption(name: name, summary: summary, kind: .number(range), value: .number(Fraction(value)))
   }
@@ -38,8 +36,7 @@ public struct MethodOption: Sendable {
     switch kind {
     case .flag: "true or false"
     case .choice(let choices): choices.joined(separator: " or ")
-    case .whole(let minimum): "a whole number of at least \(minimum)"
-    case .number(let range) where range.upperBound == .infinity: "a number of at least \(Fraction(range.lowerBound))"
+    case .whole(let range): "a whole number from \(range.lowerBound) to \(range.upperBound)"
     case .number(let range): "a number from \(Fraction(range.lowerBound)) to \(Fraction(range.upperBound))"
     }
   }
@@ -48,7 +45,7 @@ public struct MethodOption: Sendable {
     switch (kind, value) {
     case (.flag, .flag): true
     case (.choice(let choices), .text(let text)): choices.contains(text)
-    case (.whole(let minimum), .number(let number)): number.value == number.value.rounded() && number.value >= Double(minimum)
+    case (.whole(let range), .number(let number)): Int(exactly: number.value).map(range.contains) ?? false
     case (.number(let range), .number(let number)): range.contains(number.value)
     default: false
     }

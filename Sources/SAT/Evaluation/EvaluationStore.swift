@@ -81,12 +81,9 @@ public final class EvaluationStore {
       guard isFolder.boolValue else { throw SATError("\(folder) is a file; expected a folder for --state") }
       if FileManager.default.fileExists(atPath: path) { saved = try read() }
     } else {
-      do {
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-      } catch {
-        throw SATError("the folder \(folder) for --state cannot be made; expected a place where you may write")
-      }
+      try OutputFolder.create(folder, advice: "name another with --state")
     }
+    try AtomicFile.check(path)
   }
 
   private func read() throws -> (state: EvaluationState, adversarial: [(positions: [Int], images: Tensor)]) {

@@ -22,18 +22,19 @@ public struct Evaluator {
   /// Runs attacks one after the other, without the questions of `SanityChecks`.
   ///
   /// - Throws: what the model throws.
-  public func run(_ attacks: [any Attack]) throws(TorchError) -> Evaluation {
+  public func run(_ attacks: [any Attack]) throws -> Evaluation {
     try run(EvaluationPlan(attacks, checks: false))
   }
 
   /// - Parameters:
   ///   - adversarial: collects the broken images.
   ///   - store: where to go on from and to save to; a killed run that is started again ends with the same flags.
-  /// - Throws: what the model throws, or `TorchError` when the state cannot be saved.
+  ///   - shouldStop: asked before every pass of a batch through the model; true saves the batches that are done and ends the run.
+  /// - Throws: what the model throws, `TorchError` when the state cannot be saved, `EvaluationStopped` when it was asked to stop.
   public func run(
     _ plan: EvaluationPlan, adversarial: AdversarialImages? = nil, store: EvaluationStore? = nil,
-    progress: @escaping (EvaluationProgress) -> Void = { _ in }
-  ) throws(TorchError) -> Evaluation {
+    progress: @escaping (EvaluationProgress) -> Void = { _ in }, shouldStop: @escaping () -> Bool = { false }
+  ) throws -> Evaluation {
     let clock = ContinuousClock()
     let labels = data.labels.array(of: Int.self)
     var state: EvaluationState
@@ -42,7 +43,7 @@ public struct Evaluator {
       state = saved.state
       if let adversarial { saved.adversarial.forEach { adversarial.put($0.images, at: $0.positions) } }
     } else {
-      state = try cleanPass(labels, plan, progress)
+      state = try cleanPass(labels, plan, progress, shouldStop)
     }
     /// Writes down what is done, if the last time was long enough ago or it is wanted now.
     func keep(_ state: inout EvaluationState, now: Bool) throws(TorchError) {
@@ -61,12 +62,20 @@ public struct Evaluator {
         let start = clock.now
         let positions = Array(open[state.done..<min(state.done + batchSize, open.count)])
         let spent = attack.cost
-        let records = try run(attack, positions, state.logits, plan.mode, adversarial, alreadyBroken: Set(state.records.map(\.sample))) { part in
+        let metered = MeteredClassifier(model, expected: attack.passesPerSample * positions.count, shouldStop: shouldStop) { part in
           progress(
             EvaluationProgress(
               phase: attack.name, done: state.done, total: open.count,
               fraction: (Double(state.done) + part * Double(positions.count)) / Double(open.count),
               correct: current.flags.count { $0 }))
+        }
+        let records: [Evaluation.Record]
+        do {
+          records = try run(attack, metered, positions, state.logits, plan.mode, adversarial, alreadyBroken: Set(state.records.map(\.sample)))
+        } catch {
+          guard metered.isStopped else { throw error }
+          try keep(&state, now: true)
+          throw EvaluationStopped()
         }
         for record in records { current.flags[record.sample] = false }
         state.records += records
@@ -93,12 +102,13 @@ public struct Evaluator {
 
   /// Accuracy on the images as they are, and what the logits and some questions say about the model.
   private func cleanPass(
-    _ labels: [Int], _ plan: EvaluationPlan, _ progress: (EvaluationProgress) -> Void
-  ) throws(TorchError) -> EvaluationState {
+    _ labels: [Int], _ plan: EvaluationPlan, _ progress: (EvaluationProgress) -> Void, _ shouldStop: () -> Bool
+  ) throws -> EvaluationState {
     var outputs = OutputChecks()
     var predictions: [Int] = []
     var parts: [Tensor] = []
     for range in stride(from: 0, to: data.count, by: batchSize).map({ $0..<min($0 + batchSize, data.count) }) {
+      if shouldStop() { throw EvaluationStopped() }
       let logits = try forward(try data.batch(range).images)
       outputs.look(at: logits)
       parts.append(logits.to(.cpu))
@@ -126,15 +136,14 @@ public struct Evaluator {
 
   /// One batch of an attack; what it broke.
   private func run(
-    _ attack: any Attack, _ positions: [Int], _ logits: Tensor, _ mode: AttackMode, _ adversarial: AdversarialImages?,
-    alreadyBroken: Set<Int>, part: @escaping (Double) -> Void
+    _ attack: any Attack, _ metered: MeteredClassifier, _ positions: [Int], _ logits: Tensor, _ mode: AttackMode,
+    _ adversarial: AdversarialImages?, alreadyBroken: Set<Int>
   ) throws(TorchError) -> [Evaluation.Record] {
     let indices = Tensor(positions)
     let (images, labels) = try data.batch(at: indices)
     let batch = AttackBatch(
       images: images.to(device).contiguous(layout), labels: labels.to(device), samples: positions,
       logits: logits.selecting(indices).to(device), capacity: batchSize)
-    let metered = MeteredClassifier(model, expected: attack.passesPerSample * positions.count, report: part)
     let result = try attack.perturb(metered, batch)
     var hits = result.findings.indices.filter { result.findings[$0] != nil }
     if mode == .compat {
@@ -189,15 +198,20 @@ extension AttackCost {
   }
 }
 
-/// A model that reports how much of an attack's expected work it has done.
+/// An evaluation that was asked to stop has no result; what it had done is in its store, if it has one.
+public struct EvaluationStopped: Error {}
+
+/// A model that reports how much of an attack's expected work it has done, and ends the attack by an error when asked to stop.
 private final class MeteredClassifier: Classifier {
   private let model: any Classifier
   private let expected: Int
+  private let shouldStop: () -> Bool
   private let report: (Double) -> Void
   private var done = 0
+  private(set) var isStopped = false
 
-  init(_ model: any Classifier, expected: Int, report: @escaping (Double) -> Void) {
-    (self.model, self.expected, self.report) = (model, expected, report)
+  init(_ model: any Classifier, expected: Int, shouldStop: @escaping () -> Bool, report: @escaping (Double) -> Void) {
+    (self.model, self.expected, self.shouldStop, self.report) = (model, expected, shouldStop, report)
   }
 
   var execution: Execution {
@@ -208,13 +222,23 @@ private final class MeteredClassifier: Classifier {
   var isExact: Bool { model.isExact }
 
   func logits(_ images: Tensor) throws(TorchError) -> Tensor {
+    try stopIfAsked()
     let logits = try model.logits(images)
     done += images.size(0)
     if expected > 0 { report(min(1, Double(done) / Double(expected))) }
     return logits
   }
 
-  func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor { try model.confirmedLogits(images) }
+  func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor {
+    try stopIfAsked()
+    return try model.confirmedLogits(images)
+  }
+
+  private func stopIfAsked() throws(TorchError) {
+    guard shouldStop() else { return }
+    isStopped = true
+    throw TorchError(.runtime, "the evaluation was asked to stop")
+  }
 
   func move(to device: Device) throws(TorchError) { try model.move(to: device) }
 }

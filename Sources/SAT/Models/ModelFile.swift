@@ -65,7 +65,7 @@ public enum ModelFile {
   public static func load(
     path: String, checkpoint: String, architecture: Architecture?, normalization: Normalization?, device: Device
   ) throws -> LoadedModel {
-    let file = try resolve(path, checkpoint)
+    let file = try find(path, checkpoint: checkpoint)
     let bytes = try FileBytes.read(file, expecting: "a model")
     switch FileKind.detect(bytes) {
     case .safetensors:
@@ -89,10 +89,13 @@ public enum ModelFile {
     }
   }
 
-  private static func resolve(_ path: String, _ checkpoint: String) throws(SATError) -> String {
+  /// The file that a MODEL argument stands for.
+  ///
+  /// - Throws: `SATError` when nothing is there, or a folder without a checkpoint.
+  public static func find(_ path: String, checkpoint: String) throws(SATError) -> String {
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
-      throw SATError("\(path) is not there; expected a run folder or a model file")
+      throw SATError("\(path) does not exist; expected a run folder or a model file")
     }
     guard isFolder.boolValue else { return path }
     let candidates = ["\(path)/\(weightsName)", "\(path)/\(checkpoint)/\(weightsName)"]

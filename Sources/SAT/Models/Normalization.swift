@@ -39,8 +39,12 @@ public struct Normalization: Sendable, Equatable, CustomStringConvertible {
     guard mean.count == std.count, !mean.isEmpty else {
       throw SATError("a normalisation has \(mean.count) means and \(std.count) standard deviations; expected one of each a channel")
     }
-    guard std.allSatisfy({ $0 > 0 && $0.isFinite }), mean.allSatisfy(\.isFinite) else {
-      throw SATError("normalisation '\(description)' has a standard deviation that is not positive")
+    // In float32 a smaller deviation may be nothing, and a larger number infinite.
+    let most = Limit.number.upperBound
+    guard std.allSatisfy({ $0 >= 1 / most && $0 <= most }), mean.allSatisfy({ abs($0) <= most }) else {
+      throw SATError(
+        "normalisation '\(description)' has a number out of range; expected means from \(Fraction(-most)) to \(Fraction(most)) and standard "
+          + "deviations above 0, from \(1 / most) to \(Fraction(most))")
     }
   }
 

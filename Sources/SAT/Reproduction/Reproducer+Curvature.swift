@@ -95,7 +95,13 @@ extension Reproducer {
     let store = try LandscapeStore("\(run.folder.path)/landscape-state", identity: ["model": model.fingerprint(), "images": "\(data.count)"])
     try landscape.evaluate((0..<landscape.count).filter { store.values[$0] == nil }) { point, value in
       try store.put(value, at: point)
-      measuring(run, index, Double(store.values.count) / Double(landscape.count), "landscape")
+      measuring(run, index, Double(store.values.count) / Double(landscape.count), "landscape", .evaluate)
+    } shouldStop: {
+      shouldStop()
+    }
+    guard store.values.count == landscape.count else {
+      try store.write()
+      throw EvaluationStopped()
     }
     let json = try JSONText.encode(
       LandscapeReport(

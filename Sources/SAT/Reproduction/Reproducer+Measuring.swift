@@ -28,8 +28,10 @@ extension Reproducer {
     return figures
   }
 
-  func measuring(_ run: ReproductionPlan.Run, _ index: Int, _ fraction: Double, _ detail: String) {
-    observer.progressed(.measure, to: (Double(index) + fraction) / Double(plan.runs.count), "\(run.setting) \(run.method), \(detail)")
+  func measuring(
+    _ run: ReproductionPlan.Run, _ index: Int, _ fraction: Double, _ detail: String, _ stage: ReproductionStage = .measure
+  ) {
+    observer.progressed(stage, to: (Double(index) + fraction) / Double(plan.runs.count), "\(run.setting) \(run.method), \(detail)")
   }
 
   // MARK: Accuracy
@@ -57,11 +59,12 @@ extension Reproducer {
     let evaluator = Evaluator(
       model: model.classifier, data: data, batchSize: run.configuration.batchSize, device: device, layout: execution.memoryFormat.format)
     func evaluate() throws -> Evaluation {
-      try evaluator.run(EvaluationPlan(attacks), adversarial: adversarial, store: store) { progress in
+      let report = { (progress: EvaluationProgress) in
         let phases = ["clean"] + attacks.map(\.name)
         let part = (Double(phases.firstIndex(of: progress.phase) ?? 0) + progress.fraction) / Double(phases.count)
-        self.measuring(run, index, part, "\(progress.phase), \(progress.correct) of \(data.count) still right")
+        self.measuring(run, index, part, "\(progress.phase), \(progress.correct) of \(data.count) still right", .evaluate)
       }
+      return try evaluator.run(EvaluationPlan(attacks), adversarial: adversarial, store: store, progress: report, shouldStop: shouldStop)
     }
     let network = model.classifier as? NetworkClassifier
     var evaluation = try network.map { try $0.withFixedWeights(inputShape: data.imageShape, evaluate) } ?? evaluate()

@@ -1,8 +1,12 @@
 internal import Foundation
 internal import SwiftTorch
 
-/// The two halves of a reproduction.
-public enum ReproductionStage: String, Sendable { case train, measure }
+/// What a reproduction is at.
+public enum ReproductionStage: String, Sendable {
+  /// These two end by themselves when they are asked to stop, and keep what is done.
+  case train, evaluate
+  case measure
+}
 
 /// Hears what a reproduction does, to show it.
 public protocol ReproductionObserver: AnyObject {
@@ -43,15 +47,7 @@ public final class Reproducer {
       figures = schedules()
     } else {
       for run in plan.runs { guard try train(run) else { return nil } }
-      switch plan.item.measurement {
-      case .accuracy: figures = try accuracies()
-      case .perturbation: figures = try perturbations()
-      case .smoothness: figures = try smoothness()
-      case .spectrum: figures = try spectra()
-      case .landscape: figures = try landscapes()
-      case .images: figures = try images()
-      case .schedule: figures = []
-      }
+      do { figures = try measurements() } catch is EvaluationStopped { return nil }
     }
     if shouldStop() { return nil }
     let result = ReproductionResult(plan, figures: figures)
@@ -59,6 +55,18 @@ public final class Reproducer {
     try AtomicFile.write(JSONText.encode(result) + "\n", to: "\(plan.folder)/result.json")
     try AtomicFile.write(result.csv, to: "\(plan.folder)/result.csv")
     return result
+  }
+
+  private func measurements() throws -> [ReproductionResult.Figure] {
+    switch plan.item.measurement {
+    case .accuracy: try accuracies()
+    case .perturbation: try perturbations()
+    case .smoothness: try smoothness()
+    case .spectrum: try spectra()
+    case .landscape: try landscapes()
+    case .images: try images()
+    case .schedule: []
+    }
   }
 
   // MARK: Training

@@ -23,10 +23,8 @@ final class GrowingFile {
   /// - Throws: a sentence naming the file when it cannot be written.
   func append(_ bytes: [UInt8]) throws {
     do { try handle.write(contentsOf: Data(bytes)) } catch {
-      let reason = ((error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError).map { String(cString: strerror(Int32($0.code))) }
       throw SATError(
-        "\(path) cannot be written (\(reason ?? (error as NSError).localizedDescription)); expected room on the disk; free some and "
-          + "go on with --resume")
+        "\(path) cannot be written (\(SystemError.reason(error))); expected room on the disk; free some and go on with --resume")
     }
   }
 }

@@ -41,11 +41,7 @@ public struct RunFolder: Sendable {
   ///
   /// - Throws: `SATError` when it cannot be made or written.
   public func create() throws(SATError) {
-    do {
-      try FileManager.default.createDirectory(atPath: checkpointsPath, withIntermediateDirectories: true)
-    } catch {
-      throw SATError("the run folder \(path) cannot be made (\(Self.reason(error))); choose another with --run")
-    }
+    for folder in [path, checkpointsPath] { try OutputFolder.create(folder, advice: "choose another run folder with --run") }
     guard FileManager.default.isWritableFile(atPath: path), FileManager.default.isWritableFile(atPath: checkpointsPath) else {
       throw SATError("the run folder \(path) is not writable; choose another with --run")
     }
@@ -74,7 +70,7 @@ public struct RunFolder: Sendable {
     } catch {
       try? files.removeItem(atPath: partial)
       if error is SATError || error is TorchError { throw error }
-      throw SATError("a checkpoint cannot be written to \(path) (\(Self.reason(error))); the ones before it are intact")
+      throw SATError("a checkpoint cannot be written to \(path) (\(SystemError.reason(error))); the ones before it are intact")
     }
     removeUnreferenced()
   }
@@ -85,7 +81,7 @@ public struct RunFolder: Sendable {
     try FileManager.default.createSymbolicLink(atPath: fresh, withDestinationPath: target)
     // FileManager will not move onto something that exists; rename(2) replaces a link atomically.
     guard rename(fresh, folder(of: link)) == 0 else {
-      throw SATError("\(folder(of: link)) cannot be replaced: \(String(cString: strerror(errno)))")
+      throw SATError("\(folder(of: link)) cannot be replaced: \(SystemError.reason(errno))")
     }
   }
 
@@ -95,12 +91,5 @@ public struct RunFolder: Sendable {
     for name in (try? files.contentsOfDirectory(atPath: checkpointsPath)) ?? [] where !used.contains("checkpoints/\(name)") {
       try? files.removeItem(atPath: "\(checkpointsPath)/\(name)")
     }
-  }
-
-  private static func reason(_ error: any Error) -> String {
-    if let posix = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError, posix.domain == NSPOSIXErrorDomain {
-      return String(cString: strerror(Int32(posix.code)))
-    }
-    return (error as NSError).localizedDescription
   }
 }

@@ -125,8 +125,9 @@ public final class Trainer {
   /// - Parameter shouldStop: asked before every batch; true ends the run with a checkpoint of that very moment.
   /// - Throws: a sentence when the loss is no longer finite or a file cannot be written; earlier checkpoints are intact.
   public func run(observer: any TrainingObserver, shouldStop: () -> Bool = { false }) throws -> Ending {
+    let text = try ConfigurationFile.text(configuration)
     try folder.create()
-    try AtomicFile.write(ConfigurationFile.text(configuration), to: folder.configurationPath)
+    try AtomicFile.write(text, to: folder.configurationPath)
     let logs = try RunLogs(folder, history: history.map(line), stepsDone: configuration.logSteps ? stepsDone : nil)
     while history.count < configuration.epochs && stopped == nil {
       let epoch = history.count

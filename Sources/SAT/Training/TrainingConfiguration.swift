@@ -147,43 +147,6 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     comparable.smoothness = earlier.smoothness
     return try ConfigurationFile.differences(earlier, comparable)
   }
-
-  /// - Throws: `SATError` that names the first value outside its range.
-  public func validated() throws(SATError) -> TrainingConfiguration {
-    func require(_ holds: Bool, _ key: String, _ value: Any, _ expected: String) throws(SATError) {
-      if !holds { throw SATError("\(key) is \(value); expected \(expected)") }
-    }
-    _ = try maximizer
-    let entry = try DefenseRegistry.entry(named: method)
-    try methodOptions.validate(for: entry)
-    try require(entry.usesLambda || lambda == .constant(1), "lambda", lambda, "to be left out: \(method) has no schedule of lambda")
-    try require(awp.gamma >= 0 && awp.gamma < 1, "awp.gamma", awp.gamma, "0 <= gamma < 1, 0 for none")
-    try require(awp.warmup >= 0, "awp.warmup", awp.warmup, "0 or more")
-    try require(smoothness.every >= 0, "smoothness.every", smoothness.every, "0 or more, 0 for never")
-    try require(smoothness.samples >= 1, "smoothness.samples", smoothness.samples, "at least 1")
-    try require(smoothness.probes >= 2, "smoothness.probes", smoothness.probes, "at least 2")
-    try require(attack.steps >= 1, "attack.steps", attack.steps, "at least 1")
-    try require(attack.stepSize.value > 0, "attack.stepSize", attack.stepSize, "more than 0")
-    _ = try augmentation.validated()
-    try require(epochs >= 1, "epochs", epochs, "at least 1")
-    try require(batchSize >= 1, "batchSize", batchSize, "at least 1")
-    try require(optimizer.learningRate > 0, "optimizer.learningRate", optimizer.learningRate, "more than 0")
-    try require((0..<1).contains(optimizer.momentum), "optimizer.momentum", optimizer.momentum, "0 <= momentum < 1")
-    try require(optimizer.weightDecay >= 0, "optimizer.weightDecay", optimizer.weightDecay, "0 or more")
-    try require(
-      !optimizer.nesterov || (optimizer.name == .sgd && optimizer.momentum > 0), "optimizer.nesterov", true,
-      "false unless the optimizer is sgd with a momentum")
-    let peak = learningRateSchedule.peak
-    try require(peak > 0 && peak < 1, "learningRateSchedule.peak", peak, "a part of the run, 0 < peak < 1")
-    try require(optimizer.maxGradientNorm >= 0, "optimizer.maxGradientNorm", optimizer.maxGradientNorm, "more than 0, or 0 for no limit")
-    try require(averaging.decay > 0 && averaging.decay < 1, "averaging.decay", averaging.decay, "0 < decay < 1")
-    try require(
-      averaging.kind == .none || (0..<epochs).contains(averaging.start), "averaging.start", averaging.start,
-      "an epoch of the run, 0 to \(epochs - 1)")
-    try require(validation.every >= 1, "validation.every", validation.every, "at least 1")
-    try require(checkpoints.minutes >= 0, "checkpoints.minutes", checkpoints.minutes, "0 or more")
-    return self
-  }
 }
 
 /// The learning rate over the epochs, as it is written in a configuration.

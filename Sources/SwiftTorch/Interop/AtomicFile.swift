@@ -30,6 +30,11 @@ public enum AtomicFile {
     }
   }
 
+  /// Finds out whether `path` could be written, before work whose result is to go there.
+  ///
+  /// - Throws: what `write` would; nothing is left of the attempt.
+  public static func check(_ path: String) throws(TorchError) { try Writer(replacing: path).abandon() }
+
   /// The open temporary file; valid only inside the closure that received it.
   public final class Writer {
     private let path: String

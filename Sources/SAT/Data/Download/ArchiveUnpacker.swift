@@ -63,11 +63,7 @@ struct ArchiveUnpacker {
   }
 
   private func create(_ folder: String) throws {
-    do {
-      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    } catch {
-      throw SATError("cannot create the folder \(folder): \(SystemError.reason(error)); choose a writable one with --data-root")
-    }
+    try OutputFolder.create(folder, advice: "choose a writable one with --data-root")
   }
 
   private func write(_ tar: inout TarReader, _ entry: TarReader.Entry, _ archive: String, to path: String) throws {

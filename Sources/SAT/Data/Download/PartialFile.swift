@@ -16,11 +16,7 @@ final class PartialFile {
     self.target = target
     path = target + ".part"
     let folder = (target as NSString).deletingLastPathComponent
-    do {
-      try FileManager.default.createDirectory(atPath: folder.isEmpty ? "." : folder, withIntermediateDirectories: true)
-    } catch {
-      throw SATError("cannot create the folder \(folder): \(SystemError.reason(error)); choose a writable one with --data-root")
-    }
+    try OutputFolder.create(folder.isEmpty ? "." : folder, advice: "choose a writable one with --data-root")
     let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else {
       throw SATError("cannot write \(path): \(SystemError.reason(errno)); choose a writable folder with --data-root")

@@ -62,7 +62,7 @@ struct RunRecord {
     let names: [String]
     do {
       names = try FileManager.default.contentsOfDirectory(atPath: path).sorted()
-    } catch { throw SATError("the folder \(path) cannot be listed (\(error.localizedDescription)); check its permissions") }
+    } catch { throw SATError("the folder \(path) cannot be listed (\(SystemError.reason(error))); check its permissions") }
     for name in names { try readDocument(named: name) }
   }
 

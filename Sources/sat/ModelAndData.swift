@@ -1,0 +1,52 @@
+import ArgumentParser
+import SAT
+import SwiftTorch
+
+/// The options that name a model and the images it is asked about, and load both.
+struct ModelAndData: ParsableArguments {
+  @Argument(help: ArgumentHelp("Run folder or model file.", valueName: "model"))
+  var path: String
+
+  @Option(help: "Which checkpoint of a run folder: best or last.")
+  var checkpoint: RunFolder.Checkpoint = .best
+
+  @OptionGroup var architecture: ArchitectureOptions
+  @OptionGroup var selection: DataSelection
+
+  @Option(help: ArgumentHelp("Seed of every draw.", valueName: "n"))
+  var seed: UInt64 = 0
+
+  @OptionGroup var execution: ExecutionOptions
+  @OptionGroup var dataOptions: DataOptions
+
+  /// What the options name, on its device, in evaluation mode.
+  struct Loaded {
+    var model: LoadedModel
+    var data: ImageDataset
+    var device: Device
+    var execution: Execution
+    /// The configuration of the run, where it is one.
+    var trained: TrainingConfiguration?
+  }
+
+  /// - Parameter layout: of the memory on the CPU, where none was asked for.
+  func load(layout: Execution.Layout = .auto) throws -> Loaded {
+    let run = RunFolder(path)
+    let trained = run.exists ? try ConfigurationFile.read(run.configurationPath) : nil
+    _ = try ModelFile.find(path, checkpoint: checkpoint.rawValue)
+    var settings = execution.applied()
+    let device = try settings.prepare()
+    if settings.memoryFormat == .auto, device == .cpu { settings.memoryFormat = layout }
+    guard let source = selection.data ?? trained?.data else {
+      throw SATError("no data were named; say with --data which images to use, such as --data mnist or --data images.npz")
+    }
+    let data = try selection.load(source, root: dataOptions.root)
+    let model = try ModelFile.load(
+      path: path, checkpoint: checkpoint.rawValue, architecture: try architecture.architecture(),
+      normalization: try architecture.normalization(), device: device)
+    model.classifier.execution = settings
+    try model.check(data, device: device)
+    for note in model.notes { Terminal.standardError.line("\(path): \(note)") }
+    return Loaded(model: model, data: data, device: device, execution: settings, trained: trained)
+  }
+}
