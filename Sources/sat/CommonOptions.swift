@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import SAT
 import SwiftTorch
 
@@ -69,10 +70,16 @@ struct OutputOptions: ParsableArguments {
 
   /// To be called before the work: sets how much is said, and finds out whether the files can be written that the result goes to.
   ///
+  /// - Parameter folder: one that the command makes where it is not there; files may lie in it.
   /// - Throws: `TorchError` for the first file that cannot; nothing is left of the attempt.
-  func begin(writing files: String?...) throws {
+  func begin(writing files: String?..., making folder: String? = nil) throws {
     Terminal.standardError.isQuiet = quiet
-    for file in files + [jsonFile] { if let file { try AtomicFile.check(file) } }
+    func standard(_ path: String) -> String { URL(fileURLWithPath: path).standardizedFileURL.path }
+    let future = folder.flatMap { FileManager.default.fileExists(atPath: $0) ? nil : standard($0) + "/" }
+    for file in (files + [jsonFile]).compactMap({ $0 }) {
+      if let future, standard(file).hasPrefix(future) { continue }
+      try AtomicFile.check(file)
+    }
   }
 
   /// Prints the result, as JSON or as text, and writes the file that was asked for.
@@ -104,10 +111,10 @@ struct ArchitectureOptions: ParsableArguments {
     if !modelOptions.isEmpty && model == nil { throw ValidationError("--model-option needs --model.") }
   }
 
-  /// The options as key and value.
-  func options() throws -> [String: String] {
+  /// Options of an architecture, as key and value.
+  static func parsed(_ texts: [String]) throws -> [String: String] {
     var options: [String: String] = [:]
-    for option in modelOptions {
+    for option in texts {
       let parts = option.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
       guard parts.count == 2, !parts[0].isEmpty else {
         throw ValidationError("--model-option \(option) is not key=value.")
@@ -119,7 +126,7 @@ struct ArchitectureOptions: ParsableArguments {
 
   func architecture() throws -> Architecture? {
     guard let model else { return nil }
-    return Architecture(name: model, options: try options())
+    return Architecture(name: model, options: try Self.parsed(modelOptions))
   }
 
   /// Nil when the option was not given.

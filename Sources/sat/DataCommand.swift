@@ -31,7 +31,7 @@ struct DataListCommand: ParsableCommand {
       var summary: String
       var license: String
       var present: Bool
-      /// Its folder when it is there.
+      /// Its folder when it is there, if only in part.
       var location: String?
       /// How to get it when it is not.
       var advice: String?
@@ -49,9 +49,10 @@ struct DataListCommand: ParsableCommand {
     var lines = ["data root: \(root.path)"]
     for dataset in datasets {
       let name = dataset.name.padding(toLength: 11, withPad: " ", startingAt: 0)
-      let place = dataset.location.map { "here: \($0)" } ?? "not here: \(dataset.advice ?? "")"
+      let place = dataset.location.map { dataset.present ? "here: \($0)" : "partly here: \($0), where \(dataset.advice ?? "")" }
+        ?? "not here: \(dataset.advice ?? "")"
       lines += ["\(name) \(place)", "            \(dataset.summary)", "            \(dataset.license)"]
-      lines += dataset.files.filter { $0.state != "missing" && $0.state != "present" }.map {
+      lines += dataset.files.filter { ["partial", "wrong size"].contains($0.state) }.map {
         "            \($0.path): \($0.state), \($0.bytes) of \($0.size) bytes; `sat data fetch \(dataset.name)` mends it"
       }
     }
@@ -78,16 +79,19 @@ struct DataListCommand: ParsableCommand {
         case .missing: ("missing", 0)
         case .partial(let bytes): ("partial", bytes)
         case .wrongSize(let bytes): ("wrong size", bytes)
+        case .unpacked(let bytes): ("unpacked", bytes)
         }
       return Listing.File(path: file.path, size: file.size, state: state, bytes: bytes)
     }
-    let present = dataset.isPresent(under: root)
+    let isThere = dataset.isPresent(under: root)
+    let short = dataset.shortParts(under: root)
+    let present = isThere && short.isEmpty
     let parts = dataset.partsPresent(under: root)
     let partly = present || parts.isEmpty ? "" : ", of which \(parts.joined(separator: ", ")) are here"
     return Listing.Dataset(
       name: dataset.name, summary: dataset.summary, license: dataset.license, present: present,
-      location: present ? root.appending(dataset.name) : nil,
-      advice: present ? nil : "`sat data fetch \(dataset.name)` gets \(humanSize(dataset.size))\(partly)", files: files)
+      location: isThere ? root.appending(dataset.name) : nil,
+      advice: present ? nil : isThere ? "\(short.joined(separator: " and ")); they can be used as they are" : "`sat data fetch \(dataset.name)` gets \(humanSize(dataset.size))\(partly)", files: files)
   }
 }
 
@@ -138,6 +142,9 @@ struct DataFetchCommand: ParsableCommand {
     var files: [Fetched.File] = []
     // What was unpacked is there under other names, and the archive is gone.
     let isThere = dataset.isUnpacked && dataset.isPresent(under: root)
+    if isThere, let short = dataset.shortParts(under: root).first {
+      throw SATError("\(short) in \(root.path); move the folder \(root.appending(name)) away to fetch all of them, or use it as it is")
+    }
     if isThere { files = dataset.files.map { .init(path: $0.path, size: $0.size, fetched: false) } }
     for file in isThere ? [] : dataset.files {
       let progress = FetchProgress(file: file, terminal: terminal)

@@ -90,13 +90,15 @@ private struct Examination: Encodable {
       advise("an NVIDIA driver is here but libtorch sees no CUDA device; set LIBTORCH to a CUDA build of libtorch and run scripts/bootstrap")
     }
     do { _ = try DigitsLocation.find(dataRoot: dataRoot) } catch { advise(error.message) }
+    do { _ = try Downloader().findCurl() } catch { advise("`sat data fetch` cannot work: \(error.message)") }
+    do { _ = try PlotlyLocation.load() } catch { advise("`sat report` cannot work: \(error)") }
   }
 
   var text: String {
     var rows = [["sat", versions["sat"]!]]
     rows.append(["shim", versions["shim"]!])
     rows.append(["libtorch", versions["libtorch"]!])
-    rows.append(["Swift", versions["swift"]!])
+    rows.append(["Swift", "\(versions["swift"]!), of the compiler that built sat"])
     rows.append(["threads", "\(threads) of \(processors) processors"])
     rows.append(["CPU", cpuCapability + (bfloat16 ? ", bfloat16" : "")])
     rows.append(["BLAS", blas])

@@ -57,7 +57,7 @@ struct ReproduceCommand: ParsableCommand {
     let item = try ReproductionItem.named(item).restricted(settings: names(settings), methods: names(methods))
     let plan = try ReproductionPlan(
       item, scale: ReproductionScale(scale), root: out, seed: seed, execution: execution.applied())
-    try output.begin(writing: csv)
+    try output.begin(writing: csv, making: out)
     if self.plan { return try output.deliver(PlanListing(plan), text: PlanListing(plan).text) }
     let terminal = Terminal.standardError
     Interruption.listen()

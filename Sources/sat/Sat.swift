@@ -26,6 +26,7 @@ struct Sat: ParsableCommand {
       ModelsCommand.self,
       DataCommand.self,
       DoctorCommand.self,
+      BenchCommand.self,
       ReportCommand.self,
       ReproduceCommand.self,
     ])

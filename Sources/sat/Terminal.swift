@@ -16,13 +16,22 @@ final class Terminal: @unchecked Sendable {
     usesColor = isatty(STDERR_FILENO) == 1 && (environment["NO_COLOR"] ?? "").isEmpty && environment["TERM"] != "dumb"
   }
 
+  /// How long something will still take.
+  struct Estimate {
+    var seconds: Double
+    /// Whether it is known to get slower.
+    var isLeast = false
+  }
+
   /// Shows how far something is, if the last time was long enough ago.
   ///
   /// - Parameters:
   ///   - fraction: 0…1.
   ///   - first: what it was at `start`.
+  ///   - estimate: of the time left; from the fraction when nil.
   func progress(
-    _ label: String, fraction: Double, from first: Double = 0, since start: ContinuousClock.Instant, detail: String = ""
+    _ label: String, fraction: Double, from first: Double = 0, since start: ContinuousClock.Instant, left estimate: Estimate? = nil,
+    detail: String = ""
   ) {
     guard !isQuiet else { return }
     let now = clock.now
@@ -31,8 +40,9 @@ final class Terminal: @unchecked Sendable {
     guard now - (lastDrawn ?? (isTerminal ? now - pause : start)) >= pause else { return }
     lastDrawn = now
     let elapsed = (now - start) / .seconds(1)
-    let left = fraction > first ? elapsed * (1 - fraction) / (fraction - first) : .infinity
-    let remaining = left.isFinite && elapsed > 1 ? "  \(Self.clockText(left)) left" : ""
+    let left = estimate?.seconds ?? (fraction > first ? elapsed * (1 - fraction) / (fraction - first) : .infinity)
+    let isKnown = left.isFinite && elapsed > 1
+    let remaining = isKnown ? "  \(estimate?.isLeast == true ? "at least " : "")\(Self.clockText(left)) left" : ""
     let percent = "\(Int(100 * fraction)) %"
     if isTerminal {
       let width = 24

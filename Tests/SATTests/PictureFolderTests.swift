@@ -64,6 +64,30 @@ import Testing
     #expect(PictureFiles.middle(of: picture[.all, .all, 0..<21], side: 21).isEqual(to: picture[.all, .all, 0..<21]), "the right size is left alone")
   }
 
+  /// Nothing of the far ends reaches the middle, and they take no memory.
+  @Test func ofALongPictureOnlyTheMiddleIsResized() async throws {
+    for (edge, side) in [(1, 41), (2, 50), (3, 90)] {
+      let picture = (Tensor.rand([3, edge, side], generator: Generator(seed: 3)) * 255.0).to(.uint8)
+      // What torchvision does to the whole.
+      let whole = picture.resized(height: 64, width: 64 * side / edge)
+      let left = Int((Double(64 * side / edge - 56) / 2).rounded(.toNearestOrEven))
+      let expected = whole[.all, 4..<60, left..<left + 56]
+      expectClose(PictureFiles.middle(of: picture, side: 56).to(.float32), expected.to(.float32), absolute: 1, relative: 0, "\(edge) x \(side)")
+      let upright = PictureFiles.middle(of: picture.transposed(1, 2), side: 56)
+      expectClose(upright.transposed(1, 2).to(.float32), expected.to(.float32), absolute: 1, relative: 0, "\(side) x \(edge)")
+    }
+    await #expect(processExitsWith: .success) {
+      func peak() -> Int {
+        let lines = try! String(contentsOfFile: "/proc/self/status", encoding: .utf8).split(separator: "\n")
+        return Int(lines.first { $0.hasPrefix("VmHWM") }!.split(separator: " ")[1])! / 1024
+      }
+      _ = PictureFiles.middle(of: .zeros(3, 300, 300, dtype: .uint8), side: 224)
+      let before = peak()
+      #expect(PictureFiles.middle(of: .zeros(3, 1, 20_000, dtype: .uint8), side: 224).shape == [3, 224, 224])
+      precondition(peak() - before < 100, "\(peak() - before) MB more")
+    }
+  }
+
   @Test func partsAreFoundByTheirNames() throws {
     let scratch = try Scratch()
     var classes: [String: [String]] = [:]

@@ -25,6 +25,17 @@ import Testing
     #expect(try Command.run(["data", "show", "digits", "--out", "x.png", "--count", "0"]).status == 64)
   }
 
+  @Test func apartOfImagenetteIsNotAllOfIt() throws {
+    let scratch = try Scratch()
+    for part in ["train", "val"] {
+      try FileManager.default.createDirectory(atPath: scratch.file("imagenette/\(part)/a"), withIntermediateDirectories: true)
+    }
+    let list = try Command.run(["data", "list", "--data-root", scratch.path])
+    #expect(list.output.contains("partly here: \(scratch.path)/imagenette, where imagenette/train has 0 of 9469 pictures and"), "\(list.output)")
+    let fetch = try Command.run(["data", "fetch", "imagenette", "--data-root", scratch.path])
+    #expect(fetch.status == 1 && fetch.sentence.contains("0 of 9469 pictures"), "\(fetch.errors)")
+  }
+
   @Test func theListNamesAllOfThem() throws {
     let list = try Command.run(["data", "list", "--json", "--data-root", "/nonexistent"])
     let datasets = try #require(list.json["datasets"] as? [[String: Any]])

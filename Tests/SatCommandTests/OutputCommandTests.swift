@@ -72,6 +72,15 @@ import Testing
       }
     }
     #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path) == ["folder"])
+    // A file may lie in the folder that the command makes.
+    let data = try scratch.images("train.safetensors", count: 44)
+    let outcome = try Command.run(
+      [
+        "train", "digits", "--data", data, "--model", "lenet5", "--run", "run", "--epochs", "1", "--set", "attack.steps=1", "--json-file",
+        "run/../run/summary.json",
+      ], in: scratch.path)
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    #expect(FileManager.default.fileExists(atPath: scratch.file("run/summary.json")))
   }
 
   @Test func theModelIsLookedForBeforeTheData() throws {
@@ -116,6 +125,26 @@ import Testing
       let outcome = try Command.run(arguments)
       #expect(outcome.status == 64 && outcome.errors.contains(words), "\(arguments): \(outcome.errors)")
     }
+  }
+
+  @Test func theDoctorMissesWhatOtherCommandsNeed() throws {
+    let scratch = try Scratch()
+    let well = try Command.run(["doctor"])
+    #expect(well.output.contains("of the compiler that built sat"))
+    let ill = try Command.run(["doctor"], environment: ["PATH": scratch.path, "SAT_PLOTLY": scratch.file("none.js")])
+    #expect(ill.status == 0)
+    for words in ["`sat data fetch` cannot work: fetching needs the program curl", "`sat report` cannot work: SAT_PLOTLY names"] {
+      #expect(ill.output.contains(words) && !well.output.contains(words), "\(ill.output)")
+    }
+  }
+
+  @Test func filesThatAreNotTextAreNotQuoted() throws {
+    let scratch = try Scratch()
+    try Data((0..<200).map { UInt8(truncatingIfNeeded: $0 &* 151 &+ 7) }).write(to: URL(fileURLWithPath: scratch.file("c.yaml")))
+    let outcome = try Command.run(["train", "digits", "--config", scratch.file("c.yaml"), "--run", scratch.file("run")])
+    #expect(outcome.status == 1 && outcome.sentence.contains("c.yaml is not a text file; expected a YAML configuration"), "\(outcome.errors)")
+    #expect(outcome.errors.utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7F || $0 == 0x0A })
+    #expect(try Command.run(["train", "--list", "--json"]).json["format"] as? String == "sat-train-list/1")
   }
 
   @Test func labelsAndSizesThatCannotBeAreSaid() throws {

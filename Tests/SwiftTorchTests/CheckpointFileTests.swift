@@ -129,7 +129,7 @@ import Testing
     #expect(FileKind.detect([]) == .unknown)
     #expect(FileKind.detect([0x80, 2, 0x7D, 0x2E]) == .unknown)
     // Cut-off files keep their kind, so that the reader's sentence says what is missing.
-    for name in ["module.zip.pt", "bytes.npz", "expected.safetensors", "module.legacy.pt"] {
+    for name in ["module.zip.pt", "bytes.npz", "expected.safetensors", "module.legacy.pt", "tiny.ts"] {
       let bytes = try FileBytes.read(fixture(name))
       #expect(FileKind.detect(Array(bytes.prefix(bytes.count / 2))) == FileKind.detect(bytes), "\(name)")
     }

@@ -29,12 +29,27 @@ public struct RemoteFile: Sendable, Equatable {
     case partial(bytes: Int64)
     /// There, but of so many bytes.
     case wrongSize(bytes: Int64)
+    /// Not there as it is fetched, but without the `.gz` at its end, which is read as well.
+    case unpacked(bytes: Int64)
+
+    /// Whether it can be loaded as it is.
+    var isReadable: Bool {
+      switch self {
+      case .present, .unpacked: true
+      case .missing, .partial, .wrongSize: false
+      }
+    }
   }
 
   /// Looks for the file under `root`, following symbolic links, without reading it.
   public func state(under root: DataRoot) -> State {
     let target = root.appending(path)
-    if let bytes = Self.size(ofFileAt: target) { return bytes == size ? .present : .wrongSize(bytes: bytes) }
+    let found = Self.size(ofFileAt: target)
+    if found == size { return .present }
+    if path.hasSuffix(".gz"), !path.hasSuffix(".tar.gz"), let bytes = Self.size(ofFileAt: String(target.dropLast(3))) {
+      return .unpacked(bytes: bytes)
+    }
+    if let found { return .wrongSize(bytes: found) }
     if let bytes = Self.size(ofFileAt: target + ".part") { return .partial(bytes: bytes) }
     return .missing
   }
@@ -57,15 +72,21 @@ public struct RemoteDataset: Sendable, Equatable {
   /// What does instead of the files, relative to the data root: parts of their own, as they are or with `.gz` at the end. Empty where
   /// nothing does.
   public let parts: [String]
+  /// How many pictures a folder among the parts has in its sub-folders when it is whole.
+  public let pictures: [String: Int]
   /// Whether `files` is one archive that is unpacked to `parts` and then deleted.
   public let isUnpacked: Bool
 
-  public init(name: String, summary: String, license: String, files: [RemoteFile], parts: [String] = [], isUnpacked: Bool = false) {
+  public init(
+    name: String, summary: String, license: String, files: [RemoteFile], parts: [String] = [], pictures: [String: Int] = [:],
+    isUnpacked: Bool = false
+  ) {
     self.name = name
     self.summary = summary
     self.license = license
     self.files = files
     self.parts = parts
+    self.pictures = pictures
     self.isUnpacked = isUnpacked
   }
 
@@ -80,7 +101,19 @@ public struct RemoteDataset: Sendable, Equatable {
   /// Whether all of it is there, in either form.
   public func isPresent(under root: DataRoot) -> Bool {
     (!parts.isEmpty && partsPresent(under: root).count == parts.count)
-      || (!isUnpacked && files.allSatisfy { $0.state(under: root) == .present })
+      || (!isUnpacked && files.allSatisfy { $0.state(under: root).isReadable })
+  }
+
+  /// The folders among the parts that have fewer pictures than they should, in words; empty where nothing is missing or nothing is there.
+  public func shortParts(under root: DataRoot) -> [String] {
+    let manager = FileManager.default
+    return partsPresent(under: root).compactMap { part in
+      guard let expected = pictures[part] else { return nil }
+      let folder = root.appending(part)
+      let classes = (try? manager.contentsOfDirectory(atPath: folder)) ?? []
+      let found = classes.reduce(0) { $0 + ((try? manager.contentsOfDirectory(atPath: "\(folder)/\($1)"))?.count ?? 0) }
+      return found < expected ? "\(part) has \(found) of \(expected) pictures" : nil
+    }
   }
 
   /// Unpacks what was fetched, where that has to be, and deletes the archive.
@@ -148,7 +181,7 @@ public enum DatasetCatalog {
         sha256: "5020a9130cea0348272823cb12d2db7e981c6f2afa3dce71ccd5b8013005c55e",
         urls: ["https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-320.tgz"])
     ],
-    parts: ["imagenette/train", "imagenette/val"], isUnpacked: true)
+    parts: ["imagenette/train", "imagenette/val"], pictures: ["imagenette/train": 9469, "imagenette/val": 3925], isUnpacked: true)
 
   private static func mnistFile(_ name: String, _ size: Int64, _ sha256: String) -> RemoteFile {
     let bases = ["https://storage.googleapis.com/cvdf-datasets/mnist", "https://ossci-datasets.s3.amazonaws.com/mnist"]

@@ -11,15 +11,13 @@ public enum ConfigurationFile {
   ///
   /// - Throws: `SATError` naming the file and the key that is unknown or has a wrong value.
   public static func apply(fileAt path: String, to base: TrainingConfiguration) throws -> TrainingConfiguration {
-    let bytes = try FileBytes.read(path, expecting: "a YAML configuration")
-    return try apply(yaml: String(decoding: bytes, as: UTF8.self), to: base, source: path)
+    try apply(yaml: text(ofFileAt: path, expecting: "a YAML configuration"), to: base, source: path)
   }
 
   /// The method that a YAML file chooses, if it does: presets are fitted to the method before other values are changed.
   public static func method(inFileAt path: String) throws -> String? {
-    let bytes = try FileBytes.read(path, expecting: "a YAML configuration")
-    guard let node = try? Yams.compose(yaml: String(decoding: bytes, as: UTF8.self)) else { return nil }
-    return node.mapping?["method"]?.string
+    let yaml = try text(ofFileAt: path, expecting: "a YAML configuration")
+    return (try? Yams.compose(yaml: yaml))?.mapping?["method"]?.string
   }
 
   /// The configuration with YAML text's values put over it.
@@ -60,13 +58,21 @@ public enum ConfigurationFile {
 
   /// A configuration from a run's `config.yaml`.
   public static func read(_ path: String) throws -> TrainingConfiguration {
-    let bytes = try FileBytes.read(path, expecting: "a run's configuration")
+    let yaml = try text(ofFileAt: path, expecting: "a run's configuration")
     let node: Node?
-    do {
-      node = try Yams.compose(yaml: String(decoding: bytes, as: UTF8.self))
-    } catch { throw SATError("\(path) is not YAML: \(oneLine(error))") }
+    do { node = try Yams.compose(yaml: yaml) } catch { throw SATError("\(path) is not YAML: \(oneLine(error))") }
     guard let node else { throw SATError("\(path) is empty; expected a run's configuration") }
     return try decode(node, path)
+  }
+
+  private static func text(ofFileAt path: String, expecting what: String) throws -> String {
+    let bytes = try FileBytes.read(path, expecting: what)
+    // YAML allows no other control characters, and what a parser quotes of them is no sentence.
+    let isText = bytes.allSatisfy { $0 >= 0x20 && $0 != 0x7F || [0x09, 0x0A, 0x0D].contains($0) }
+    guard isText, let text = String(validating: bytes, as: UTF8.self) else {
+      throw SATError("\(path) is not a text file; expected \(what) in UTF-8")
+    }
+    return text
   }
 
   /// The values that are not the same, as `key was A, is B`, in the order of the file.

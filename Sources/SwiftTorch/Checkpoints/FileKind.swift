@@ -65,12 +65,14 @@ public enum FileKind: Sendable, Equatable, CustomStringConvertible {
     if let archive = try? ZipArchive(bytes) {
       names = archive.entries.map(\.name)
     } else {
-      // Cut off, so without its directory: the first entry's name still tells.
+      // Cut off, so without its directory: the first entry's name still tells. `torch.save` begins with the pickle, `torch.jit.save`
+      // with the tensors.
       var cursor = ByteCursor(bytes, from: min(26, bytes.count), subject: "the first entry")
       guard let length = try? cursor.size(2), (try? cursor.size(2)) != nil, let range = try? cursor.take(length) else {
         return .zip
       }
       names = [String(decoding: bytes[range], as: UTF8.self)]
+      if names[0].hasSuffix("/data/0") { return .torchScript }
     }
     if names.contains(where: { $0.hasSuffix("/constants.pkl") || $0.contains("/code/") }) { return .torchScript }
     if names.contains(where: { $0 == "data.pkl" || $0.hasSuffix("/data.pkl") }) { return .pytorchZip }

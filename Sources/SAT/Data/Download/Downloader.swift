@@ -150,7 +150,10 @@ public struct Downloader: Sendable {
     return base.hasSuffix("/") ? base + file.name : "\(base)/\(file.name)"
   }
 
-  private func findCurl() throws(SATError) -> String {
+  /// The path of the program that does the transport.
+  ///
+  /// - Throws: a sentence when it is not there.
+  public func findCurl() throws(SATError) -> String {
     let candidates = (environment["PATH"] ?? "").split(separator: ":").map { "\($0)/curl" }
     if let found = candidates.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) { return found }
     throw SATError("fetching needs the program curl, which is not on PATH; install it (Debian and Ubuntu: apt-get install curl)")

@@ -55,8 +55,9 @@ struct PictureFiles: Sendable {
 
   /// A picture that has the size already is taken as it is.
   static func middle(of picture: Tensor, side: Int) -> Tensor {
+    if picture.size(1) == side && picture.size(2) == side { return picture }
+    let picture = withoutFarEnds(picture)
     let (height, width) = (picture.size(1), picture.size(2))
-    if height == side && width == side { return picture }
     let shorter = side * 8 / 7
     // torchvision's Resize: the longer edge is rounded down.
     let scaled =
@@ -66,6 +67,17 @@ struct PictureFiles: Sendable {
     func margin(_ edge: Int) -> Int { Int((Double(edge - side) / 2).rounded(.toNearestOrEven)) }
     let (top, left) = (margin(scaled.size(1)), margin(scaled.size(2)))
     return scaled[.all, top..<top + side, left..<left + side]
+  }
+
+  /// Of a picture that is more than eight times as long as it is wide the middle, of which its own middle is: resized as a whole, a row of
+  /// 20,000 pixels would take gigabytes.
+  private static func withoutFarEnds(_ picture: Tensor) -> Tensor {
+    func kept(_ edge: Int, _ other: Int) -> Range<Int> {
+      let cut = max(0, edge - 8 * other) / 2
+      return cut..<edge - cut
+    }
+    let (height, width) = (picture.size(1), picture.size(2))
+    return picture[.all, kept(height, width), kept(width, height)]
   }
 
   func selecting(_ positions: [Int]) -> PictureFiles { PictureFiles(paths: positions.map { paths[$0] }, view: view) }
