@@ -171,13 +171,16 @@ class PSAT(AT):
         return ascend(network, x0, y, self.s, generator, moves=moves)
 
 
-def curvature(network: nn.Module, x: Tensor, y: Tensor, score: str = "central", chunk: int = 32) -> Tensor:
+def curvature(network: nn.Module, x: Tensor, y: Tensor, score: str = "paper-upper", chunk: int = 32) -> Tensor:
     """H-SAT's estimates, one per sample, of a network in evaluation mode."""
     names = [name for name, _ in network.named_parameters()]
     floor = torch.finfo(x.dtype).eps ** 0.25
     found = []
     for x, y in zip(x.split(chunk), y.split(chunk), strict=True):
         losses = F.cross_entropy(network(x), y, reduction="none")
+        if score == "loss":
+            found.append(losses.detach())
+            continue
         gradient = torch.autograd.grad(losses.mean(), [network.get_parameter(name) for name in names])
         losses = losses.detach()
         s = torch.cat([g.flatten() for g in gradient]).norm()
@@ -205,7 +208,7 @@ def curvature(network: nn.Module, x: Tensor, y: Tensor, score: str = "central", 
 class HSAT(AT):
     """Appendix B.3 of the SAT paper."""
 
-    defaults = {"score": "central", "chunk": 32, "every": 1, "startAtZero": False}
+    defaults = {"score": "paper-upper", "chunk": 32, "every": 1, "startAtZero": False}
 
     def examples(self, network, x0, y, indices, epoch, generator):
         fraction = self.s.schedule(epoch)

@@ -9,6 +9,7 @@ one sample after another. The Hessian is that of the mean cross-entropy, evaluat
 
 import argparse
 import json
+import resource
 import time
 from collections.abc import Callable
 
@@ -127,6 +128,7 @@ def main() -> None:
         result = {"loss": hessian.loss, "gradientNorm": hessian.gradient.norm().item(),
                   "largest": values[-3:].flip(0).tolist(), "smallest": values[0].item()}
     result["seconds"] = time.perf_counter() - start
+    result["peakMemoryMiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps(result))
 
 

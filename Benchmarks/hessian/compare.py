@@ -36,11 +36,14 @@ def main() -> None:
     for mode, option in modes.items():
         rounds = [(measure(given.sat.format(mode=mode)), measure(given.reference.format(mode=option)))
                   for _ in range(given.rounds)]
+        own, reference = rounds[-1]
+        memory = f"  peak memory of the process: sat {own['peakMemoryMiB']:.0f} MiB, PyTorch {reference['peakMemoryMiB']:.0f} MiB"
         if mode == "products":
             show("product with the mean Hessian", "s", [(a["secondsPerProduct"], b["secondsPerProduct"]) for a, b in rounds])
+            print(memory)
             continue
         show("dominant eigenvalue of every sample", "s", [(a["seconds"], b["seconds"]) for a, b in rounds])
-        own, reference = rounds[-1]
+        print(memory)
         difference = max(abs(a - b) / abs(b) for a, b in zip(own["eigenvalues"], reference["eigenvalues"]))
         print(f"  products a sample: sat {statistics.mean(own['iterations']):.1f}, PyTorch "
               f"{statistics.mean(reference['iterations']):.1f}; largest relative difference of an eigenvalue {difference:.1e}")

@@ -22,6 +22,7 @@ struct ReproduceCommand: ParsableCommand {
         sat reproduce table-2 --scale small
         sat reproduce table-2 --scale small --plan
         sat reproduce table-1 --scale paper --settings cifar10-prn20 --methods at,p-sat
+        sat reproduce fig-4 --scale small --settings mnist-0.3 --epsilon 0.1
       """)
 
   @Argument(help: "The item, such as table-2 or fig-6.")
@@ -35,6 +36,9 @@ struct ReproduceCommand: ParsableCommand {
 
   @Option(help: ArgumentHelp("Only these of the item's methods, with commas.", valueName: "names"))
   var methods: String?
+
+  @Option(help: ArgumentHelp("Radius in place of the settings' own, with steps in proportion, such as 0.1.", valueName: "radius"))
+  var epsilon: Fraction?
 
   @Flag(help: "Show what would be done, and do nothing.")
   var plan = false
@@ -52,11 +56,15 @@ struct ReproduceCommand: ParsableCommand {
   @OptionGroup var dataOptions: DataOptions
   @OptionGroup var output: OutputOptions
 
+  func validate() throws {
+    if let epsilon, !(epsilon.value > 0) { throw ValidationError("--epsilon is \(epsilon); expected more than 0.") }
+  }
+
   func run() throws {
     func names(_ text: String?) -> [String]? { text?.split(separator: ",").map(String.init) }
     let item = try ReproductionItem.named(item).restricted(settings: names(settings), methods: names(methods))
     let plan = try ReproductionPlan(
-      item, scale: ReproductionScale(scale), root: out, seed: seed, execution: execution.applied())
+      item, scale: ReproductionScale(scale), root: out, seed: seed, epsilon: epsilon, execution: execution.applied())
     try output.begin(writing: csv, making: out)
     if self.plan { return try output.deliver(PlanListing(plan), text: PlanListing(plan).text) }
     let terminal = Terminal.standardError

@@ -115,6 +115,16 @@ private final class SoftmaxRegression: Module, Layer {
     }
   }
 
+  @Test func thePrintedUpperBoundRanksByTheLoss() throws {
+    // Its leading term is ℓ/alpha, and alpha is the same for all samples of a chunk.
+    let network = regression(classes: 4)
+    let (images, labels) = samples(24, classes: 4)
+    let losses = try CurvatureScore.loss.scores(network, images, labels).array(of: Double.self)
+    #expect(losses == (try network.logits(images).crossEntropy(labels, reduction: .none).array(of: Double.self)))
+    let printed = try CurvatureScore.paperUpper.scores(network, images, labels).array(of: Double.self)
+    #expect(Spearman.correlation(printed, losses) > 0.99)
+  }
+
   @Test(arguments: CurvatureScore.allCases)
   func theWeightsComeBackBitForBit(score: CurvatureScore) throws {
     let architecture = Architecture(name: "mnist-cnn")

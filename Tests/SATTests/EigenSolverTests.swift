@@ -1,3 +1,4 @@
+import Foundation
 import SwiftTorch
 import Testing
 
@@ -133,5 +134,21 @@ import Testing
     #expect(Spearman.correlation([1, 2, 3], [7, 7, 7]).isNaN)
     #expect(Spearman.correlation([1], [2]).isNaN)
     #expect(Spearman.correlation([1, .nan, 3], [1, 2, 3]).isNaN)
+  }
+
+  @Test func theIntervalHoldsTheCorrelationInNineteenOfTwenty() throws {
+    let (count, trials) = (60, 1000)
+    for rho in [0.0, 0.7] {
+      // Of normal variables whose correlation is rho.
+      let truth = 6 / Double.pi * asin(rho / 2)
+      let a = Tensor.randn([trials, count], generator: Generator(seed: 1), dtype: .float64)
+      let b = a * rho + Tensor.randn([trials, count], generator: Generator(seed: 2), dtype: .float64) * (1 - rho * rho).squareRoot()
+      let held = try (0..<trials).count { trial in
+        let found = Spearman.correlation(a[trial].array(of: Double.self), b[trial].array(of: Double.self))
+        return try #require(Spearman.interval(found, count: count)).contains(truth)
+      }
+      #expect(abs(Double(held) / Double(trials) - 0.95) < 0.02, "\(held) of \(trials) at \(rho)")
+    }
+    #expect(Spearman.interval(1, count: 9) == nil && Spearman.interval(0.5, count: 3) == nil && Spearman.interval(.nan, count: 9) == nil)
   }
 }

@@ -57,6 +57,38 @@ import Testing
     #expect(Set(plan.runs.map(\.folder.path)).count == 4)
   }
 
+  @Test func aFolderIsKnownAgainByItsConfiguration() throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "plan-\(UUID())")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let path = folder.appending(path: "config.yaml").path(percentEncoded: false)
+    for item in ReproductionItem.all {
+      for scale in ReproductionScale.Name.allCases {
+        for run in try ReproductionPlan(item, scale: ReproductionScale(scale), root: "r", seed: 0, execution: Execution()).runs {
+          try ConfigurationFile.text(run.configuration).write(toFile: path, atomically: true, encoding: .utf8)
+          let read = try ConfigurationFile.read(path)
+          #expect(read == run.configuration, "\(run.folder.path)")
+        }
+      }
+    }
+  }
+
+  @Test func anotherRadiusIsSaidAndKeptApart() throws {
+    func plan(_ epsilon: Fraction?, seed: UInt64 = 0) throws -> ReproductionPlan {
+      let item = try ReproductionItem.named("fig-4").restricted(settings: ["mnist-0.3"], methods: ["at"])
+      return try ReproductionPlan(item, scale: ReproductionScale(.small), root: "r", seed: seed, epsilon: epsilon, execution: Execution())
+    }
+    let (own, other) = (try plan(nil), try plan(0.1))
+    #expect(other.changes[0].changes == ["epsilon 0.1 instead of 0.3, steps in proportion"] + other.changes[0].changes.dropFirst())
+    #expect(other.runs[0].configuration.threat.epsilon == 0.1)
+    let (step, ownStep) = (other.runs[0].configuration.attack.stepSize.value, own.runs[0].configuration.attack.stepSize.value)
+    #expect(abs(step - ownStep / 3) < 1e-12)
+    #expect(other.folder == "r/fig-4-small-epsilon0.1" && own.folder == "r/fig-4-small")
+    let folders = try [own, other, plan(Fraction("8/255")), plan(0.1, seed: 1)].map { $0.runs[0].folder.path }
+    #expect(Set(folders).count == 4 && folders.allSatisfy { $0.split(separator: "/").count == 3 })
+    #expect(try plan(0.3).changes[0].changes == own.changes[0].changes, "the same radius is no change")
+  }
+
   @Test func fewerEpochsKeepTheSchedulesProportions() throws {
     var configuration = try Presets.configuration(named: "mnist-0.3")
     let whole = configuration
@@ -107,9 +139,39 @@ import Testing
 
   @Test func equalValuesShareARank() {
     let figures = ReproductionResult.Figure.ranked(
-      item: "fig-4", setting: "cifar10-prn20", quantity: "trace", [("at", 3), ("h-sat", 1), ("p-sat", 1)])
+      item: "fig-4", setting: "cifar10-prn20", quantity: "trace", [("at", 3, 0.5), ("h-sat", 1, nil), ("p-sat", 1, nil)])
     #expect(figures.filter { $0.quantity == "rank of trace" }.map(\.value) == [3, 1, 1])
     #expect(figures.filter { $0.quantity == "rank of trace" }.map(\.paper) == [3, 2, 1])
+    let widths = figures.filter { $0.quantity == "trace" }.map { figure in figure.high.map { $0 - figure.low! } }
+    #expect(abs(widths[0]! - 1.96) < 1e-3 && widths[1] == nil)
+  }
+
+  @Test func aStoppedSpectrumGoesOnFromItsBatches() throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "spectrum-\(UUID())")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let path = folder.appending(path: "spectrum-state").path(percentEncoded: false)
+    let network = NetworkClassifier(MNISTNet(generator: Generator(seed: 1)), architecture: Architecture(name: "mnist-cnn"), normalization: nil)
+    network.module.setTraining(false)
+    let (images, labels) = (Tensor.rand([6, 1, 28, 28], generator: Generator(seed: 2)), Tensor([0, 1, 2, 3, 4, 5]))
+    // Four of six samples are measured, with other labels, by which what was kept is known again.
+    var begun = try SpectrumStore(path, identity: "a")
+    let kept = try begun.measure(network, images[0..<4], Tensor([9, 9, 9, 9]), batch: 2)
+    var resumed = try SpectrumStore(path, identity: "a")
+    let found = try resumed.measure(network, images, labels, batch: 2)
+    var other = try SpectrumStore(path, identity: "b")
+    let whole = try other.measure(network, images, labels, batch: 2)
+    #expect(found.eigenvalues.count == 6 && whole.eigenvalues.count == 6)
+    for (value, expected) in zip(found.eigenvalues, kept.eigenvalues + whole.eigenvalues[4...]) {
+      #expect(abs(value - expected) <= 1e-12 * abs(expected))
+    }
+    #expect(zip(kept.eigenvalues, whole.eigenvalues).allSatisfy { abs($0 - $1) > 1e-6 * abs($1) })
+    for (name, estimates) in try #require(whole.approximations) {
+      #expect(estimates.count == 6)
+      #expect(whole.spearman?[name] == Spearman.correlation(estimates, whole.eigenvalues.map(abs)))
+    }
+    other.remove()
+    #expect(!FileManager.default.fileExists(atPath: path))
   }
 
   @Test func aPartOfTheDataIsSpreadOverIt() throws {

@@ -42,7 +42,7 @@ import Testing
     #expect(exact.count == 6)
     let values = perSample["approximations"] as? [String: [Double]] ?? [:]
     let correlations = perSample["spearman"] as? [String: Double] ?? [:]
-    #expect(Set(values.keys) == ["central", "paper-upper", "paper-lower", "fixed-upper", "fixed-lower", "gauss-newton"])
+    #expect(Set(values.keys) == ["central", "paper-upper", "paper-lower", "fixed-upper", "fixed-lower", "loss", "gauss-newton"])
     #expect(values.values.allSatisfy { $0.count == 6 })
     #expect(Set(values.keys) == Set(correlations.keys))
     // A Rayleigh quotient is at most the spectral norm, up to what the step and float32 leave.

@@ -7,16 +7,19 @@ public import SwiftTorch
 /// expansion gives ℓ± = ℓ ± alpha·gᵀG_i + ½alpha²·q_i + …, where q_i = gᵀH_i g is what all estimates are after. As a Rayleigh quotient,
 /// q_i never exceeds the spectral norm. `docs/paper-map.md` says what is wrong with the printed equations.
 public enum CurvatureScore: String, Sendable, CaseIterable {
-  /// (ℓ+ − 2ℓ + ℓ−)/alpha²: q up to O(alpha²), free of the gradient terms. The default.
-  case central
-  /// Eq. 20 as printed: (1/alpha)(ℓ+ + alpha·s) − ℓ, whose leading terms are ℓ(1/alpha − 1) + 2s.
+  /// Eq. 20 as printed: (1/alpha)(ℓ+ + alpha·s) − ℓ, whose leading terms are ℓ(1/alpha − 1) + 2s. The default, as it ranks best
+  /// (`docs/results.md`).
   case paperUpper = "paper-upper"
+  /// (ℓ+ − 2ℓ + ℓ−)/alpha²: q up to O(alpha²), free of the gradient terms.
+  case central
   /// Eq. 19 as printed: (1/alpha)·max(ℓ+ − alpha·s, ℓ− + alpha·s) − ℓ, whose leading term is ℓ(1/alpha − 1).
   case paperLower = "paper-lower"
   /// Eq. 20 with its scale corrected: (2/alpha²)(ℓ+ − ℓ + alpha·s) = 4s/alpha + q.
   case fixedUpper = "fixed-upper"
   /// Eq. 19 with its scale corrected: (2/alpha²)·max(ℓ+ − ℓ − alpha·s, ℓ− − ℓ + alpha·s) = q + O(alpha) where G_i = G.
   case fixedLower = "fixed-lower"
+  /// The loss ℓ itself, without a look at the curvature: what the printed equations rank by up to their smaller terms, and free.
+  case loss
   /// The spectral norm itself, sample by sample. Slow. Named after the paper's way to it; `PerSampleSpectrum` takes Lanczos'.
   case power
 
@@ -47,15 +50,19 @@ public enum CurvatureScore: String, Sendable, CaseIterable {
         let exact = try PerSampleSpectrum.topEigenvalues(network, images: images, labels: labels, settings: settings)
         return (Tensor(exact.eigenvalues.map(abs)).to(images.dtype).to(images.device), nil)
       }
-      let weights = Displaceable(network.module.parameters.map(\.value))
+      let weights = Displaceable(self == .loss ? [] : network.module.parameters.map(\.value))
       defer { weights.putBack() }
       var (scores, gradients) = ([Tensor](), [Tensor]())
       for (images, labels) in zip(images.split(size: chunk), labels.split(size: chunk)) {
         let input = inputGradients ? images.detached().requiringGrad() : images.detached()
         let losses = try withGrad { () throws(TorchError) in try Self.losses(network, input, labels) }
-        let found = Tensor.gradient(
-          of: losses, withRespectTo: (inputGradients ? [input] : []) + weights.tensors, seed: Tensor.ones(like: losses.detached()))
+        let points = (inputGradients ? [input] : []) + weights.tensors
+        let found = points.isEmpty ? [] : Tensor.gradient(of: losses, withRespectTo: points, seed: Tensor.ones(like: losses.detached()))
         if inputGradients { gradients.append(found[0]) }
+        if self == .loss {
+          scores.append(losses.detached())
+          continue
+        }
         let direction = withNoGrad { found.suffix(weights.tensors.count).map { $0 / labels.count } }
         scores.append(try score(network, images, labels, losses.detached(), weights, direction))
       }

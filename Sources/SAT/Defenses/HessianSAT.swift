@@ -9,7 +9,7 @@ public final class HessianSAT: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "h-sat", summary: "Hessian-based SAT: a fraction lambda of each batch moves", usesLambda: true,
     options: [
-      .choice("score", CurvatureScore.allCases.map(\.rawValue), "estimate of the curvature; paper-upper is Eq. 20, paper-lower Eq. 19"),
+      .choice("score", CurvatureScore.allCases.map(\.rawValue), "estimate of the curvature; paper-upper is Eq. 20, paper-lower Eq. 19, loss none"),
       .whole("chunk", 32, from: 1, "samples that share the gradient of the estimate (Appendix C.2)"),
       .whole("every", 1, from: 1, "steps from one ranking to the next; the paper ranks at every step"),
       .flag("startAtZero", false, "whether samples keep their random start while lambda is 0"),
@@ -27,7 +27,7 @@ public final class HessianSAT: Defense {
 
   public init(_ settings: DefenseSettings) {
     self.settings = settings
-    score = CurvatureScore(rawValue: settings.options.text("score")) ?? .central
+    score = CurvatureScore(rawValue: settings.options.text("score")) ?? .paperUpper
   }
 
   public func lambda(at epoch: Int) -> Double? { settings.lambda.value(at: epoch) }

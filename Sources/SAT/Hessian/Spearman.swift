@@ -1,3 +1,5 @@
+internal import Foundation
+
 /// Spearman's rank correlation: Pearson's correlation of the ranks, equal values sharing the average of theirs.
 public enum Spearman {
   /// - Returns: −1…1; NaN where a series is constant, holds a NaN, or has fewer than two values.
@@ -14,6 +16,16 @@ public enum Spearman {
       yy += (v - mean) * (v - mean)
     }
     return xx > 0 && yy > 0 ? xy / (xx * yy).squareRoot() : .nan
+  }
+
+  /// A 95 % interval around a correlation of `count` pairs: Fisher's transformation with the variance (1 + r²/2)/(n − 3) of Bonett and
+  /// Wright (Psychometrika 65, 2000).
+  ///
+  /// - Returns: nil where there are fewer than four pairs, or the correlation is NaN, −1 or 1.
+  public static func interval(_ correlation: Double, count: Int) -> ClosedRange<Double>? {
+    guard count > 3, abs(correlation) < 1 else { return nil }
+    let half = 1.959963984540054 * ((1 + correlation * correlation / 2) / Double(count - 3)).squareRoot()
+    return tanh(atanh(correlation) - half)...tanh(atanh(correlation) + half)
   }
 
   /// 1-based ranks, equal values sharing the average of theirs.

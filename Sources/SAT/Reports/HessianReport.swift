@@ -41,7 +41,7 @@ public struct HessianReport: Encodable, Sendable {
     public var width: Double
   }
 
-  public struct PerSample: Encodable, Sendable {
+  public struct PerSample: Codable, Sendable {
     public var eigenvalues: [Double]
     public var residuals: [Double]
     public var approximations: [String: [Double]]?
@@ -84,14 +84,33 @@ public struct HessianReport: Encodable, Sendable {
     }
     trace = analysis.trace.map { Trace(mean: $0.mean, standardError: $0.standardError, probes: $0.probes) }
     density = analysis.density.map { Density(grid: $0.grid, values: $0.values, width: $0.width) }
-    perSample = analysis.perSample.map { spectrum in
-      PerSample(
-        eigenvalues: spectrum.eigenvalues, residuals: spectrum.residuals,
-        approximations: analysis.approximations?.mapValues(\.values),
-        spearman: analysis.approximations?.mapValues { $0.spearman.isNaN ? nil : $0.spearman })
-    }
+    perSample = PerSample(analysis)
     (products, seconds) = (analysis.products, analysis.seconds)
     versions = ["sat": SATVersion.current, "libtorch": Torch.version]
+  }
+}
+
+extension HessianReport.PerSample {
+  /// Nil where it was not asked for.
+  init?(_ analysis: HessianAnalysis) {
+    guard let spectrum = analysis.perSample else { return nil }
+    self.init(
+      eigenvalues: spectrum.eigenvalues, residuals: spectrum.residuals, approximations: analysis.approximations?.mapValues(\.values),
+      spearman: analysis.approximations?.mapValues { $0.spearman.isNaN ? nil : $0.spearman })
+  }
+
+  /// This and what was measured at further samples, with the correlations over all of them.
+  func appending(_ other: Self) -> Self {
+    var result = Self(eigenvalues: eigenvalues + other.eigenvalues, residuals: residuals + other.residuals)
+    guard let first = approximations, let second = other.approximations else { return result }
+    let norms = result.eigenvalues.map(abs)
+    let all = first.merging(second) { $0 + $1 }.filter { $0.value.count == norms.count }
+    result.approximations = all
+    result.spearman = all.mapValues { values -> Double? in
+      let correlation = Spearman.correlation(values, norms)
+      return correlation.isNaN ? nil : correlation
+    }
+    return result
   }
 }
 

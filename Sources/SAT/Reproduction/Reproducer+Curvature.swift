@@ -29,11 +29,12 @@ extension Reproducer {
   /// Spearman's correlation of each estimate with the exact eigenvalues. The paper's is of its upper bound, Eq. 20, in chunks of 32.
   func spectra() throws -> [ReproductionResult.Figure] {
     try measured { run, index in
-      let correlations = try spectrum(of: run, index).perSample?.spearman ?? [:]
-      return correlations.sorted { $0.key < $1.key }.map { name, value in
-        ReproductionResult.Figure(
-          setting: run.setting, method: run.method, quantity: "spearman of \(name)", value: value ?? .nan,
-          paper: PaperFigures.value(plan.item.name, run.setting, run.method, "spearman of \(name)"))
+      let perSample = try spectrum(of: run, index).perSample
+      return (perSample?.spearman ?? [:]).sorted { $0.key < $1.key }.map { name, value in
+        let interval = value.flatMap { Spearman.interval($0, count: perSample?.eigenvalues.count ?? 0) }
+        return ReproductionResult.Figure(
+          setting: run.setting, method: run.method, quantity: "spearman of \(name)", value: value ?? .nan, low: interval?.lowerBound,
+          high: interval?.upperBound, paper: PaperFigures.value(plan.item.name, run.setting, run.method, "spearman of \(name)"))
       }
     }
   }
@@ -46,16 +47,17 @@ extension Reproducer {
     let (model, device) = try exactModel(of: run)
     measuring(run, index, 0, "attack")
     let (data, images, labels) = try adversarialTrainingImages(run, model, count: run.limits.spectrumImages, device)
+    var store = try SpectrumStore("\(run.folder.path)/spectrum-state", identity: "\(try model.fingerprint()), \(data.count) images")
+    let perSample = try store.measure(model.classifier, images, labels) { part, fraction in self.measuring(run, index, fraction, part) }
     var request = HessianAnalysis.Request()
     request.top = 0
-    request.perSample = PerSampleSpectrum.Settings()
-    request.approximations = true
-    let analysis = try HessianAnalysis(model.classifier, images: images, labels: labels, request) { part, fraction in
-      self.measuring(run, index, fraction, part)
-    }
-    let json = try JSONText.encode(
-      HessianReport(analysis, model: run.folder.path, data: data, perturbation: run.configuration.maximizer, seed: 0))
+    var report = try HessianReport(
+      HessianAnalysis(model.classifier, images: images, labels: labels, request), model: run.folder.path, data: data,
+      perturbation: run.configuration.maximizer, seed: 0)
+    report.perSample = perSample
+    let json = try JSONText.encode(report)
     try AtomicFile.write(json + "\n", to: path)
+    store.remove()
     observer.said("\(run.setting) \(run.method): eigenvalues measured, \(path)")
     return try JSONDecoder().decode(RecordedHessian.self, from: Data(json.utf8))
   }

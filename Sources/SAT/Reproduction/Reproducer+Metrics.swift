@@ -35,7 +35,10 @@ extension Reproducer {
       return [("largest eigenvalue", \RecordedEpoch.Smoothness.eigenvalue), ("trace", \.trace), ("gradient norm", \.gradientNorm)].flatMap { name, path in
         let means = runs.map { run in
           let values = run.values.compactMap { $0[keyPath: path] }
-          return (run.run.method, values.reduce(0, +) / Double(values.count))
+          // The random vectors are the same in every epoch, so the mean's error is no smaller than an epoch's.
+          let errors = path == \RecordedEpoch.Smoothness.trace ? run.values.compactMap(\.traceError) : []
+          let error = errors.isEmpty ? nil : errors.reduce(0, +) / Double(errors.count)
+          return (run.run.method, values.reduce(0, +) / Double(values.count), error)
         }
         return ReproductionResult.Figure.ranked(item: plan.item.name, setting: setting, quantity: name, means)
       }

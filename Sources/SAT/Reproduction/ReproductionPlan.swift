@@ -39,12 +39,19 @@ public struct ReproductionPlan: Sendable {
   public let changes: [(setting: String, changes: [String])]
 
   /// Folder of the item's own results.
-  public var folder: String { "\(root)/\(item.name)-\(scale.name.rawValue)" }
+  public let folder: String
 
-  /// - Parameter execution: where the runs compute.
+  /// - Parameters:
+  ///   - epsilon: radius in place of the settings' own; the attack's step changes in proportion.
+  ///   - execution: where the runs compute.
   /// - Throws: `SATError` when a preset or a method is not known.
-  public init(_ item: ReproductionItem, scale: ReproductionScale, root: String, seed: UInt64, execution: Execution) throws(SATError) {
+  public init(
+    _ item: ReproductionItem, scale: ReproductionScale, root: String, seed: UInt64, epsilon: Fraction? = nil, execution: Execution
+  ) throws(SATError) {
     (self.item, self.scale, self.root) = (item, scale, root)
+    let variant =
+      (epsilon.map { "-epsilon\($0.description.replacing("/", with: "over"))" } ?? "") + (seed == 0 ? "" : "-seed\(seed)")
+    folder = "\(root)/\(item.name)-\(scale.name.rawValue)\(variant)"
     var runs: [Run] = []
     var changes: [(setting: String, changes: [String])] = []
     for setting in item.settings {
@@ -53,14 +60,21 @@ public struct ReproductionPlan: Sendable {
         paper.seed = seed
         paper.execution = execution
         if item.startsClean { paper.attack.randomStart = false }
+        let radius = paper.threat.epsilon
+        if let epsilon {
+          paper.threat.epsilon = epsilon
+          paper.attack.stepSize = Fraction(paper.attack.stepSize.value * epsilon.value / radius.value)
+        }
         // A schedule is shown as it is in the paper, whatever the scale, for nothing is trained.
         let (configuration, changed) = item.measurement == .schedule ? (paper, []) : scale.apply(to: paper, for: item.measurement)
-        if i == 0 { changes.append((setting, changed)) }
+        if i == 0 {
+          let radii = epsilon.flatMap { $0 == radius ? nil : "epsilon \($0) instead of \(radius), steps in proportion" }
+          changes.append((setting, (radii.map { [$0] } ?? []) + changed))
+        }
         let limits = scale.limits(paper)
         let tracks = Self.tracksSmoothness(item, setting, method)
         let suffix =
-          (item.startsClean ? "-clean-start" : "") + (tracks && setting != Self.trackedSetting ? "-tracked" : "")
-          + (seed == 0 ? "" : "-seed\(seed)")
+          (item.startsClean ? "-clean-start" : "") + (tracks && setting != Self.trackedSetting ? "-tracked" : "") + variant
         let folder = RunFolder("\(root)/\(scale.name.rawValue)/\(setting)-\(method)\(suffix)")
         var run = configuration
         if tracks { run.smoothness = .init(every: 1, samples: limits.smoothnessImages) }

@@ -128,12 +128,16 @@ extension ReproductionResult.Figure {
     return [proportion("clean", clean), proportion("adversarial", adversarial), sum]
   }
 
-  /// The same quantity of several methods, and the place of each, 1 for the smallest.
-  static func ranked(item: String, setting: String, quantity: String, _ values: [(method: String, value: Double)]) -> [ReproductionResult.Figure] {
-    values.flatMap { method, value in
+  /// The same quantity of several methods, with its standard error where it has one, and the place of each, 1 for the smallest.
+  static func ranked(
+    item: String, setting: String, quantity: String, _ values: [(method: String, value: Double, error: Double?)]
+  ) -> [ReproductionResult.Figure] {
+    values.flatMap { method, value, error in
       let rank = "rank of \(quantity)"
       return [
-        ReproductionResult.Figure(setting: setting, method: method, quantity: quantity, value: value),
+        ReproductionResult.Figure(
+          setting: setting, method: method, quantity: quantity, value: value, low: error.map { value - 1.959963984540054 * $0 },
+          high: error.map { value + 1.959963984540054 * $0 }),
         ReproductionResult.Figure(
           setting: setting, method: method, quantity: rank, value: Double(1 + values.count { $0.value < value }),
           paper: PaperFigures.value(item, setting, method, rank)),

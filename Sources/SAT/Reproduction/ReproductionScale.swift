@@ -67,7 +67,7 @@ public struct ReproductionScale: Sendable, Equatable {
     }
     if let epochs = limits.epochs, epochs != paper.epochs {
       result.compress(to: epochs)
-      changes.append("\(epochs) epochs instead of \(paper.epochs), the schedules in proportion")
+      changes.append("\(epochs) epoch\(epochs == 1 ? "" : "s") instead of \(paper.epochs), the schedules in proportion")
     }
     if let steps = limits.steps, steps < paper.attack.steps {
       // As far in all, but not farther than the radius in one step.

@@ -94,24 +94,47 @@ public enum ConfigurationFile {
   private static func tree(of configuration: some Encodable) throws(SATError) -> Node {
     do {
       guard var node = try Yams.compose(yaml: YAMLEncoder().encode(configuration)) else { return Node("") }
-      try restoreNumbers(in: &node, from: JSONSerialization.jsonObject(with: JSONEncoder().encode(configuration)))
+      try restoreNumbers(in: &node, from: JSONDecoder().decode(Numbers.self, from: JSONEncoder().encode(configuration)))
       return node
     } catch { throw SATError("the configuration cannot be written: \(oneLine(error))") }
   }
 
+  /// The numbers of a configuration where they are; `JSONSerialization` on Linux may read one as its neighbour.
+  private enum Numbers: Decodable {
+    case object([String: Numbers]), array([Numbers]), number(Double), other
+
+    init(from decoder: any Decoder) throws {
+      if let object = try? decoder.container(keyedBy: Key.self) {
+        let pairs = try object.allKeys.map { ($0.stringValue, try object.decode(Numbers.self, forKey: $0)) }
+        self = .object(Dictionary(uniqueKeysWithValues: pairs))
+      } else if let array = try? [Numbers](from: decoder) {
+        self = .array(array)
+      } else {
+        self = (try? decoder.singleValueContainer().decode(Double.self)).map(Numbers.number) ?? .other
+      }
+    }
+
+    private struct Key: CodingKey {
+      let stringValue: String
+      var intValue: Int? { nil }
+      init(stringValue: String) { self.stringValue = stringValue }
+      init?(intValue: Int) { nil }
+    }
+  }
+
   /// Yams writes doubles with fifteen digits, which is two too few to read the same number back.
-  private static func restoreNumbers(in node: inout Node, from value: Any) {
-    if var mapping = node.mapping, let object = value as? [String: Any] {
+  private static func restoreNumbers(in node: inout Node, from value: Numbers) {
+    if var mapping = node.mapping, case .object(let object) = value {
       for key in mapping.keys {
         guard let name = key.string, let inner = object[name], var child = mapping[key] else { continue }
         restoreNumbers(in: &child, from: inner)
         mapping[key] = child
       }
       node = .mapping(mapping)
-    } else if var sequence = node.sequence, let array = value as? [Any] {
+    } else if var sequence = node.sequence, case .array(let array) = value {
       for (i, inner) in array.enumerated() where i < sequence.count { restoreNumbers(in: &sequence[i], from: inner) }
       node = .sequence(sequence)
-    } else if node.scalar?.string.contains("e") == true, node.float != nil, let number = value as? Double {
+    } else if node.scalar?.string.contains("e") == true, node.float != nil, case .number(let number) = value {
       node = Node(Fraction(number).text)
     }
   }

@@ -26,7 +26,7 @@ CASES: list[tuple] = [
     ("p-sat", "p-sat", 0.3, {}, {}), ("p-sat-0", "p-sat", 0, {}, {}),
     *((f"h-sat-{score}", "h-sat", 0.5, {"score": score, "chunk": 3}, {})
       for score in ("central", "paper-upper", "paper-lower", "fixed-upper", "fixed-lower")),
-    ("h-sat-every", "h-sat", 0.3, {"every": 2}, {}), ("h-sat-0", "h-sat", 0, {}, {}),
+    ("h-sat-every", "h-sat", 0.3, {"score": "central", "every": 2}, {}), ("h-sat-0", "h-sat", 0, {}, {}),
     ("h-sat-0-start", "h-sat", 0, {"startAtZero": True}, {}),
     ("trades", "trades", 1, {}, {}), ("trades-code", "trades", 1, {"kl": "element-mean", "start": "uniform", "beta": 15}, {}),
     ("trades-awp", "trades", 1, {}, {"awp": 0.005}),

@@ -13,6 +13,14 @@ struct Line: Encodable {
   var eigenvalues: [Double]?
   var iterations: [Int]?
   var seconds: Double
+  var peakMemoryMiB = 0.0
+}
+
+/// Largest resident set of this process, in MiB.
+func peakMemory() -> Double {
+  var usage = rusage()
+  getrusage(Int32(RUSAGE_SELF.rawValue), &usage)
+  return Double(usage.ru_maxrss) / 1024
 }
 
 func run() throws {
@@ -47,6 +55,7 @@ func run() throws {
     (line.eigenvalues, line.iterations) = (spectrum.eigenvalues, spectrum.iterations)
   }
   line.seconds = (clock.now - start) / .seconds(1)
+  line.peakMemoryMiB = peakMemory()
   print(String(decoding: try JSONEncoder().encode(line), as: UTF8.self))
 }
 

@@ -106,32 +106,6 @@ struct PreActivationChain {
   }
 }
 
-/// A residual block with the ReLU behind the sum, in evaluation mode: two convolutions with their BatchNorm folded in.
-///
-/// - Parameters:
-///   - shortcut: what is added, a function of the block's input that leaves it as it is.
-///   - shape: [C, H, W] of the block's input; that of its output afterwards.
-///   - dtype: to compute in.
-func preparedPostActivationBlock(
-  _ conv1: Conv2d, _ bn1: BatchNorm2d, _ conv2: Conv2d, _ bn2: BatchNorm2d, shortcut: ((Tensor) -> Tensor)?, shape: inout [Int],
-  dtype: DType
-) -> (Tensor) -> Tensor {
-  let first = conv1.followed(by: bn1).prepared(inputShape: shape, dtype: dtype)
-  shape = conv1.outputShape(of: shape)
-  let second = conv2.followed(by: bn2).prepared(inputShape: shape, dtype: dtype)
-  return { input in
-    second(first(input).reluInPlace()).addInPlace(shortcut?(input) ?? input).reluInPlace()
-  }
-}
-
-extension Sequential {
-  /// A 1x1 convolution and its BatchNorm as one; nil for an empty one, which passes its input on.
-  func preparedProjection(inputShape: [Int], dtype: DType) -> ((Tensor) -> Tensor)? {
-    guard layers.count == 2, let convolution = layers[0] as? Conv2d, let norm = layers[1] as? BatchNorm2d else { return nil }
-    return convolution.followed(by: norm).prepared(inputShape: inputShape, dtype: dtype)
-  }
-}
-
 extension Linear {
   /// The layer with a copy of its weights, without gradients for them.
   func fixed(_ dtype: DType) -> (Tensor) -> Tensor {
