@@ -15,7 +15,7 @@ extension ReportRuns {
     if documents.isEmpty { return section }
     section.tables = [.init(caption: "The loss whose Hessian this is; the trace with its standard error", rows: rows)]
     section.charts = [eigenvalueChart(documents), densityChart(documents)].compactMap { $0 }
-    for (index, name, hessian) in documents { section.charts += approximationCharts(index, name, hessian) }
+    section.charts += approximationCharts(documents)
     return section
   }
 
@@ -58,18 +58,24 @@ extension ReportRuns {
   }
 
   /// Fig. 7: one chart an approximation, for their scales differ.
-  private func approximationCharts(_ run: Int, _ name: String, _ hessian: RecordedHessian) -> [Chart] {
-    guard let perSample = hessian.perSample, let approximations = perSample.approximations else { return [] }
-    return approximations.sorted { $0.key < $1.key }.map { key, values in
-      let spearman = perSample.spearman?[key].flatMap { $0 }
-      let isOne = documents(\.hessians).count == 1
+  private func approximationCharts(_ documents: Documents<RecordedHessian>) -> [Chart] {
+    let keys = Set(documents.flatMap { $0.contents.perSample?.approximations?.keys.map(\.self) ?? [] }).sorted()
+    return keys.map { key in
+      var series: [Chart.Series] = []
+      var correlations: [String] = []
+      for document in documents {
+        guard let perSample = document.contents.perSample, let values = perSample.approximations?[key] else { continue }
+        // A run's documents have one colour and a symbol each.
+        let role = series.count { $0.run == document.run }
+        series.append(Chart.Series(name: document.name, run: document.run, role: role, x: .numbers(perSample.eigenvalues), y: values))
+        let correlation = perSample.spearman?[key].flatMap { $0 }.flatMap { $0.isNaN ? nil : decimal($0, 4) } ?? "not defined"
+        correlations.append(correlation + (documents.count > 1 ? " (\(document.name))" : ""))
+      }
       return Chart(
-        id: "approximation-" + (isOne ? "" : Self.slug(name) + "-") + Self.slug(key),
-        title: "\(key) against exact" + (isOne ? "" : ": \(name)"),
+        id: "approximation-\(Self.slug(key))", title: "\(key) against exact",
         note: "The largest eigenvalue of each sample's own Hessian, exact and as the score `\(key)` has it (Fig. 7). "
-          + (spearman.map { "Spearman's rank correlation is \(decimal($0, 4))." } ?? "Spearman's rank correlation is not defined here."),
-        form: .points, x: Chart.Axis("exact eigenvalue"), y: Chart.Axis(key, column: key),
-        series: [Chart.Series(name: name, run: run, x: .numbers(perSample.eigenvalues), y: values)], hasDiagonal: true)
+          + "Spearman's rank correlation is \(correlations.joined(separator: ", ")).",
+        form: .points, x: Chart.Axis("exact eigenvalue"), y: Chart.Axis(key, column: key), series: series, hasDiagonal: true)
     }
   }
 

@@ -52,13 +52,29 @@ extension ReportRuns {
         y: Chart.Axis("ψ", column: "psi")
       ) { [series("", $0, { $0.psi?.p50 })?.between(runs[$0].epochs.compactMap(\.psi?.p25), runs[$0].epochs.compactMap(\.psi?.p75))] })
     charts += runs.indices.map(activeChart)
-    let names = Set(runs.flatMap { $0.epochs.flatMap(\.methodNumbers.keys) }).sorted()
-    charts += names.map { name in
-      chart("method-\(Self.slug(name))", name, "A number of the method's own.", y: Chart.Axis(name, column: name)) {
-        [series("", $0) { $0.methodNumbers[name] }]
+    charts += methodCharts
+    return ReportSection(id: "curriculum", title: "Curriculum", charts: charts.compactMap { $0 })
+  }
+
+  /// The methods' own numbers; the quantiles of one of them, such as `h-sat.score.05` to `.95`, in one chart.
+  private var methodCharts: [Chart?] {
+    let all = Set(runs.flatMap { $0.epochs.flatMap(\.methodNumbers.keys) })
+    let spread = all.filter { $0.hasSuffix(".50") }.map { String($0.dropLast(3)) }.filter { name in
+      ["05", "25", "75", "95"].allSatisfy { all.contains("\(name).\($0)") }
+    }
+    let quantiles = Set(spread.flatMap { name in ["05", "25", "50", "75", "95"].map { "\(name).\($0)" } })
+    return (spread + all.subtracting(quantiles)).sorted().map { name in
+      func numbers(_ run: Int, _ percent: String) -> [Double] { runs[run].epochs.compactMap { $0.methodNumbers["\(name).\(percent)"] } }
+      let isSpread = spread.contains(name)
+      return chart(
+        "method-\(Self.slug(name))", name,
+        isSpread ? "The method's number of each sample: the median, and a band from the first to the third quarter." : "A number of the method's own.",
+        y: Chart.Axis(name, column: name)
+      ) { run in
+        guard isSpread else { return [series("", run) { $0.methodNumbers[name] }] }
+        return [series("", run) { $0.methodNumbers["\(name).50"] }?.between(numbers(run, "25"), numbers(run, "75"))]
       }
     }
-    return ReportSection(id: "curriculum", title: "Curriculum", charts: charts.compactMap { $0 })
   }
 
   private func activeChart(_ index: Int) -> Chart? {

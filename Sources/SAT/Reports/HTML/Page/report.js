@@ -99,11 +99,22 @@
   });
 
   const diagonal = (chart, look) => {
-    const { least, greatest } = extent(chart.series.flatMap((s) => s.x.concat(s.y)));
+    // No farther than both axes reach, for a line that went on would squeeze the points into a corner.
+    const [x, y] = [extent(chart.series.flatMap((s) => s.x)), extent(chart.series.flatMap((s) => s.y))];
+    const [least, greatest] = [Math.max(x.least, y.least), Math.min(x.greatest, y.greatest)];
     const ends = least <= greatest ? [least, greatest] : [];
     return {
       type: "scatter", mode: "lines", name: "equal", x: ends, y: ends, line: { color: look.text, dash: "dot", width: 1 }, hoverinfo: "skip",
     };
+  };
+
+  const printWidth = 335;
+
+  // Rows of names below a chart; Plotly gives each name the room of the longest.
+  const legendRows = (chart, width) => {
+    if (chart.form === "heatmap" || chart.form === "surface") return 0;
+    const longest = Math.max(...chart.series.map((s) => s.name.length));
+    return Math.ceil(chart.series.length / Math.max(1, Math.floor((width - 60) / (6.2 * longest + 55))));
   };
 
   const figureOf = (chart, print) => {
@@ -125,9 +136,9 @@
     const layout = {
       font: { color: look.text, size: 12 }, paper_bgcolor: look.panel, plot_bgcolor: look.panel, margin: { l: 55, r: 12, t: 30, b: 45 },
       hoverlabel: { namelength: -1 }, showlegend: !isGrid && (chart.series.length > 1 || chart.hasDiagonal === true),
-      legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom", x: 0, font: { size: 11 } }, barmode: "group", autosize: !print,
+      legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom", x: 0, traceorder: "normal", font: { size: 11 } }, barmode: "group", autosize: !print,
     };
-    if (print) Object.assign(layout, { width: 335, height: 260 });
+    if (print) Object.assign(layout, { width: printWidth, height: 260 + 17 * Math.max(0, legendRows(chart, printWidth) - 2) });
     if (chart.form === "surface") {
       const scene = (a) => ({ title: { text: plain(a.title) }, gridcolor: look.grid, color: look.text });
       layout.scene = { xaxis: scene(chart.x), yaxis: scene(chart.y), zaxis: scene(chart.z), aspectmode: "cube", camera: { eye: { x: 1.55, y: 1.55, z: 0.95 }, center: { x: 0, y: 0, z: -0.15 } } };
@@ -149,9 +160,8 @@
   const draw = (chart, print = false) => {
     const place = document.querySelector(`#${chart.id} .plot`);
     place.classList.toggle("tall", chart.form === "surface");
-    // Room for a legend of two names a row.
-    const names = chart.form === "heatmap" ? 0 : chart.series.length;
-    if (names > 4) place.style.height = `${19 + 1.2 * (names / 2 - 2)}rem`;
+    const rows = legendRows(chart, place.clientWidth);
+    if (rows > 2) place.style.height = `${19 + 1.2 * (rows - 2)}rem`;
     const { traces, layout } = figureOf(chart, print);
     const failed = (error) => {
       place.classList.add("failed");
