@@ -127,7 +127,8 @@
         dash: dashes[(several ? series.role + Math.floor(series.run / look.colors.length) : series.role) % dashes.length],
         // Runs that coincide stay visible: earlier ones are wider and below.
         width: several ? Math.max(2, 4.5 - 1.5 * series.run) : 2,
-        symbol: symbols[series.role % symbols.length], pattern: patterns[series.role % patterns.length],
+        // Runs' points lie in one cloud, where colour alone is hard to follow.
+        symbol: symbols[(series.role + (several && chart.form === "points" ? series.run : 0)) % symbols.length], pattern: patterns[series.role % patterns.length],
       };
       if (isGrid) return [gridTrace(chart, series, look)];
       return chart.form === "bars" ? [barTrace(series, style)] : lineTraces(chart, series, style);
