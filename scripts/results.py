@@ -31,9 +31,10 @@ def provenance(sat: Path) -> str:
     return f"{datetime.date.today()}; {version}; {names[0] if names else platform.machine()}, {os.cpu_count()} cores"
 
 
-def table(head: list[str], rows: list[list[str]]) -> list[str]:
-    """Lines of Markdown; the first column to the left, numbers to the right."""
-    return ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1), *("| " + " | ".join(row) + " |" for row in rows)]
+def table(head: list[str], rows: list[list[str]], words: int = 1) -> list[str]:
+    """Lines of Markdown; the first columns, of words, to the left, numbers to the right."""
+    rule = "|" + "---|" * words + "---:|" * (len(head) - words)
+    return ["| " + " | ".join(head) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows)]
 
 
 def put(path: Path, name: str, lines: list[str]) -> None:
