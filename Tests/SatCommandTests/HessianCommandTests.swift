@@ -104,7 +104,7 @@ import Testing
       ([model, "--data", data, "--solver", "power", "--end", "smallest"], 64, "needs --solver lanczos"),
       ([model, "--data", data, "--precision", "bf16"], 64, "too coarse"),
       ([model, "--data", data, "--probes", "1"], 64, "2 to 1000000"),
-      (["missing.pt", "--data", data], 1, "missing.pt is not there"),
+      (["missing.pt", "--data", data], 1, "missing.pt does not exist"),
     ]
     for (arguments, status, fragment) in cases {
       let outcome = try Command.run(["hessian"] + arguments)
