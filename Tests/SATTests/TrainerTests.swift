@@ -197,7 +197,7 @@ import Testing
     configuration.from = Fixtures.path("files/tiny.ts")
     expect(["TorchScript", "cannot be trained"])
     configuration.from = "\(scratch.path)/nowhere"
-    expect(["nowhere is not there"])
+    expect(["nowhere does not exist"])
     #expect(!FileManager.default.fileExists(atPath: "\(scratch.path)/run"))
   }
 
