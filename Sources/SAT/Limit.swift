@@ -5,6 +5,8 @@ public enum Limit {
   /// Of an epoch in a schedule or a warm-up, from 0.
   public static let epoch = 0...1_000_000
   public static let batchSize = 1...1_000_000
+  /// Of a data set.
+  public static let samples = 1...1_000_000_000
   public static let threads = 1...1_024
   /// Of an attack, or an iterative method.
   public static let steps = 1...1_000_000

@@ -17,9 +17,15 @@ extension Fraction: ExpressibleByArgument {
 }
 
 /// Refuses a number outside its range, as wrong usage.
-func check<Number: Comparable & CustomStringConvertible>(_ option: String, _ value: Number?, in range: ClosedRange<Number>) throws {
+func check(_ option: String, _ value: Int?, in range: ClosedRange<Int>) throws {
   guard let value, !range.contains(value) else { return }
   throw ValidationError("\(option) is \(value); expected \(range.lowerBound) to \(range.upperBound).")
+}
+
+/// The same; not a number is in no range.
+func check(_ option: String, _ value: Double?, in range: ClosedRange<Double>) throws {
+  guard let value, !range.contains(value) else { return }
+  throw ValidationError("\(option) is \(value); expected \(Fraction(range.lowerBound)) to \(Fraction(range.upperBound)).")
 }
 
 /// Where and how a command computes.

@@ -16,7 +16,7 @@ struct DataSelection: ParsableArguments {
   var indices: String?
 
   func validate() throws {
-    try check("--first", first, in: 1...Int.max)
+    try check("--first", first, in: Limit.samples)
     if first != nil && indices != nil { throw ValidationError("--first and --indices exclude each other.") }
     _ = try range()
   }
