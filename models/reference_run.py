@@ -19,14 +19,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim import lr_scheduler
 
 import adaptive_defenses
 import networks
+import reference_average
 import reference_data
 import run_config
 import safetensors_io
 import weights
-from defenses import Settings, project, starting_point
+from defenses import Settings, ascend, project, starting_point
 from run_config import number
 
 
@@ -54,8 +56,7 @@ def main() -> None:
 
 
 def refuse_what_is_not_here(config: dict) -> None:
-    for name, is_here in (("averaging.kind", config["averaging"]["kind"] == "none"),
-                          ("optimizer.maxGradientNorm", config["optimizer"]["maxGradientNorm"] == 0),
+    for name, is_here in (("averaging.kind", config["averaging"]["kind"] in ("none", "ema", "swa")),
                           ("augmentation", not any((config.get("augmentation") or {}).values())),
                           ("attack.randomStart", config["attack"]["randomStart"]),
                           ("method", config["method"] in adaptive_defenses.METHODS),
@@ -64,10 +65,14 @@ def refuse_what_is_not_here(config: dict) -> None:
             raise ValueError(f"{name} of this run is not in the reference; choose a run without it")
 
 
+# By optimizer, settings, epochs and steps of an epoch. All are stepped after an epoch but `cyclic`, after every update.
 SCHEDULES = {
-    "constant": lambda optimizer, s, epochs: torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1),
-    "multi-step": lambda optimizer, s, epochs: torch.optim.lr_scheduler.MultiStepLR(optimizer, s["milestones"], s["gamma"]),
-    "cosine": lambda optimizer, s, epochs: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs),
+    "constant": lambda optimizer, s, epochs, steps: lr_scheduler.ConstantLR(optimizer, factor=1),
+    "multi-step": lambda optimizer, s, epochs, steps: lr_scheduler.MultiStepLR(optimizer, s["milestones"], s["gamma"]),
+    "cosine": lambda optimizer, s, epochs, steps: lr_scheduler.CosineAnnealingLR(optimizer, epochs),
+    "cyclic": lambda optimizer, s, epochs, steps: lr_scheduler.CyclicLR(
+        optimizer, base_lr=0, max_lr=optimizer.param_groups[0]["lr"], step_size_up=s["peak"] * epochs * steps,
+        step_size_down=(1 - s["peak"]) * epochs * steps, cycle_momentum=False),
 }
 
 
@@ -99,6 +104,11 @@ class Reference:
             training_size=len(self.training[1]), awp=number(config["awp"]["gamma"]))
         self.defense = adaptive_defenses.make(config["method"], self.settings)
         self.optimizer = optimizer(config["optimizer"], self.network)
+        self.optimizer.register_step_pre_hook(lambda *_: self.look_at_gradients())
+        averaging = config["averaging"]
+        self.average = None if averaging["kind"] == "none" else reference_average.Average(self.network, averaging)
+        self.is_cyclic = config["learningRateSchedule"]["kind"] == "cyclic"
+        self.gradient_norm = 0.0
         self.steps = 0
         self.best = -1.0
         self.seen: list[tuple[Tensor, Tensor]] = []
@@ -106,13 +116,17 @@ class Reference:
         self.network.register_forward_hook(keeping(self.seen))
 
     def train(self, epochs: int, steps: int | None) -> None:
+        batches = -(-len(self.training[1]) // self.config["batchSize"])
         schedule = SCHEDULES[self.config["learningRateSchedule"]["kind"]](
-            self.optimizer, self.config["learningRateSchedule"], self.config["epochs"])
+            self.optimizer, self.config["learningRateSchedule"], self.config["epochs"], batches)
         for epoch in range(epochs):
-            metrics = self.train_epoch(epoch, steps)
+            metrics = self.train_epoch(epoch, steps, schedule if self.is_cyclic else None)
             if metrics is None:
                 return
-            schedule.step()
+            if not self.is_cyclic:
+                schedule.step()
+            if self.average is not None:
+                self.average.epoch_ended(self.network, epoch, lambda network, epoch=epoch: self.for_statistics(network, epoch))
             metrics |= {"validation": self.validate(), "time": time.time()}
             append(self.output / "metrics.jsonl", metrics)
             self.save("last")
@@ -125,8 +139,8 @@ class Reference:
             if self.steps == steps:
                 return
 
-    def train_epoch(self, epoch: int, steps: int | None) -> dict | None:
-        start, rate = time.perf_counter(), self.optimizer.param_groups[0]["lr"]
+    def train_epoch(self, epoch: int, steps: int | None, each_step: lr_scheduler.LRScheduler | None) -> dict | None:
+        start = time.perf_counter()
         order = torch.randperm(len(self.training[1]), generator=self.shuffling)
         self.network.train()
         loss = correct = size = largest = norms = 0.0
@@ -136,38 +150,64 @@ class Reference:
                 return None
             images, labels = reference_data.batch(self.training, positions)
             self.seen.clear()
+            rate = self.optimizer.param_groups[0]["lr"]
             batch_loss = self.defense.step(
                 self.network, self.optimizer, images, labels, positions, epoch, self.perturbing)
             # The last pass in training mode is that of the examples which were trained on.
             examples, logits = self.seen[-1]
             sizes = (examples - images).flatten(1).norm(float("inf") if self.settings.norm == "linf" else 2, dim=1)
-            norm = torch.stack([p.grad.norm() for p in self.network.parameters()]).norm().item()
-            append(self.output / "steps.jsonl", {"step": self.steps, "epoch": epoch, "loss": batch_loss, "gradientNorm": norm})
+            append(self.output / "steps.jsonl",
+                   {"step": self.steps, "epoch": epoch, "loss": batch_loss, "gradientNorm": self.gradient_norm})
             self.steps += 1
+            if each_step is not None:
+                each_step.step()
+            if self.average is not None:
+                self.average.step_taken(self.network, epoch)
             loss += batch_loss * len(labels)
             correct += (logits.argmax(1) == labels).sum().item()
             size += sizes.sum().item()
             largest = max(largest, sizes.max().item())
-            norms += norm
+            norms += self.gradient_norm
         count, seconds = len(order), time.perf_counter() - start
         return {"epoch": epoch, "learningRate": rate, "train": {"loss": loss / count, "accuracy": correct / count},
                 "perturbation": {"mean": size / count, "max": largest}, "gradientNorm": norms / len(batches),
                 "seconds": seconds, "samplesPerSecond": count / seconds}
 
+    def look_at_gradients(self) -> None:
+        """Notes the norm of all gradients and cuts it down, just before the optimizer takes them."""
+        parameters, limit = list(self.network.parameters()), self.config["optimizer"]["maxGradientNorm"]
+        self.gradient_norm = nn.utils.clip_grad_norm_(parameters, limit or float("inf")).item()
+
+    def for_statistics(self, network: nn.Module, epoch: int) -> list[Tensor]:
+        """The training images in their order, batch by batch, as BatchNorm's statistics of averaged weights are made from them."""
+        stream = 4 * self.config["seed"] + 3 + (2 * epoch + 1) * 0x9E3779B97F4A7C15
+        generator = torch.Generator().manual_seed(stream % 2**64)
+        size, found = self.config["batchSize"], []
+        for start in range(0, len(self.training[1]), size):
+            images, labels = reference_data.batch(self.training, slice(start, start + size))
+            perturbs = self.config["averaging"]["statistics"] == "perturbed"
+            found.append(ascend(network, images, labels, self.settings, generator) if perturbs else images)
+        return found
+
+    @property
+    def result(self) -> nn.Module:
+        """The network that is validated and kept."""
+        return self.average.network if self.average is not None and self.average.count else self.network
+
     def validate(self) -> dict:
         """Accuracy, clean and under the training attack: an image is lost when any iterate is misclassified."""
-        self.network.eval()
+        network = self.result.eval()
         generator = torch.Generator().manual_seed(self.config["seed"])
         s, clean, robust, count = self.settings, 0, 0, len(self.validation[1])
         for start in range(0, count, self.config["batchSize"]):
             images, labels = reference_data.batch(self.validation, slice(start, start + self.config["batchSize"]))
             with torch.no_grad():
-                held = self.network(images).argmax(1) == labels
+                held = network(images).argmax(1) == labels
             clean += held.sum().item()
             x = starting_point(images, s.epsilon, s.norm, "uniform", generator)
             for step in range(s.steps + 1):
                 x.requires_grad_()
-                logits = self.network(x)
+                logits = network(x)
                 held &= logits.argmax(1) == labels
                 if step < s.steps:
                     gradient, = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), x)
@@ -187,7 +227,7 @@ class Reference:
                     "sat.options": json.dumps({key: str(value) for key, value in (model["options"] or {}).items()})}
         if self.config["normalization"] != "none":
             metadata["sat.normalization"] = self.config["normalization"]
-        safetensors_io.write(folder / "weights.safetensors", self.network.state_dict(), metadata)
+        safetensors_io.write(folder / "weights.safetensors", self.result.state_dict(), metadata)
 
 
 def keeping(seen: list) -> Callable:

@@ -11,11 +11,13 @@ from pathlib import Path
 from unittest import mock
 
 import torch
+from torch.optim import swa_utils
 
 MODELS = Path(__file__).resolve().parent
 sys.path.insert(0, str(MODELS))
 
 import networks  # noqa: E402
+import reference_average  # noqa: E402
 import reference_data  # noqa: E402
 import reference_run  # noqa: E402
 import run_config  # noqa: E402
@@ -87,6 +89,22 @@ class RunTests(unittest.TestCase):
             for line, known in zip(lines, expected, strict=True):
                 self.assertAlmostEqual(line["loss"], known["loss"], delta=1e-3)
 
+    def test_averages_are_those_of_torch(self):
+        for kind, function in (("ema", swa_utils.get_ema_multi_avg_fn(0.7)), ("swa", swa_utils.get_swa_multi_avg_fn())):
+            torch.manual_seed(1)
+            network = torch.nn.Linear(3, 2)
+            average = reference_average.Average(network, {"kind": kind, "decay": 0.7, "start": 1})
+            theirs = swa_utils.AveragedModel(network, multi_avg_fn=function)
+            for epoch in range(4):
+                with torch.no_grad():
+                    network.weight += torch.randn(2, 3)
+                if epoch >= 1:
+                    theirs.update_parameters(network)
+                average.step_taken(network, epoch)
+                average.epoch_ended(network, epoch, lambda network: [])
+            self.assertEqual(average.count, 3)
+            torch.testing.assert_close(average.network.weight, theirs.module.weight)
+
     def test_a_whole_epoch_leaves_a_run(self):
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
             reference_run.Reference(self.config(method="trades", methodOptions={}), Path(folder), Path("data")).train(1, None)
@@ -97,7 +115,7 @@ class RunTests(unittest.TestCase):
             weights.load(networks.build(metadata["sat.architecture"]), state, "the reference")
 
     def test_refusals(self):
-        for changes, words in (({"averaging": {"kind": "ema"}}, "averaging.kind"), ({"method": "magic"}, "method")):
+        for changes, words in (({"augmentation": {"flip": True}}, "augmentation"), ({"method": "magic"}, "method")):
             with self.assertRaisesRegex(ValueError, words):
                 reference_run.refuse_what_is_not_here(self.config(**changes))
         with tempfile.TemporaryDirectory() as folder:
