@@ -142,23 +142,6 @@ import Testing
     }
   }
 
-  @Test func weightsGetNoGradientsAndMemoryStays() throws {
-    let architecture = Architecture(name: "lenet5")
-    let network = NetworkClassifier(try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: nil)
-    network.module.setTraining(false)
-    let images = GoldenNumbers.images([4, 1, 28, 28])
-    let logits = try network.logits(images).detached()
-    let batch = AttackBatch(images: images, labels: logits.argmax(dim: 1), samples: [0, 1, 2, 3], logits: logits)
-    let threat = try ThreatModel(epsilon: 0.01)
-    let attacks: [any Attack] = [
-      APGD(threat: threat, loss: .crossEntropy, iterations: 3, mode: .fast, seed: 0), FAB(threat: threat, iterations: 2, mode: .fast, seed: 0),
-      FAB(threat: threat, targets: 2, iterations: 3, mode: .compat, seed: 0),
-    ]
-    func run() throws { for attack in attacks { _ = try attack.perturb(network, batch) } }
-    try run()
-    #expect(network.module.parameters.allSatisfy { $0.value.grad == nil })
-  }
-
   @Test func oneSampleOrNone() throws {
     let network = Self.network()
     let threat = try Self.threat(.linf)

@@ -22,12 +22,15 @@ private final class ScriptedAttack: Attack {
 
   func perturb(_ model: any Classifier, _ batch: AttackBatch) throws(TorchError) -> AttackResult {
     if let dies, batches.count == dies { throw TorchError(.runtime, "killed") }
-    batches.append(batch.samples)
+    // Which images they are, by a pixel that differs in all of them.
+    let pixels = try! EvaluatorTests.data().images[.all, 0, 2, 2].array(of: Float.self)
+    let positions = batch.images[.all, 0, 2, 2].array(of: Float.self).map { pixels.firstIndex(of: $0)! }
+    batches.append(positions)
     images.append(batch.images)
     cost += AttackCost(forward: batch.count, backward: 0)
     let result = batch.images.cloned()
     var findings: [Finding?] = []
-    for (row, sample) in batch.samples.enumerated() {
+    for (row, sample) in positions.enumerated() {
       let isVictim = victims.contains(sample)
       if isVictim { result[row, 0, 0, 0].fillInPlace(1) }
       findings.append(isVictim && finds ? Finding(target: nil, restart: 0, step: sample) : nil)
@@ -157,6 +160,55 @@ private final class ScriptedAttack: Attack {
     #expect(fractions.count > 50 && fractions[10] < 0.5)
   }
 
+  @Test func compatTellsHowFarABatchIs() throws {
+    let problem = SquareTests.Linear(seed: 3)
+    let data = try ImageDataset(name: "l", split: "test", images: problem.images, labels: problem.labels)
+    let threat = try ThreatModel(epsilon: 0.001)
+    let attacks: [any Attack] = [
+      APGD(threat: threat, loss: .crossEntropy, iterations: 20, mode: .compat, seed: 0), FAB(threat: threat, targets: 9, iterations: 20, mode: .compat, seed: 0),
+      PGD(InnerMaximizer(threat: threat, steps: 10, stepSize: 0.001), restarts: 2, seed: 0),
+    ]
+    var fractions: [String: [Double]] = [:]
+    _ = try Evaluator(model: problem.model, data: data, batchSize: 100, device: .cpu, layout: .contiguous).run(
+      EvaluationPlan(attacks, mode: .compat, checks: false)
+    ) { progress in fractions[progress.phase, default: []].append(progress.fraction) }
+    for name in ["apgd-ce", "fab-t", "pgd"] {
+      let found = try #require(fractions[name])
+      #expect(found == found.sorted() && found.last == 1, "\(name)")
+      // How many points FAB looks at twice is the model's affair.
+      #expect(found.count > 20 && found[found.count / 2] > 0.3 && (name == "fab-t" || found[found.count / 2] < 0.7), "\(name): \(found)")
+    }
+  }
+
+  // MARK: Models that draw
+
+  /// Adds so much to the wrong class in every fourth pass, to a margin of 1.
+  private static func fickle(_ shift: Double) -> FunctionClassifier {
+    var passes = 0
+    return FunctionClassifier { images in
+      passes += 1
+      let level = 0.0 * images.sum(dims: [1, 2, 3])
+      return Tensor.stacked([level + 1, level + (passes % 4 == 0 ? shift : 0.0)], dim: 1)
+    }
+  }
+
+  @Test func noSinglePassDecidesInFast() throws {
+    func run(_ shift: Double, _ mode: AttackMode, expected: Bool, iterations: Int = 9) throws -> Evaluation {
+      let attack = APGD(threat: try ThreatModel(epsilon: 0.1), loss: .crossEntropy, iterations: iterations, mode: mode, seed: 0)
+      let plan = EvaluationPlan([attack], mode: mode, expectsRandomness: expected)
+      return try Evaluator(model: Self.fickle(shift), data: Self.data(), batchSize: 20, device: .cpu, layout: .contiguous).run(plan)
+    }
+    for expected in [true, false] {
+      // One pass in four is wrong, the mean is right; and then the mean is wrong too.
+      let right = try run(3, .fast, expected: expected)
+      #expect(right.cleanCorrect == 18 && right.robustCorrect == 18)
+      #expect(right.warnings.contains { $0.code == .randomized } == !expected)
+      #expect(try run(8, .fast, expected: expected).cleanCorrect == 2)
+      // In the reference the pass after the attack decides, whichever of four it is.
+      #expect(try Set((9...12).map { try run(3, .compat, expected: expected, iterations: $0).robustCorrect }) == [0, 18])
+    }
+  }
+
   // MARK: Checks
 
   private func warnings(
@@ -184,12 +236,54 @@ private final class ScriptedAttack: Attack {
     ("plain", []), ("training", []), ("softmax", [.softmaxOutput]), ("dropout", [.randomized, .dropout]), ("noise", [.randomized]),
     ("memory", [.randomized, .dynamicDefense]), ("optimising", [.dynamicDefense]), ("rounding", [.zeroGradient]),
     ("detached", [.notDifferentiable]), ("batch-statistics", [.trainingMode]), ("not-finite", [.nonFinite]),
+    ("backward", [.dynamicDefense]), ("adapting", [.dynamicDefense]), ("square-root", [.nonFinite]),
+    // Other types than the images' are converted, there and back.
+    ("double", []), ("half", []), ("bfloat16", []), ("double-logits", []), ("half-logits", []),
   ] as [(String, Set<Evaluation.Warning.Code>)])
   func oddModelsAreNamed(name: String, expected: Set<Evaluation.Warning.Code>) throws {
     let (codes, evaluation) = try warnings(try Self.script(name), [try Self.pgd(), Square(threat: try ThreatModel(epsilon: 0.05), seed: 0, queries: 20)])
     // Square may well find more than three steps of gradient ascent; that is another matter.
     #expect(codes.subtracting([.squareBetter]) == expected, "\(evaluation.warnings)")
     #expect(evaluation.attacks.map(\.name) == (name == "detached" ? ["square"] : ["pgd", "square"]))
+  }
+
+  @Test func withoutGradientsAnAttackIsNamedThatNeedsNone() throws {
+    let error = #expect(throws: SATError.self) { _ = try warnings(try Self.script("detached"), [try Self.pgd()]) }
+    #expect(error?.message.contains("pgd") == true && error?.message.contains("--attack square") == true)
+  }
+
+  @Test func answersThatAreNoLogitsAreRefused() throws {
+    let data = try ImageDataset(name: "six", split: "test", images: GoldenNumbers.images([6, 1, 6, 6]), labels: Tensor([0, 1, 2, 3, 0, 1]))
+    for (name, words) in [
+      ("pair", ["tuple", "one tensor"]), ("named", ["dict", "one tensor"]), ("counts", ["int64", "floats"]), ("fixed-batch", ["does not take", "[3, 36]"]),
+      ("one-row", ["batches of one size only", "trace it without fixing the batch size"]),
+    ] {
+      let path = Fixtures.path("files/odd-\(name).ts")
+      let model = try ModelFile.load(path: path, checkpoint: "best", architecture: nil, normalization: nil, device: .cpu)
+      let error = #expect(throws: SATError.self) { try model.check(data, device: .cpu) }
+      for word in words { #expect(error?.message.lowercased().contains(word) == true, "\(name): \(error?.message ?? "")") }
+      #expect(error?.message.contains("\n") == false)
+    }
+  }
+
+  /// A gradient that is NaN at some pixels must not spread to the images.
+  @Test func holesInTheGradientAreLeftAlone() throws {
+    let model = try Self.script("square-root")
+    let images = GoldenNumbers.images([16, 1, 6, 6])
+    let logits = try withNoGrad { () throws(TorchError) in try model.logits(images) }
+    let batch = AttackBatch(images: images, labels: logits.argmax(dim: 1), samples: Array(0..<16), logits: logits)
+    for norm in Norm.allCases {
+      let threat = try ThreatModel(norm: norm, epsilon: [.linf: 0.2, .l2: 1, .l1: 4][norm]!)
+      for mode in AttackMode.allCases {
+        for attack: any Attack in [
+          APGD(threat: threat, loss: .crossEntropy, iterations: 10, mode: mode, seed: 0), FAB(threat: threat, targets: 3, iterations: 10, mode: mode, seed: 0),
+        ] {
+          let result = try attack.perturb(model, batch)
+          #expect(result.images.isFinite().all().item() == 1)
+          #expect(result.findings.contains { $0 != nil }, "\(attack.name) \(norm) \(mode) moves the others")
+        }
+      }
+    }
   }
 
   @Test func aNetworkInTrainingModeIsNamed() throws {

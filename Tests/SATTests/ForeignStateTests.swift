@@ -31,7 +31,7 @@ import Testing
   @Test(arguments: [
     ("mean", "std", [3, 1, 1], ""), ("mu", "sigma", [1, 3, 1, 1], ""), ("module.mu", "module.sigma", [1, 3, 1, 1], "module."),
     ("normalize.mean", "normalize.std", [3], "model."), ("0.mean", "0.std", [1, 3, 1, 1], "1."),
-    ("module.0.mu", "module.0.sigma", [3, 1, 1], "module.1."),
+    ("module.0.mu", "module.0.sigma", [3, 1, 1], "module.1."), ("classifier.mu", "classifier.sigma", [3, 1, 1], "classifier.backbone."),
   ])
   func aNormalisationInTheFileIsTaken(mean: String, std: String, shape: [Int], prefix: String) throws {
     let own = try Self.state("resnet20")
@@ -47,6 +47,13 @@ import Testing
     #expect(given.notes.first?.contains("gives way") == true)
     let unnamed = #expect(throws: SATError.self) { try load(file, nil) }
     #expect(unnamed?.message.contains("add --model resnet20") == true, "\(unnamed?.message ?? "")")
+  }
+
+  @Test func averagedModelsAreTaken() throws {
+    let own = try Self.state("resnet20")
+    let file = [("n_averaged", Tensor([3]))] + own.map { ("module." + $0.name, $0.tensor) }
+    let network = try #require(try load(file, Architecture(name: "resnet20")).classifier as? NetworkClassifier)
+    for (a, b) in zip(network.module.stateDict, own) { expectIdentical(a.tensor, b.tensor, a.name) }
   }
 
   @Test func aNormalisationThatIsNoneIsSaid() throws {

@@ -26,7 +26,7 @@ public struct AttackBatch {
   public var images: Tensor
   /// [N], int64.
   public var labels: Tensor
-  /// Positions in the data set, which counter-based draws are keyed by.
+  /// What the counter-based draws of each image are keyed by: the same number whenever and wherever the image is attacked.
   public var samples: [Int]
   /// Logits [N, classes] of the images, computed once by the evaluator.
   public var logits: Tensor

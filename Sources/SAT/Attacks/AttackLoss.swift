@@ -44,6 +44,7 @@ public enum AttackLoss: String, Sendable, Codable, CaseIterable {
 
 /// The gradient of a sum of losses with respect to the images they come from; weights get none.
 ///
+/// Where it is NaN or infinite, as that of a square root at 0, it is 0: a value without a slope is left alone, and does not spread.
 /// - Throws: `TorchError` when the losses do not depend on the images in a way autograd knows.
 func inputGradient(of losses: Tensor, at images: Tensor, retainGraph: Bool = false) throws(TorchError) -> Tensor {
   let total = withGrad { losses.sum() }
@@ -51,7 +52,7 @@ func inputGradient(of losses: Tensor, at images: Tensor, retainGraph: Bool = fal
     throw TorchError(
       .value, "the model's output does not depend differentiably on its input; a gradient attack needs a differentiable model")
   }
-  return gradient
+  return withNoGrad { gradient.replacingNonFinite(with: 0) }
 }
 
 extension Tensor {

@@ -15,7 +15,7 @@ public struct CounterRandom: Sendable {
   private let key: UInt64
 
   /// - Parameters:
-  ///   - sample: position in the data set.
+  ///   - sample: what tells the sample from others, as `AttackBatch.samples`.
   ///   - attack: the attack's name.
   ///   - target: the class it steers to, where it has one.
   public init(seed: UInt64, sample: Int, attack: String, target: Int? = nil, restart: Int = 0) {

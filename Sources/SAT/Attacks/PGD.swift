@@ -10,6 +10,8 @@ public final class PGD: Attack {
   /// Number of classes it steers to, by the rank of their clean logits; 0 for none.
   public let targets: Int
   public let restarts: Int
+  /// Gradient steps at most.
+  public var steps: Int { maximizer.steps }
   public private(set) var cost = AttackCost()
   private let maximizer: InnerMaximizer
   private let seed: UInt64
@@ -21,7 +23,9 @@ public final class PGD: Attack {
     _ maximizer: InnerMaximizer, loss: AttackLoss = .crossEntropy, targets: Int = 0, restarts: Int = 1, seed: UInt64,
     name: String = "pgd"
   ) {
-    (self.maximizer, self.loss, self.targets, self.restarts, self.seed, self.name) = (maximizer, loss, targets, restarts, seed, name)
+    // From the image itself every start is the same.
+    self.restarts = maximizer.start == .clean ? 1 : restarts
+    (self.maximizer, self.loss, self.targets, self.seed, self.name) = (maximizer, loss, targets, seed, name)
   }
 
   /// - Throws: what the model throws, or `TorchError` for fewer classes than the loss needs.
@@ -29,7 +33,7 @@ public final class PGD: Attack {
     try loss.check(classes: batch.logits.size(1), isTargeted: targets > 0, name)
     let search = try BatchSearch(model, batch, .fast, name: name, seed: seed)
     defer { cost += search.cost }
-    try search.run(targets: targets, restarts: maximizer.start == .clean ? 1 : restarts, ascend)
+    try search.run(targets: targets, restarts: restarts, ascend)
     return search.result
   }
 

@@ -29,6 +29,9 @@ public struct ImageDataset {
     guard images.count > 0 else { throw SATError("\(name): the images have shape \(images.shape); expected sizes of at least 1") }
     if images.dtype == .float32 {
       let (low, high) = (images.min().item(), images.max().item())
+      guard low.isFinite, high.isFinite else {
+        throw SATError("\(name): some pixels are NaN or infinite; expected numbers in [0, 1], so look at how the file was made")
+      }
       guard low >= 0, high <= 1 else {
         throw SATError(
           "\(name): the images lie between \(low) and \(high); expected [0, 1], so divide by 255 or undo a normalisation first")

@@ -35,12 +35,15 @@ extension Attack {
   /// Whether it asks for gradients, so that a model without them is none of its business.
   var needsGradient: Bool { !(self is Square) }
 
-  /// Passes it sends a sample through the model at most, for an estimate of the time left; 0 where it does not say.
-  var passesPerSample: Int {
-    switch self {
+  /// Passes it sends a sample through a model of so many classes at most, for an estimate of the time left; 0 where it does not say.
+  func passesPerSample(classes: Int) -> Int {
+    func runs(_ targets: Int) -> Int { targets == 0 ? 1 : min(targets, classes - 1) }
+    return switch self {
     case let square as Square: square.restarts * (square.queries + 1)
-    case let apgd as APGD: max(apgd.targets, 1) * apgd.restarts * apgd.passes * (apgd.iterations + 1)
-    case let fab as FAB: max(fab.targets, 1) * fab.restarts * (fab.iterations + 1)
+    case let apgd as APGD: runs(apgd.targets) * apgd.restarts * apgd.passes * (apgd.iterations + 1)
+    // About a quarter of the points are drawn back from the other side, and looked at again.
+    case let fab as FAB: runs(fab.targets) * fab.restarts * (fab.iterations * 5 / 4 + 1)
+    case let pgd as PGD: runs(pgd.targets) * pgd.restarts * (pgd.steps + 1)
     default: 0
     }
   }

@@ -8,6 +8,8 @@ public struct EvaluationState {
   var predictions: [Int]
   var warnings: [Evaluation.Warning]
   var isDifferentiable = true
+  /// Whether the model draws, so that a single answer decides nothing.
+  var isRandom = false
   /// Of the attacks that are done.
   var outcomes: [Evaluation.Outcome] = []
   /// Of the attack under way, and how many of its samples are done.
@@ -49,6 +51,7 @@ public final class EvaluationStore {
   private let interval: Duration
   private let clock = ContinuousClock()
   private var lastSave: ContinuousClock.Instant
+  private var cost = Duration.zero
   private(set) var saved: (state: EvaluationState, adversarial: [(positions: [Int], images: Tensor)])?
 
   private var path: String { "\(folder)/state.safetensors" }
@@ -60,6 +63,7 @@ public final class EvaluationStore {
     var predictions: [Int]
     var warnings: [Evaluation.Warning]
     var isDifferentiable: Bool
+    var isRandom: Bool
     var outcomes: [Evaluation.Outcome]
     var current: Evaluation.Outcome?
     var done: Int
@@ -71,9 +75,10 @@ public final class EvaluationStore {
   ///
   /// - Parameters:
   ///   - identity: of this evaluation; equal between runs that may share a state.
-  ///   - interval: shortest time between two writes within an attack.
+  ///   - interval: shortest time between two writes within an attack, longer where a write takes more than a twentieth of it; zero to
+  ///     write after every batch.
   /// - Throws: `SATError` when the state is another evaluation's or is no state; `TorchError` when it cannot be read.
-  public init(_ folder: String, identity: Identity, interval: Duration = .seconds(15)) throws {
+  public init(_ folder: String, identity: Identity, interval: Duration = .seconds(1)) throws {
     (self.folder, self.identity, self.interval) = (folder, identity, interval)
     lastSave = clock.now
     var isFolder: ObjCBool = false
@@ -97,7 +102,7 @@ public final class EvaluationStore {
           + "give another folder to --state, or delete this one")
     }
     var state = EvaluationState(logits: logits, predictions: contents.predictions, warnings: contents.warnings)
-    state.isDifferentiable = contents.isDifferentiable
+    (state.isDifferentiable, state.isRandom) = (contents.isDifferentiable, contents.isRandom)
     (state.outcomes, state.current, state.done) = (contents.outcomes, contents.current, contents.done)
     (state.records, state.seconds) = (contents.records, contents.seconds)
     var adversarial: [(positions: [Int], images: Tensor)] = []
@@ -106,13 +111,14 @@ public final class EvaluationStore {
   }
 
   /// Whether the last write was long enough ago.
-  var isDue: Bool { clock.now - lastSave >= interval }
+  var isDue: Bool { interval == .zero || clock.now - lastSave >= max(interval, cost * 20) }
 
   func save(_ state: EvaluationState, _ adversarial: AdversarialImages?) throws(TorchError) {
+    let start = clock.now
     let contents = Contents(
       identity: Dictionary(uniqueKeysWithValues: identity.map { ($0.aspect, $0.value) }), predictions: state.predictions,
-      warnings: state.warnings, isDifferentiable: state.isDifferentiable, outcomes: state.outcomes, current: state.current,
-      done: state.done, records: state.records, seconds: state.seconds)
+      warnings: state.warnings, isDifferentiable: state.isDifferentiable, isRandom: state.isRandom, outcomes: state.outcomes,
+      current: state.current, done: state.done, records: state.records, seconds: state.seconds)
     guard let json = try? JSONEncoder().encode(contents) else {
       throw TorchError(.value, "\(path): the state holds a number that JSON has no form for")
     }
@@ -123,5 +129,6 @@ public final class EvaluationStore {
     }
     try SafeTensors(tensors: tensors, metadata: ["sat.state": String(decoding: json, as: UTF8.self)]).write(to: path)
     lastSave = clock.now
+    cost = lastSave - start
   }
 }

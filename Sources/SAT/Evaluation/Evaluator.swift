@@ -2,7 +2,8 @@ public import SwiftTorch
 
 /// Measures a model's accuracy on images as they are and under attacks, the worst case over the attacks.
 ///
-/// Every attack starts from the original images of the samples that are still classified correctly, in blocks of the batch size.
+/// Every attack starts from the original images of the samples that are still classified correctly, in blocks of the batch size. In mode
+/// `fast` a model that draws is judged by its mean logits over several passes; in `compat` one pass decides, as in the reference.
 public struct Evaluator {
   private let model: any Classifier
   private let data: ImageDataset
@@ -53,7 +54,13 @@ public struct Evaluator {
       try store.save(state, adversarial)
     }
     let clean = zip(labels, state.predictions).map { $0 == $1 }
+    let model = judge(plan, isRandom: state.isRandom)
     let attacks = state.isDifferentiable ? plan.attacks : plan.attacks.filter { !$0.needsGradient }
+    guard !attacks.isEmpty || plan.attacks.isEmpty else {
+      throw SATError(
+        "the model's output cannot be differentiated with respect to the image, which \(plan.attacks.map(\.name).joined(separator: ", ")) "
+          + "cannot do without; use --attack square, which asks for logits only")
+    }
     for attack in attacks.dropFirst(state.outcomes.count) {
       let before = plan.isIndividual ? clean : state.outcomes.last?.flags ?? clean
       let open = before.indices.filter { before[$0] }
@@ -62,7 +69,8 @@ public struct Evaluator {
         let start = clock.now
         let positions = Array(open[state.done..<min(state.done + batchSize, open.count)])
         let spent = attack.cost
-        let metered = MeteredClassifier(model, expected: attack.passesPerSample * positions.count, shouldStop: shouldStop) { part in
+        let expected = attack.passesPerSample(classes: state.logits.size(1)) * positions.count
+        let metered = MeteredClassifier(model, expected: expected, shouldStop: shouldStop) { part in
           progress(
             EvaluationProgress(
               phase: attack.name, done: state.done, total: open.count,
@@ -104,34 +112,45 @@ public struct Evaluator {
   private func cleanPass(
     _ labels: [Int], _ plan: EvaluationPlan, _ progress: (EvaluationProgress) -> Void, _ shouldStop: () -> Bool
   ) throws -> EvaluationState {
-    var outputs = OutputChecks()
-    var predictions: [Int] = []
-    var parts: [Tensor] = []
-    for range in stride(from: 0, to: data.count, by: batchSize).map({ $0..<min($0 + batchSize, data.count) }) {
-      if shouldStop() { throw EvaluationStopped() }
-      let logits = try forward(try data.batch(range).images)
-      outputs.look(at: logits)
-      parts.append(logits.to(.cpu))
-      predictions += logits.argmax(dim: 1).array(of: Int.self)
-      let correct = zip(predictions, labels).count { $0 == $1 }
-      progress(
-        EvaluationProgress(
-          phase: "clean", done: predictions.count, total: data.count, fraction: Double(predictions.count) / Double(data.count),
-          correct: correct))
+    func look(_ model: any Classifier) throws -> CleanPass {
+      var pass = CleanPass()
+      for range in stride(from: 0, to: data.count, by: batchSize).map({ $0..<min($0 + batchSize, data.count) }) {
+        if shouldStop() { throw EvaluationStopped() }
+        let images = try data.batch(range).images
+        pass.take(images, try forward(model, images))
+        progress(
+          EvaluationProgress(
+            phase: "clean", done: pass.predictions.count, total: data.count, fraction: Double(pass.predictions.count) / Double(data.count),
+            correct: zip(pass.predictions, labels).count { $0 == $1 }))
+      }
+      return pass
     }
-    var state = EvaluationState(logits: Tensor.concatenated(parts), predictions: predictions, warnings: outputs.warnings)
+    var pass = try look(judge(plan, isRandom: plan.expectsRandomness))
+    var state = pass.state
+    state.isRandom = plan.expectsRandomness
     if plan.checks {
+      let predictions = pass.predictions
       let correct = predictions.indices.filter { predictions[$0] == labels[$0] }
       let chosen = Tensor(Array((correct.isEmpty ? Array(predictions.indices) : correct).prefix(SanityChecks.samples)))
       let (images, some) = try data.batch(at: chosen)
       let findings = try SanityChecks(
         model: model, images: images.to(device).contiguous(layout), labels: some.to(device), logits: state.logits.selecting(chosen).to(device)
       ).run(needsGradient: plan.attacks.contains { $0.needsGradient }, expectsRandomness: plan.expectsRandomness)
-      state.warnings += findings.warnings
-      if let warning = SanityChecks.inputRange(data) { state.warnings.append(warning) }
+      if findings.isRandom && !state.isRandom && plan.mode == .fast {
+        pass = try look(judge(plan, isRandom: true))
+        state = pass.state
+      }
+      state.isRandom = state.isRandom || findings.isRandom
       state.isDifferentiable = findings.isDifferentiable
+      state.warnings += findings.warnings
+      if let warning = pass.inputRange(labels, data.name) { state.warnings.append(warning) }
     }
     return state
+  }
+
+  /// Who says whether an image is misclassified.
+  private func judge(_ plan: EvaluationPlan, isRandom: Bool) -> any Classifier {
+    isRandom && plan.mode == .fast ? AveragedClassifier(model) : model
   }
 
   /// One batch of an attack; what it broke.
@@ -141,14 +160,16 @@ public struct Evaluator {
   ) throws(TorchError) -> [Evaluation.Record] {
     let indices = Tensor(positions)
     let (images, labels) = try data.batch(at: indices)
+    // Keyed by the image rather than by its place, draws do not change with the order or the part of the data that is evaluated.
+    let keys = positions.indices.map { Int(bitPattern: UInt(images[$0].fingerprint)) }
     let batch = AttackBatch(
-      images: images.to(device).contiguous(layout), labels: labels.to(device), samples: positions,
+      images: images.to(device).contiguous(layout), labels: labels.to(device), samples: keys,
       logits: logits.selecting(indices).to(device), capacity: batchSize)
     let result = try attack.perturb(metered, batch)
     var hits = result.findings.indices.filter { result.findings[$0] != nil }
     if mode == .compat {
       // There a flag is a property of one more pass over the whole batch.
-      let wrong = try forward(result.images).argmax(dim: 1).notEqual(to: batch.labels)
+      let wrong = try forward(metered, result.images).argmax(dim: 1).notEqual(to: batch.labels)
       hits = wrong.nonzero().squeezed(dim: 1).array(of: Int.self)
     }
     guard !hits.isEmpty else { return [] }
@@ -176,7 +197,7 @@ public struct Evaluator {
     }
   }
 
-  private func forward(_ images: Tensor) throws(TorchError) -> Tensor {
+  private func forward(_ model: any Classifier, _ images: Tensor) throws(TorchError) -> Tensor {
     try withNoGrad { () throws(TorchError) in try model.confirmedLogits(images.to(device).contiguous(layout)) }
   }
 }
@@ -200,79 +221,3 @@ extension AttackCost {
 
 /// An evaluation that was asked to stop has no result; what it had done is in its store, if it has one.
 public struct EvaluationStopped: Error {}
-
-/// A model that reports how much of an attack's expected work it has done, and ends the attack by an error when asked to stop.
-private final class MeteredClassifier: Classifier {
-  private let model: any Classifier
-  private let expected: Int
-  private let shouldStop: () -> Bool
-  private let report: (Double) -> Void
-  private var done = 0
-  private(set) var isStopped = false
-
-  init(_ model: any Classifier, expected: Int, shouldStop: @escaping () -> Bool, report: @escaping (Double) -> Void) {
-    (self.model, self.expected, self.shouldStop, self.report) = (model, expected, shouldStop, report)
-  }
-
-  var execution: Execution {
-    get { model.execution }
-    set { model.execution = newValue }
-  }
-
-  var isExact: Bool { model.isExact }
-
-  func logits(_ images: Tensor) throws(TorchError) -> Tensor {
-    try stopIfAsked()
-    let logits = try model.logits(images)
-    done += images.size(0)
-    if expected > 0 { report(min(1, Double(done) / Double(expected))) }
-    return logits
-  }
-
-  func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor {
-    try stopIfAsked()
-    return try model.confirmedLogits(images)
-  }
-
-  private func stopIfAsked() throws(TorchError) {
-    guard shouldStop() else { return }
-    isStopped = true
-    throw TorchError(.runtime, "the evaluation was asked to stop")
-  }
-
-  func move(to device: Device) throws(TorchError) { try model.move(to: device) }
-}
-
-/// Looks for outputs that are not logits.
-private struct OutputChecks {
-  private var allProbabilities = true
-  private var anyNonFinite = false
-
-  mutating func look(at logits: Tensor) {
-    if !(logits.isFinite().all().item() != 0) {
-      anyNonFinite = true
-      allProbabilities = false
-    } else if allProbabilities {
-      let sums = logits.sum(dim: 1)
-      allProbabilities =
-        logits.min().item() > -1e-5 && logits.max().item() < 1 + 1e-5 && (sums - 1).abs().max().item() < 1e-5
-    }
-  }
-
-  var warnings: [Evaluation.Warning] {
-    var warnings: [Evaluation.Warning] = []
-    if allProbabilities {
-      warnings.append(
-        .init(
-          code: .softmaxOutput,
-          message: "the model's outputs are probabilities, not logits; attacks are weaker on them, so remove the softmax at its end"))
-    }
-    if anyNonFinite {
-      warnings.append(
-        .init(
-          code: .nonFinite,
-          message: "some of the model's outputs are NaN or infinite; such samples count by the class argmax finds, and gradients there mean nothing"))
-    }
-    return warnings
-  }
-}

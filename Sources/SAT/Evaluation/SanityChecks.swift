@@ -20,6 +20,8 @@ struct SanityChecks {
   struct Findings {
     var warnings: [Evaluation.Warning] = []
     var isDifferentiable = true
+    /// Whether it answers the same image differently from pass to pass.
+    var isRandom = false
   }
 
   func run(needsGradient: Bool, expectsRandomness: Bool) throws(TorchError) -> Findings {
@@ -28,28 +30,29 @@ struct SanityChecks {
     let script = (model as? ScriptClassifier)?.script
     let code = script.map { ScriptCode($0.source) }
 
-    let buffers = try script?.namedBuffers().map(\.tensor.fingerprint) ?? []
+    let before = try script.map(Self.fingerprint)
     var answers: [Tensor] = []
     for _ in 0..<4 { answers.append(try ask(images)) }
-    let after = try script?.namedBuffers().map(\.tensor.fingerprint) ?? []
+    let after = try script.map(Self.fingerprint)
     let spread = answers.dropFirst().map { Self.distance($0, answers[0]) }.max() ?? 0
     let counts = Set(answers.map { Int($0.argmax(dim: 1).equal(to: labels).to(.int64).sum().item()) })
     let isRandom = spread > Self.sameAnswer || counts.count > 1
+    findings.isRandom = isRandom
     if isRandom && !expectsRandomness {
       warn(
         .randomized,
         "the model answers the same image differently from pass to pass (normalised logits differ by \(decimal(spread, 4))); "
           + "use --version rand, and do not trust a flag that one pass decided")
     }
-    if code?.calls(Self.gradientCalls) == true {
+    if code?.calls(ScriptClassifier.gradientCalls) == true {
       warn(
         .dynamicDefense,
         "the model computes gradients inside its forward pass, so it may optimise its input or itself at test time; "
           + "attack it with a method made for it")
-    } else if buffers != after || (isRandom && code?.calls(Self.randomCalls + ["dropout"]) == false) {
+    } else if before != after || (isRandom && code?.calls(Self.randomCalls + ["dropout"]) == false) {
       warn(
         .dynamicDefense,
-        "the model changes as it is used (its state or its answers depend on earlier passes), so results depend on the order of the images; "
+        "the model changes as it is used (its weights, buffers or answers depend on earlier passes), so results depend on the order of the images; "
           + "make it a function of its input")
     }
     let drawsOtherwise = code?.calls(Self.randomCalls) ?? true
@@ -58,13 +61,24 @@ struct SanityChecks {
     }
     if isInTrainingMode {
       warn(.trainingMode, "the network is in training mode; set it to evaluation mode, else batches influence each other")
-    } else if !isRandom, images.size(0) > 1, Self.distance(try ask(images[..<1]), answers[0][..<1]) > Self.sameInBatch {
+    } else if !isRandom, Self.distance(try ask(images[..<1]), try amongOthers(answers[0])) > Self.sameInBatch {
       warn(
         .trainingMode,
-        "an image is answered differently alone and in a batch, as by BatchNorm in training mode; export the model in evaluation mode")
+        "an image is answered differently alone and in a batch, as by BatchNorm in training mode or without running statistics; export the "
+          + "model in evaluation mode")
     }
     if needsGradient { try lookAtGradients(&findings) }
     return findings
+  }
+
+  /// The answer to the first image in a batch; where it is the only one, beside its negative.
+  private func amongOthers(_ answers: Tensor) throws(TorchError) -> Tensor {
+    images.size(0) > 1 ? answers[..<1] : try ask(Tensor.concatenated([images, 1 - images]))[..<1]
+  }
+
+  /// Of everything a pass might change.
+  private static func fingerprint(_ script: ScriptModule) throws(TorchError) -> [UInt64] {
+    (try script.namedParameters() + script.namedBuffers()).map(\.tensor.fingerprint)
   }
 
   private func ask(_ images: Tensor) throws(TorchError) -> Tensor {
@@ -88,12 +102,21 @@ struct SanityChecks {
     let column = labels.unsqueezed(dim: 1)
     let right = logits.gathered(dim: 1, at: column).squeezed(dim: 1)
     let others = (logits - Tensor.zeros(like: logits).scattering(1e30, dim: 1, at: column)).max(dims: [1])
-    var zeros = 0
+    var (zeros, holes) = (0, 0)
     for (loss, retains) in [(logits.crossEntropy(labels, reduction: .sum), true), ((right - others).sum(), false)] {
       guard let gradient = try Tensor.checkedGradient(of: loss, withRespectTo: input, retainGraph: retains) else {
         return Self.notDifferentiable(&findings)
       }
-      zeros = max(zeros, Int(gradient.abs().flattened(from: 1).sum(dim: 1).equal(to: 0).to(.int64).sum().item()))
+      func images(_ mask: Tensor) -> Int { Int(mask.to(.int64).sum().item()) }
+      holes = max(holes, images(!gradient.isFinite().flattened(from: 1).all(dim: 1)))
+      zeros = max(zeros, images(gradient.abs().flattened(from: 1).sum(dim: 1).equal(to: 0)))
+    }
+    if holes > 0 && !findings.warnings.contains(where: { $0.code == .nonFinite }) {
+      findings.warnings.append(
+        .init(
+          code: .nonFinite,
+          message: "the loss has a gradient of NaN or infinity at pixels of \(holes) of \(images.size(0)) images, which attacks by gradients leave "
+            + "alone; look for a square root, a logarithm or a division at 0 in the model"))
     }
     guard zeros > 0 else { return }
     findings.warnings.append(
@@ -112,22 +135,11 @@ struct SanityChecks {
           + "those that ask for logits were run, which is weaker evidence"))
   }
 
-  private static let gradientCalls = ["torch.autograd.", ".backward(", "torch.grad(", "annotate(List[Optional[Tensor]], torch.autograd"]
   private static let randomCalls = [
     "torch.rand", "torch.bernoulli", "torch.normal", "torch.multinomial", "torch.poisson", "torch.uniform", "rrelu",
   ]
 
-  // MARK: Checks of the data and the results
-
-  /// Images that reach only a small part of [0, 1].
-  static func inputRange(_ data: ImageDataset) -> Evaluation.Warning? {
-    guard let images = data.imagesInMemory, images.dtype.isFloatingPoint else { return nil }
-    let high = images.max().item()
-    guard high < 0.1 else { return nil }
-    return .init(
-      code: .inputRange,
-      message: "no pixel of \(data.name) is brighter than \(decimal(high, 4)), though [0, 1] is expected; were the images divided by 255 twice?")
-  }
+  // MARK: Checks of the results
 
   /// AutoAttack's rule: Square breaking more than 0.2 % of samples that attacks by gradients left.
   static func squareBetter(_ outcomes: [Evaluation.Outcome], clean: [Bool], isIndividual: Bool) -> Evaluation.Warning? {

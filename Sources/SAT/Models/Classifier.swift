@@ -5,9 +5,9 @@ public protocol Classifier: AnyObject {
   /// How it computes; the device is `move(to:)`'s.
   var execution: Execution { get set }
 
-  /// Logits [N, classes], float32 or float64, of images [N, C, H, W] in [0, 1].
+  /// Logits [N, classes], of the images' dtype, of images [N, C, H, W] in [0, 1].
   ///
-  /// - Throws: `TorchError` when the network rejects the images; only networks from elsewhere do.
+  /// - Throws: `TorchError` when the network rejects the images or answers something else; only networks from elsewhere do.
   func logits(_ images: Tensor) throws(TorchError) -> Tensor
 
   /// The same of the network itself in its own precision, whatever form or precision `logits` computes in: what decides whether an
@@ -17,6 +17,9 @@ public protocol Classifier: AnyObject {
   /// Whether `logits` and `confirmedLogits` are the same computation, so that nothing is learnt by asking twice.
   var isExact: Bool { get }
 
+  /// How many passes `confirmedLogits` takes.
+  var confirmationPasses: Int { get }
+
   /// Moves the weights to a device.
   func move(to device: Device) throws(TorchError)
 }
@@ -24,6 +27,7 @@ public protocol Classifier: AnyObject {
 extension Classifier {
   public func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor { try logits(images) }
   public var isExact: Bool { true }
+  public var confirmationPasses: Int { 1 }
 }
 
 /// One of the networks of `Architecture`, with an optional normalisation in front.
@@ -88,14 +92,21 @@ public final class ScriptClassifier: Classifier {
   public var execution = Execution()
   /// Whether its own forward pass computes gradients, for which autograd has to be on.
   private let differentiatesItself: Bool
+  /// The dtype of its weights where they share one that images do not have; the archive would refuse other inputs.
+  private let weightDType: DType?
   /// For passes without gradients.
   private var frozen: ScriptModule?
 
   public init(_ script: ScriptModule, normalization: Normalization?) {
     self.script = script
     self.normalization = normalization
-    differentiatesItself = script.source.contains("torch.autograd.")
+    differentiatesItself = Self.gradientCalls.contains { script.source.contains($0) }
+    let dtypes = Set(((try? script.namedParameters()) ?? []).map(\.tensor.dtype).filter(\.isFloatingPoint))
+    weightDType = dtypes.count == 1 ? dtypes.first.flatMap { $0 == .float32 ? nil : $0 } : nil
   }
+
+  /// How code that computes gradients reads in an archive; other names begin alike, such as that of `no_grad`.
+  static let gradientCalls = ["torch.autograd.grad(", "torch.autograd.backward("]
 
   public func logits(_ images: Tensor) throws(TorchError) -> Tensor {
     let form = isGradEnabled ? script : frozen ?? script
@@ -108,9 +119,21 @@ public final class ScriptClassifier: Classifier {
   public var isExact: Bool { execution.precision == .fp32 && frozen == nil }
 
   private func ask(_ form: ScriptModule, _ images: Tensor) throws(TorchError) -> Tensor {
-    let input = normalization.map { $0(images) } ?? images
-    guard differentiatesItself && !isGradEnabled else { return try form(input) }
-    return try withGrad { () throws(TorchError) in try form(input) }.detached()
+    let normalized = normalization.map { $0(images) } ?? images
+    let input = weightDType.map { normalized.to($0) } ?? normalized
+    let answer: Tensor
+    if differentiatesItself && !isGradEnabled {
+      answer = try withGrad { () throws(TorchError) in try form(input) }.detached()
+    } else {
+      answer = try form(input)
+    }
+    guard answer.ndim == 2, answer.size(0) == images.size(0), answer.dtype.isFloatingPoint else {
+      throw TorchError(
+        .value,
+        "\(script.name) answered a batch of \(images.size(0)) with a tensor of shape \(answer.shape) and type \(answer.dtype); expected logits "
+          + "[\(images.size(0)), classes] of floats")
+    }
+    return answer.to(images.dtype)
   }
 
   public func move(to device: Device) throws(TorchError) { try script.move(to: device) }

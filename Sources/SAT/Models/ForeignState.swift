@@ -12,12 +12,10 @@ struct ForeignState {
 
   /// The names such a layer has for the two: Madry's and RobustBench's.
   private static let pairs = [("mean", "std"), ("mu", "sigma")]
-  /// What wrappers put in front of every name; "1." is the network behind a normalisation in a `Sequential`.
-  private static let prefixes = ["module.", "_orig_mod.", "model.", "net.", "1."]
-
   /// - Throws: `SATError` when the file's normalisation is none.
   init(_ state: [(name: String, tensor: Tensor)]) throws(SATError) {
-    tensors = state
+    // What torch.optim.swa_utils.AveragedModel counts beside its module.
+    tensors = state.filter { $0.name != "n_averaged" }
     stripPrefixes()
     // BatchNorm's statistics have other names, so a pair of these is a normalisation.
     for (mean, std) in Self.pairs {
@@ -43,10 +41,12 @@ struct ForeignState {
 
   private func value(_ name: some StringProtocol) -> Tensor? { tensors.first { $0.name == name }?.tensor }
 
+  /// Takes off what wrappers put in front of every name, such as "module." or the "1." of a network behind a normalisation in a
+  /// `Sequential`: no network of the catalogue has a module that holds all others.
   private mutating func stripPrefixes() {
-    while let prefix = Self.prefixes.first(where: { prefix in
-      !tensors.isEmpty && tensors.allSatisfy { $0.name.hasPrefix(prefix) && $0.name != prefix }
-    }) {
+    while let end = tensors.first?.name.firstIndex(of: "."), let prefix = tensors.first?.name[...end],
+      tensors.allSatisfy({ $0.name.hasPrefix(prefix) && $0.name.count > prefix.count })
+    {
       for index in tensors.indices { tensors[index].name.removeFirst(prefix.count) }
     }
   }

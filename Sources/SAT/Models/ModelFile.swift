@@ -12,7 +12,7 @@ public struct LoadedModel {
   /// What was taken from the file or left out of it without being asked for, a sentence each, for the user to see.
   public var notes: [String] = []
 
-  /// Tries the model on one image, so that what does not fit is said before anything runs.
+  /// Tries the model on one image, a script on two as well, so that what does not fit is said before anything runs.
   ///
   /// - Throws: `SATError` when the images have another size, the output is not [N, classes] of floats, or there are labels beyond it.
   public func check(_ data: ImageDataset, device: Device) throws(SATError) {
@@ -27,15 +27,21 @@ public struct LoadedModel {
     }
     let image: Tensor
     do { image = try data.batch(0..<1).images.to(device) } catch { throw SATError(error.message) }
-    let logits: Tensor
-    do {
-      logits = try withNoGrad { () throws(TorchError) in try classifier.logits(image) }
-    } catch {
-      throw SATError("\(path) does not take the images of \(data.name), which are \(data.imageShape): \(error.message)")
+    func ask(_ images: Tensor) -> Result<Tensor, TorchError> {
+      Result { () throws(TorchError) in try withNoGrad { () throws(TorchError) in try classifier.logits(images) } }
     }
-    guard logits.ndim == 2, logits.size(0) == 1, logits.dtype.isFloatingPoint else {
+    // An archive that was traced may know one batch size only.
+    let alone = ask(image)
+    let pair = classifier is ScriptClassifier ? ask(Tensor.concatenated([image, image])) : alone
+    let logits: Tensor
+    switch (alone, pair) {
+    case (.success(let found), .success): logits = found
+    case (.failure(let error), .failure):
+      throw SATError("\(path) does not take the images of \(data.name), which are \(data.imageShape): \(error.message)")
+    case (.success, .failure(let error)), (.failure(let error), .success):
       throw SATError(
-        "\(path) answered one image with a tensor of shape \(logits.shape) and type \(logits.dtype); expected logits [1, classes] of floats")
+        "\(path) takes batches of one size only, and attacks ask about any number of images; script the network, or trace it without fixing "
+          + "the batch size: \(error.message)")
     }
     guard data.classCount <= logits.size(1) else {
       throw SATError(

@@ -78,6 +78,7 @@ enum Op {
   static let whereSelf = Operator("where", "self")
   static let isFinite = Operator("isfinite")
   static let isNaN = Operator("isnan")
+  static let nanToNum = Operator("nan_to_num")
 
   // Comparison and logic
   static let eq = Operator("eq", "Tensor")

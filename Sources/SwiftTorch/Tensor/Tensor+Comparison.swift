@@ -20,6 +20,10 @@ extension Tensor {
 
   public func isFinite() -> Tensor { Op.isFinite(self) }
   public func isNaN() -> Tensor { Op.isNaN(self) }
+  /// `value` where this is NaN or infinite (`torch.nan_to_num` with the same value for all three).
+  public func replacingNonFinite(with value: Double) -> Tensor {
+    Op.nanToNum(.tensor(self), .double(value), .double(value), .double(value))
+  }
 
   /// Same shape and bit-for-bit equal values, NaN unequal to itself (`torch.equal`).
   public func isEqual(to other: Tensor) -> Bool { Op.equal.double(.tensor(self), .tensor(other)) != 0 }

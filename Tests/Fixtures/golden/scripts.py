@@ -1,5 +1,6 @@
-"""files/odd-*.ts: TorchScript classifiers of (N, 1, 6, 6) in four classes that an evaluation has to warn about, and a plain one."""
+"""files/odd-*.ts: TorchScript classifiers of (N, 1, 6, 6) in four classes that an evaluation has to warn about or refuse, and a plain one."""
 
+import copy
 import io
 from pathlib import Path
 
@@ -85,8 +86,82 @@ class NotFinite(Plain):
         return self.linear(x.flatten(1)) * torch.tensor([1.0, 1.0, 1.0, float("nan")])
 
 
+class Backward(Plain):
+    """As Optimising, by `backward()`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        moved = x.detach().requires_grad_(True)
+        self.linear(moved.flatten(1)).logsumexp(1).sum().backward()
+        step = moved.grad
+        assert step is not None
+        return self.linear((x + 0.01 * step).flatten(1))
+
+
+class Adapting(Plain):
+    """Moves a parameter with every pass, too little to be seen in its answers."""
+
+    def __init__(self):
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            self.shift.add_(1e-8)
+        return self.linear(x.flatten(1)) + self.shift
+
+
+class SquareRoot(Plain):
+    """Its gradient is NaN at the dark pixels, 0 times the infinite slope of a square root at 0."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear((x * (x > 0.5).to(x.dtype)).sqrt().square().flatten(1))
+
+
+class DoubleLogits(Plain):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.flatten(1)).double()
+
+
+class HalfLogits(Plain):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.flatten(1)).half()
+
+
+class Pair(Plain):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.linear(x.flatten(1)), x
+
+
+class Named(Plain):
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"logits": self.linear(x.flatten(1))}
+
+
+class Counts(Plain):
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.linear(x.flatten(1)) * 100).long()
+
+
+class FixedBatch(Plain):
+    """What tracing makes of a batch size that is written into the code."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.reshape(3, 36))
+
+
+class OneRow(Plain):
+    """The same for one image; of others it makes one long row."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.flatten(1)).reshape(1, -1)
+
+
 KINDS = {"plain": Plain, "softmax": Softmax, "dropout": Dropout, "noise": Noise, "memory": Memory, "optimising": Optimising,
-         "rounding": Rounding, "detached": Detached, "batch-statistics": BatchStatistics, "not-finite": NotFinite}
+         "rounding": Rounding, "detached": Detached, "batch-statistics": BatchStatistics, "not-finite": NotFinite,
+         "backward": Backward, "adapting": Adapting, "square-root": SquareRoot, "double-logits": DoubleLogits, "half-logits": HalfLogits,
+         "pair": Pair, "named": Named, "counts": Counts, "fixed-batch": FixedBatch, "one-row": OneRow}
+# The plain network with its weights in other types.
+TYPES = {"double": torch.float64, "half": torch.float16, "bfloat16": torch.bfloat16}
 
 
 def make(folder: Path) -> None:
@@ -95,11 +170,17 @@ def make(folder: Path) -> None:
         # Centred, so that no class is the answer to everything.
         with torch.no_grad():
             network.linear.bias.sub_(network.linear(images((64, 1, 6, 6)).flatten(1)).mean(0))
+        if name == "plain":
+            for other, dtype in TYPES.items():
+                save(folder, other, torch.jit.script(copy.deepcopy(network).eval().to(dtype)))
         script = torch.jit.script(network)
         # The plain one also as saved in training mode, which loading has to undo and tell.
         for mode in ([True, False] if name == "plain" else [False]):
             script.train(mode)
-            buffer = io.BytesIO()
-            torch.jit.save(script, buffer)
-            label = "training" if mode else name
-            safetensors_io.write_atomically(folder / "files" / f"odd-{label}.ts", _without_debug_records(buffer))
+            save(folder, "training" if mode else name, script)
+
+
+def save(folder: Path, label: str, script: torch.jit.ScriptModule) -> None:
+    buffer = io.BytesIO()
+    torch.jit.save(script, buffer)
+    safetensors_io.write_atomically(folder / "files" / f"odd-{label}.ts", _without_debug_records(buffer))

@@ -110,7 +110,7 @@ public final class Square: Attack {
       answers = logits.selecting(indices)
     } else {
       answers = try model.confirmedLogits(images.selecting(indices))
-      cost.forward += rows.count
+      cost.forward += rows.count * model.confirmationPasses
     }
     let wrong = answers.argmax(dim: 1).notEqual(to: labels.selecting(indices)).array(of: Bool.self)
     return zip(rows, wrong).filter { $0.1 }.map { $0.0 }
