@@ -242,8 +242,10 @@ private final class ScriptedAttack: Attack {
   ] as [(String, Set<Evaluation.Warning.Code>)])
   func oddModelsAreNamed(name: String, expected: Set<Evaluation.Warning.Code>) throws {
     let (codes, evaluation) = try warnings(try Self.script(name), [try Self.pgd(), Square(threat: try ThreatModel(epsilon: 0.05), seed: 0, queries: 20)])
-    // Square may well find more than three steps of gradient ascent; that is another matter.
-    #expect(codes.subtracting([.squareBetter]) == expected, "\(evaluation.warnings)")
+    // Square may well find more than three steps of gradient ascent; that is another matter. So is how often a model that draws agrees
+    // with the labels, which are a draw of its own.
+    let others: Set<Evaluation.Warning.Code> = expected.contains(.randomized) ? [.squareBetter, .inputRange] : [.squareBetter]
+    #expect(codes.subtracting(others) == expected, "\(evaluation.warnings)")
     #expect(evaluation.attacks.map(\.name) == (name == "detached" ? ["square"] : ["pgd", "square"]))
   }
 
