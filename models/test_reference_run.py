@@ -89,6 +89,20 @@ class RunTests(unittest.TestCase):
             for line, known in zip(lines, expected, strict=True):
                 self.assertAlmostEqual(line["loss"], known["loss"], delta=1e-3)
 
+    def test_the_committed_variants_come_again(self):
+        torch.set_num_threads(1)
+        for name in ("cyclic", "clipped", "ema"):
+            changes = run_config.read(FIXTURES / f"{name}.yaml")
+            config = self.config()
+            config |= {key: config[key] | value if isinstance(value, dict) else value for key, value in changes.items()}
+            with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+                reference_run.Reference(config, Path(folder), Path("data")).train(1, 3)
+                lines = [json.loads(line) for line in (Path(folder) / "steps.jsonl").read_text().splitlines()]
+            expected = [json.loads(line) for line in (FIXTURES / f"{name}.steps.jsonl").read_text().splitlines()][:3]
+            for line, known in zip(lines, expected, strict=True):
+                self.assertAlmostEqual(line["loss"], known["loss"], delta=1e-3)
+                self.assertAlmostEqual(line["gradientNorm"], known["gradientNorm"], delta=1e-2 * known["gradientNorm"])
+
     def test_averages_are_those_of_torch(self):
         for kind, function in (("ema", swa_utils.get_ema_multi_avg_fn(0.7)), ("swa", swa_utils.get_swa_multi_avg_fn())):
             torch.manual_seed(1)

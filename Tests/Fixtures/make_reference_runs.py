@@ -3,6 +3,7 @@
     python Tests/Fixtures/make_reference_runs.py
 
 config.yaml there is written by `sat train` and kept by hand; digits.safetensors are 120 of the digits that come with sat.
+The other .yaml files are changes to it: a few steps each of what a run may have besides, with the weights that it keeps.
 Needs the defenses and the digits (scripts/bootstrap).
 """
 
@@ -23,16 +24,39 @@ import run_config  # noqa: E402
 import safetensors_io  # noqa: E402
 
 METHODS = ("at", "p-sat")
+VARIANTS = ("cyclic", "clipped", "ema", "swa")
 STEPS = 12
 
 
-def steps(config: dict, channels_last: bool = False) -> list[dict]:
+def steps(config: dict, channels_last: bool = False) -> tuple[list[dict], dict]:
+    """The steps, and of the weights that were kept in the end the first numbers of each."""
     with tempfile.TemporaryDirectory() as folder:
         reference = reference_run.Reference(config, Path(folder), ROOT / "data")
         if channels_last:
             reference.network.to(memory_format=torch.channels_last)
         reference.train(config["epochs"], STEPS)
-        return [json.loads(line) for line in (Path(folder) / "steps.jsonl").read_text().splitlines()]
+        kept, _ = safetensors_io.read(Path(folder) / "last" / "weights.safetensors")
+        return ([json.loads(line) for line in (Path(folder) / "steps.jsonl").read_text().splitlines()],
+                {name: tensor.flatten()[:4].tolist() for name, tensor in kept.items()})
+
+
+def with_rounding(config: dict) -> tuple[list[dict], dict, dict]:
+    """The same, and how far PyTorch is from itself when it sums in another order: the signs of gradients near zero make much of
+    little."""
+    plain, kept = steps(config)
+    others = [steps(config, channels_last=True)]
+    with torch.backends.mkldnn.flags(enabled=False):
+        others.append(steps(config))
+    rounding = {key: max(abs(a[key] - b[key]) / max(1, abs(a[key])) for other, _ in others
+                         for a, b in zip(plain, other, strict=True)) for key in ("loss", "gradientNorm")}
+    rounding["weights"] = max(abs(a - b) for _, other in others for name in kept
+                              for a, b in zip(kept[name], other[name], strict=True))
+    return plain, kept, rounding
+
+
+def merged(config: dict, changes: dict) -> dict:
+    return config | {key: config[key] | value if isinstance(value, dict) and isinstance(config.get(key), dict) else value
+                     for key, value in changes.items()}
 
 
 def main() -> None:
@@ -41,17 +65,23 @@ def main() -> None:
     (images, labels), _ = reference_data.training_data("digits", ROOT / "data")
     chosen = torch.arange(0, len(labels), len(labels) // 120)[:120]
     safetensors_io.write(data, {"images": images[chosen].contiguous(), "labels": labels[chosen].contiguous()})
-    rounding = {}
-    for method in METHODS:
-        config = run_config.read(FOLDER / "config.yaml") | {"method": method, "data": str(data)}
-        plain = steps(config)
-        (FOLDER / f"{method}.steps.jsonl").write_text("".join(json.dumps(line) + "\n" for line in plain))
-        # How far PyTorch is from itself when it sums in another order: the signs of gradients near zero make much of little.
-        others = [steps(config, channels_last=True)]
-        with torch.backends.mkldnn.flags(enabled=False):
-            others.append(steps(config))
-        rounding[method] = {key: max(abs(a[key] - b[key]) / max(1, abs(a[key])) for other in others
-                                     for a, b in zip(plain, other, strict=True)) for key in ("loss", "gradientNorm")}
+    common = run_config.read(FOLDER / "config.yaml") | {"data": str(data)}
+    runs = {method: common | {"method": method} for method in METHODS}
+    runs |= {name: merged(common, run_config.read(FOLDER / f"{name}.yaml")) for name in VARIANTS}
+    rounding, weights = {}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        coloured = Path(folder) / "coloured.safetensors"
+        # Networks with BatchNorm want 32 x 32 pixels of three colours.
+        safetensors_io.write(coloured, {"images": torch.nn.functional.pad(images[chosen], (2, 2, 2, 2)).repeat(1, 3, 1, 1),
+                                        "labels": labels[chosen].contiguous()})
+        for name, config in runs.items():
+            if config["model"]["name"] != "mnist-cnn":
+                config["data"] = str(coloured)
+            plain, kept, rounding[name] = with_rounding(config)
+            (FOLDER / f"{name}.steps.jsonl").write_text("".join(json.dumps(line) + "\n" for line in plain))
+            if name in VARIANTS:
+                weights[name] = kept
+    (FOLDER / "weights.json").write_text(json.dumps(weights) + "\n")
     (FOLDER / "rounding.json").write_text(json.dumps(rounding, indent=1) + "\n")
 
 

@@ -99,6 +99,29 @@ private final class SoftmaxRegression: Module, Layer {
     }
   }
 
+  /// What is kept of resting samples gives the scores and gradients of looking at everything anew.
+  @Test(arguments: [CurvatureScore.paperUpper, .central, .fixedLower, .loss, .power], [1, 4])
+  func scoresAreThoseOfThePresentImages(score: CurvatureScore, chunk: Int) throws {
+    let network = regression(classes: 4)
+    let (start, labels) = samples(11, classes: 4)
+    let batch = BatchCurvature(network, score, labels, chunk: chunk, imageGradients: true)
+    var images = start
+    // Into rest and out of it, a chunk untouched, all of one, and at last all.
+    let moves: [[Int]?] = [nil, [0, 1, 8], [1, 0, 8], [1, 2, 9], [], [2], [4, 5, 6, 7, 2], [3, 10], [0], nil, [4]]
+    for (round, moved) in moves.enumerated() {
+      let new = Tensor.rand(images.shape, generator: Generator(seed: UInt64(20 + round)), dtype: .float64)
+      let rows = Tensor(moved ?? Array(0..<11))
+      if rows.count > 0 { images = images.cloned().copyInPlace(from: new.selecting(rows), at: rows) }
+      let found = try batch.scores(images, moved: moved)
+      let expected = try score.scores(network, images, labels, chunk: chunk)
+      expectClose(found, expected, absolute: 1e-6 * expected.abs().max().item(), relative: 0, "round \(round)")
+      guard score != .power else { continue }
+      let input = images.cloned().requiringGrad()
+      let gradient = Tensor.gradient(of: try network.logits(input).crossEntropy(labels, reduction: .sum), withRespectTo: input)
+      expectClose(try #require(batch.imageGradients), gradient, absolute: 1e-12, relative: 1e-9, "round \(round)")
+    }
+  }
+
   @Test func aQuadraticIsExact() throws {
     // Squared error is ours to differentiate; cross-entropy of two logits ±t/2 at t = 0 is quadratic to third order: its fourth
     // derivative alone is left, of which alpha² keeps the part alpha²/12.

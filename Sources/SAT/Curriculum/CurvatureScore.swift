@@ -36,42 +36,11 @@ public enum CurvatureScore: String, Sendable, CaseIterable {
   public func scores(
     _ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor, chunk: Int = 32
   ) throws(TorchError) -> Tensor {
-    try assess(network, images, labels, chunk: chunk, inputGradients: false).scores
-  }
-
-  /// The scores, and, from the same passes, the gradients of the summed cross-entropy with respect to the images.
-  func assess(
-    _ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor, chunk: Int, inputGradients: Bool
-  ) throws(TorchError) -> (scores: Tensor, gradients: Tensor?) {
-    try network.withMode(.evaluation) { () throws(TorchError) in
-      if self == .power {
-        var settings = PerSampleSpectrum.Settings()
-        settings.tolerance = 1e-3
-        let exact = try PerSampleSpectrum.topEigenvalues(network, images: images, labels: labels, settings: settings)
-        return (Tensor(exact.eigenvalues.map(abs)).to(images.dtype).to(images.device), nil)
-      }
-      let weights = Displaceable(self == .loss ? [] : network.module.parameters.map(\.value))
-      defer { weights.putBack() }
-      var (scores, gradients) = ([Tensor](), [Tensor]())
-      for (images, labels) in zip(images.split(size: chunk), labels.split(size: chunk)) {
-        let input = inputGradients ? images.detached().requiringGrad() : images.detached()
-        let losses = try withGrad { () throws(TorchError) in try Self.losses(network, input, labels) }
-        let points = (inputGradients ? [input] : []) + weights.tensors
-        let found = points.isEmpty ? [] : Tensor.gradient(of: losses, withRespectTo: points, seed: Tensor.ones(like: losses.detached()))
-        if inputGradients { gradients.append(found[0]) }
-        if self == .loss {
-          scores.append(losses.detached())
-          continue
-        }
-        let direction = withNoGrad { found.suffix(weights.tensors.count).map { $0 / labels.count } }
-        scores.append(try score(network, images, labels, losses.detached(), weights, direction))
-      }
-      return (Tensor.concatenated(scores), inputGradients ? Tensor.concatenated(gradients) : nil)
-    }
+    try BatchCurvature(network, self, labels, chunk: chunk).scores(images)
   }
 
   /// The scores of a chunk from its losses and its mean gradient.
-  private func score(
+  func score(
     _ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor, _ losses: Tensor, _ weights: Displaceable, _ gradient: [Tensor]
   ) throws(TorchError) -> Tensor {
     try withNoGrad { () throws(TorchError) in
@@ -106,13 +75,13 @@ public enum CurvatureScore: String, Sendable, CaseIterable {
   }
 
   /// Cross-entropies [n] by the network's own weights and precision.
-  private static func losses(_ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor) throws(TorchError) -> Tensor {
+  static func losses(_ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor) throws(TorchError) -> Tensor {
     try network.confirmedLogits(images).crossEntropy(labels, reduction: .none)
   }
 }
 
 /// Weights that can be moved along a direction and put back exactly, by copying what was saved.
-private struct Displaceable {
+struct Displaceable {
   let tensors: [Tensor]
   private let saved: [Tensor]
 
@@ -129,35 +98,5 @@ private struct Displaceable {
 
   func putBack() {
     withNoGrad { for (tensor, original) in zip(tensors, saved) { tensor.copyInPlace(from: original) } }
-  }
-}
-
-/// The samples of a batch with the smallest scores: what H-SAT moves in a step (Appendix B.3). They are ranked anew at every step, or
-/// at every n-th, over the whole batch.
-final class SmallestCurvature: Curriculum {
-  private let network: NetworkClassifier
-  private let score: CurvatureScore
-  /// Samples a step moves.
-  private let count: Int
-  private let chunk: Int
-  private let every: Int
-  private var positions: Tensor?
-  private let observe: (Tensor) -> Void
-
-  /// - Parameter observe: sees the scores of every ranking.
-  init(
-    _ network: NetworkClassifier, _ score: CurvatureScore, count: Int, chunk: Int, every: Int = 1, observe: @escaping (Tensor) -> Void = { _ in }
-  ) {
-    (self.network, self.score, self.count, self.chunk, self.every) = (network, score, count, chunk, every)
-    self.observe = observe
-  }
-
-  func chosen(_ samples: InnerSamples) throws(TorchError) -> Choice? {
-    if let positions, samples.index % every != 0 { return Choice(positions: positions) }
-    let found = try score.assess(network, samples.images, samples.labels, chunk: chunk, inputGradients: score != .power)
-    observe(found.scores)
-    let ranked = found.scores.sorted(dim: 0).indices[0..<count]
-    positions = ranked
-    return Choice(positions: ranked, gradient: found.gradients?.selecting(ranked))
   }
 }

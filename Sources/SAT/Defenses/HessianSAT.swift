@@ -49,9 +49,8 @@ public final class HessianSAT: Defense {
       examples.images = maximizer.startingPoints(around: batch.images, generator: generator)
       return examples
     }
-    let curriculum = SmallestCurvature(
-      network, score, count: count, chunk: settings.options.whole("chunk"), every: settings.options.whole("every"),
-      observe: { [self] in scores.add($0) })
+    let curvature = BatchCurvature(network, score, batch.labels, chunk: settings.options.whole("chunk"), imageGradients: true)
+    let curriculum = SmallestCurvature(curvature, count: count, every: settings.options.whole("every")) { [self] in scores.add($0) }
     return try maximizer.examples(network, batch, curriculum, generator: generator)
   }
 

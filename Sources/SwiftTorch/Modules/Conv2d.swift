@@ -45,9 +45,13 @@ public final class Conv2d: Module, HookableLayer {
 
   /// - Parameter input: [N, inputs, H, W].
   public func callAsFunction(_ input: Tensor) -> Tensor {
-    let output = input.conv2d(
+    let output = input.requiresGrad && isFastestRowUnfolded(input.dtype) ? RowUnfoldedConvolution(differentiating: self)(input) : direct(input)
+    return forwardHook?(input, output) ?? output
+  }
+
+  private func direct(_ input: Tensor) -> Tensor {
+    input.conv2d(
       weight: weight.value, bias: bias?.value, stride: [stride, stride], padding: [padding, padding],
       dilation: [dilation, dilation], groups: groups)
-    return forwardHook?(input, output) ?? output
   }
 }

@@ -57,8 +57,8 @@ extension Conv2d: Preparable {
   /// outputs, and 1.0 to 1.5 times from 128 · 128 with several; for kernels of 3 it lost accuracy or time.
   func fastestForm(height: Int, width: Int, dtype: DType) -> Form {
     let shape = weight.value.shape
+    if isFastestRowUnfolded(dtype) { return .rowUnfolded }
     guard weight.value.device == .cpu, dtype != .float16 else { return .direct }
-    if shape[1] <= 3, shape[2] >= 5, RowUnfoldedConvolution.fits(self) { return .rowUnfolded }
     guard dtype == weight.value.dtype, dtype != .bfloat16 else { return .direct }
     let algorithm = BilinearAlgorithm.fourOutputsOfFiveTaps
     let isOneTile = [height, width].allSatisfy { $0 + 2 * padding == algorithm.inputs }
@@ -68,6 +68,12 @@ extension Conv2d: Preparable {
       return .bilinear(algorithm)
     }
     return .direct
+  }
+
+  /// Whether row unfolding is the fastest form where the gradient of the input is wanted.
+  func isFastestRowUnfolded(_ dtype: DType) -> Bool {
+    let shape = weight.value.shape
+    return shape[1] <= 3 && shape[2] >= 5 && weight.value.device == .cpu && dtype != .float16 && RowUnfoldedConvolution.fits(self)
   }
 }
 
@@ -101,5 +107,4 @@ struct DirectConvolution {
     let isAmbiguous = shape[1] == 1 && input.device == .cpu
     let input = isAmbiguous ? input.reshaped(to: [shape[0], shape[2], shape[3], 1]).permuted(0, 3, 1, 2) : input
     return input.conv2d(weight: weight, bias: bias, stride: stride, padding: padding, dilation: dilation, groups: groups)
-  }
-}
+  }}

@@ -19,15 +19,20 @@ struct RowUnfoldedConvolution {
   ///   - dtype: to compute in; nil for the weights'.
   init(_ layer: Conv2d, dtype: DType? = nil) {
     let original = layer.weight.value.detached().to(dtype ?? layer.weight.value.dtype)
-    let (outputs, inputs, kernel, stride) = (original.size(0), original.size(1), original.size(2), layer.stride)
-    (self.kernel, self.stride, padding) = (kernel, stride, layer.padding)
+    let bias = layer.bias?.value.detached().to(original.dtype)
+    self = withNoGrad { Self(layer, weight: original.cloned(), bias: bias?.cloned()) }
+  }
+
+  /// A form for one pass, through which the layer's own weights are differentiated as well.
+  init(differentiating layer: Conv2d) { self.init(layer, weight: layer.weight.value, bias: layer.bias?.value) }
+
+  private init(_ layer: Conv2d, weight: Tensor, bias: Tensor?) {
+    let (outputs, inputs, kernel, stride) = (weight.size(0), weight.size(1), weight.size(2), layer.stride)
+    (self.kernel, self.stride, padding, self.bias) = (kernel, stride, layer.padding, bias)
     let bands = (kernel + stride - 1) / stride
-    (weight, bias) = withNoGrad {
-      let arranged = original.padded([0, 0, 0, bands * stride - kernel])
-        .reshaped(to: [outputs, inputs, bands, stride, kernel]).permuted(0, 2, 1, 3, 4)
-        .reshaped(to: [outputs, bands, 1, inputs * stride * kernel])
-      return (arranged.cloned().permuted(0, 3, 1, 2), layer.bias?.value.detached().to(original.dtype).cloned())
-    }
+    self.weight = weight.padded([0, 0, 0, bands * stride - kernel])
+      .reshaped(to: [outputs, inputs, bands, stride, kernel]).permuted(0, 2, 1, 3, 4)
+      .reshaped(to: [outputs, bands, 1, inputs * stride * kernel]).contiguous().permuted(0, 3, 1, 2)
   }
 
   /// - Parameter input: [N, inputs, H, W].
