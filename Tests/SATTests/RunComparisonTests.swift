@@ -36,6 +36,44 @@ import Testing
     print("\(method): 12 steps beside PyTorch, largest difference of the loss \(steps.largestLossDifference); PyTorch beside itself \(floor["loss"]!)")
   }
 
+  /// What a run may have besides, and the weights that it keeps, beside PyTorch. BatchNorm's statistics are made anew in `swa` alone.
+  @Test(arguments: ["cyclic", "clipped", "ema", "swa"])
+  func variantsFollowPyTorch(name: String) throws {
+    let scratch = try TrainingScratch()
+    let folder = Fixtures.path("reference")
+    var configuration = try ConfigurationFile.apply(
+      fileAt: "\(folder)/config.yaml", to: Presets.configuration(named: "digits", method: "at"))
+    configuration = try configuration.adapted(to: "at")
+    configuration = try ConfigurationFile.apply(fileAt: "\(folder)/\(name).yaml", to: configuration)
+    configuration.data = "\(folder)/digits.safetensors"
+    if configuration.model.name != "mnist-cnn" {
+      let digits = try Fixtures.tensors("reference/digits")
+      let padded = try digits["images"].padded([2, 2, 2, 2])
+      configuration.data = "\(scratch.path)/coloured.safetensors"
+      try SafeTensors(tensors: [("images", Tensor.concatenated([padded, padded, padded], dim: 1)), ("labels", digits["labels"])])
+        .write(to: configuration.data)
+    }
+    (configuration.logSteps, configuration.execution.threads) = (true, 1)
+    #expect(try scratch.trainer(configuration).run(observer: Watch()) == .finished)
+    let reference = "\(scratch.path)/reference"
+    try FileManager.default.createDirectory(atPath: reference, withIntermediateDirectories: true)
+    try FileManager.default.copyItem(atPath: "\(folder)/\(name).steps.jsonl", toPath: "\(reference)/steps.jsonl")
+
+    let floor = try #require(try Fixtures.description("reference/rounding", as: [String: [String: Double]].self)[name])
+    let comparison = try RunComparison(run: "\(scratch.path)/run", reference: reference, tolerance: 3 * floor["gradientNorm"]!)
+    let steps = try #require(comparison.steps)
+    #expect(steps.compared == 10 && steps.firstDifference == nil, "\(String(describing: steps.firstDifference))")
+    #expect(steps.largestLossDifference < 3 * floor["loss"]! + 1e-5)
+    let known = try #require(try Fixtures.description("reference/weights", as: [String: [String: [Double]]].self)[name])
+    let kept = try scratch.weights()
+    #expect(known.keys.sorted() == kept.keys.sorted())
+    for (key, values) in known {
+      let found = try #require(kept[key]).flattened()
+      let expected = Tensor(values).to(found.dtype)
+      expectClose(found[0..<expected.count], expected, absolute: 3 * floor["weights"]! + 1e-6, relative: 0, "\(name) \(key)")
+    }
+  }
+
   private func write(_ scratch: TrainingScratch, _ run: String, _ name: String, _ lines: [String]) throws {
     let folder = "\(scratch.path)/\(run)"
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
