@@ -107,4 +107,5 @@ struct DirectConvolution {
     let isAmbiguous = shape[1] == 1 && input.device == .cpu
     let input = isAmbiguous ? input.reshaped(to: [shape[0], shape[2], shape[3], 1]).permuted(0, 3, 1, 2) : input
     return input.conv2d(weight: weight, bias: bias, stride: stride, padding: padding, dilation: dilation, groups: groups)
-  }}
+  }
+}
