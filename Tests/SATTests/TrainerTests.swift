@@ -108,7 +108,7 @@ import Testing
   @Test func whatIsNotFiniteEndsTheRunWithAdvice() throws {
     let scratch = try TrainingScratch()
     var configuration = try scratch.configuration()
-    configuration.optimizer.learningRate = 1e25
+    configuration.optimizer.learningRate = 1e6
     let trainer = try scratch.trainer(configuration)
     let error = #expect(throws: SATError.self) { try trainer.run(observer: Watch()) }
     for words in ["epoch 0", "optimizer.learningRate", "maxGradientNorm"] {

@@ -142,7 +142,9 @@ public struct Evaluator {
       }
       state.isRandom = state.isRandom || findings.isRandom
       state.isDifferentiable = findings.isDifferentiable
-      state.warnings += findings.warnings
+      // Of outputs that are not finite the gradients are not either, which is no second finding.
+      let known = Set(state.warnings.map(\.code))
+      state.warnings += findings.warnings.filter { !known.contains($0.code) }
       if let warning = pass.inputRange(labels, data.name) { state.warnings.append(warning) }
     }
     return state

@@ -111,7 +111,7 @@ struct SanityChecks {
       holes = max(holes, images(!gradient.isFinite().flattened(from: 1).all(dim: 1)))
       zeros = max(zeros, images(gradient.abs().flattened(from: 1).sum(dim: 1).equal(to: 0)))
     }
-    if holes > 0 && !findings.warnings.contains(where: { $0.code == .nonFinite }) {
+    if holes > 0 {
       findings.warnings.append(
         .init(
           code: .nonFinite,

@@ -1,5 +1,5 @@
 internal import Foundation
-public import SwiftTorch
+internal import SwiftTorch
 
 /// How fast a network is here, from which follows what training or an attack will take before it is begun.
 ///
