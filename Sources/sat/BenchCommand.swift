@@ -41,7 +41,7 @@ struct BenchCommand: ParsableCommand {
   func validate() throws {
     try check("--batch-size", batchSize, in: Limit.batchSize)
     try check("--steps", steps, in: Limit.steps)
-    try check("--seconds", seconds, in: 0...3600)
+    try check("--seconds", seconds, in: 0.01...3600)
   }
 
   func run() throws {

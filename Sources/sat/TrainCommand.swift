@@ -126,9 +126,9 @@ struct TrainCommand: ParsableCommand {
       var wanted = try changed(saved)
       try refuseChanges(from: saved, to: wanted, folder)
       wanted.preset = saved.preset
-      return (wanted, folder)
+      return (try wanted.validated(), folder)
     }
-    let configuration = try changed(base())
+    let configuration = try changed(base()).validated()
     let folder = RunFolder(self.folder ?? defaultRun(configuration))
     guard !folder.exists else {
       throw SATError("\(folder.path) already holds a run; go on with --resume, choose another folder with --run, or delete it")
@@ -148,6 +148,7 @@ struct TrainCommand: ParsableCommand {
     "runs/\(configuration.preset)-\(configuration.method)\(configuration.awp.gamma > 0 ? "-awp" : "")"
   }
 
+  /// With the changes that the command line asks for; not yet looked at.
   private func changed(_ base: TrainingConfiguration) throws -> TrainingConfiguration {
     var result = base
     if let config { result = try ConfigurationFile.apply(fileAt: config, to: result) }
@@ -169,10 +170,10 @@ struct TrainCommand: ParsableCommand {
     case nil: break
     case .fp32: result.execution.attackPrecision = .fp32
     case .bf16: result.execution.attackPrecision = .bf16
-    case .auto: result.execution.attackPrecision = .fastest(on: try result.execution.prepare())
+    case .auto: try result.execution.chooseAttackPrecision()
     }
     for setting in settings { result = try ConfigurationFile.apply(setting: setting, to: result) }
-    return try result.validated()
+    return result
   }
 
   /// A resumed run may be longer and run elsewhere; anything else would make it another run.

@@ -39,6 +39,9 @@ struct VerifyCommand: ParsableCommand {
 
   func validate() throws {
     try check("--batch-size", batchSize, in: Limit.batchSize)
+    if selection.data == nil && (selection.first != nil || selection.indices != nil || selection.split != .test) {
+      throw ValidationError("--first, --indices and --split choose the images of --data to compare with; add it or leave them out.")
+    }
   }
 
   func run() throws {
@@ -47,6 +50,11 @@ struct VerifyCommand: ParsableCommand {
     let device = try settings.prepare()
     let saved = try SavedImages.read(file)
     let data = try selection.data.map { source in try selection.load(source, root: dataOptions.root) }
+    if let data, data.count != saved.originals.count {
+      throw SATError(
+        "\(file) holds \(saved.originals.count) images and \(data.count) of \(data.name) are to be compared with them; choose those it was made "
+          + "of with --split and --first or --indices")
+    }
     let model = try ModelFile.load(
       path: modelFile, checkpoint: checkpoint.rawValue, architecture: try architecture.architecture(),
       normalization: try architecture.normalization(), device: device)

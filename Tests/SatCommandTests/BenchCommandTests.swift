@@ -24,7 +24,7 @@ import Testing
   }
 
   @Test(arguments: [
-    (["--model", "vgg"], Int32(1), "vgg"), (["--model-option", "classes"], 64, "key=value"), (["--seconds", "inf"], 64, "0 to 3600"),
+    (["--model", "vgg"], Int32(1), "vgg"), (["--model-option", "classes"], 64, "key=value"), (["--seconds", "inf"], 64, "0.01 to 3600"),
     (["--batch-size", "0"], 64, "1 to 1000000"), (["--steps", "9999999999"], 64, "1 to 1000000"),
   ])
   func mistakesGetASentence(arguments: [String], status: Int32, words: String) throws {

@@ -51,11 +51,16 @@ public struct Verification: Encodable, Sendable {
     _ saved: SavedImages, model: any Classifier, modelName: String, data: ImageDataset?, batchSize: Int, device: Device, layout: MemoryFormat
   ) throws(TorchError) {
     let n = saved.originals.count
-    func predictions(_ images: Tensor, _ size: Int) throws(TorchError) -> [Int] {
+    var isAnswered = Array(repeating: true, count: n)
+    func predictions(_ images: Tensor, _ size: Int, noting notes: Bool = false) throws(TorchError) -> [Int] {
       var found: [Int] = []
       for start in stride(from: 0, to: images.size(0), by: size) {
         let part = images[start..<min(start + size, images.size(0))].to(device).contiguous(layout)
-        found += try withNoGrad { () throws(TorchError) in try model.confirmedLogits(part) }.argmax(dim: 1).array(of: Int.self)
+        let logits = try withNoGrad { () throws(TorchError) in try model.confirmedLogits(part) }
+        if notes {
+          for (i, isFinite) in logits.isFinite().all(dim: 1).array(of: Bool.self).enumerated() where !isFinite { isAnswered[start + i] = false }
+        }
+        found += logits.argmax(dim: 1).array(of: Int.self)
       }
       return found
     }
@@ -72,8 +77,8 @@ public struct Verification: Encodable, Sendable {
     let inside = sizes.lessOrEqual(to: saved.threat.tolerance)
     let isBroken = Set(claimed)
     let changed = rows(sizes.notEqual(to: 0)).filter { !isBroken.contains($0) }
-    let clean = try predictions(originals, batchSize)
-    let batched = try predictions(saved.images, batchSize)
+    let clean = try predictions(originals, batchSize, noting: true)
+    let batched = try predictions(saved.images, batchSize, noting: true)
     let broken = claimed.isEmpty ? saved.images[..<0] : saved.images.selecting(Tensor(claimed))
     let alone = try predictions(broken, 1)
 
@@ -90,6 +95,7 @@ public struct Verification: Encodable, Sendable {
       Check("box", "every pixel lies in [0, 1]", failed: rows(!box)),
       Check("norm", "no perturbation is larger than epsilon in \(saved.threat.norm.rawValue)", failed: rows(!inside)),
       Check("unchanged", "images that count as not broken are the originals", failed: changed),
+      Check("answers", "every answer of the model is a number", failed: isAnswered.indices.filter { !isAnswered[$0] }),
       Check("clean", "the originals are classified as the file says", failed: (0..<n).filter { (clean[$0] == labels[$0]) != saved.clean[$0] }),
       Check("batch", "broken images are misclassified in a batch", failed: claimed.filter { batched[$0] == labels[$0] }),
       Check("alone", "broken images are misclassified alone", failed: claimed.indices.filter { alone[$0] == labels[claimed[$0]] }.map { claimed[$0] }),

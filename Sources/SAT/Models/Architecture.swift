@@ -37,8 +37,8 @@ public struct Architecture: Codable, Sendable, Equatable {
         throw SATError("\(name) has no option '\(key)'; expected \(entry.defaults.keys.sorted().joined(separator: " or "))")
       }
       let allowed = entry.allowed[key]
-      guard let value = Int(text), allowed?.contains(value) ?? (value >= 2 && value <= 100_000) else {
-        let range = allowed.map(Self.listed) ?? "a whole number from 2 on"
+      guard let value = Int(text), allowed?.contains(value) ?? Limit.classes.contains(value) else {
+        let range = allowed.map(Self.listed) ?? "a whole number from \(Limit.classes.lowerBound) to \(Limit.classes.upperBound)"
         throw SATError("option \(key) of \(name) is '\(text)'; expected \(range)")
       }
       values[key] = value

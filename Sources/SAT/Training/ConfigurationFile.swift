@@ -190,12 +190,23 @@ public enum ConfigurationFile {
     switch error {
     case .keyNotFound(let key, let context):
       return "'\((context.codingPath.map(\.stringValue) + [key.stringValue]).joined(separator: "."))' is missing"
-    case .typeMismatch(_, let context), .valueNotFound(_, let context):
-      return "'\(path(context))' has a value of the wrong type"
+    case .typeMismatch(let type, let context), .valueNotFound(let type, let context):
+      let name = context.codingPath.isEmpty ? "the whole" : "'\(path(context))'"
+      return "\(name) has a value of the wrong type; expected \(kind(type))"
     case .dataCorrupted(let context):
       if let inner = context.underlyingError as? SATError { return inner.message }
       return "'\(path(context))': \(context.debugDescription)"
     @unknown default: return oneLine(error)
+    }
+  }
+
+  private static func kind(_ type: Any.Type) -> String {
+    switch type {
+    case is Bool.Type: "true or false"
+    case is any FixedWidthInteger.Type: "a whole number"
+    case is any BinaryFloatingPoint.Type, is Fraction.Type: "a number"
+    case is String.Type: "a word"
+    default: "keys with values, or a list, as config.yaml has there"
     }
   }
 

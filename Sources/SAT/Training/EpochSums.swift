@@ -52,8 +52,10 @@ struct EpochSums: Codable {
   /// The class that every image of the second half of the epoch was taken for, if there was but one.
   var constantAnswer: Int? { lateAnswers.count == 1 ? lateAnswers.first : nil }
 
-  static let constantAdvice =
-    "adversarial training at a large epsilon often gets stuck so: try --method p-sat, a smaller epsilon or a lower learning rate"
+  static func constantAdvice(_ method: String) -> String {
+    let first = method == "p-sat" ? "a lambda that rises later or more slowly" : "--method p-sat"
+    return "adversarial training at a large epsilon often gets stuck so: try \(first), a smaller epsilon or a lower learning rate"
+  }
 
   func metrics(epoch: Int, lambda: Double?, learningRate: Double) -> EpochMetrics {
     let n = Double(samples)

@@ -8,7 +8,7 @@ public struct Execution: Codable, Sendable, Equatable {
     case bf16
 
     /// bfloat16 on a CPU that has instructions for it, else float32.
-    public static func fastest(on device: Device) -> Precision {
+    static func fastest(on device: Device) -> Precision {
       !device.isCUDA && Torch.hasBFloat16Instructions ? .bf16 : .fp32
     }
   }
@@ -40,11 +40,21 @@ public struct Execution: Codable, Sendable, Equatable {
     self.attackPrecision = attackPrecision ?? precision
   }
 
+  /// Makes perturbations in the precision that is fastest where this computes.
+  ///
+  /// - Throws: `TorchError` when the device is not there.
+  public mutating func chooseAttackPrecision() throws(TorchError) { attackPrecision = .fastest(on: try place) }
+
   /// Sets the threads and finds the device.
   ///
   /// - Throws: `TorchError` when the device is not there or the number of threads is not positive.
   public func prepare() throws(TorchError) -> Device {
     if threads != 0 { try Torch.setThreadCount(threads) }
-    return device == "best" ? .best : try Device(device)
+    return try place
+  }
+
+  /// The device that `device` names.
+  var place: Device {
+    get throws(TorchError) { device == "best" ? .best : try Device(device) }
   }
 }

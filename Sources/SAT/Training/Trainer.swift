@@ -129,6 +129,7 @@ public final class Trainer {
     try folder.create()
     try AtomicFile.write(text, to: folder.configurationPath)
     let logs = try RunLogs(folder, history: history.map(line), stepsDone: configuration.logSteps ? stepsDone : nil)
+    if let warning = unfinishedSchedule { observer.warn(warning) }
     while history.count < configuration.epochs && stopped == nil {
       let epoch = history.count
       guard var metrics = try train(epoch, logs, observer, shouldStop) else { return .interrupted }
@@ -154,6 +155,15 @@ public final class Trainer {
       if let stopped { observer.warn("\(configuration.method) ended the training: \(stopped)") }
     }
     return .finished
+  }
+
+  /// Said of a run too short for its schedule, which a preset's is when only --epochs is changed.
+  private var unfinishedSchedule: String? {
+    let (lambda, last) = (configuration.lambda, configuration.epochs - 1)
+    guard lambda.lastChange > last, lambda.value(at: last) != lambda.value(at: lambda.lastChange) else { return nil }
+    return "lambda comes to \(Fraction(lambda.value(at: last))) in these \(configuration.epochs) epochs and to "
+      + "\(Fraction(lambda.value(at: lambda.lastChange))) only in epoch \(lambda.lastChange + 1), so the training never meets full "
+      + "perturbations; train longer with --epochs, or let lambda rise earlier with --set lambda.end and --set lambda.start"
   }
 
   func line(_ metrics: EpochMetrics) -> MetricsLine { MetricsLine(metrics, method: configuration.method) }
@@ -204,7 +214,7 @@ public final class Trainer {
     current = nil
     if let answer = sums.constantAnswer {
       observer.warn(
-        "the network answered \(answer) to every training image of the second half of epoch \(epoch); \(EpochSums.constantAdvice)")
+        "the network answered \(answer) to every training image of the second half of epoch \(epoch); \(EpochSums.constantAdvice(configuration.method))")
     }
     return sums.metrics(epoch: epoch, lambda: defense.lambda(at: epoch), learningRate: rate(at: batches - 1))
   }
@@ -244,7 +254,7 @@ public final class Trainer {
         .run([attack])
     }
     if Set(evaluation.predictions).count == 1 {
-      observer.warn("the network answers \(evaluation.predictions[0]) to every validation image; \(EpochSums.constantAdvice)")
+      observer.warn("the network answers \(evaluation.predictions[0]) to every validation image; \(EpochSums.constantAdvice(configuration.method))")
     }
     let count = Double(validationSet.count)
     return .init(
