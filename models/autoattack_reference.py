@@ -11,32 +11,30 @@ starts from the same seed on the global CPU generator, and the blocks are cut an
 """
 
 import argparse
-import gzip
 import json
 import resource
-import struct
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-import networks
+import command_line
+import reference_data
 import safetensors_io
-import weights
+from command_line import positive, radius
+from networks import NORMALIZATIONS
 from reference_attacks.apgd import APGD
 from reference_attacks.common import Counted, size
 from reference_attacks.fab import FAB
 from reference_attacks.square import Square
 
-NORMALIZATIONS = {"cifar10": ((0.4914, 0.4822, 0.4465), (0.2471, 0.2435, 0.2616)), "mnist": ((0.1307,), (0.3081,)),
-                  "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))}
 VERSIONS = {"standard": ["apgd-ce", "apgd-t", "fab-t", "square"],
             "plus": ["apgd-ce", "apgd-dlr", "fab", "square", "apgd-t", "fab-t"],
             "rand": ["apgd-ce", "apgd-dlr"]}
+ATTACKS = ["apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square"]
 
 
 @dataclass
@@ -97,67 +95,60 @@ def evaluate(network: nn.Module, x: Tensor, y: Tensor, norm: str, epsilon: float
 
 
 def read_data(name: str, root: Path, first: int | None) -> tuple[Tensor, Tensor]:
-    """Test images in [0, 1] and labels of mnist or cifar10 under the root, or of a .safetensors or .npz file."""
-    def content(path: Path) -> bytes:
-        return path.read_bytes() if path.exists() else gzip.decompress(path.with_name(path.name + ".gz").read_bytes())
-
-    if name == "mnist":
-        pixels = content(root / "mnist" / "t10k-images-idx3-ubyte")
-        n, h, w = struct.unpack(">III", pixels[4:16])
-        x = torch.from_numpy(np.frombuffer(pixels, np.uint8, offset=16).reshape(n, 1, h, w).copy()).float() / 255
-        labels = content(root / "mnist" / "t10k-labels-idx1-ubyte")
-        y = torch.from_numpy(np.frombuffer(labels, np.uint8, offset=8).astype(np.int64))
-    elif name == "cifar10":
-        records = np.frombuffer(content(root / "cifar10" / "test_batch.bin"), np.uint8).reshape(-1, 3073)
-        x = torch.from_numpy(records[:, 1:].reshape(-1, 3, 32, 32).copy()).float() / 255
-        y = torch.from_numpy(records[:, 0].astype(np.int64))
-    elif name.endswith(".npz"):
-        arrays = np.load(name)
-        x, y = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"]).long()
-    else:
-        tensors, _ = safetensors_io.read(name)
-        x, y = tensors["images"], tensors["labels"].long()
-    if x.dtype == torch.uint8:
-        x = x.float() / 255
-    return x[:first], y[:first]
+    """Test images in [0, 1] and labels of a data set under the root, or of a .safetensors or .npz file."""
+    return reference_data.batch(reference_data.test_data(name, root), slice(first))
 
 
-def number(text: str) -> float:
-    top, _, bottom = text.partition("/")
-    return float(top) / float(bottom or 1)
+def attack_names(text: str) -> list[str]:
+    """Names with commas between, for argparse."""
+    names = text.split(",")
+    for name in names:
+        if name not in ATTACKS:
+            raise argparse.ArgumentTypeError(f"there is no attack '{name}'; expected {', '.join(ATTACKS)}, with commas between")
+    return names
 
 
 def main() -> None:
+    try:
+        run()
+    except ValueError as error:
+        sys.exit(f"autoattack_reference: {error}")
+
+
+def run() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--weights", required=True)
     parser.add_argument("--model", help="one of networks.py; not needed for a file of sat, which says")
-    parser.add_argument("--normalize", choices=NORMALIZATIONS)
-    parser.add_argument("--data", required=True, help="mnist, cifar10 or a .safetensors or .npz file")
-    parser.add_argument("--data-root", type=Path, default=Path("data"))
-    parser.add_argument("--first", type=int)
-    parser.add_argument("--epsilon", type=number, required=True)
+    parser.add_argument("--normalize", choices=sorted(NORMALIZATIONS))
+    parser.add_argument("--data", required=True, help="digits, mnist, cifar10, cifar100 or a .safetensors or .npz file")
+    parser.add_argument("--data-root", type=Path, default=reference_data.default_root(),
+                        help="folder of the data sets; default: the variable SAT_DATA, else data/ here")
+    parser.add_argument("--first", type=positive)
+    parser.add_argument("--epsilon", type=radius, required=True)
     parser.add_argument("--norm", choices=["linf", "l2", "l1"], default="linf")
     parser.add_argument("--version", choices=VERSIONS, default="standard")
-    parser.add_argument("--attack", help="only these, with commas")
-    parser.add_argument("--queries", type=int, default=5000, help="of Square")
-    parser.add_argument("--iterations", type=int, default=100, help="of APGD and FAB")
+    parser.add_argument("--attack", type=attack_names, help="only these, with commas")
+    parser.add_argument("--queries", type=positive, default=5000, help="of Square")
+    parser.add_argument("--iterations", type=positive, default=100, help="of APGD and FAB")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--batch-size", type=int, default=250)
-    parser.add_argument("--threads", type=int)
+    parser.add_argument("--batch-size", type=positive, default=250)
+    parser.add_argument("--threads", type=positive)
     parser.add_argument("--save", help="write the images as the attacks left them")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
+    if given.norm == "linf" and given.epsilon > 1:
+        parser.error("argument --epsilon: expected at most 1 in linf, since images lie in [0, 1]")
     if given.threads:
         torch.set_num_threads(given.threads)
-    state, metadata = weights.read_state_dict(given.weights)
-    network = networks.build(given.model or metadata["sat.architecture"], None,
-                             NORMALIZATIONS[given.normalize] if given.normalize else None)
-    weights.load(network, state, given.weights)
+    if given.save:
+        safetensors_io.writable(given.save)
+    network, name, options = command_line.network(given.weights, given.model, [], [given.normalize] if given.normalize else None)
     x, y = read_data(given.data, given.data_root, given.first)
+    command_line.check_images(network, name, options, x, y)
     begun = time.perf_counter()
     outcome = evaluate(
         network, x, y, given.norm, given.epsilon, given.seed, given.batch_size, given.version,
-        given.attack.split(",") if given.attack else None, given.queries, given.iterations,
+        given.attack, given.queries, given.iterations,
         say=lambda text: print(text, file=sys.stderr))
     seconds = time.perf_counter() - begun
     if given.save:

@@ -5,24 +5,23 @@
     python export_torchscript.py resnet20.th --model resnet20 --normalize imagenet --output resnet20.ts
     python export_torchscript.py runs/digits-p-sat/best/weights.safetensors --output digits.ts
 
-Weights may be a PyTorch state_dict (zip or legacy pickle; bare or under state_dict, model_state_dict or model; with or
-without `module.`) or a .safetensors file. One that `sat` wrote names its own network, options and normalisation.
+Weights may be a PyTorch state_dict (zip or legacy pickle; bare or under state_dict, model_state_dict, model, net,
+network, best or last; with or without `module.`) or a .safetensors file. One that `sat` wrote names its own network, options
+and normalisation.
 """
 
 import argparse
 import io
-import json
 import sys
 import warnings
-from pathlib import Path
 
 import torch
 from torch import nn
 from torch.jit.frontend import FrontendError
 
+import command_line
 import networks
-import weights
-from safetensors_io import write_atomically
+from safetensors_io import writable, write_atomically
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,22 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def export(given: argparse.Namespace) -> str:
     """Does what the command line asks and returns the line to print."""
-    folder = Path(given.output).absolute().parent
-    if not folder.is_dir():
-        raise ValueError(f"there is no folder {folder} to write {Path(given.output).name} into")
-    state, metadata = weights.read_state_dict(given.weights)
-    name = given.model or metadata.get("sat.architecture")
-    if name is None:
-        raise ValueError(f"{given.weights} does not say which network it belongs to; "
-                         f"give --model with one of {', '.join(networks.NETWORKS)}")
-    recorded = [f"{key}={value}" for key, value in json.loads(metadata.get("sat.options", "{}")).items()]
-    options = dict(_option(pair) for pair in [*recorded, *given.model_option])
-    normalize = given.normalize
-    if normalize is None and "sat.normalization" in metadata:
-        normalize = metadata["sat.normalization"].split(" ")
-    network = networks.build(name, options, _normalization(normalize))
-    weights.load(network, state, str(given.weights))
-    network.eval()
+    writable(given.output)
+    network, name, options = command_line.network(given.weights, given.model, given.model_option, given.normalize)
     example = torch.rand(2, *networks.architecture(name).input_shape(options),
                          generator=torch.Generator().manual_seed(0))
     script = to_torchscript(network, example)
@@ -89,29 +74,6 @@ def to_torchscript(network: nn.Module, example: torch.Tensor) -> torch.jit.Scrip
         except (FrontendError, RuntimeError, TypeError, OSError):
             with torch.no_grad():
                 return torch.jit.trace(network, example)
-
-
-def _option(pair: str) -> tuple[str, int]:
-    key, separator, value = pair.partition("=")
-    if not separator or not value.strip().isdecimal():
-        raise ValueError(f"a model option is KEY=NUMBER, such as classes=100, not '{pair}'")
-    return key.strip(), int(value)
-
-
-def _normalization(given: list[str] | None) -> tuple[list[float], list[float]] | None:
-    if given is None:
-        return None
-    if len(given) == 1 and given[0] in networks.NORMALIZATIONS:
-        mean, std = networks.NORMALIZATIONS[given[0]]
-        return list(mean), list(std)
-    if len(given) != 2:
-        raise ValueError("--normalize takes MEAN and STD, such as 0.4914,0.4822,0.4465 0.2471,0.2435,0.2616, or one of "
-                         + ", ".join(networks.NORMALIZATIONS))
-    try:
-        mean, std = ([float(value) for value in part.split(",")] for part in given)
-    except ValueError:
-        raise ValueError(f"--normalize takes comma-separated numbers, not '{' '.join(given)}'") from None
-    return mean, std
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ one sample after another. The Hessian is that of the mean cross-entropy, evaluat
 import argparse
 import json
 import resource
+import sys
 import time
 from collections.abc import Callable
 
@@ -17,8 +18,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-import networks
-import safetensors_io
+import command_line
+import reference_data
+from command_line import positive
 
 Product = Callable[[torch.Tensor], torch.Tensor]
 
@@ -90,22 +92,26 @@ def per_sample(network: nn.Module, images: torch.Tensor, labels: torch.Tensor,
 
 
 def main() -> None:
+    try:
+        run()
+    except ValueError as error:
+        sys.exit(f"hessian_reference: {error}")
+
+
+def run() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="mnist-cnn")
-    parser.add_argument("--weights", required=True, help=".safetensors file of sat")
-    parser.add_argument("--images", required=True, help=".safetensors file with images in [0, 1] and labels")
-    parser.add_argument("--first", type=int, default=128)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--products", type=int, default=0, help="time so many products of the whole batch instead")
+    parser.add_argument("--model", help="one of networks.py; not needed for a file of sat, which says")
+    parser.add_argument("--weights", required=True, help="a file of sat, or a PyTorch state_dict")
+    parser.add_argument("--images", required=True, help=".safetensors or .npz file with images in [0, 1] and labels")
+    parser.add_argument("--first", type=positive, default=128)
+    parser.add_argument("--threads", type=positive, default=1)
+    parser.add_argument("--products", type=positive, help="time so many products of the whole batch instead")
     parser.add_argument("--per-sample", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    network = networks.build(given.model, {}).eval()
-    network.load_state_dict(safetensors_io.read(given.weights)[0])
-    data = safetensors_io.read(given.images)[0]
-    images, labels = data["images"][:given.first], data["labels"][:given.first]
-    if images.dtype == torch.uint8:
-        images = images.float() / 255
+    network, name, options = command_line.network(given.weights, given.model, [], None)
+    images, labels = reference_data.batch(reference_data.image_file(given.images), slice(given.first))
+    command_line.check_images(network, name, options, images, labels)
     generator = torch.Generator().manual_seed(0)
 
     start = time.perf_counter()

@@ -1,8 +1,10 @@
-"""The images a run was trained on, read as `sat` reads them and split by its rule."""
+"""Images of data sets and files, read as `sat` reads them; those a run was trained on are split by its rule."""
 
 import gzip
 import os
 import struct
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy
@@ -29,9 +31,23 @@ def training_data(name: str, root: Path) -> tuple[tuple[Tensor, Tensor], tuple[T
     elif name == "mnist":
         images, labels = _idx_pair(root / "mnist")
     else:
-        images, labels = _file(Path(name))
+        images, labels = image_file(name)
     held_out = _validation(labels)
     return (images[~held_out], labels[~held_out]), (images[held_out], labels[held_out])
+
+
+def test_data(name: str, root: Path) -> tuple[Tensor, Tensor]:
+    """As `training_data`, of test images."""
+    if name in ("cifar10", "cifar100"):
+        return _cifar(name, root / name, test=True)
+    if name in ("digits", "mnist"):
+        return _idx_pair(_digits(root) if name == "digits" else root / name, "t10k")
+    return image_file(name)
+
+
+def default_root() -> Path:
+    """The folder of the data sets that is not named: the variable SAT_DATA, else data in the working folder."""
+    return Path(os.environ.get("SAT_DATA") or "data").expanduser()
 
 
 def batch(data: tuple[Tensor, Tensor], positions: Tensor | slice) -> tuple[Tensor, Tensor]:
@@ -65,37 +81,74 @@ def _digits(root: Path) -> Path:
 def _bytes(path: Path) -> bytes:
     for candidate, opener in ((path, open), (path.with_name(path.name + ".gz"), gzip.open)):
         if candidate.exists():
-            with opener(candidate, "rb") as file:
-                return file.read()
+            try:
+                with opener(candidate, "rb") as file:
+                    return file.read()
+            except (OSError, EOFError, zlib.error) as error:
+                raise ValueError(f"{candidate} cannot be read ({error}); fetch it again") from error
     raise ValueError(f"{path}[.gz] is not there; say where the data are with --data-root")
 
 
 def _idx(path: Path) -> Tensor:
     content = _bytes(path)
-    rank = content[3]
-    shape = struct.unpack(f">{rank}I", content[4:4 + 4 * rank])
-    return torch.frombuffer(bytearray(content[4 + 4 * rank:]), dtype=torch.uint8).reshape(shape)
+    try:
+        rank = content[3]
+        shape = struct.unpack(f">{rank}I", content[4:4 + 4 * rank])
+        return torch.frombuffer(bytearray(content[4 + 4 * rank:]), dtype=torch.uint8).reshape(shape)
+    except (IndexError, struct.error, ValueError, RuntimeError) as error:
+        raise ValueError(f"{path}[.gz] is a damaged IDX file; fetch it again") from error
 
 
-def _idx_pair(folder: Path) -> tuple[Tensor, Tensor]:
-    return _idx(folder / "train-images-idx3-ubyte")[:, None], _idx(folder / "train-labels-idx1-ubyte").long()
+def _idx_pair(folder: Path, part: str = "train") -> tuple[Tensor, Tensor]:
+    return _idx(folder / f"{part}-images-idx3-ubyte")[:, None], _idx(folder / f"{part}-labels-idx1-ubyte").long()
 
 
-def _cifar(name: str, folder: Path) -> tuple[Tensor, Tensor]:
-    files, label_bytes = (([f"data_batch_{i}.bin" for i in range(1, 6)], 1) if name == "cifar10" else (["train.bin"], 2))
+def _cifar(name: str, folder: Path, test: bool = False) -> tuple[Tensor, Tensor]:
+    label_bytes = 1 if name == "cifar10" else 2
+    if test:
+        files = ["test_batch.bin" if name == "cifar10" else "test.bin"]
+    else:
+        files = [f"data_batch_{i}.bin" for i in range(1, 6)] if name == "cifar10" else ["train.bin"]
     content = b"".join(_bytes(folder / file) for file in files)
+    if not content or len(content) % (label_bytes + 3072):
+        raise ValueError(f"the files {', '.join(files)} in {folder} are not whole images of {name}; fetch them again")
     records = torch.frombuffer(bytearray(content), dtype=torch.uint8).reshape(-1, label_bytes + 3072)
     return records[:, label_bytes:].reshape(-1, 3, 32, 32), records[:, label_bytes - 1].long()
 
 
-def _file(path: Path) -> tuple[Tensor, Tensor]:
-    if not path.exists():
+def image_file(name: str | os.PathLike) -> tuple[Tensor, Tensor]:
+    """The images (N, C, H, W), uint8 or float in [0, 1], and int64 labels (N,) of a .safetensors or .npz file.
+
+    Raises ValueError, one sentence, for a file that is none or holds something else.
+    """
+    path = Path(name)
+    if not path.is_file():
         raise ValueError(f"data '{path}' is neither a data set nor a file; expected digits, mnist, cifar10, cifar100 or a path")
-    if path.suffix == ".npz":
-        arrays = numpy.load(path)
-        tensors = {key: torch.from_numpy(arrays[key]) for key in arrays.files}
-    else:
-        tensors, _ = safetensors_io.read(path)
-    if "images" not in tensors or "labels" not in tensors:
-        raise ValueError(f"{path} holds {', '.join(tensors)}; expected images and labels")
-    return tensors["images"], tensors["labels"].long()
+    tensors = _npz(path) if path.suffix == ".npz" else safetensors_io.read(path)[0]
+    for wanted in ("images", "labels"):
+        if wanted not in tensors:
+            raise ValueError(f"{path} holds {', '.join(tensors) or 'nothing'}; expected images and labels")
+    images, labels = tensors["images"], tensors["labels"]
+    if images.dim() != 4 or not images.numel() or not (images.dtype == torch.uint8 or images.is_floating_point()):
+        raise ValueError(f"the images in {path} are {images.dtype} of shape {list(images.shape)}; expected uint8 or float (N, C, H, W)")
+    if labels.is_floating_point() or labels.dtype == torch.bool or labels.shape != images.shape[:1]:
+        raise ValueError(f"the labels in {path} are {labels.dtype} of shape {list(labels.shape)}; expected {len(images)} whole numbers")
+    if images.dtype != torch.uint8:
+        images = images.float()
+        if not bool(((images >= 0) & (images <= 1)).all()):
+            raise ValueError(f"the images in {path} range from {images.min().item():g} to {images.max().item():g}; expected pixels "
+                             "in [0, 1], or uint8")
+    labels = labels.long()
+    if labels.min() < 0:
+        raise ValueError(f"{path} has the label {labels.min().item()}; expected classes from 0")
+    return images, labels
+
+
+def _npz(path: Path) -> dict[str, Tensor]:
+    try:
+        # numpy leaves a damaged file open that it opened itself.
+        with path.open("rb") as file, numpy.load(file, allow_pickle=False) as arrays:
+            return {key: torch.from_numpy(arrays[key]) for key in arrays.files if key in ("images", "labels")}
+    except (OSError, EOFError, ValueError, TypeError, AttributeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} is not an .npz file of numbers, or a damaged one; expected images and labels, "
+                         "as numpy.savez writes them") from error

@@ -11,6 +11,7 @@ run's folder. The methods are in defenses.py and adaptive_defenses.py, the netwo
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -28,6 +29,7 @@ import reference_data
 import run_config
 import safetensors_io
 import weights
+from command_line import positive
 from defenses import Settings, ascend, project, starting_point
 from run_config import number
 
@@ -36,21 +38,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", type=Path, help="folder of the run of sat")
     parser.add_argument("output", type=Path, help="folder to make for the reference")
-    parser.add_argument("--data-root", type=Path, default=Path("data"), help="folder of the data sets")
-    parser.add_argument("--epochs", type=int, help="epochs to train; those of the run if left out")
-    parser.add_argument("--steps", type=int, help="end after this many updates, without a checkpoint if inside an epoch")
-    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--data-root", type=Path, default=reference_data.default_root(),
+                        help="folder of the data sets; default: the variable SAT_DATA, else data/ here")
+    parser.add_argument("--epochs", type=positive, help="epochs to train; those of the run if left out")
+    parser.add_argument("--steps", type=positive, help="end after this many updates, without a checkpoint if inside an epoch")
+    parser.add_argument("--threads", type=positive)
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     try:
         config = run_config.read(arguments.run / "config.yaml")
-        refuse_what_is_not_here(config)
+        if os.path.lexists(arguments.output):
+            raise ValueError(f"{arguments.output} is there already; name another folder or delete it")
+        try:
+            refuse_what_is_not_here(config)
+            reference = Reference(config, arguments.output, arguments.data_root)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{arguments.run / 'config.yaml'} lacks a setting ({error}); expected the config.yaml of a run") from error
         arguments.output.mkdir(parents=True)
         (arguments.output / "config.yaml").write_text((arguments.run / "config.yaml").read_text())
-        Reference(config, arguments.output, arguments.data_root).train(arguments.epochs or config["epochs"], arguments.steps)
-    except FileExistsError:
-        sys.exit(f"reference_run: {arguments.output} is there already; name another folder or delete it")
+        reference.train(arguments.epochs or config["epochs"], arguments.steps)
+    except OSError as error:
+        sys.exit(f"reference_run: {error.filename or arguments.output} cannot be made or written ({error.strerror}); "
+                 "name another folder for the reference")
     except ValueError as error:
         sys.exit(f"reference_run: {error}")
 

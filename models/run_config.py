@@ -13,9 +13,11 @@ def read(path: str | os.PathLike) -> dict:
         text = Path(path).read_text()
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}); expected the config.yaml of a run") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not the config.yaml of a run, since it is no text") from error
     lines = [(len(line) - len(line.lstrip()), line.strip()) for line in text.splitlines()
              if line.strip() and not line.lstrip().startswith("#")]
-    value, rest = _block(lines, path)
+    value, rest = _block(lines, path) if lines else (None, [])
     if rest or not isinstance(value, dict):
         raise ValueError(f"{path} is not the config.yaml of a run")
     return value

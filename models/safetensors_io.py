@@ -36,7 +36,10 @@ def write(path: str | os.PathLike, tensors: Mapping[str, torch.Tensor],
 
 def read(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """The tensors of a file and its metadata; a ValueError of one sentence for a file that is not one."""
-    content = Path(path).read_bytes()
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}); expected a safetensors file") from error
     if not looks_like_safetensors(content):
         raise ValueError(f"{path} is not a safetensors file")
     length = struct.unpack("<Q", content[:8])[0]
@@ -72,15 +75,32 @@ def _tensor(content: bytes, start: int, entry: dict) -> torch.Tensor:
 
 def write_atomically(path: str | os.PathLike, content: bytes) -> None:
     """Writes under a temporary name in the same folder and renames, so that no half-written file is ever seen."""
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent or ".", prefix=f".{path.name}.")
+    target = writable(path)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".writing.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(temporary, 0o666 & ~mask)
+            os.replace(temporary, target)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise ValueError(f"{path} was not written: {error.strerror}") from error
+
+
+def writable(path: str | os.PathLike) -> Path:
+    """The file that a path leads to through symbolic links, which stay; a ValueError of one sentence where none can be written."""
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise ValueError(f"there is no folder {target.parent} to write {target.name} into")
+    # A rename would put a file in the place of a device, a pipe or a socket.
+    if os.path.lexists(target) and not target.is_file():
+        kind = "a folder" if target.is_dir() else "not a regular file"
+        raise ValueError(f"{path} is {kind} and was left as it is; expected the name of a file to write")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise ValueError(f"{path} cannot be written, since nothing may be made in the folder {target.parent}")
+    return target

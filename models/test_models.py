@@ -1,19 +1,25 @@
 """Tests of the PyTorch side: python -m unittest discover models."""
 
+import argparse
 import contextlib
 import io
 import json
 import os
+import re
+import socket
+import stat
 import sys
 import tempfile
 import unittest
 from pathlib import Path
 
+import numpy
 import torch
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import command_line  # noqa: E402
 import export_torchscript  # noqa: E402
 import networks  # noqa: E402
 import safetensors_io  # noqa: E402
@@ -97,6 +103,28 @@ class FileTests(unittest.TestCase):
                 for key, tensor in state.items():
                     self.assertTrue(torch.equal(tensor.detach(), expected[f"{case['name']}/{key}"]), (case, key))
 
+    def test_wrappers_that_sat_reads(self):
+        text = (FILES.parents[2] / "Sources" / "SwiftTorch" / "Checkpoints" / "CheckpointStateDict.swift").read_text()
+        self.assertEqual(tuple(re.findall(r'"(\w+)"', re.search(r"wrappers = \[(.*)\]", text)[1])), weights.NESTED_UNDER)
+        state = networks.build("cnn-a").state_dict()
+        beside = {"epoch": 3, "args": argparse.Namespace(lr=0.1, inner=argparse.Namespace(x=1)), "acc": numpy.float64(0.5)}
+        prefixed = {f"module._orig_mod.model.{key}": value for key, value in state.items()}
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "x.pt"
+            contents = [{key: state} | beside for key in weights.NESTED_UNDER]
+            contents += [{"best": {"net": prefixed} | beside}, argparse.Namespace(model=state, lr=1),
+                         state | {"n_averaged": torch.tensor(3)}, state | {"epoch": 7}]
+            for content in contents:
+                for zipped in (True, False):
+                    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+                    read, _ = weights.read_state_dict(path)
+                    self.assertEqual(list(read), list(state))
+                    self.assertTrue(all(torch.equal(read[key], state[key]) for key in state))
+            for content in ({"args": argparse.Namespace(x=1)}, {}, [torch.ones(2)], {"optimizer": {"a": torch.ones(2)}}):
+                torch.save(content, path)
+                with self.assertRaisesRegex(ValueError, "holds no state_dict"):
+                    weights.read_state_dict(path)
+
     def test_bad_files_are_named_and_not_executed(self):
         contents = json.loads((FILES / "contents.json").read_text())
         with tempfile.TemporaryDirectory() as folder:
@@ -144,6 +172,43 @@ class ExportTests(unittest.TestCase):
                 self.assertEqual((status, said.count("\n")), (1, 1), said)
                 self.assertIn(words, said)
             self.assertFalse(target.exists())
+
+    def test_only_a_regular_file_is_replaced_and_links_stay(self):
+        module = str(FILES / "module.zip.pt")
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            pipe, link, loop = folder / "pipe", folder / "link", folder / "loop"
+            os.mkfifo(pipe)
+            (folder / "to-pipe").symlink_to(pipe)
+            loop.symlink_to(loop)
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(folder / "socket"))
+            for target, words in ((pipe, "not a regular file"), (folder / "to-pipe", "not a regular file"), (loop, "not a regular file"),
+                                  (folder / "socket", "not a regular file"), (folder, "is a folder"),
+                                  (folder / "none" / "x.ts", "there is no folder")):
+                before = sorted((entry.name, entry.lstat().st_mode) for entry in folder.iterdir())
+                status, said = self.run_export(module, "--model", "cnn-a", "--output", str(target))
+                self.assertEqual((status, said.count("\n")), (1, 1), said)
+                self.assertIn(words, said)
+                with self.assertRaisesRegex(ValueError, words):
+                    safetensors_io.write_atomically(target, b"x")
+                self.assertEqual(sorted((entry.name, entry.lstat().st_mode) for entry in folder.iterdir()), before)
+            self.assertTrue(stat.S_ISFIFO(pipe.lstat().st_mode))
+            (folder / "deep").mkdir()
+            link.symlink_to("deep/target.ts")
+            for content in (b"new", b"again"):
+                safetensors_io.write_atomically(link, content)
+                self.assertEqual((os.readlink(link), (folder / "deep" / "target.ts").read_bytes()), ("deep/target.ts", content))
+            self.assertEqual(os.listdir(folder / "deep"), ["target.ts"])
+
+    def test_normalisations_by_name_are_those_of_sat(self):
+        text = (FILES.parents[2] / "Sources" / "SAT" / "Models" / "Normalization.swift").read_text()
+        theirs = {name: tuple(tuple(float(x) for x in part.split(",")) for part in parts)
+                  for name, *parts in re.findall(r'\("(\w+)", \[([\d., ]+)\], \[([\d., ]+)\]\)', text)}
+        self.assertEqual(len(theirs), 4)
+        self.assertEqual(networks.NORMALIZATIONS, theirs)
+        for name, (mean, std) in theirs.items():
+            self.assertEqual(command_line.normalization([name]), (list(mean), list(std)))
 
     def test_a_network_that_does_not_compile_is_traced(self):
         x = torch.rand(2, 3)

@@ -1,5 +1,6 @@
 """Reading a network's weights from any file that `sat` reads them from."""
 
+import argparse
 import os
 import pickle
 import re
@@ -7,34 +8,47 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy
 import torch
 from torch import nn
 
 import safetensors_io
 
-NESTED_UNDER = ("state_dict", "model_state_dict", "model")
+# Where training scripts keep it, the usual ones first; `sat` looks there in the same order.
+NESTED_UNDER = ("state_dict", "model_state_dict", "model", "net", "network", "best", "last")
+# What DataParallel, torch.compile and an attribute called model put before all keys.
+PREFIXES = ("module.", "_orig_mod.", "model.")
+
+# What stands beside weights in checkpoints and only holds values: the script's arguments, and NumPy's numbers.
+_SCALAR = numpy.float64(0).__reduce__()[0]
+PLAIN = [argparse.Namespace, numpy.dtype, *{type(numpy.dtype(code)) for code in "?bhilqBHILQefd"},
+         (_SCALAR, "numpy.core.multiarray.scalar"), (_SCALAR, "numpy._core.multiarray.scalar")]
 
 
 def read_state_dict(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """The state_dict in a file and, for a safetensors file, its metadata. What a file is, is found by reading it.
 
-    PyTorch files (zip or legacy pickle) may hold it bare or under one of NESTED_UNDER, with or without the `module.`
-    prefix of DataParallel; they are read without executing what they contain. Raises ValueError, one sentence.
+    PyTorch files (zip or legacy pickle) may hold it bare or under one of NESTED_UNDER, beside other things, with or
+    without one of PREFIXES before all keys; they are read without executing what they
+    contain. Raises ValueError, one sentence.
     """
     path = Path(path)
     if not path.exists():
         raise ValueError(f"there is no file {path}")
     if path.is_dir():
         raise ValueError(f"{path} is a folder, not a file of weights")
-    with path.open("rb") as file:
-        start = file.read(9)
+    if not path.is_file():
+        raise ValueError(f"{path} is not a regular file; expected a file of weights")
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}); expected a file of weights") from error
     if start[8:] == b"{":
         state, metadata = safetensors_io.read(path)
     else:
         state, metadata = _unwrap(_read_pickle(path), path), {}
-    if state and all(key.startswith("module.") for key in state):
-        state = {key.removeprefix("module."): value for key, value in state.items()}
-    return state, metadata
+    return _unprefixed(state), metadata
 
 
 def load(network: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
@@ -60,7 +74,8 @@ def _read_pickle(path: Path) -> object:
             if any(name.endswith("/constants.pkl") for name in archive.namelist()):
                 raise ValueError(f"{path} is a TorchScript archive already, which sat reads as it is")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(PLAIN):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if refused := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise ValueError(f"{path} was not read: it asks for {refused[1].rstrip('.')}, "
@@ -72,14 +87,29 @@ def _read_pickle(path: Path) -> object:
 
 
 def _unwrap(content: object, path: Path) -> dict[str, torch.Tensor]:
+    found = _find(content)
+    if found is None:
+        raise ValueError(f"{path} holds no state_dict, neither at the top nor under {', '.join(NESTED_UNDER)}, "
+                         f"but a {type(content).__name__}")
+    return found
+
+
+def _find(content: object, depth: int = 0) -> dict[str, torch.Tensor] | None:
+    """The tensors of the innermost of NESTED_UNDER that has any; what else is beside them is left out."""
+    if isinstance(content, argparse.Namespace):
+        content = vars(content)
+    if not isinstance(content, dict) or depth == 4:
+        return None
     for key in NESTED_UNDER:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-            break
-    if not isinstance(content, dict) or not content:
-        raise ValueError(f"{path} holds no state_dict, but a {type(content).__name__}")
-    for key, value in content.items():
-        if not isinstance(key, str) or not isinstance(value, torch.Tensor):
-            raise ValueError(f"{path} holds no state_dict, neither at the top nor under {', '.join(NESTED_UNDER)}: "
-                             f"its entry {key!r} is not a tensor but a {type(value).__name__}")
-    return dict(content)
+        if key in content and (found := _find(content[key], depth + 1)) is not None:
+            return found
+    return {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, torch.Tensor)} or None
+
+
+def _unprefixed(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Without what wrappers put before all keys."""
+    # AveragedModel of torch.optim.swa_utils counts beside its module.
+    state = {key: value for key, value in state.items() if key != "n_averaged"}
+    while prefix := next((p for p in PREFIXES if state and all(key.startswith(p) and key != p for key in state)), None):
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state
