@@ -47,23 +47,25 @@ struct HessianCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Largest residual ‖Hv − λv‖ / |λ|. Default: 0.001, 0.01 per sample.", valueName: "fraction"))
   var tolerance: Double?
 
-  @Option(help: ArgumentHelp("Products with the Hessian at most, per eigenvalue of the power method or per sample.", valueName: "n"))
+  @Option(
+    help: ArgumentHelp(
+      "Products with the Hessian at most: in all by lanczos, per eigenvalue by power, per sample by --per-sample.", valueName: "n"))
   var iterations = 200
 
   @Flag(help: "Estimate the trace (Hutchinson).")
   var trace = false
 
-  @Option(help: ArgumentHelp("Random vectors of the trace.", valueName: "n"))
-  var probes = 30
+  @Option(help: ArgumentHelp("Random vectors of the trace. Default: 30.", valueName: "n"))
+  var probes: Int?
 
   @Flag(help: "Estimate the density of the eigenvalues (stochastic Lanczos quadrature).")
   var density = false
 
-  @Option(help: ArgumentHelp("Lanczos steps of the density.", valueName: "n"))
-  var densitySteps = 60
+  @Option(help: ArgumentHelp("Lanczos steps of the density. Default: 60.", valueName: "n"))
+  var densitySteps: Int?
 
-  @Option(help: ArgumentHelp("Random starts of the density.", valueName: "n"))
-  var densityProbes = 4
+  @Option(help: ArgumentHelp("Random starts of the density. Default: 4.", valueName: "n"))
+  var densityProbes: Int?
 
   @Option(help: ArgumentHelp("Standard deviation of the density's Gaussian. Default: 1 % of the range.", valueName: "width"))
   var densityWidth: Double?
@@ -89,6 +91,12 @@ struct HessianCommand: ParsableCommand {
     if let densityWidth, !(densityWidth > 0 && densityWidth.isFinite) {
       throw ValidationError("--density-width is \(densityWidth); expected more than 0.")
     }
+    if probes != nil && !trace { throw ValidationError("--probes needs --trace.") }
+    for (option, isGiven) in [
+      ("--density-steps", densitySteps != nil), ("--density-probes", densityProbes != nil), ("--density-width", densityWidth != nil),
+    ] where isGiven && !density {
+      throw ValidationError("\(option) needs --density.")
+    }
     if approximations && !perSample { throw ValidationError("--approximations needs --per-sample.") }
     if solver == .power && end != .magnitude { throw ValidationError("--end \(end.rawValue) needs --solver lanczos.") }
   }
@@ -97,6 +105,11 @@ struct HessianCommand: ParsableCommand {
     try output.begin()
     let loaded = try subject.load()
     let classifier = loaded.model.classifier
+    guard !approximations || classifier is NetworkClassifier else {
+      throw SATError(
+        "\(subject.path) is a TorchScript archive, whose layers the scores cannot see; leave out --approximations, or use a state_dict of "
+          + "one of the networks `sat models` lists")
+    }
     let maximizer = at == .adversarial ? try subject.perturbation.resolved(loaded.trained).maximizer : nil
     let display = PhaseDisplay()
     var images = loaded.images
@@ -114,17 +127,20 @@ struct HessianCommand: ParsableCommand {
       network.module.convert(to: .float64)
       images = images.to(.float64)
     }
+    let request = request()
     let analysis: HessianAnalysis
     do {
-      analysis = try HessianAnalysis(classifier, images: images, labels: loaded.labels, request(), progress: display.show)
+      analysis = try HessianAnalysis(classifier, images: images, labels: loaded.labels, request, progress: display.show)
     } catch {
+      // What the sentence says of the loss or the parameters holds for every kind of model.
+      if error.code == .value { throw SATError("\(subject.path): \(error.message)") }
       guard classifier is ScriptClassifier else { throw error }
       throw SATError("\(subject.path) is a TorchScript archive whose loss cannot be differentiated twice: \(error.message)")
     }
     Terminal.standardError.endProgress()
     let report = HessianReport(
       analysis, model: subject.path, data: loaded.data, perturbation: maximizer, seed: subject.seed)
-    try output.deliver(report, text: HessianTable(report).description)
+    try output.deliver(report, text: HessianTable(report, asked: request.top).description)
   }
 
   private func request() -> HessianAnalysis.Request {
@@ -135,10 +151,12 @@ struct HessianCommand: ParsableCommand {
       case .lanczos: .lanczos(Lanczos(tolerance: tolerance ?? 1e-3, maximumSteps: iterations), end: end)
       case .power: .power(PowerMethod(residualTolerance: tolerance ?? 1e-3, maximumIterations: iterations))
       }
-    request.traceProbes = trace ? probes : nil
+    request.traceProbes = trace ? probes ?? 30 : nil
     if density {
       var settings = HessianAnalysis.Request.Density()
-      (settings.probes, settings.steps, settings.width) = (densityProbes, densitySteps, densityWidth)
+      settings.probes = densityProbes ?? settings.probes
+      settings.steps = densitySteps ?? settings.steps
+      settings.width = densityWidth
       request.density = settings
     }
     if perSample {

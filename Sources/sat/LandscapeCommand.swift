@@ -72,6 +72,9 @@ struct LandscapeCommand: ParsableCommand {
     let classifier = loaded.model.classifier
     let maximizer = examples == .clean ? nil : try subject.perturbation.resolved(loaded.trained).maximizer
     let weights = try loaded.model.parameters()
+    guard !weights.isEmpty else {
+      throw SATError("\(subject.path): the model has no parameters of a floating-point type, so its loss has no landscape")
+    }
     let generator = Generator(seed: subject.seed)
     var directions: [LandscapeDirection] = []
     for _ in 0..<dimensions {

@@ -37,13 +37,13 @@ struct ModelAndData: ParsableArguments {
     var settings = execution.applied()
     let device = try settings.prepare()
     if settings.memoryFormat == .auto, device == .cpu { settings.memoryFormat = layout }
+    let model = try ModelFile.load(
+      path: path, checkpoint: checkpoint.rawValue, architecture: try architecture.architecture(),
+      normalization: try architecture.normalization(), device: device)
     guard let source = selection.data ?? trained?.data else {
       throw SATError("no data were named; say with --data which images to use, such as --data mnist or --data images.npz")
     }
     let data = try selection.load(source, root: dataOptions.root)
-    let model = try ModelFile.load(
-      path: path, checkpoint: checkpoint.rawValue, architecture: try architecture.architecture(),
-      normalization: try architecture.normalization(), device: device)
     model.classifier.execution = settings
     try model.check(data, device: device)
     for note in model.notes { Terminal.standardError.line("\(path): \(note)") }

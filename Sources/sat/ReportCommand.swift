@@ -37,6 +37,7 @@ struct ReportCommand: ParsableCommand {
     var charts: [String]
     var csv: [String]
     var missing: [Missing]
+    var unreadable: [String]
 
     struct Missing: Encodable {
       var what: String
@@ -46,15 +47,20 @@ struct ReportCommand: ParsableCommand {
   }
 
   func run() throws {
-    try output.begin(writing: out)
-    let plotly = try PlotlyLocation.load()
     let report = try Report(of: runs)
     let page = out ?? "\(runs[0])/report.html"
+    try output.begin(writing: page)
+    for file in [page, output.jsonFile].compactMap({ $0 }) { try refuse(file, oneOf: report.files) }
+    let plotly = try PlotlyLocation.load()
+    for document in report.unreadable {
+      Terminal.standardError.warn("\(document.path) \(document.reason), so it is not shown; make it again")
+    }
     try AtomicFile.write(ReportPage.html(report, plotly: plotly), to: page)
     let files = try csv.map { try report.writeCSV(to: $0) } ?? []
     let answer = Answer(
       page: page, runs: runs, charts: report.charts.map(\.id), csv: files,
-      missing: report.omissions.map { .init(what: $0.what, runs: $0.runs, command: $0.command) })
+      missing: report.omissions.map { .init(what: $0.what, runs: $0.runs, command: $0.command) },
+      unreadable: report.unreadable.map(\.path))
     var text = "\(page): \(report.charts.count) charts of \(runs.joined(separator: ", "))\n"
     if let csv { text += "\(csv): \(files.count) CSV files\n" }
     for missing in answer.missing {
@@ -62,5 +68,13 @@ struct ReportCommand: ParsableCommand {
       text += "not there: \(missing.what.prefix(1).lowercased())\(missing.what.dropFirst())\(of); `\(missing.command)` makes it\n"
     }
     try output.deliver(answer, text: text)
+  }
+
+  /// Refuses to write over what the page is made of.
+  private func refuse(_ file: String, oneOf sources: [String]) throws {
+    func place(_ path: String) -> String { URL(fileURLWithPath: path).resolvingSymlinksInPath().standardizedFileURL.path }
+    guard !sources.map(place).contains(place(file)) else {
+      throw SATError("\(file) is one of the files that the page is made of; expected another file for the result, such as report.html")
+    }
   }
 }

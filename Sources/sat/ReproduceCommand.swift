@@ -57,7 +57,7 @@ struct ReproduceCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
-    if let epsilon, !(epsilon.value > 0) { throw ValidationError("--epsilon is \(epsilon); expected more than 0.") }
+    if plan && csv != nil { throw ValidationError("--csv has nothing to write with --plan; leave out one of the two.") }
   }
 
   func run() throws {

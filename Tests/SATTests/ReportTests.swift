@@ -159,7 +159,28 @@ final class WrittenRun {
     #expect(try chart("approximation-power").note.contains("not defined"))
     #expect(try chart("landscape-surface").csv == "series,first_direction,second_direction,loss\nl,-1,0,3\nl,0,0,1\nl,1,0,3\nl,-1,1,4\nl,0,1,2\nl,1,1,4\n")
     try run.add("bad.json", #"{"format": "sat-hessian/1", "eigenvalues": 7}"#)
-    #expect(throws: SATError.self) { try Report(of: [run.path]) }
+    try run.add("evaluation.json", #"{"format": "sat-eval"#)
+    let damaged = try Report(of: [run.path])
+    #expect(damaged.unreadable.map(\.reason) == ["says it is sat-hessian/1 but lacks parts of it", "is not whole JSON"])
+    #expect(!damaged.omissions.contains { $0.what == "Robustness" } && damaged.charts == report.charts)
+    #expect(try ReportPage.html(damaged, plotly: "Plotly").contains("evaluation.json is not whole JSON"))
+  }
+
+  @Test func numbersSayAtWhichImagesTheyAre() throws {
+    let run = try WrittenRun("a b", metrics: WrittenRun.epoch(0))
+    func document(_ more: String) -> String {
+      #"{"format": "sat-hessian/1", "data": {"name": "digits", "split": "train", "samples": 128}, "eigenvalues": [{"value": 1}],"#
+        + #""perSample": {"eigenvalues": [-3, 2], "approximations": {"loss": [3, 4]}, "spearman": {"loss": -1}}\#(more)}"#
+    }
+    try run.add("h.json", document(""))
+    let alone = try Report(of: [run.path])
+    let chart = try #require(alone.charts.first { $0.id == "eigenvalues" })
+    #expect(chart.note.contains("Measured at: clean, 128 train images of digits.") && chart.series.map(\.name) == ["h"])
+    #expect(alone.charts.first { $0.id == "approximation-loss" }?.series[0].x == .numbers([3, 2]), "Fig. 7 is of magnitudes")
+    #expect(alone.omissions.contains { $0.command.hasPrefix("sat landscape '\(run.path)' --split train") })
+    try run.add("k.json", document(#", "perturbation": {"norm": "linf", "epsilon": 0.1, "steps": 10, "stepSize": 0.025}"#))
+    let both = try #require(Report(of: [run.path]).charts.first { $0.id == "eigenvalues" })
+    #expect(both.series.map(\.name) == ["h, clean, 128 train images of digits", "k, adversarial (linf, radius 0.1), 128 train images of digits"])
   }
 
   @Test func mistakesGetASentence() throws {

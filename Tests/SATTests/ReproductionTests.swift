@@ -116,6 +116,9 @@ import Testing
     // As far in all as forty steps of 0.02.
     #expect(abs(configuration.attack.stepSize.value * 10 - 0.8) < 1e-12)
     #expect(changes.count == 4 && changes.contains { $0.contains("14 epochs instead of 70") })
+    var third = paper
+    third.attack.stepSize = Fraction(0.02 / 3)
+    #expect(ReproductionScale(.small).apply(to: third, for: .accuracy).changes.contains("10 training steps of 0.02667 instead of 40 of 0.006667"))
     #expect(ReproductionScale(.small).apply(to: paper, for: .perturbation).changes.count == 3, "no word on test images nobody looks at")
     let smoke = ReproductionScale(.smoke).apply(to: paper, for: .accuracy)
     #expect(smoke.changes.contains("PGD of 10 steps instead of AutoAttack"))

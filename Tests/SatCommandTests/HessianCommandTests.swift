@@ -93,11 +93,56 @@ import Testing
     #expect(abs(single - double) <= 1e-4 * abs(double))
   }
 
+  @Test func whatDidNotConvergeIsSaid() throws {
+    let scratch = try Scratch()
+    let (model, data) = try prepare(scratch)
+    let base = ["hessian", model, "--data", data, "--first", "3", "--threads", "1", "--iterations"]
+    let json = scratch.file("h.json")
+    let short = try Command.run(base + ["1", "--per-sample", "--json-file", json])
+    #expect(short.output.contains("3 of the 3 per-sample eigenvalues did not converge"), "\(short.output)")
+    let document = try #require(JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: json))) as? [String: Any])
+    #expect((document["perSample"] as? [String: Any])?["converged"] as? [Bool] == [false, false, false])
+    let whole = try Command.run(base + ["100", "--per-sample"])
+    #expect(whole.status == 0 && !whole.output.contains("did not converge"))
+    let few = try Command.run(base + ["4", "--top", "9"])
+    #expect(few.output.contains("4 of the 9 eigenvalues that were asked for"), "\(few.output)")
+  }
+
+  @Test func scoresOfATorchScriptArchiveAreRefused() throws {
+    let scratch = try Scratch()
+    let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appendingPathComponent("Fixtures/files/odd-plain.ts").path
+    try SafeTensors(tensors: [("images", .full([4, 1, 6, 6], 0.5)), ("labels", Tensor([0, 1, 2, 3]))]).write(to: scratch.file("d.safetensors"))
+    let outcome = try Command.run(["hessian", script, "--data", scratch.file("d.safetensors"), "--per-sample", "--approximations"])
+    #expect(outcome.status == 1 && outcome.sentence.contains("leave out --approximations"), "\(outcome.errors)")
+  }
+
+  @Test func lossesThatAreNotFiniteAreRefused() throws {
+    let scratch = try Scratch()
+    let architecture = Architecture(name: "lenet5", options: ["classes": "4"])
+    let network = NetworkClassifier(try architecture.make(generator: Generator(seed: 1)), architecture: architecture, normalization: nil)
+    withNoGrad { network.module.parameters[0].value.copyInPlace(from: Tensor(Float.nan)) }
+    try ModelFile.save(network, to: scratch.file("nan.safetensors"))
+    let data = try scratch.images("data.safetensors", count: 4)
+    let output = scratch.file("out")
+    for arguments in [
+      ["hessian", "--json-file", output], ["hessian", "--at", "adversarial", "--epsilon", "0.1", "--json-file", output],
+      ["landscape", "--examples", "clean", "--points", "3", "--csv", output],
+    ] {
+      let outcome = try Command.run(arguments + [scratch.file("nan.safetensors"), "--data", data, "--threads", "1"])
+      #expect(outcome.status == 1 && outcome.sentence.contains("not finite"), "\(arguments): \(outcome.errors)")
+      #expect(outcome.sentence.split(separator: "\n").count == 1 && !FileManager.default.fileExists(atPath: output))
+    }
+  }
+
   @Test func mistakesAreOneSentence() throws {
     let scratch = try Scratch()
     let (model, data) = try prepare(scratch)
     let cases: [(arguments: [String], status: Int32, fragment: String)] = [
       ([model], 1, "no data were named"),
+      ([data + ".json"], 1, "data.safetensors.json"),
+      ([model, "--data", data, "--probes", "5"], 64, "--probes needs --trace"),
+      ([model, "--data", data, "--density-steps", "5", "--trace"], 64, "--density-steps needs --density"),
       ([model, "--data", data, "--at", "adversarial"], 1, "no epsilon was given"),
       ([model, "--data", data, "--top", "0"], 64, "1 to 1000"),
       ([model, "--data", data, "--approximations"], 64, "needs --per-sample"),
@@ -106,6 +151,7 @@ import Testing
       ([model, "--data", data, "--probes", "1"], 64, "2 to 1000000"),
       (["missing.pt", "--data", data], 1, "missing.pt does not exist"),
     ]
+    try "{}".write(toFile: data + ".json", atomically: true, encoding: .utf8)
     for (arguments, status, fragment) in cases {
       let outcome = try Command.run(["hessian"] + arguments)
       #expect(outcome.status == status, "\(arguments)")

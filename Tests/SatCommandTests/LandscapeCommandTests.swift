@@ -61,6 +61,8 @@ import Testing
     for (arguments, status, fragment) in [
       ([], Int32(1), "no epsilon was given"), (["--dimensions", "3"], 64, "1 or 2"), (["--points", "1"], 64, "2 to 1001"),
       (["--radius", "0"], 64, "more than 0"),
+      (["--epsilon", "0.1", "--csv", scratch.file("f"), "--json-file", scratch.path + "/./f"], 64, "named for two outputs"),
+      (["--epsilon", "0.1", "--state", scratch.file("f"), "--save", scratch.file("f")], 64, "named for two outputs"),
     ] {
       let outcome = try Command.run(base + arguments)
       #expect(outcome.status == status && outcome.sentence.contains(fragment), "\(arguments): \(outcome.errors)")

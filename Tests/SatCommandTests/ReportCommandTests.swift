@@ -75,10 +75,13 @@ enum Browser {
       try Command.run(["report"] + arguments, environment: environment)
     }
     try "nothing".write(toFile: scratch.file("script.js"), atomically: true, encoding: .utf8)
+    try "{\"format\": \"sat-hessian/1\", ".write(toFile: run + "/hessian.json", atomically: true, encoding: .utf8)
     let cases: [([String], [String: String], Int32, String)] = [
       ([], [:], 64, "run"), ([scratch.path], [:], 1, "holds no run"), ([scratch.file("none")], [:], 1, "not a folder"),
       ([run], ["SAT_PLOTLY": "/nonexistent.js"], 1, "SAT_PLOTLY names /nonexistent.js"),
       ([run], ["SAT_PLOTLY": scratch.file("script.js")], 1, "is not Plotly"),
+      ([run, "--out", run + "/config.yaml"], [:], 1, "one of the files that the page is made of"),
+      ([run, "--json-file", run + "/../" + run.split(separator: "/").last! + "/hessian.json"], [:], 1, "one of the files"),
       ([run, "--out", "/proc/nowhere/r.html"], [:], 1, "/proc/nowhere/r.html"),
       ([run, "--out", scratch.file("r.html"), "--csv", "/proc/nowhere"], [:], 1, "/proc/nowhere"),
     ]
@@ -88,5 +91,8 @@ enum Browser {
       if status == 1 { #expect(outcome.sentence.split(separator: "\n").count == 1) }
     }
     #expect(!FileManager.default.fileExists(atPath: run + "/report.html"), "nothing half-written")
+    #expect(try String(contentsOfFile: run + "/hessian.json", encoding: .utf8) == "{\"format\": \"sat-hessian/1\", ")
+    let damaged = try report([run, "--out", scratch.file("r.html")])
+    #expect(damaged.status == 0 && damaged.errors.contains("hessian.json is not whole JSON") && !damaged.output.contains("the Hessian"), "\(damaged)")
   }
 }

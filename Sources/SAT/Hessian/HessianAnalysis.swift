@@ -64,7 +64,7 @@ public struct HessianAnalysis {
   ///   - images: [N, C, H, W] of the parameters' dtype, on their device.
   ///   - labels: [N], int64.
   ///   - progress: hears of the part that is being computed, and of the fraction of it that is done.
-  /// - Throws: what the model throws.
+  /// - Throws: what the model throws, and `TorchError` when the loss, its gradient or its curvature is not finite.
   public init(
     _ classifier: any Classifier, images: Tensor, labels: Tensor, _ request: Request,
     progress: (_ part: String, _ fraction: Double) -> Void = { _, _ in }
@@ -102,6 +102,12 @@ public struct HessianAnalysis {
       if request.approximations {
         approximations = try Self.approximate(classifier, images, labels, spectrum.eigenvalues.map(abs), progress)
       }
+    }
+    let numbers = [hessian.gradientNorm] + (eigenvalues ?? []).map(\.value) + [trace?.mean ?? 0] + (perSample?.eigenvalues ?? [])
+    guard numbers.allSatisfy(\.isFinite) else {
+      throw TorchError(
+        .value,
+        "the loss is \(hessian.loss), but its first or second derivatives are not finite; check the weights for very large values")
     }
     (loss, gradientNorm, products) = (hessian.loss, hessian.gradientNorm, hessian.products)
     (parameters, samples, dtype) = (hessian.size, labels.count, hessian.dtype)

@@ -43,7 +43,8 @@ public final class LossHessian: SymmetricOperator {
   ///     1 GiB.
   ///   - keptBytes: memory for the graphs that are kept, a rough bound.
   ///   - progress: hears of the fraction that is done.
-  /// - Throws: what the network throws, or `TorchError` when it cannot be differentiated with respect to its parameters.
+  /// - Throws: what the network throws, or `TorchError` when it cannot be differentiated with respect to its parameters or the loss is
+  ///   not finite.
   public init(
     _ classifier: any Classifier, images: Tensor, labels: Tensor, chunk: Int? = nil, keptBytes: Int = 2 << 30,
     progress: (Double) -> Void = { _ in }
@@ -71,6 +72,11 @@ public final class LossHessian: SymmetricOperator {
       if samples <= chunk || graphBytes.map({ $0 * range.upperBound <= keptBytes }) ?? false { part.graph = graph }
       parts.append(part)
       progress(Double(range.upperBound) / Double(samples))
+    }
+    guard loss.isFinite else {
+      throw TorchError(
+        .value,
+        "the loss is \(loss), which is not finite and has no Hessian; check weights and images for values that are not finite")
     }
     self.parts = parts
     self.loss = loss / Double(samples)

@@ -53,11 +53,12 @@ public struct PowerMethod: Sendable {
         pair.isConverged = size == 0
         return pair
       }
-      // Of the matrix itself, and of what is left of it: the traces of others' errors cannot be iterated away.
+      // Of the matrix itself, and of what is left of it: the traces of others' errors cannot be iterated away, so that the first may
+      // stay above the tolerance when the second has met it.
       pair.residual = product.adding(vector, alpha: -pair.value).norm().item() / abs(pair.value)
       let remaining = found.isEmpty ? pair.residual : image.adding(vector, alpha: -pair.value).norm().item() / abs(pair.value)
       if abs(pair.value - before) <= tolerance * abs(pair.value), remaining <= residualTolerance {
-        pair.isConverged = true
+        pair.isConverged = pair.residual <= residualTolerance
         return pair
       }
       vector = image / size

@@ -69,7 +69,7 @@ public struct LossLandscape {
   /// - Parameters:
   ///   - found: gets every point's value as it is known, one call at a time.
   ///   - shouldStop: asked before every point; true ends the work.
-  /// - Throws: what the model throws.
+  /// - Throws: what the model throws, and `TorchError` for a loss that is not finite.
   public func evaluate(
     _ points: [Int], workers: Int = 1, found: (Int, Value) throws -> Void, shouldStop: () -> Bool = { false }
   ) throws {
@@ -175,6 +175,11 @@ public struct LossLandscape {
           correct += logits.argmax(dim: 1).equal(to: y).sum().item()
         }
         let count = Double(landscape.labels.count)
+        guard loss.isFinite else {
+          throw TorchError(
+            .value, "the loss at \(position.map { "\($0)" }.joined(separator: ", ")) of the grid is \(loss), which is not finite; "
+              + "check the weights and the images for values that are not finite, or choose a smaller radius")
+        }
         return Value(loss: loss / count, accuracy: correct / count)
       }
     }

@@ -44,6 +44,8 @@ public struct HessianReport: Encodable, Sendable {
   public struct PerSample: Codable, Sendable {
     public var eigenvalues: [Double]
     public var residuals: [Double]
+    /// Whether each residual met the tolerance before the iterations ran out.
+    public var converged: [Bool]
     public var approximations: [String: [Double]]?
     /// Null where a series is constant.
     public var spearman: [String: Double?]?
@@ -95,13 +97,15 @@ extension HessianReport.PerSample {
   init?(_ analysis: HessianAnalysis) {
     guard let spectrum = analysis.perSample else { return nil }
     self.init(
-      eigenvalues: spectrum.eigenvalues, residuals: spectrum.residuals, approximations: analysis.approximations?.mapValues(\.values),
+      eigenvalues: spectrum.eigenvalues, residuals: spectrum.residuals, converged: spectrum.isConverged,
+      approximations: analysis.approximations?.mapValues(\.values),
       spearman: analysis.approximations?.mapValues { $0.spearman.isNaN ? nil : $0.spearman })
   }
 
   /// This and what was measured at further samples, with the correlations over all of them.
   func appending(_ other: Self) -> Self {
-    var result = Self(eigenvalues: eigenvalues + other.eigenvalues, residuals: residuals + other.residuals)
+    var result = Self(
+      eigenvalues: eigenvalues + other.eigenvalues, residuals: residuals + other.residuals, converged: converged + other.converged)
     guard let first = approximations, let second = other.approximations else { return result }
     let norms = result.eigenvalues.map(abs)
     let all = first.merging(second) { $0 + $1 }.filter { $0.value.count == norms.count }
@@ -119,10 +123,23 @@ public struct HessianTable: CustomStringConvertible {
   private let report: HessianReport
   private let warnings: [String]
 
-  public init(_ report: HessianReport) {
+  /// - Parameter asked: how many eigenvalues of the mean loss's Hessian were asked for.
+  public init(_ report: HessianReport, asked: Int) {
     self.report = report
+    var warnings: [String] = []
+    let found = report.eigenvalues?.count ?? 0
+    if found < asked {
+      let reason =
+        found == report.parameters ? "the model has no more parameters" : "Lanczos finds at most as many as --iterations allows it products"
+      warnings.append("\(found) of the \(asked) eigenvalues that were asked for; \(reason)")
+    }
     let open = report.eigenvalues?.count { !$0.converged } ?? 0
-    warnings = open == 0 ? [] : ["\(open) of the eigenvalues did not converge; their residuals say how near an eigenvalue is"]
+    if open > 0 { warnings.append("\(open) of the eigenvalues did not converge; their residuals say how near an eigenvalue is") }
+    if let samples = report.perSample?.converged, samples.contains(false) {
+      warnings.append(
+        "\(samples.count { !$0 }) of the \(samples.count) per-sample eigenvalues did not converge; raise --iterations or --tolerance")
+    }
+    self.warnings = warnings
   }
 
   public var description: String {

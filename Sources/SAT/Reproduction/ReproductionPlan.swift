@@ -44,7 +44,7 @@ public struct ReproductionPlan: Sendable {
   /// - Parameters:
   ///   - epsilon: radius in place of the settings' own; the attack's step changes in proportion.
   ///   - execution: where the runs compute.
-  /// - Throws: `SATError` when a preset or a method is not known.
+  /// - Throws: `SATError` when a preset or a method is not known or epsilon is outside its range.
   public init(
     _ item: ReproductionItem, scale: ReproductionScale, root: String, seed: UInt64, epsilon: Fraction? = nil, execution: Execution
   ) throws(SATError) {
@@ -62,6 +62,7 @@ public struct ReproductionPlan: Sendable {
         if item.startsClean { paper.attack.randomStart = false }
         let radius = paper.threat.epsilon
         if let epsilon {
+          _ = try ThreatModel(norm: paper.threat.norm, epsilon: epsilon.value)
           paper.threat.epsilon = epsilon
           paper.attack.stepSize = Fraction(paper.attack.stepSize.value * epsilon.value / radius.value)
         }

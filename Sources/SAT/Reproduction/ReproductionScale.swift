@@ -74,7 +74,8 @@ public struct ReproductionScale: Sendable, Equatable {
       let size = min(paper.threat.epsilon.value, paper.attack.stepSize.value * Double(paper.attack.steps) / Double(steps))
       result.attack.steps = steps
       result.attack.stepSize = Fraction(size)
-      changes.append("\(steps) training steps of \(Fraction(size)) instead of \(paper.attack.steps) of \(paper.attack.stepSize)")
+      let (here, there) = (Self.short(Fraction(size)), Self.short(paper.attack.stepSize))
+      changes.append("\(steps) training steps of \(here) instead of \(paper.attack.steps) of \(there)")
     }
     if let images = limits.trainingImages {
       let classes = images / Self.imagesPerClass
@@ -82,6 +83,12 @@ public struct ReproductionScale: Sendable, Equatable {
       changes.append("\(images) training images, evenly spread" + (classes < all ? ", of the first \(classes) of \(all) classes" : ""))
     }
     return (result, changes + measuringChanges(limits, measurement))
+  }
+
+  /// A ratio as it is written, a decimal number with four significant digits.
+  private static func short(_ fraction: Fraction) -> String {
+    let text = fraction.description
+    return text.contains("/") ? text : significant(fraction.value)
   }
 
   private func measuringChanges(_ limits: Limits, _ measurement: ReproductionItem.Measurement) -> [String] {

@@ -4,11 +4,11 @@ extension ReportRuns {
   var hessianSection: ReportSection {
     var section = ReportSection(id: "hessian", title: "Hessian")
     let documents = documents(\.hessians)
-    var rows = [["document", "loss", "gradient norm", "trace", "parameters", "samples"]]
+    var rows = [["document", "measured at", "loss", "gradient norm", "trace", "parameters", "samples"]]
     for (_, name, hessian) in documents {
       let trace = hessian.trace.map { Self.brief($0.mean) + ($0.standardError.map { " ± \(Self.brief($0))" } ?? "") }
       rows.append([
-        name, hessian.loss.map(Self.brief) ?? "", hessian.gradientNorm.map(Self.brief) ?? "", trace ?? "",
+        name, hessian.images.description, hessian.loss.map(Self.brief) ?? "", hessian.gradientNorm.map(Self.brief) ?? "", trace ?? "",
         hessian.parameters.map(String.init) ?? "", hessian.samples.map(String.init) ?? "",
       ])
     }
@@ -22,12 +22,21 @@ extension ReportRuns {
   private typealias Documents<Contents> = [(run: Int, name: String, contents: Contents)]
 
   /// All runs' documents, named by run and file where that is needed to tell them apart.
-  private func documents<Contents>(_ path: KeyPath<RunRecord, [RunRecord.Document<Contents>]>) -> Documents<Contents> {
-    runs.enumerated().flatMap { index, run in
+  private func documents<Contents: ImagesRecording>(_ path: KeyPath<RunRecord, [RunRecord.Document<Contents>]>) -> Documents<Contents> {
+    let differ = Set(runs.flatMap { $0[keyPath: path].map(\.contents.images.description) }).count > 1
+    return runs.enumerated().flatMap { index, run in
       run[keyPath: path].map { document in
-        (index, areSeveral ? (run[keyPath: path].count > 1 ? "\(run.name): \(document.name)" : run.name) : document.name, document.contents)
+        let name = areSeveral ? (run[keyPath: path].count > 1 ? "\(run.name): \(document.name)" : run.name) : document.name
+        // What was measured at other images is not to be compared without a word.
+        return (index, differ ? "\(name), \(document.contents.images.description)" : name, document.contents)
       }
     }
+  }
+
+  /// The images that documents were measured at, as the end of a note; where they differ the names say them.
+  private static func place(_ documents: Documents<some ImagesRecording>) -> String {
+    let places = Set(documents.map(\.contents.images.description))
+    return places.count == 1 ? " Measured at: \(places.first!)." : " Measured at different images, which the names say."
   }
 
   private func eigenvalueChart(_ documents: Documents<RecordedHessian>) -> Chart? {
@@ -40,7 +49,8 @@ extension ReportRuns {
     }
     guard !series.isEmpty else { return nil }
     return Chart(
-      id: "eigenvalues", title: "Leading eigenvalues", note: "Of the mean loss's Hessian; the whiskers are ‖Hv − λv‖.", form: .bars,
+      id: "eigenvalues", title: "Leading eigenvalues",
+      note: "Of the mean loss's Hessian; the whiskers are ‖Hv − λv‖." + Self.place(documents), form: .bars,
       x: Chart.Axis("rank", isCount: true), y: Chart.Axis("eigenvalue"), series: series)
   }
 
@@ -53,7 +63,8 @@ extension ReportRuns {
     }
     guard !series.isEmpty else { return nil }
     return Chart(
-      id: "density", title: "Spectral density", note: "Of all eigenvalues, by stochastic Lanczos quadrature.", form: .lines,
+      id: "density", title: "Spectral density",
+      note: "Of all eigenvalues, by stochastic Lanczos quadrature." + Self.place(documents), form: .lines,
       x: Chart.Axis("eigenvalue"), y: Chart.Axis("density", isLogarithmic: true), series: series)
   }
 
@@ -67,15 +78,16 @@ extension ReportRuns {
         guard let perSample = document.contents.perSample, let values = perSample.approximations?[key] else { continue }
         // A run's documents have one colour and a symbol each.
         let role = series.count { $0.run == document.run }
-        series.append(Chart.Series(name: document.name, run: document.run, role: role, x: .numbers(perSample.eigenvalues), y: values))
+        let norms = perSample.eigenvalues.map(abs)
+        series.append(Chart.Series(name: document.name, run: document.run, role: role, x: .numbers(norms), y: values))
         let correlation = perSample.spearman?[key].flatMap { $0 }.flatMap { $0.isNaN ? nil : decimal($0, 4) } ?? "not defined"
         correlations.append(correlation + (documents.count > 1 ? " (\(document.name))" : ""))
       }
       return Chart(
         id: "approximation-\(Self.slug(key))", title: "\(key) against exact",
-        note: "The largest eigenvalue of each sample's own Hessian, exact and as the score `\(key)` has it (Fig. 7). "
-          + "Spearman's rank correlation is \(correlations.joined(separator: ", ")).",
-        form: .points, x: Chart.Axis("exact eigenvalue"), y: Chart.Axis(key, column: key), series: series, hasDiagonal: true)
+        note: "The magnitude of the dominant eigenvalue of each sample's own Hessian, exact and as the score `\(key)` has it (Fig. 7). "
+          + "Spearman's rank correlation is \(correlations.joined(separator: ", "))." + Self.place(documents),
+        form: .points, x: Chart.Axis("exact magnitude"), y: Chart.Axis(key, column: key), series: series, hasDiagonal: true)
     }
   }
 
@@ -93,8 +105,8 @@ extension ReportRuns {
     if !lines.isEmpty {
       section.charts.append(
         Chart(
-          id: "landscape-line", title: "Loss along a direction", note: note, form: .lines, x: Chart.Axis("distance"), y: Chart.Axis("loss"),
-          series: lines))
+          id: "landscape-line", title: "Loss along a direction", note: note + Self.place(curves), form: .lines,
+          x: Chart.Axis("distance"), y: Chart.Axis("loss"), series: lines))
     }
     let surfaces = documents.filter { $0.contents.y != nil }
     for (i, document) in surfaces.enumerated() {
@@ -104,7 +116,8 @@ extension ReportRuns {
         section.charts.append(
           Chart(
             id: "landscape-\(word)" + (surfaces.count > 1 ? "-\(i + 1)" : ""), title: "Loss \(word)" + (surfaces.count > 1 ? ": \(document.name)" : ""),
-            note: note, form: form, x: Chart.Axis("first direction"), y: Chart.Axis("second direction"), z: Chart.Axis("loss"), series: [series]))
+            note: note + Self.place([document]), form: form, x: Chart.Axis("first direction"), y: Chart.Axis("second direction"),
+            z: Chart.Axis("loss"), series: [series]))
       }
     }
     return section

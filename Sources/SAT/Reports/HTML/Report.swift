@@ -7,6 +7,8 @@ public struct Report {
   let sections: [ReportSection]
   /// What is not shown because the data are not there.
   public let omissions: [ReportOmission]
+  /// Documents of the runs that are damaged.
+  public let unreadable: [UnreadableDocument]
   public let title: String
 
   /// - Parameter folders: of runs, as the page is to name them.
@@ -25,11 +27,15 @@ public struct Report {
       shown.landscapeSection, shown.robustnessSection, shown.imageSection, shown.configurationSection, shown.sourceSection,
     ].filter { !$0.isEmpty }
     omissions = shown.omissions
+    unreadable = runs.flatMap(\.unreadable)
     title = runs.map(\.name).joined(separator: ", ")
   }
 
   /// All charts of the page with all their points.
   public var charts: [Chart] { sections.flatMap(\.charts) }
+
+  /// The files that the page is made of, or would be if they were whole.
+  public var files: [String] { runs.flatMap { $0.sources.map(\.path) } + unreadable.map(\.path) }
 
   /// Writes each chart's data as `<id>.csv` into a folder, which is made if it is not there.
   ///
@@ -103,19 +109,22 @@ extension ReportRuns {
   /// What is missing, with the command that makes it.
   var omissions: [ReportOmission] {
     [
-      omission("The curves of training", lacking: \.epochs.isEmpty) { "sat train --run \($0.path) --resume" },
+      omission("The curves of training", lacking: \.epochs.isEmpty) { "sat train --run \(shellWord($0.path)) --resume" },
       omission("Smoothness during training", lacking: { run in !run.epochs.contains { $0.smoothness != nil } }) {
         "sat train \($0.setting("preset") ?? "digits") --track-smoothness 5"
       },
-      omission("The Hessian", lacking: \.hessians.isEmpty) {
-        "sat hessian \($0.path) --first 128 --top 5 --trace --density --per-sample --approximations --json-file \($0.path)/hessian.json"
+      omission("The Hessian", lacking: { $0.hessians.isEmpty && !$0.hasUnreadable("hessian") }) {
+        "sat hessian \(shellWord($0.path)) --split train --first 128 --at adversarial --top 5 --trace --density --per-sample "
+          + "--approximations --json-file \(shellWord($0.path + "/hessian.json"))"
       },
-      omission("The loss landscape", lacking: \.landscapes.isEmpty) { "sat landscape \($0.path) --json-file \($0.path)/landscape.json" },
-      omission("Robustness", lacking: \.evaluations.isEmpty) {
-        "sat evaluate \($0.path) --attack autoattack --json-file \($0.path)/evaluation-autoattack.json"
+      omission("The loss landscape", lacking: { $0.landscapes.isEmpty && !$0.hasUnreadable("landscape") }) {
+        "sat landscape \(shellWord($0.path)) --split train --first 128 --points 15 --json-file \(shellWord($0.path + "/landscape.json"))"
+      },
+      omission("Robustness", lacking: { $0.evaluations.isEmpty && !$0.hasUnreadable("evaluation") }) {
+        "sat evaluate \(shellWord($0.path)) --attack autoattack --json-file \(shellWord($0.path + "/evaluation-autoattack.json"))"
       },
       omission("Adversarial images", lacking: \.images.isEmpty) {
-        "sat evaluate \($0.path) --first 100 --save \($0.path)/adversarial.safetensors"
+        "sat evaluate \(shellWord($0.path)) --first 100 --save \(shellWord($0.path + "/adversarial.safetensors"))"
       },
     ].compactMap { $0 }
   }

@@ -59,7 +59,7 @@ public enum ReportPage {
       }
       return html + "</section>\n"
     }
-    return "<nav aria-label=\"Sections\">\(links)</nav>\n<main>\n" + sections.joined() + omissions(report) + "</main>"
+    return "<nav aria-label=\"Sections\">\(links)</nav>\n<main>\n" + sections.joined() + unreadable(report) + omissions(report) + "</main>"
   }
 
   private static func figure(_ chart: Chart) -> String {
@@ -70,6 +70,13 @@ public enum ReportPage {
     <details><summary>Data</summary><p><a class="csv" download="\(chart.id).csv">\(chart.id).csv</a></p><div class="scroll"></div></details></figure>
 
     """
+  }
+
+  private static func unreadable(_ report: Report) -> String {
+    guard !report.unreadable.isEmpty else { return "" }
+    let items = report.unreadable.map { "<li>\(HTML.escape("\($0.path) \($0.reason)"))</li>" }
+    return "<section id=\"unreadable\"><h2>Unreadable</h2><p>These documents are damaged and not shown; make them again.</p><ul>"
+      + items.joined(separator: "\n") + "</ul></section>\n"
   }
 
   private static func omissions(_ report: Report) -> String {

@@ -34,6 +34,16 @@ public struct ReportOmission: Sendable, Equatable {
   public var command: String
 }
 
+/// A document of a run that is damaged.
+public struct UnreadableDocument: Sendable, Equatable {
+  public var path: String
+  /// What is wrong, to stand after the path.
+  public var reason: String
+
+  /// Whether its file is named as those of a command are, such as hessian.json or evaluation-pgd.json.
+  func isNamed(_ kind: String) -> Bool { path.split(separator: "/").last?.hasPrefix(kind) == true }
+}
+
 /// Runs in the order of a page, as its charts want them.
 struct ReportRuns {
   let runs: [RunRecord]

@@ -32,6 +32,9 @@ struct RunRecord {
   private(set) var landscapes: [Document<RecordedLandscape>] = []
   private(set) var images: [Document<AdversarialExamples>] = []
   private(set) var sources: [Source] = []
+  private(set) var unreadable: [UnreadableDocument] = []
+
+  func hasUnreadable(_ kind: String) -> Bool { unreadable.contains { $0.isNamed(kind) } }
 
   func setting(_ key: String) -> String? { settings.first { $0.key == key }?.value }
 
@@ -77,12 +80,19 @@ struct RunRecord {
     }
     guard file.hasSuffix(".json") else { return }
     struct Header: Decodable { var format: String? }
+    struct Anything: Decodable { init(from decoder: any Decoder) {} }
     let bytes = Data(try FileBytes.read(filePath, expecting: "a JSON document"))
     let decoder = JSONDecoder()
     decoder.allowsJSON5 = true
     decoder.nonConformingFloatDecodingStrategy = .convertFromString(
       positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
-    guard let format = (try? decoder.decode(Header.self, from: bytes))?.format else { return }
+    guard let format = (try? decoder.decode(Header.self, from: bytes))?.format else {
+      // Whole JSON of another kind is somebody else's.
+      if (try? decoder.decode(Anything.self, from: bytes)) == nil {
+        unreadable.append(.init(path: filePath, reason: "is not whole JSON"))
+      }
+      return
+    }
     do {
       switch format {
       case RecordedEvaluation.format: evaluations.append(.init(name: name, contents: try decoder.decode(RecordedEvaluation.self, from: bytes)))
@@ -91,7 +101,8 @@ struct RunRecord {
       default: return
       }
     } catch {
-      throw SATError("\(filePath) says it is \(format) but lacks parts of it; expected a document of this version of sat, so make it again")
+      unreadable.append(.init(path: filePath, reason: "says it is \(format) but lacks parts of it"))
+      return
     }
     note(filePath)
   }
