@@ -47,9 +47,10 @@ struct ReportCommand: ParsableCommand {
   }
 
   func run() throws {
-    let report = try Report(of: runs)
     let page = out ?? "\(runs[0])/report.html"
-    try output.begin(writing: page)
+    // A run's folder that is not there is a mistake to be told by the report.
+    try output.begin(writing: page, making: runs[0])
+    let report = try Report(of: runs)
     for file in [page, output.jsonFile].compactMap({ $0 }) { try refuse(file, oneOf: report.files) }
     let plotly = try PlotlyLocation.load()
     for document in report.unreadable {
