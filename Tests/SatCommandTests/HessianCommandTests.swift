@@ -121,7 +121,7 @@ import Testing
     let scratch = try Scratch()
     let architecture = Architecture(name: "lenet5", options: ["classes": "4"])
     let network = NetworkClassifier(try architecture.make(generator: Generator(seed: 1)), architecture: architecture, normalization: nil)
-    withNoGrad { network.module.parameters[0].value.copyInPlace(from: Tensor(Float.nan)) }
+    _ = withNoGrad { network.module.parameters[0].value.copyInPlace(from: Tensor(Float.nan)) }
     try ModelFile.save(network, to: scratch.file("nan.safetensors"))
     let data = try scratch.images("data.safetensors", count: 4)
     let output = scratch.file("out")

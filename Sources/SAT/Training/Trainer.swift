@@ -161,7 +161,7 @@ public final class Trainer {
   private var unfinishedSchedule: String? {
     let (lambda, last) = (configuration.lambda, configuration.epochs - 1)
     guard lambda.lastChange > last, lambda.value(at: last) != lambda.value(at: lambda.lastChange) else { return nil }
-    return "lambda comes to \(Fraction(lambda.value(at: last))) in these \(configuration.epochs) epochs and to "
+    return "lambda is \(Fraction(lambda.value(at: last))) in the last epoch of this run and comes to "
       + "\(Fraction(lambda.value(at: lambda.lastChange))) only in epoch \(lambda.lastChange + 1), so the training never meets full "
       + "perturbations; train longer with --epochs, or let lambda rise earlier with --set lambda.end and --set lambda.start"
   }

@@ -30,7 +30,7 @@ public enum FileKind: Sendable, Equatable, CustomStringConvertible {
     case .npz: "a NumPy archive"
     case .idx: "an IDX file"
     case .gzip: "a gzip file"
-    case .zip: "a zip archive of something else"
+    case .zip: "a zip archive of something else, or one that is cut off"
     case .unknown: "no kind of file that is known here"
     }
   }
