@@ -1,4 +1,4 @@
-public import SwiftTorch
+internal import SwiftTorch
 
 /// The samples of a batch with the smallest scores: what H-SAT moves in a step (Appendix B.3). They are ranked anew at every step, or
 /// at every n-th, over the whole batch.
