@@ -27,6 +27,41 @@ struct LayerCall {
     }
   }
 
+  /// The layers of a network that hold its parameters.
+  ///
+  /// - Returns: nil where layers of kinds that are not known here hold some.
+  static func layers(of module: any Layer) -> [any HookableLayer]? {
+    let layers = module.modules.compactMap { $0 as? any HookableLayer }.filter { !parameters(of: $0).isEmpty }
+    let known = Set(layers.flatMap { parameters(of: $0).map(ObjectIdentifier.init) })
+    return module.parameters.allSatisfy { known.contains(ObjectIdentifier($0)) } ? layers : nil
+  }
+
+  /// A pass of a layer: what it read, and zeros that were added to what it answered, by which the pass can be differentiated.
+  typealias Record = (layer: any HookableLayer, input: Tensor, shift: Tensor)
+
+  /// Runs a pass of a network and records it at some layers, in the order of their calls.
+  static func recorded(
+    _ layers: [any HookableLayer], _ body: () throws(TorchError) -> Tensor
+  ) throws(TorchError) -> (calls: [Record], result: Tensor) {
+    var calls: [Record] = []
+    let before = layers.map(\.forwardHook)
+    for layer in layers {
+      layer.forwardHook = { input, output in
+        let shift = Tensor.zeros(like: output.detached()).requiringGrad()
+        calls.append((layer, input, shift))
+        return output + shift
+      }
+    }
+    defer { for (layer, hook) in zip(layers, before) { layer.forwardHook = hook } }
+    let result = try body()
+    return (calls, result)
+  }
+
+  /// The same of some samples of the batch.
+  func samples(_ range: Range<Int>) -> LayerCall {
+    LayerCall(layer: layer, input: input[range], adjoint: adjoint[range], hasDependentInput: hasDependentInput)
+  }
+
   /// D⊗a summed over the batch: the gradient of the parameters.
   func gradient() -> [Tensor] {
     switch layer {

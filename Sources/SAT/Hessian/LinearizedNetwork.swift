@@ -32,11 +32,8 @@ final class LinearizedNetwork {
 
   /// - Returns: nil for a network that has parameters in other layers.
   init?(_ classifier: NetworkClassifier, _ images: Tensor, _ labels: Tensor) throws(TorchError) {
-    let layers = classifier.module.modules.compactMap { $0 as? any HookableLayer }.filter { !LayerCall.parameters(of: $0).isEmpty }
-    let known = Set(layers.flatMap { LayerCall.parameters(of: $0).map(ObjectIdentifier.init) })
-    guard classifier.module.parameters.allSatisfy({ known.contains(ObjectIdentifier($0)) }) else { return nil }
-
-    let (recorded, logits) = try Self.record(layers) { () throws(TorchError) in
+    guard let layers = LayerCall.layers(of: classifier.module) else { return nil }
+    let (recorded, logits) = try LayerCall.recorded(layers) { () throws(TorchError) in
       try withGrad { () throws(TorchError) in try classifier.logits(images) }
     }
     guard logits.requiresGrad else { return nil }
@@ -73,25 +70,6 @@ final class LinearizedNetwork {
     let generator = Generator(seed: 0)
     let probe = calls.map { Tensor.randn($0.adjoint.shape, generator: generator, dtype: values.dtype).to(values.device) }
     isCurved = try forward(probe).bends.contains { $0.map { $0.abs().max().item() > 0 } ?? false }
-  }
-
-  private typealias Record = (layer: any HookableLayer, input: Tensor, shift: Tensor)
-
-  private static func record(
-    _ layers: [any HookableLayer], _ body: () throws(TorchError) -> Tensor
-  ) throws(TorchError) -> (calls: [Record], logits: Tensor) {
-    var calls: [Record] = []
-    let before = layers.map(\.forwardHook)
-    for layer in layers {
-      layer.forwardHook = { input, output in
-        let shift = Tensor.zeros(like: output.detached()).requiringGrad()
-        calls.append((layer, input, shift))
-        return output + shift
-      }
-    }
-    defer { for (layer, hook) in zip(layers, before) { layer.forwardHook = hook } }
-    let logits = try body()
-    return (calls, logits)
   }
 
   /// What a change of the parameters does to the inputs and the gradients of all layers, to first order.
