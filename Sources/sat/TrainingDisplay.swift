@@ -34,6 +34,7 @@ final class TrainingDisplay: TrainingObserver {
   /// How far the run is; nil before its first step.
   private var place: String? {
     let (epochs, batches) = (trainer.completedEpochs, trainer.completedBatches)
+    if trainer.isAwaitingValidation { return "epoch \(epochs + 1), without its validation" }
     if epochs + batches == 0 { return nil }
     let inside = "\(batches) batch\(batches == 1 ? "" : "es") of epoch \(epochs + 1)"
     return batches > 0 ? inside : "\(epochs) epoch\(epochs == 1 ? "" : "s")"

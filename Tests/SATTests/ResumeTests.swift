@@ -26,13 +26,8 @@ import Testing
     // In the first epoch, at its end, in the second.
     for stop in kind == "plain" ? Array(1..<10) : [2, 5, 7] {
       let run = "stopped-\(stop)"
-      var asked = 0
       let first = try scratch.trainer(configuration, run: run)
-      let ending = try first.run(observer: Watch()) {
-        asked += 1
-        // Asked before every batch, and once more at the end of an epoch.
-        return asked > stop + (stop > 5 ? 1 : 0)
-      }
+      let ending = try first.run(observer: Watch()) { first.stepsDone >= stop }
       #expect(ending == .interrupted && first.stepsDone == stop)
       let second = try scratch.trainer(configuration, run: run, resume: true)
       #expect(second.stepsDone == stop)
@@ -44,6 +39,34 @@ import Testing
       for name in ["metrics.jsonl", "steps.jsonl"] {
         #expect(try scratch.lines(name, run: run) == scratch.lines(name, run: "whole"), "after \(stop)")
       }
+    }
+  }
+
+  /// What ends an epoch, such as Fast AT's guard and the averages, is not done twice.
+  @Test(arguments: ["plain", "swa", "fast-at", "cat18"])
+  func insideAValidation(kind: String) throws {
+    let scratch = try TrainingScratch()
+    var configuration = try scratch.configuration(method: DefenseRegistry.entries.contains { $0.name == kind } ? kind : "at")
+    if kind == "swa" { configuration.averaging = .init(kind: .swa) }
+    let whole = try scratch.trainer(configuration, run: "whole")
+    let ending = try whole.run(observer: Watch())
+    for epoch in 0..<whole.completedEpochs {
+      let run = "stopped-\(epoch)"
+      let first = try scratch.trainer(configuration, run: run)
+      let watch = Watch()
+      var asked = 0
+      let answer = try first.run(observer: watch) {
+        if watch.validated.last == epoch { asked += 1 }
+        return asked > 2
+      }
+      #expect(answer == .interrupted && first.completedEpochs == epoch)
+      let second = try scratch.trainer(configuration, run: run, resume: true)
+      #expect(second.isAwaitingValidation && second.completedEpochs == epoch)
+      #expect(try second.run(observer: Watch()) == ending)
+      for checkpoint in ["best", "last"] {
+        expectSame(try scratch.weights(run, checkpoint), try scratch.weights("whole", checkpoint), "epoch \(epoch), \(checkpoint):")
+      }
+      #expect(try scratch.lines("metrics.jsonl", run: run) == scratch.lines("metrics.jsonl", run: "whole"))
     }
   }
 

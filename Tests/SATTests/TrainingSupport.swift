@@ -57,11 +57,13 @@ final class TrainingScratch {
 /// Hears a run and does something after every batch or epoch.
 final class Watch: TrainingObserver {
   var warnings: [String] = []
+  /// Epochs whose validation began.
+  var validated: [Int] = []
   var onBatch: () -> Void = {}
   var onEpoch: () -> Void = {}
 
   func batchDone(epoch: Int, batch: Int, batches: Int, loss: Double) { onBatch() }
-  func validating(epoch: Int) {}
+  func validating(epoch: Int) { validated.append(epoch) }
   func epochDone(_ metrics: EpochMetrics, isBest: Bool) { onEpoch() }
   func warn(_ message: String) { warnings.append(message) }
 }

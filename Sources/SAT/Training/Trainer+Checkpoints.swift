@@ -6,7 +6,7 @@ extension Trainer {
   func save(as links: [RunFolder.Checkpoint]) throws {
     let state = TrainingState(
       configuration: configuration, trainingImages: trainSet.count, history: history.map(line), stepsDone: stepsDone, best: best,
-      stopped: stopped, epoch: current?.sums)
+      stopped: stopped, epoch: current?.sums, pending: pending.map(line))
     var tensors = optimizer.state.map { (name: "optimizer.\($0.name)", tensor: $0.tensor) }
     tensors += defense.state.map { ("defense.\($0.name)", $0.tensor) }
     tensors += generators.map { ("generator.\($0.name)", $0.generator.state) }
@@ -17,7 +17,7 @@ extension Trainer {
     if let current { tensors.append(("epoch.order", current.order)) }
     let name =
       current.map { String(format: "epoch-%04d-batch-%06d", history.count, $0.sums.batches) }
-      ?? String(format: "epoch-%04d", history.count - 1)
+      ?? (pending == nil ? String(format: "epoch-%04d", history.count - 1) : String(format: "epoch-%04d-trained", history.count))
     try folder.save(name, as: links) { path in
       try ModelFile.save(result, to: "\(path)/\(ModelFile.weightsName)")
       try state.write(to: path, tensors: tensors)
@@ -40,6 +40,7 @@ extension Trainer {
     try defense.restore(saved.part("defense"))
     for (name, generator) in generators { try generator.restore(saved.one("generator.\(name)")) }
     history = state.history.map { $0.metrics(of: configuration.method) }
+    pending = state.pending?.metrics(of: configuration.method)
     (stepsDone, best, stopped) = (state.stepsDone, state.best, state.stopped)
     if let sums = state.epoch {
       let order = try saved.one("epoch.order")

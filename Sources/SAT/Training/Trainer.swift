@@ -39,6 +39,8 @@ public final class Trainer {
   var best: TrainingState.Best?
   /// Why the defense ended the training before its last epoch.
   var stopped: String?
+  /// The epoch that is trained and not validated yet, while that lasts.
+  var pending: EpochMetrics?
   /// The epoch that has begun, while it lasts: the order of its samples, and the sums over the batches so far.
   var current: (order: Tensor, sums: EpochSums)?
 
@@ -122,25 +124,32 @@ public final class Trainer {
 
   /// Trains what is left of the run.
   ///
-  /// - Parameter shouldStop: asked before every batch; true ends the run with a checkpoint of that very moment.
+  /// - Parameter shouldStop: asked before every batch, and in a validation before every pass; true ends the run with a checkpoint of
+  ///   that very moment, or of the moment before the validation.
   /// - Throws: a sentence when the loss is no longer finite or a file cannot be written; earlier checkpoints are intact.
-  public func run(observer: any TrainingObserver, shouldStop: () -> Bool = { false }) throws -> Ending {
+  public func run(observer: any TrainingObserver, shouldStop: @escaping () -> Bool = { false }) throws -> Ending {
     let text = try ConfigurationFile.text(configuration)
     try folder.create()
     try AtomicFile.write(text, to: folder.configurationPath)
     let logs = try RunLogs(folder, history: history.map(line), stepsDone: configuration.logSteps ? stepsDone : nil)
     if let warning = unfinishedSchedule { observer.warn(warning) }
-    while history.count < configuration.epochs && stopped == nil {
+    while pending != nil || history.count < configuration.epochs && stopped == nil {
       let epoch = history.count
-      guard var metrics = try train(epoch, logs, observer, shouldStop) else { return .interrupted }
-      let report = try defense.finishEpoch(epoch, network)
-      metrics.method = report.metrics
-      stopped = report.stop
-      try average?.epochEnded(network, epoch: epoch) { (network) throws(TorchError) in try remakeStatistics(of: network, epoch: epoch) }
+      guard var metrics = try pending ?? train(epoch, logs, observer, shouldStop) else { return .interrupted }
+      if pending == nil {
+        let report = try defense.finishEpoch(epoch, network)
+        metrics.method = report.metrics
+        stopped = report.stop
+        try average?.epochEnded(network, epoch: epoch) { (network) throws(TorchError) in try remakeStatistics(of: network, epoch: epoch) }
+        pending = metrics
+      }
       var isBest = false
       if (epoch + 1) % configuration.validation.every == 0 || epoch + 1 == configuration.epochs || stopped != nil {
         observer.validating(epoch: epoch)
-        let validation = try validate(observer)
+        guard let validation = try validate(observer, shouldStop) else {
+          try save(as: [.last])
+          return .interrupted
+        }
         metrics.validation = validation
         isBest = best.map { validation.robust > $0.validation.robust } ?? true
         if isBest { best = .init(epoch: epoch, validation: validation) }
@@ -149,6 +158,7 @@ public final class Trainer {
         metrics.smoothness = try smoothness.measure(network)
       }
       history.append(metrics)
+      pending = nil
       try save(as: isBest ? [.last, .best] : [.last])
       try logs.append(line(metrics))
       observer.epochDone(metrics, isBest: isBest)
@@ -245,13 +255,18 @@ public final class Trainer {
     }
   }
 
-  /// Accuracy on the validation set, clean and under the training attack with draws of its own.
-  private func validate(_ observer: any TrainingObserver) throws -> EpochMetrics.Validation {
+  /// Accuracy on the validation set, clean and under the training attack with draws of its own; nil when asked to stop.
+  private func validate(_ observer: any TrainingObserver, _ shouldStop: @escaping () -> Bool) throws -> EpochMetrics.Validation? {
     let attack = PGD(maximizer, seed: configuration.seed)
     let network = result
-    let evaluation = try network.withFixedWeights(inputShape: validationSet.imageShape, precision: configuration.execution.precision) {
-      try Evaluator(model: network, data: validationSet, batchSize: configuration.batchSize, device: device, layout: layout)
-        .run([attack])
+    let evaluation: Evaluation
+    do {
+      evaluation = try network.withFixedWeights(inputShape: validationSet.imageShape, precision: configuration.execution.precision) {
+        try Evaluator(model: network, data: validationSet, batchSize: configuration.batchSize, device: device, layout: layout)
+          .run(EvaluationPlan([attack], checks: false), shouldStop: shouldStop)
+      }
+    } catch is EvaluationStopped {
+      return nil
     }
     if Set(evaluation.predictions).count == 1 {
       observer.warn("the network answers \(evaluation.predictions[0]) to every validation image; \(EpochSums.constantAdvice(configuration.method))")
@@ -280,6 +295,8 @@ public final class Trainer {
   public var bestValidation: (epoch: Int, validation: EpochMetrics.Validation)? { best.map { ($0.epoch, $0.validation) } }
   /// Epochs that are done.
   public var completedEpochs: Int { history.count }
+  /// Whether one more epoch is trained and only its validation is missing.
+  public var isAwaitingValidation: Bool { pending != nil }
   /// Batches done of the epoch that has begun.
   public var completedBatches: Int { current?.sums.batches ?? 0 }
 }

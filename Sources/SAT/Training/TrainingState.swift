@@ -20,6 +20,8 @@ struct TrainingState: Codable {
   var stopped: String?
   /// Of an epoch that has begun and not ended: what its batches so far add up to. Their order is among the tensors.
   var epoch: EpochSums?
+  /// Of an epoch that ended and is not validated yet.
+  var pending: MetricsLine?
 
   struct Best: Codable {
     var epoch: Int
