@@ -61,6 +61,25 @@ import Testing
     #expect(goesInBatches == isPossible)
   }
 
+  /// What comes of pairs of pixels is what comes of whole windows: strides that leave a rest, padding, gaps in the kernel.
+  @Test(arguments: [
+    (6, 2, 3, 1, 14), (5, 1, 0, 1, 8), (3, 1, 1, 1, 5), (3, 2, 1, 1, 7), (3, 3, 2, 1, 8), (2, 3, 0, 1, 8), (3, 2, 2, 2, 9), (4, 2, 7, 1, 5),
+  ])
+  func pairsOfPixelsMakeWindows(kernel: Int, stride: Int, padding: Int, dilation: Int, size: Int) {
+    let generator = Generator(seed: 1)
+    func randn(_ shape: [Int]) -> Tensor { Tensor.randn(shape, generator: generator, dtype: .float64) }
+    let layer = Conv2d(weight: randn([4, 3, kernel, kernel]), bias: randn([4]), stride: stride, padding: padding, dilation: dilation)
+    let input = randn([2, 3, size, size + 1])
+    let output = withNoGrad { layer(input) }
+    let call = LayerCall(layer: layer, input: input, adjoint: randn(output.shape), hasDependentInput: true)
+    let (windowed, paired) = (WindowedLayer(call), PixelPairLayer(call, layer))
+    for inputChange in [nil, randn(input.shape)] {
+      let adjointChange = randn(output.shape)
+      let (expected, found) = (windowed.images(adjointChange, inputChange), paired.images(adjointChange, inputChange))
+      #expect(found.tangent.isClose(to: expected.tangent) && found.cotangent!.isClose(to: expected.cotangent!))
+    }
+  }
+
   /// A confidently wrong answer: p − y is of order 1 and diag p − p pᵀ nearly nothing, so what bends is the network, whose
   /// Hessian has eigenvalues of both signs.
   @Test func misclassifiedSamplesHaveBothSigns() throws {

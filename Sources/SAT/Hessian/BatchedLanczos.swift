@@ -9,9 +9,14 @@ struct BatchedLanczos {
   private let images: Tensor
   private let labels: Tensor
   private let settings: PerSampleSpectrum.Settings
+  /// Of `LinearizedNetwork`; nil until the first product shows it.
+  private(set) var isCurved: Bool?
 
-  init(_ classifier: NetworkClassifier, _ images: Tensor, _ labels: Tensor, _ settings: PerSampleSpectrum.Settings) {
+  init(
+    _ classifier: NetworkClassifier, _ images: Tensor, _ labels: Tensor, _ settings: PerSampleSpectrum.Settings, isCurved: Bool? = nil
+  ) {
     (self.classifier, self.images, self.labels, self.settings) = (classifier, images, labels, settings)
+    self.isCurved = isCurved
   }
 
   /// Nil where a layer cannot have changes of its own per sample: a convolution in groups, or parameters used more than once.
@@ -20,12 +25,12 @@ struct BatchedLanczos {
     guard Set(used).count == used.count else { return nil }
     var layers: [any PerSampleLayer] = []
     for call in network.calls {
-      if let normalization = call.layer as? BatchNorm2d {
-        layers.append(NormalizedLayer(call, normalization))
-      } else if let layer = WindowedLayer(call) {
-        layers.append(layer)
-      } else {
-        return nil
+      switch call.layer {
+      case let layer as BatchNorm2d: layers.append(NormalizedLayer(call, layer))
+      case let layer as Conv2d where layer.groups != 1: return nil
+      case let layer as Conv2d where call.hasDependentInput && PixelPairLayer.cost(call, layer) < WindowedLayer.cost(call, layer):
+        layers.append(PixelPairLayer(call, layer))
+      default: layers.append(WindowedLayer(call))
       }
     }
     return layers
@@ -40,17 +45,17 @@ struct BatchedLanczos {
     var isConverged = false
   }
 
-  func run() throws(TorchError) -> PerSampleSpectrum {
+  mutating func run() throws(TorchError) -> PerSampleSpectrum {
     let count = labels.count
     var states = Array(repeating: Tridiagonal(), count: count)
     var active = Array(0..<count)
     var (network, layers) = try linearized(images, labels)
     let scales = network.scale.flattened().to(.float64).array(of: Double.self)
 
+    // Of v_k = u_k / ‖u_k‖ the u_k are held, which need not be scaled then.
     var current = KrylovVector(start(network), layers)
-    var previous: KrylovVector?
     var lengths = current.dot(current.change).clamped(to: 0...).sqrt()
-    current = current.scaled(by: Self.inverse(lengths))
+    var previous: (change: LinearizedNetwork.Change, inverse: Tensor)?
     // A sample without a gradient has no curvature either.
     for (position, length) in lengths.to(.float64).array(of: Double.self).enumerated() where length == 0 {
       (states[position].residual, states[position].isConverged) = (0, true)
@@ -64,12 +69,16 @@ struct BatchedLanczos {
         active = open.map { active[$0] }
         let kept = Tensor(active)
         (network, layers) = try linearized(images.selecting(kept), labels.selecting(kept))
-        (current, previous, lengths) = (current.selecting(positions), previous?.selecting(positions), lengths.selecting(positions))
+        (current, lengths) = (current.selecting(positions), lengths.selecting(positions))
+        previous = previous.map { ($0.change.mapped { $0.selecting(positions) }, $0.inverse.selecting(positions)) }
       }
+      let inverse = Self.inverse(lengths)
       let image = try network.change(current.tangents, current.cotangents)
-      let diagonal = current.dot(image)
-      var rest = image.subtracting(current.change, times: diagonal)
-      if let previous { rest = rest.subtracting(previous.change, times: lengths) }
+      isCurved = network.isCurved
+      let diagonal = current.dot(image) * inverse * inverse
+      var terms = [(current.change, diagonal * inverse)]
+      if let previous { terms.append((previous.change, lengths * previous.inverse)) }
+      let rest = image.combined(inverse, minus: terms)
       let next = KrylovVector(rest, layers)
       let nextLengths = next.dot(rest).clamped(to: 0...).sqrt()
       let (a, b) = (diagonal.to(.float64).array(of: Double.self), nextLengths.to(.float64).array(of: Double.self))
@@ -78,9 +87,8 @@ struct BatchedLanczos {
         states[sample].offDiagonal.append(b[position])
       }
       assess(&states, active.filter { !states[$0].isConverged })
-      previous = current
-      current = next.scaled(by: Self.inverse(nextLengths))
-      lengths = nextLengths
+      previous = (current.change, inverse)
+      (current, lengths) = (next, nextLengths)
     }
     return PerSampleSpectrum(
       eigenvalues: zip(states, scales).map { $0.value * $1 },
@@ -89,23 +97,23 @@ struct BatchedLanczos {
   }
 
   private func linearized(_ images: Tensor, _ labels: Tensor) throws(TorchError) -> (LinearizedNetwork, [any PerSampleLayer]) {
-    guard let network = try LinearizedNetwork(classifier, images, labels), let layers = Self.layers(network) else {
+    guard let network = try LinearizedNetwork(classifier, images, labels, isCurved: isCurved), let layers = Self.layers(network) else {
       fatalError("BatchedLanczos: the network was linearized before and is not now")
     }
     return (network, layers)
   }
 
-  /// The gradient, which often lies near the wanted eigenvector, and something random of its size, since it may be at right angles.
+  /// The gradient, which lies near the wanted eigenvector, and something random, the same for all samples, since it may be at right
+  /// angles: as much as a third of it in the last layer, where few dimensions hold it, and a trace elsewhere.
   private func start(_ network: LinearizedNetwork) -> LinearizedNetwork.Change {
     let generator = Generator(seed: settings.seed)
-    func noise(_ like: Tensor) -> Tensor {
-      let drawn = Tensor.randn(like.shape, generator: generator, dtype: like.dtype).to(like.device)
-      let deviation = like.flattened(from: 1).square().mean(dims: [1]).sqrt()
-      return drawn * KrylovVector.perSample(deviation, like) * 0.3
+    let adjoints = network.calls.enumerated().map { index, call in
+      let value = call.adjoint
+      let noise = Tensor.randn([1] + value.shape.dropFirst(), generator: generator, dtype: value.dtype).to(value.device)
+      let size = value.flattened(from: 1).square().mean(dims: [1]).sqrt() * (index == network.calls.count - 1 ? 0.3 : 1e-3)
+      return value + noise * KrylovVector.perSample(size, value)
     }
-    return LinearizedNetwork.Change(
-      adjoints: network.calls.map { $0.adjoint + noise($0.adjoint) },
-      inputs: network.calls.map { $0.hasDependentInput ? noise($0.input) : nil })
+    return LinearizedNetwork.Change(adjoints: adjoints, inputs: network.calls.map { _ in nil })
   }
 
   /// 1 / length, and 0 where there is none.

@@ -29,15 +29,6 @@ struct KrylovVector {
     return sum!
   }
 
-  /// Every sample's vector times a factor [N].
-  func scaled(by factors: Tensor) -> KrylovVector {
-    var result = self
-    result.change = change.mapped { $0 * Self.perSample(factors, $0) }
-    result.tangents = tangents.map { $0 * Self.perSample(factors, $0) }
-    result.cotangents = cotangents.map { $0.map { $0 * Self.perSample(factors, $0) } }
-    return result
-  }
-
   /// The samples at the given positions.
   func selecting(_ positions: Tensor) -> KrylovVector {
     var result = self
@@ -57,14 +48,18 @@ extension LinearizedNetwork.Change {
     Self(adjoints: adjoints.map(transform), inputs: inputs.map { $0.map(transform) })
   }
 
-  /// `self - factors * other`, the factors [N] per sample.
-  func subtracting(_ other: Self, times factors: Tensor) -> Self {
-    func less(_ a: Tensor, _ b: Tensor) -> Tensor { a - b * KrylovVector.perSample(factors, b) }
+  /// `self * own - first * a - second * b`, the factors [N] per sample.
+  func combined(_ own: Tensor, minus terms: [(Self, Tensor)]) -> Self {
+    func combined(_ value: Tensor?, _ others: [Tensor?]) -> Tensor? {
+      var sum = value.map { $0 * KrylovVector.perSample(own, $0) }
+      for case (let other?, let factors) in zip(others, terms.map(\.1)) {
+        let term = other * KrylovVector.perSample(factors, other)
+        sum = sum.map { $0.addInPlace(term, alpha: -1) } ?? -term
+      }
+      return sum
+    }
     return Self(
-      adjoints: zip(adjoints, other.adjoints).map(less),
-      inputs: zip(inputs, other.inputs).map { a, b in
-        guard let b else { return a }
-        return less(a ?? Tensor.zeros(like: b), b)
-      })
+      adjoints: adjoints.indices.map { i in combined(adjoints[i], terms.map { $0.0.adjoints[i] })! },
+      inputs: inputs.indices.map { i in combined(inputs[i], terms.map { $0.0.inputs[i] }) })
   }
 }

@@ -26,12 +26,14 @@ final class LinearizedNetwork {
   private let inputSeeds: [Tensor?]
   private let inputs: [Tensor]
   private let adjoints: [Tensor]
-  /// Whether anything between the layers bends here. Where all is piecewise linear, as with ReLU and pooling, autograd would send
-  /// zeros back through the whole network at every pass.
-  private var isCurved = true
+  /// Whether anything between the layers bends; nil until the first `change` shows it. Where all is piecewise linear, as with ReLU and
+  /// pooling, autograd would send zeros back through the whole network at every pass.
+  private(set) var isCurved: Bool?
 
+  /// - Parameter isCurved: where it is known of this network from other samples.
   /// - Returns: nil for a network that has parameters in other layers.
-  init?(_ classifier: NetworkClassifier, _ images: Tensor, _ labels: Tensor) throws(TorchError) {
+  init?(_ classifier: NetworkClassifier, _ images: Tensor, _ labels: Tensor, isCurved: Bool? = nil) throws(TorchError) {
+    self.isCurved = isCurved
     guard let layers = LayerCall.layers(of: classifier.module) else { return nil }
     let (recorded, logits) = try LayerCall.recorded(layers) { () throws(TorchError) in
       try withGrad { () throws(TorchError) in try classifier.logits(images) }
@@ -66,10 +68,6 @@ final class LinearizedNetwork {
         layer: recorded[index].layer, input: recorded[index].input.detached(), adjoint: found[index]!.detached(),
         hasDependentInput: seeds[index] != nil)
     }
-    // A generic direction shows it: what is zero along it is zero along all.
-    let generator = Generator(seed: 0)
-    let probe = calls.map { Tensor.randn($0.adjoint.shape, generator: generator, dtype: values.dtype).to(values.device) }
-    isCurved = try forward(probe).bends.contains { $0.map { $0.abs().max().item() > 0 } ?? false }
   }
 
   /// What a change of the parameters does to the inputs and the gradients of all layers, to first order.
@@ -80,11 +78,13 @@ final class LinearizedNetwork {
     var inputs: [Tensor?]
   }
 
+  /// The first direction has to be a generic one: what is straight along it counts as straight along all.
   /// - Parameters:
   ///   - tangents: V·a of every call, for the change V of its parameters.
   ///   - cotangents: Vᵀ·D of every call; nil where the input is fixed.
   func change(_ tangents: [Tensor], _ cotangents: [Tensor?]) throws(TorchError) -> Change {
     let forward = try forward(tangents)
+    if isCurved == nil { isCurved = forward.bends.contains { $0.map { $0.abs().max().item() > 0 } ?? false } }
     // Backward: the change of the logits' gradient, and what the changed weights send back.
     let returned = zip(inputs, cotangents).compactMap { input, cotangent in cotangent.map { (input, $0) } }
     let backward = try Tensor.checkedGradients(
@@ -104,11 +104,12 @@ final class LinearizedNetwork {
   /// seeds along `tangents` are the moves.
   private func forward(_ tangents: [Tensor]) throws(TorchError) -> (logits: Tensor, inputs: [Tensor?], bends: [Tensor?]) {
     let seeds = inputSeeds.compactMap { $0 }
+    let mayBend = isCurved ?? true
     let found = try Tensor.checkedGradients(
-      of: adjoints, withRespectTo: [logitSeed] + seeds + (isCurved ? shifts : []), seeds: tangents, retainGraph: true)
+      of: adjoints, withRespectTo: [logitSeed] + seeds + (mayBend ? shifts : []), seeds: tangents, retainGraph: true)
     var moves = found[1..<1 + seeds.count].makeIterator()
     let inputs = inputSeeds.map { $0 == nil ? nil : moves.next()! }
-    let bends = isCurved ? Array(found[(1 + seeds.count)...]) : Array(repeating: nil, count: shifts.count)
+    let bends = mayBend ? Array(found[(1 + seeds.count)...]) : Array(repeating: nil, count: shifts.count)
     return (found[0] ?? Tensor.zeros(like: logitSeed.detached()), inputs, bends)
   }
 

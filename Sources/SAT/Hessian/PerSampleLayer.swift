@@ -8,6 +8,9 @@ internal import SwiftTorch
 protocol PerSampleLayer {
   /// V·a and Vᵀ·D of V = Ḋ⊗a + D⊗Ȧ per sample; shapes as the layer's output and input, the second nil where the input is fixed.
   func images(_ adjointChange: Tensor, _ inputChange: Tensor?) -> (tangent: Tensor, cotangent: Tensor?)
+
+  /// The tensors that are kept from vector to vector.
+  var kept: [Tensor] { get }
 }
 
 /// A convolution or a linear layer: y_p = W a_p + b for each position p, a_p the window the layer reads there.
@@ -23,24 +26,35 @@ struct WindowedLayer: PerSampleLayer {
   private let adjointProducts: Tensor?
   private let hasBias: Bool
 
-  /// - Returns: nil for a convolution in groups.
-  init?(_ call: LayerCall) {
-    if let layer = call.layer as? Conv2d, layer.groups != 1 { return nil }
+  var kept: [Tensor] { [windows, adjoint] + [windowProducts, adjointProducts].compactMap { $0 } }
+
+  init(_ call: LayerCall) {
     self.call = call
     hasBias = call.parameters.count > 1
     windows = Self.unfolded(call.input, call.layer)
     adjoint = Self.rows(call.adjoint, call.layer)
     let (window, positions, outputs) = (windows.size(1), windows.size(2), adjoint.size(1))
-    // Multiplications per vector in either form.
-    let small = (call.hasDependentInput ? 3 * window * positions : 0) + 3 * outputs * positions
-    let large = (call.hasDependentInput ? 4 : 2) * outputs * window
-    guard small <= large else {
+    let costs = Self.costs(call, window: window, positions: positions, outputs: outputs)
+    guard costs.products <= costs.writtenOut else {
       (windowProducts, adjointProducts) = (nil, nil)
       return
     }
     let products = windows.transposed(1, 2).matmul(windows)
     windowProducts = hasBias ? products + 1.0 : products
     adjointProducts = adjoint.transposed(1, 2).matmul(adjoint)
+  }
+
+  /// Multiplications per sample and vector in either form.
+  private static func costs(_ call: LayerCall, window: Int, positions: Int, outputs: Int) -> (products: Int, writtenOut: Int) {
+    let products = (call.hasDependentInput ? 3 * window * positions : 0) + 3 * outputs * positions
+    return (positions * products, positions * (call.hasDependentInput ? 4 : 2) * outputs * window)
+  }
+
+  /// Multiplications per sample and vector for a convolution.
+  static func cost(_ call: LayerCall, _ layer: Conv2d) -> Int {
+    let (window, positions) = (layer.weight.value.shape.dropFirst().reduce(1, *), call.adjoint.size(2) * call.adjoint.size(3))
+    let costs = costs(call, window: window, positions: positions, outputs: call.adjoint.size(1))
+    return min(costs.products, costs.writtenOut)
   }
 
   func images(_ adjointChange: Tensor, _ inputChange: Tensor?) -> (tangent: Tensor, cotangent: Tensor?) {
@@ -94,6 +108,8 @@ struct NormalizedLayer: PerSampleLayer {
   private let normalized: Tensor
   /// [channels, 1, 1].
   private let inverseDeviation: Tensor
+
+  var kept: [Tensor] { [normalized] }
 
   init(_ call: LayerCall, _ layer: BatchNorm2d) {
     self.call = call

@@ -40,12 +40,16 @@ public struct PerSampleSpectrum {
     var result = PerSampleSpectrum(eigenvalues: [], residuals: [], iterations: [], isConverged: [])
     var start = 0
     let chunk = try chunkSize(classifier, images, labels, settings)
+    // The first samples show it for all.
+    var isCurved: Bool?
     while start < labels.count {
       // A network that cannot be worked through in batches is so for one sample as well.
       let range = start..<min(start + (chunk ?? 1), labels.count)
       let part: PerSampleSpectrum
       if chunk != nil, let network = classifier as? NetworkClassifier {
-        part = try BatchedLanczos(network, images[range], labels[range], settings).run()
+        var lanczos = BatchedLanczos(network, images[range], labels[range], settings, isCurved: isCurved)
+        part = try lanczos.run()
+        isCurved = lanczos.isCurved
       } else {
         part = try single(classifier, images[range], labels[range], settings)
       }
@@ -78,16 +82,13 @@ public struct PerSampleSpectrum {
     _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, _ settings: Settings
   ) throws(TorchError) -> Int? {
     guard let network = classifier as? NetworkClassifier else { return nil }
-    guard let linearized = try LinearizedNetwork(network, images[0..<1], labels[0..<1]),
-      BatchedLanczos.layers(linearized) != nil, try linearized.accountsForAllGradients(of: network.module.parameters)
+    guard let linearized = try LinearizedNetwork(network, images[0..<1], labels[0..<1]), let layers = BatchedLanczos.layers(linearized),
+      try linearized.accountsForAllGradients(of: network.module.parameters)
     else { return nil }
     if let chunk = settings.chunk { return max(chunk, 1) }
-    // Windows of every layer twice, and a dozen tensors of the size of its input and output.
-    let bytes = linearized.calls.reduce(0) { total, call in
-      let kernel = (call.layer as? Conv2d).map { $0.weight.value.shape.dropFirst().reduce(1, *) } ?? call.input.size(-1)
-      let positions = call.adjoint.ndim == 4 ? call.adjoint.size(2) * call.adjoint.size(3) : 1
-      return total + (2 * kernel * positions + 12 * (call.input.count + call.adjoint.count)) * call.adjoint.dtype.size
-    }
-    return min(max((512 << 20) / max(bytes, 1), 1), 64)
+    // What a layer keeps and as much for a vector's images; and a dozen tensors of the size of its input and output.
+    let kept = layers.flatMap(\.kept).reduce(0) { $0 + 2 * $1.count }
+    let passing = linearized.calls.reduce(0) { $0 + 12 * ($1.input.count + $1.adjoint.count) }
+    return min(max((512 << 20) / max((kept + passing) * images.dtype.size, 1), 1), 32)
   }
 }
