@@ -82,4 +82,23 @@ import Testing
     #expect(trades.methodOptions.values["beta"] == .number(6))
     #expect(trades.epochs == row.epochs)
   }
+
+  @Test func fastATTrainsAsItsPaperDoes() throws {
+    let cifar = try Presets.configuration(named: "cifar10-prn20", method: "fast-at")
+    #expect(cifar.epochs == 15 && cifar.optimizer.learningRate == 0.2)
+    let rate = cifar.learningRateSchedule.schedule(epochs: cifar.epochs)
+    #expect(rate.rate(0.2, at: 0) == 0 && rate.rate(0.2, at: 15) == 0)
+    // Up to the whole rate and down again in straight lines (Wong et al. 2020).
+    let peak = cifar.learningRateSchedule.peak * 15
+    #expect(abs(rate.rate(0.2, at: peak) - 0.2) < 1e-12 && abs(rate.rate(0.2, at: peak / 2) - 0.1) < 1e-12)
+    #expect(abs(rate.rate(0.2, at: (peak + 15) / 2) - 0.1) < 1e-12)
+    let (digits, plain) = (try Presets.configuration(named: "digits", method: "fast-at"), try Presets.configuration(named: "digits"))
+    #expect(digits.learningRateSchedule.kind == .cyclic && digits.epochs == plain.epochs)
+  }
+
+  @Test func freeATDividesTheEpochs() throws {
+    let (free, at) = (try Presets.configuration(named: "cifar10-prn20", method: "free-at"), try Presets.configuration(named: "cifar10-prn20"))
+    // Every batch is passed eight times (Shafahi et al. 2019).
+    #expect(free.epochs == 13 && at.epochs == 100 && free.learningRateSchedule.milestones == [5, 8, 10])
+  }
 }
