@@ -133,6 +133,8 @@ import Testing
     Case(inputs: 1, outputs: 2, kernel: 2, stride: 3, size: (11, 10), batch: 4),
     Case(inputs: 2, outputs: 1, kernel: 6, stride: 2, size: (6, 6), batch: 1),
     Case(inputs: 2, outputs: 2, kernel: 1, stride: 2, size: (5, 6), batch: 2),
+    Case(inputs: 1, outputs: 4, kernel: 3, padding: 1, size: (7, 9), batch: 3),
+    Case(inputs: 3, outputs: 2, kernel: 3, size: (5, 6), batch: 2, bias: false),
   ]
 
   @Test(arguments: rowUnfolded)

@@ -165,6 +165,8 @@ enum Op {
 
   // Neural networks
   static let linear = Operator("linear")
+  static let packLinearWeight = Operator("mkldnn::_reorder_linear_weight")
+  static let packedLinearAdd = Operator("mkldnn::_linear_pointwise", "binary")
   static let conv2d = Operator("conv2d")
   static let convolutionBackward = Operator("convolution_backward")
   static let im2col = Operator("im2col")

@@ -53,11 +53,14 @@ extension Conv2d: Preparable {
   /// bilinear form exceed the half precisions.
   ///
   /// Forward and input gradient together, row unfolding was 1.0 to 7 times as fast for a kernel of 5 or more and at most 3
-  /// channels, and slower with 16. The bilinear form was 1.1 to 2.5 times as fast from 64 · 128 channels on with one tile of
+  /// channels, and slower with 16; for a kernel of 3 and one channel 1.7 times. The bilinear form was 1.1 to 2.5 times as fast from 64 · 128 channels on with one tile of
   /// outputs, and 1.0 to 1.5 times from 128 · 128 with several; for kernels of 3 it lost accuracy or time.
   func fastestForm(height: Int, width: Int, dtype: DType) -> Form {
     let shape = weight.value.shape
     if isFastestRowUnfolded(dtype) { return .rowUnfolded }
+    if shape[1] == 1, shape[2] == 3, stride == 1, dtype != .float16, weight.value.device == .cpu, RowUnfoldedConvolution.fits(self) {
+      return .rowUnfolded
+    }
     guard weight.value.device == .cpu, dtype != .float16 else { return .direct }
     guard dtype == weight.value.dtype, dtype != .bfloat16 else { return .direct }
     let algorithm = BilinearAlgorithm.fourOutputsOfFiveTaps

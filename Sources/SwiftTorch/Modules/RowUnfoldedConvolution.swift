@@ -42,6 +42,7 @@ struct RowUnfoldedConvolution {
     require(shape.count == 4, "a convolution takes images [N, C, H, W], not an input of shape \(shape)")
     let (n, channels) = (shape[0], shape[1])
     let outputs = shape.suffix(2).map { ($0 + 2 * padding - kernel) / stride + 1 }
+    if stride == 1 { return shifted(input, width: outputs[1]).conv2d(weight: weight, bias: bias, padding: [padding, 0]) }
     let bands = outputs[0] - 1 + (kernel + stride - 1) / stride
     let width = (outputs[1] - 1) * stride + kernel
     // Negative amounts drop the last rows and columns, which the kernel does not reach.
@@ -50,5 +51,17 @@ struct RowUnfoldedConvolution {
     return Op.unfold(.tensor(padded), .int(4), .int(kernel), .int(stride))
       .permuted(0, 2, 4, 1, 3, 5).reshaped(to: [n, bands, outputs[1], channels * stride * kernel])
       .permuted(0, 3, 1, 2).conv2d(weight: weight, bias: bias)
+  }
+
+  /// The input and the copies of it that begin further to the right, as channels: with stride 1 that is the unfolding, and both it and
+  /// its gradient are plain copies.
+  ///
+  /// - Returns: [N, inputs · kernel, H, width], channels last.
+  private func shifted(_ input: Tensor, width: Int) -> Tensor {
+    let padded = input.padded([padding, padding])
+    let copies = (0..<input.size(1)).flatMap { channel in
+      (0..<kernel).map { padded[.all, channel, .all, $0..<$0 + width] }
+    }
+    return Tensor.stacked(copies, dim: 3).permuted(0, 3, 1, 2)
   }
 }

@@ -25,6 +25,15 @@ extension Tensor {
     Op.linear(.tensor(self), .tensor(weight), .optional(bias))
   }
 
+  /// A weight [out, in] in the order of memory that oneDNN prefers (`torch.ops.mkldnn._reorder_linear_weight`), good for
+  /// `linear(packedWeight:addingTo:)` alone.
+  func packedForLinear() -> Tensor { Op.packLinearWeight(.tensor(self), .none) }
+
+  /// x Wᵀ + `other` [N, out] with a weight that was packed, outside autograd (`torch.ops.mkldnn._linear_pointwise`).
+  func linear(packedWeight: Tensor, addingTo other: Tensor) -> Tensor {
+    Op.packedLinearAdd(.tensor(self), .tensor(other), .tensor(packedWeight), .none, .string("add"))
+  }
+
   /// `F.conv2d` of a [N, C, H, W] tensor with a [out, in / groups, h, w] kernel.
   public func conv2d(
     weight: Tensor, bias: Tensor? = nil, stride: [Int] = [1, 1], padding: [Int] = [0, 0], dilation: [Int] = [1, 1],
