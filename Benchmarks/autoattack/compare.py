@@ -2,7 +2,8 @@
 """Runs AutoAttack in `sat` and in the PyTorch port of its reference in turn and prints the ratios of their times.
 
 Both run the whole ensemble on the same images with the same batch size and number of threads; a ratio is taken inside a round, and the
-median over the rounds is what counts. Peak memory is that of the process, as the system counts it.
+median over the rounds is what counts. Peak memory is that of the process, as the system counts it. Processor seconds include the start
+of the program and what its threads spend waiting for each other; with `--threads 1` their ratio holds on a busy machine too.
 """
 
 import argparse
@@ -19,7 +20,7 @@ NETWORKS = [("robust", "advertorch_mnist_lenet5_advtrained.pt", 2.5), ("undefend
 
 
 def measure(words: list[str]) -> dict:
-    """The program's JSON document, with its peak memory in MiB."""
+    """The program's JSON document, with its peak memory in MiB and its processor seconds."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(words, stdout=output, stderr=errors)
         _, status, usage = os.wait4(child.pid, 0)
@@ -27,7 +28,7 @@ def measure(words: list[str]) -> dict:
         errors.seek(0)
         if status != 0:
             sys.exit(f"compare: {words[0]} failed: {errors.read().decode().strip()}")
-        return json.load(output) | {"peak": usage.ru_maxrss / 1024}
+        return json.load(output) | {"peak": usage.ru_maxrss / 1024, "processor": usage.ru_utime + usage.ru_stime}
 
 
 def run(given: argparse.Namespace, program: str, weights: str) -> dict:
@@ -59,13 +60,16 @@ def main() -> None:
         for program, what in (("sat", "sat, fast"), ("port", "PyTorch port")):
             seconds = [sum(attack["seconds"] for attack in entry[program]["attacks"]) for entry in rounds]
             peak = statistics.median(entry[program]["peak"] for entry in rounds)
-            print(f"  {what:12} {statistics.median(seconds):9.1f} s   peak {peak:6.0f} MiB   robust {correct(rounds[0][program])}")
+            processor = statistics.median(entry[program]["processor"] for entry in rounds)
+            print(f"  {what:12} {statistics.median(seconds):9.1f} s   processor {processor:7.1f} s   peak {peak:6.0f} MiB   "
+                  f"robust {correct(rounds[0][program])}")
             all_seconds = sum(attack["seconds"] for attack in rounds[0][program]["attacks"]) or 1
             for attack in rounds[0][program]["attacks"]:
                 print(f"    {attack['name']:10} {attack['seconds']:9.1f} s {100 * attack['seconds'] / all_seconds:4.0f} %   "
                       f"{attack['forward']:9} forward {attack['backward']:8} backward   {attack['robust']} left")
         ratios = [sum(a["seconds"] for a in entry["port"]["attacks"]) / sum(a["seconds"] for a in entry["sat"]["attacks"]) for entry in rounds]
-        print(f"  port / sat   {statistics.median(ratios):9.2f} x   ({min(ratios):.2f} to {max(ratios):.2f}; wanted: {wanted} x)")
+        print(f"  port / sat   {statistics.median(ratios):9.2f} x   ({min(ratios):.2f} to {max(ratios):.2f}; wanted: {wanted} x)   processor "
+              f"{statistics.median(entry['port']['processor'] / entry['sat']['processor'] for entry in rounds):.2f} x")
 
 
 if __name__ == "__main__":

@@ -18,17 +18,15 @@ enum HyperplaneProjection {
     var weight = normal.abs()
     // Below this the reference leaves a coordinate alone in L2 and L1.
     if norm != .linf { weight = weight * weight.greaterOrEqual(to: 1e-8).to(weight.dtype) }
-    let isUp = downhill.greater(than: 0)
-    let room = points.replacing(with: 1 - points, where: isUp)
+    // 1 − x upwards and x downwards, without a choice by mask, which takes ten times as long as a sum.
+    let room = ((downhill + 1.0) * 0.5 - points).abs()
     let goal = distance.abs()
     return downhill * (norm == .l1 ? greedy(weight, room, goal) : newton(norm, weight, room, goal))
   }
 
   private static func newton(_ norm: Norm, _ weight: Tensor, _ room: Tensor, _ goal: Tensor) -> Tensor {
     let slope = norm == .linf ? weight : weight.square()
-    func total(_ a: Tensor, _ b: Tensor) -> Tensor {
-      a.reshaped(to: [a.size(0), 1, -1]).matmul(b.reshaped(to: [b.size(0), -1, 1])).unsqueezed(dim: 3)
-    }
+    func total(_ a: Tensor, _ b: Tensor) -> Tensor { (a * b).sum(dims: [1, 2, 3], keepDim: true) }
     var multiplier = Tensor.zeros(like: goal)
     var moved = Tensor.zeros(like: weight)
     for _ in 0..<50 {
