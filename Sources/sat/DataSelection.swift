@@ -3,11 +3,14 @@ import SAT
 
 /// Which images a command looks at.
 struct DataSelection: ParsableArguments {
-  @Option(help: ArgumentHelp("Data set, or a .safetensors or .npz file. Default: the run's.", valueName: "name|path"))
+  @Option(
+    help: ArgumentHelp(
+      "\(DataSource.names.joined(separator: ", ")), or the path of a .safetensors or .npz file (images, labels), of a CIFAR .bin file, or of a "
+        + "folder of pictures with a sub-folder a class. Default: the run's.", valueName: "name|path"))
   var data: String?
 
-  @Option(help: "Part of the data set: train, validation or test.")
-  var split: DataSource.Split = .test
+  @Option(help: "Part of a data set: train, validation or test. Default: test.")
+  var split: DataSource.Split?
 
   @Option(help: ArgumentHelp("Only the first N samples.", valueName: "n"))
   var first: Int?
@@ -32,7 +35,19 @@ struct DataSelection: ParsableArguments {
   }
 
   func load(_ source: String, root: DataRoot) throws -> ImageDataset {
-    let dataset = try DataSource(source).load(split, root: root)
+    let dataset = try DataSource(source).load(typed: split, root: root)
     return try range().map { try dataset.subset($0) } ?? dataset
+  }
+}
+
+extension DataSource {
+  /// - Parameter split: what was typed; nil for the test set.
+  /// - Throws: `ValidationError` when the data have no parts to choose from.
+  func load(typed split: Split?, root: DataRoot) throws -> ImageDataset {
+    let dataset = try load(split ?? .test, root: root)
+    if let split, dataset.split == "file" {
+      throw ValidationError("--split \(split.rawValue) chooses a part of a data set, and \(name) has no parts; leave it out.")
+    }
+    return dataset
   }
 }

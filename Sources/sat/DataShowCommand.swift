@@ -22,8 +22,8 @@ struct DataShowCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The PNG file to write.", valueName: "file"))
   var out: String
 
-  @Option(help: "The part of the data: train, validation or test.")
-  var split: DataSource.Split = .test
+  @Option(help: "Part of a data set: train, validation or test. Default: test.")
+  var split: DataSource.Split?
 
   @Option(help: ArgumentHelp("How many images.", valueName: "n"))
   var count = 32
@@ -63,7 +63,7 @@ struct DataShowCommand: ParsableCommand {
   func run() throws {
     try output.begin(writing: out)
     let changes = try Augmentation(named: augmentation)
-    let dataset = try DataSource(data).load(split, root: dataOptions.root)
+    let dataset = try DataSource(data).load(typed: split, root: dataOptions.root)
     guard dataset.imageShape[0] == 1 || dataset.imageShape[0] == 3 else {
       throw SATError("\(data) has images of \(dataset.imageShape[0]) channels; a picture shows 1 or 3")
     }

@@ -16,10 +16,14 @@ struct EvaluateCommand: ParsableCommand {
       --mode fast draws per sample and retires a point as soon as it is broken, so the result does not depend on the batch size; --mode
       compat repeats the reference implementation's order of work, random streams and batches, for comparing with published numbers.
 
+      --steps, --restarts, --targets, --queries and --eot reach every attack that is named by itself and has such a parameter; those of
+      autoattack are fixed by its version. The JSON document tells the parameters of each.
+
       Examples:
         sat evaluate runs/digits-p-sat
         sat evaluate runs/digits-p-sat --attack autoattack --save adversarial.safetensors
         sat evaluate runs/digits-p-sat --attack fgsm,pgd --steps 100 --restarts 5
+        sat evaluate runs/digits-p-sat --version custom --attack apgd-t,square --targets 3 --queries 1000
         sat evaluate wrn.pt --model wrn34-10 --data cifar10 --attack autoattack --epsilon 8/255 --state wrn-state
         sat evaluate lenet5.pt --model lenet5 --data mnist --epsilon 0.3 --step-size 0.01 --first 500
         sat evaluate script.pt --data images.npz --epsilon 8/255 --json
@@ -49,7 +53,19 @@ struct EvaluateCommand: ParsableCommand {
 
   @OptionGroup var output: OutputOptions
 
-  func validate() throws { try check("--batch-size", batchSize, in: Limit.batchSize) }
+  func validate() throws {
+    try check("--batch-size", batchSize, in: Limit.batchSize)
+    if attack.isClean {
+      for (option, isGiven) in [("--state", state != nil), ("--save", save != nil), ("--robustbench", robustbench != nil)] where isGiven {
+        throw ValidationError("\(option) means nothing to --attack clean, which has no adversarial images; leave one of the two out.")
+      }
+    }
+    if robustbench != nil && !attack.isStandardAutoAttack {
+      throw ValidationError(
+        "--robustbench writes what its leaderboard calls autoattack_acc, which is of AutoAttack's version standard; use --attack autoattack "
+          + "without other attacks or parameters, or leave it out.")
+    }
+  }
 
   mutating func run() throws {
     try output.begin(writing: save, records, robustbench)
@@ -61,6 +77,9 @@ struct EvaluateCommand: ParsableCommand {
 
     let choice = try attack.choose(loaded.trained, seed: seed, classes: try model.classCount(of: dataset, device: device))
     let plan = choice.plan
+    if robustbench != nil, let warning = choice.warning {
+      throw SATError("\(warning.message), so RobustBench has no entry for it; leave out --robustbench")
+    }
     let size = batchSize ?? (plan.mode == .compat ? 250 : 128)
     let store = try state.map { folder in
       try EvaluationStore(folder, identity: identity(loaded, choice, size))
@@ -94,7 +113,8 @@ struct EvaluateCommand: ParsableCommand {
     if model.wasTraining { evaluation.warnings.insert(Self.trainingModeWarning, at: 0) }
 
     let report = EvaluationReport(
-      evaluation, model: path, data: dataset, threat: choice.threat, seed: seed, batchSize: size, mode: plan.mode, version: choice.version)
+      evaluation, model: path, data: dataset, threat: choice.threat, seed: seed, batchSize: size, mode: plan.mode, version: choice.version,
+      attacks: plan.attacks)
     if let save, let adversarial { try SavedImages.write(adversarial, dataset, report, to: save) }
     if let records { try AtomicFile.write(EvaluationRecords.text(evaluation, first: try subject.selection.range()?.lowerBound ?? 0), to: records) }
     if let robustbench, let radius = choice.radius {

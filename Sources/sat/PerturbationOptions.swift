@@ -9,7 +9,7 @@ struct PerturbationOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Radius of the perturbations, such as 8/255 or 0.3. Default: the run's.", valueName: "radius"))
   var epsilon: Fraction?
 
-  @Option(help: ArgumentHelp("Steps of PGD. Default: the run's, else 40.", valueName: "n"))
+  @Option(help: ArgumentHelp("Steps of PGD, by default the run's, else 40, and of APGD and FAB, by default 100.", valueName: "n"))
   var steps: Int?
 
   @Option(help: ArgumentHelp("Step of PGD. Default: the run's, else 2.5 * epsilon / steps.", valueName: "size"))

@@ -49,7 +49,7 @@ struct Sat: ParsableCommand {
           "libtorchshim speaks ABI \(Torch.abiVersion), this sat was built for \(Torch.expectedABIVersion); run scripts/bootstrap to rebuild it")
       }
       var command = try parseAsRoot()
-      try command.run()
+      do { try command.run() } catch let error as ValidationError { misused(type(of: command), error) }
     } catch let error as SATError {
       fail(error.message)
     } catch let error as TorchError {
@@ -59,6 +59,16 @@ struct Sat: ParsableCommand {
       // Help and the version are results too.
       do { try StandardOutput.write(fullMessage(for: error) + "\n") } catch { fail("\(error)") }
     }
+  }
+
+  /// What the parser says of a mistake it finds itself: usage is the command's, not the program's.
+  private static func misused(_ command: any ParsableCommand.Type, _ error: ValidationError) -> Never {
+    let usage = usageString(for: command)
+    let name = usage.prefix { $0 != "[" && $0 != "<" }.split(separator: " ").joined(separator: " ")
+    Terminal.standardError.endProgress()
+    let text = "Error: \(error.message)\nUsage: \(usage)\n  See '\(name) --help' for more information.\n"
+    try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
+    Foundation.exit(ExitCode.validationFailure.rawValue)
   }
 
   private static func fail(_ message: String) -> Never {

@@ -24,8 +24,7 @@ struct VerifyCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Run folder or model file.", valueName: "model"))
   var modelFile: String
 
-  @Option(help: "Which checkpoint of a run folder: best or last.")
-  var checkpoint: RunFolder.Checkpoint = .best
+  @OptionGroup var choice: CheckpointChoice
 
   @OptionGroup var architecture: ArchitectureOptions
   @OptionGroup var selection: DataSelection
@@ -39,7 +38,7 @@ struct VerifyCommand: ParsableCommand {
 
   func validate() throws {
     try check("--batch-size", batchSize, in: Limit.batchSize)
-    if selection.data == nil && (selection.first != nil || selection.indices != nil || selection.split != .test) {
+    if selection.data == nil && (selection.first != nil || selection.indices != nil || selection.split != nil) {
       throw ValidationError("--first, --indices and --split choose the images of --data to compare with; add it or leave them out.")
     }
   }
@@ -56,7 +55,7 @@ struct VerifyCommand: ParsableCommand {
           + "of with --split and --first or --indices")
     }
     let model = try ModelFile.load(
-      path: modelFile, checkpoint: checkpoint.rawValue, architecture: try architecture.architecture(),
+      path: modelFile, checkpoint: try choice.name(in: modelFile), architecture: try architecture.architecture(),
       normalization: try architecture.normalization(), device: device)
     model.classifier.execution = settings
     try model.check(saved.originals, device: device)

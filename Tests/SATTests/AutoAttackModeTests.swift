@@ -198,6 +198,32 @@ import Testing
     }
   }
 
+  @Test func whatIsAskedForReachesTheAttacksThatHaveIt() throws {
+    let asked = AttackParameters(steps: 7, restarts: 3, targets: 2, queries: 11, eot: 4)
+    for (version, mode) in [(AttackSuite.Version.standard, AttackMode.fast), (.custom, .compat), (.custom, .fast)] {
+      let suite = AttackSuite(threat: try Self.threat(.linf), version: version, mode: mode, seed: 0, classes: 10, asked: asked)
+      let attacks = try suite.attacks(AttackSuite.Name.allCases, published: [.fab]).attacks
+      let found = Dictionary(uniqueKeysWithValues: attacks.map { ($0.name, $0.parameters) })
+      let apgd = AttackParameters(steps: 7, restarts: 3, loss: .dlr, eot: 4)
+      #expect(found["apgd-dlr"] == apgd)
+      #expect(found["apgd-t"] == AttackParameters(steps: 7, restarts: 3, targets: 2, loss: .dlr, eot: 4))
+      #expect(found["fab"] == AttackParameters(steps: 100, restarts: 5), "the version's own")
+      #expect(found["fab-t"] == AttackParameters(steps: 7, restarts: 3, targets: 2))
+      #expect(found["square"] == AttackParameters(restarts: 3, queries: 11))
+      #expect(found["pgd"]?.steps == 7 && found["pgd"]?.restarts == 3 && found["pgd"]?.targets == 2 && found["pgd"]?.stepSize == 2.5 * 0.02 / 7)
+      #expect(found["fgsm"]?.targets == 2 && found["fgsm"]?.restarts == 1)
+    }
+    func refused(_ norm: Norm, _ asked: AttackParameters, _ version: AttackSuite.Version = .standard) throws -> String? {
+      let suite = AttackSuite(threat: try ThreatModel(norm: norm, epsilon: 0.5), version: version, seed: 0, classes: 10, asked: asked)
+      do { _ = try suite.attacks([.apgdT]) } catch { return error.message }
+      return nil
+    }
+    // 30 %, 30 % and the rest.
+    #expect(try refused(.l1, AttackParameters(steps: 4))?.contains("at least 5") == true)
+    #expect(try refused(.l1, AttackParameters(steps: 5)) == nil && refused(.l1, AttackParameters(steps: 1), .custom) == nil)
+    #expect(try refused(.linf, AttackParameters(targets: 0))?.contains("1 to 9") == true)
+  }
+
   /// The losses against their definitions, written out.
   @Test func lossesAreTheDefinitions() {
     let logits = Tensor.randn([40, 6], generator: Generator(seed: 4), dtype: .float64)

@@ -12,6 +12,7 @@ public final class PGD: Attack {
   public let restarts: Int
   /// Gradient steps at most.
   public var steps: Int { maximizer.steps }
+  public var stepSize: Double { maximizer.stepSize }
   public private(set) var cost = AttackCost()
   private let maximizer: InnerMaximizer
   private let seed: UInt64

@@ -11,6 +11,9 @@ public struct DataSource: Sendable, Equatable {
 
   public init(_ name: String) { self.name = name }
 
+  /// Whether there are parts to choose from; a file, or a folder of classes, is one set.
+  var hasParts: Bool { Self.names.contains(name) || PictureSplits.isDivided(name) }
+
   private static let validationFraction = 0.1
 
   /// Reads the images of a split.

@@ -33,6 +33,8 @@ public struct EvaluationReport: Encodable, Sendable {
     public var seconds: Double
     public var forward: Int
     public var backward: Int
+    /// What it ran with; absent where that is not known.
+    public var parameters: AttackParameters?
   }
 
   public var format = "sat-evaluation/1"
@@ -54,9 +56,10 @@ public struct EvaluationReport: Encodable, Sendable {
   public var warnings: [Evaluation.Warning]
   public var versions: [String: String]
 
+  /// - Parameter ran: the attacks, for their parameters.
   public init(
     _ evaluation: Evaluation, model: String, data: ImageDataset, threat: ThreatModel?, seed: UInt64, batchSize: Int,
-    mode: AttackMode = .fast, version: String? = nil
+    mode: AttackMode = .fast, version: String? = nil, attacks ran: [any SAT.Attack] = []
   ) {
     self.model = model
     (self.mode, self.version) = (mode, version)
@@ -66,8 +69,10 @@ public struct EvaluationReport: Encodable, Sendable {
     seconds = evaluation.seconds
     clean = Proportion(evaluation.cleanCorrect, of: data.count)
     self.threat = threat.map { Threat(norm: $0.norm.rawValue, epsilon: $0.epsilon) }
-    attacks = evaluation.attacks.map {
-      Attack(name: $0.name, robust: $0.robust, seconds: $0.seconds, forward: $0.cost.forward, backward: $0.cost.backward)
+    attacks = evaluation.attacks.map { outcome in
+      Attack(
+        name: outcome.name, robust: outcome.robust, seconds: outcome.seconds, forward: outcome.cost.forward, backward: outcome.cost.backward,
+        parameters: ran.first { $0.name == outcome.name }?.parameters)
     }
     robust = evaluation.attacks.isEmpty ? nil : Proportion(evaluation.robustCorrect, of: data.count)
     perClass = evaluation.perClass

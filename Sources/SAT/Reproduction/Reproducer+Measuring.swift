@@ -71,7 +71,7 @@ extension Reproducer {
     if let warning { evaluation.warnings.insert(warning, at: 0) }
     let report = EvaluationReport(
       evaluation, model: run.folder.path, data: data, threat: threat, seed: run.configuration.seed, batchSize: run.configuration.batchSize,
-      version: run.limits.pgdSteps == nil ? AttackSuite.Version.standard.rawValue : nil)
+      version: run.limits.pgdSteps == nil ? AttackSuite.Version.standard.rawValue : nil, attacks: attacks)
     if savingImages { try SavedImages.write(adversarial, data, report, to: imagePath) }
     let json = try report.json()
     try AtomicFile.write(json + "\n", to: path)

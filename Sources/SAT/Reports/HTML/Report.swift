@@ -106,6 +106,12 @@ extension ReportRuns {
       id: "sources", title: "Where the numbers come from", tables: [.init(caption: "The files that were read", rows: [["file", "bytes", "changed"]] + rows)])
   }
 
+  /// Of data without parts there is none to choose.
+  private static func trainingPart(_ run: RunRecord) -> String {
+    guard let data = run.setting("data") else { return " --split train" }
+    return DataSource(data).hasParts ? " --split train" : ""
+  }
+
   /// What is missing, with the command that makes it.
   var omissions: [ReportOmission] {
     [
@@ -114,11 +120,11 @@ extension ReportRuns {
         "sat train \($0.setting("preset") ?? "digits") --track-smoothness 5"
       },
       omission("The Hessian", lacking: { $0.hessians.isEmpty && !$0.hasUnreadable("hessian") }) {
-        "sat hessian \(shellWord($0.path)) --split train --first 128 --at adversarial --top 5 --trace --density --per-sample "
+        "sat hessian \(shellWord($0.path))\(Self.trainingPart($0)) --first 128 --at adversarial --top 5 --trace --density --per-sample "
           + "--approximations --json-file \(shellWord($0.path + "/hessian.json"))"
       },
       omission("The loss landscape", lacking: { $0.landscapes.isEmpty && !$0.hasUnreadable("landscape") }) {
-        "sat landscape \(shellWord($0.path)) --split train --first 128 --points 15 --json-file \(shellWord($0.path + "/landscape.json"))"
+        "sat landscape \(shellWord($0.path))\(Self.trainingPart($0)) --first 128 --points 15 --json-file \(shellWord($0.path + "/landscape.json"))"
       },
       omission("Robustness", lacking: { $0.evaluations.isEmpty && !$0.hasUnreadable("evaluation") }) {
         "sat evaluate \(shellWord($0.path)) --attack autoattack --json-file \(shellWord($0.path + "/evaluation-autoattack.json"))"
