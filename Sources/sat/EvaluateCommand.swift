@@ -73,7 +73,7 @@ struct EvaluateCommand: ParsableCommand {
     let loaded = try subject.load()
     let (path, seed, dataset, device, settings) = (subject.path, subject.seed, loaded.data, loaded.device, loaded.execution)
     let (model, classifier) = (loaded.model, loaded.model.classifier)
-    if model.wasTraining { terminal.warn(Self.trainingModeWarning.message) }
+    if let warning = model.trainingModeWarning { terminal.warn(warning.message) }
 
     let choice = try attack.choose(loaded.trained, seed: seed, classes: try model.classCount(of: dataset, device: device))
     let plan = choice.plan
@@ -110,7 +110,7 @@ struct EvaluateCommand: ParsableCommand {
     terminal.endProgress()
     if let warning = choice.warning { evaluation.warnings.insert(warning, at: 0) }
     for warning in evaluation.warnings { terminal.warn(warning.message) }
-    if model.wasTraining { evaluation.warnings.insert(Self.trainingModeWarning, at: 0) }
+    if let warning = model.trainingModeWarning { evaluation.warnings.insert(warning, at: 0) }
 
     let report = EvaluationReport(
       evaluation, model: path, data: dataset, threat: choice.threat, seed: seed, batchSize: size, mode: plan.mode, version: choice.version,
@@ -139,8 +139,4 @@ struct EvaluateCommand: ParsableCommand {
       ("precision", loaded.execution.precision.rawValue), ("batch size", choice.plan.mode == .compat ? "\(size)" : "any"),
     ]
   }
-
-  private static let trainingModeWarning = Evaluation.Warning(
-    code: .trainingMode,
-    message: "the TorchScript archive was saved in training mode; it was switched to evaluation mode, call model.eval() before saving it")
 }

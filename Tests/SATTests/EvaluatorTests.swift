@@ -235,7 +235,8 @@ private final class ScriptedAttack: Attack {
   @Test(arguments: [
     ("plain", []), ("training", []), ("softmax", [.softmaxOutput]), ("dropout", [.randomized, .dropout]), ("noise", [.randomized]),
     ("memory", [.randomized, .dynamicDefense]), ("optimising", [.dynamicDefense]), ("rounding", [.zeroGradient]),
-    ("detached", [.notDifferentiable]), ("batch-statistics", [.trainingMode]), ("not-finite", [.nonFinite]),
+    ("detached", [.notDifferentiable]), ("batch-statistics", [.trainingMode]), ("first-row", [.trainingMode, .zeroGradient]),
+    ("in-place", []), ("not-finite", [.nonFinite]),
     ("backward", [.dynamicDefense]), ("adapting", [.dynamicDefense]), ("square-root", [.nonFinite]),
     // Other types than the images' are converted, there and back.
     ("double", []), ("half", []), ("bfloat16", []), ("double-logits", []), ("half-logits", []),

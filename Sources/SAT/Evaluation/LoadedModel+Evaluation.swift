@@ -1,6 +1,21 @@
 public import SwiftTorch
 
 extension LoadedModel {
+  /// What to say of an archive that was saved with modules in training mode.
+  public var trainingModeWarning: Evaluation.Warning? {
+    guard !trainingModules.isEmpty else { return nil }
+    if trainingModules.contains("") {
+      return .init(
+        code: .trainingMode,
+        message: "the TorchScript archive was saved in training mode; it was switched to evaluation mode, call model.eval() before saving it")
+    }
+    let some = trainingModules.prefix(3).joined(separator: ", ") + (trainingModules.count > 3 ? ", …" : "")
+    return .init(
+      code: .trainingMode,
+      message: "the TorchScript archive was saved with modules in training mode (\(some)), though it is in evaluation mode as a whole; they were "
+        + "switched to evaluation mode, so what is measured is not the model as saved: call eval() on all of it before saving it")
+  }
+
   /// Tells models apart by their weights, their network and their normalisation.
   public func fingerprint() throws -> String {
     let tensors: [Tensor]

@@ -61,19 +61,31 @@ struct SanityChecks {
     }
     if isInTrainingMode {
       warn(.trainingMode, "the network is in training mode; set it to evaluation mode, else batches influence each other")
-    } else if !isRandom, Self.distance(try ask(images[..<1]), try amongOthers(answers[0])) > Self.sameInBatch {
+    } else if !isRandom, try largestBatchEffect(answers[0]) > Self.sameInBatch {
       warn(
         .trainingMode,
-        "an image is answered differently alone and in a batch, as by BatchNorm in training mode or without running statistics; export the "
-          + "model in evaluation mode")
+        "an image is answered differently alone, in a batch, or in a batch of another order, as by BatchNorm in training mode or without running "
+          + "statistics; flags depend on which images share a batch, so make the model answer each image by itself")
     }
     if needsGradient { try lookAtGradients(&findings) }
     return findings
   }
 
-  /// The answer to the first image in a batch; where it is the only one, beside its negative.
-  private func amongOthers(_ answers: Tensor) throws(TorchError) -> Tensor {
-    images.size(0) > 1 ? answers[..<1] : try ask(Tensor.concatenated([images, 1 - images]))[..<1]
+  /// How far answers are from those to the same images in reverse order, and to the first and the last alone.
+  private func largestBatchEffect(_ answers: Tensor) throws(TorchError) -> Double {
+    var (batch, answers) = (images, answers)
+    if batch.size(0) == 1 {
+      // The only image keeps its negative company.
+      batch = Tensor.concatenated([images, 1 - images])
+      answers = try ask(batch)
+    }
+    let count = batch.size(0)
+    let reverse = Tensor(Array((0..<count).reversed())).to(batch.device)
+    var largest = Self.distance(try ask(batch.rows(at: reverse)).selecting(reverse), answers)
+    for index in [0, count - 1] {
+      largest = max(largest, Self.distance(try ask(batch[index..<index + 1]), answers[index..<index + 1]))
+    }
+    return largest
   }
 
   /// Of everything a pass might change.

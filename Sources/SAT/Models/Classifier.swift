@@ -120,7 +120,9 @@ public final class ScriptClassifier: Classifier {
 
   private func ask(_ form: ScriptModule, _ images: Tensor) throws(TorchError) -> Tensor {
     let normalized = normalization.map { $0(images) } ?? images
-    let input = weightDType.map { normalized.to($0) } ?? normalized
+    let converted = weightDType.map { normalized.to($0) } ?? normalized
+    // An archive may work in place on what it is given, as Normalize(inplace=True) does; the images are not its own.
+    let input = converted.isSame(as: images) ? images.cloned() : converted
     let answer: Tensor
     if differentiatesItself && !isGradEnabled {
       answer = try withGrad { () throws(TorchError) in try form(input) }.detached()

@@ -7,8 +7,8 @@ public struct LoadedModel {
   public let classifier: any Classifier
   /// Nil for TorchScript, which does not say.
   public let inputShape: [Int]?
-  /// Whether a TorchScript archive was saved in training mode; it is in evaluation mode now.
-  public let wasTraining: Bool
+  /// The modules of a TorchScript archive that were saved in training mode, "" for the whole of it; all are in evaluation mode now.
+  public var trainingModules: [String] = []
   /// What was taken from the file or left out of it without being asked for, a sentence each, for the user to see.
   public var notes: [String] = []
 
@@ -82,10 +82,10 @@ public enum ModelFile {
         throw SATError("\(file) is a TorchScript archive, which carries its own network; leave out --model")
       }
       let script = try ScriptModule(bytes: bytes, name: file, device: device)
-      let wasTraining = script.isTraining
       try script.setTraining(false)
       return LoadedModel(
-        path: path, classifier: ScriptClassifier(script, normalization: normalization), inputShape: nil, wasTraining: wasTraining)
+        path: path, classifier: ScriptClassifier(script, normalization: normalization), inputShape: nil,
+        trainingModules: script.trainingModules)
     case .pytorchZip, .pytorchLegacy:
       let state = try PyTorchCheckpoint.decode(bytes, name: file).stateDict()
       return try foreign(state.tensors(), file, architecture, normalization, device)
@@ -204,7 +204,7 @@ public enum ModelFile {
     try network.module.loadStateDict(state, source: file)
     network.module.setTraining(false)
     network.move(to: device)
-    return LoadedModel(path: file, classifier: network, inputShape: inputShape, wasTraining: false)
+    return LoadedModel(path: file, classifier: network, inputShape: inputShape)
   }
 
   /// Writes a network with what is needed to load it again.

@@ -77,7 +77,7 @@ public final class Trainer {
     average =
       configuration.averaging.kind == .none ? nil : WeightAverage(configuration.averaging, network: try make(Generator(seed: 0)))
     let model = LoadedModel(
-      path: configuration.model.name, classifier: network, inputShape: try configuration.model.inputShape(), wasTraining: false)
+      path: configuration.model.name, classifier: network, inputShape: try configuration.model.inputShape())
     for part in [trainSet, validationSet] {
       try network.withMode(.evaluation) { () throws(SATError) in try model.check(part, device: device) }
     }

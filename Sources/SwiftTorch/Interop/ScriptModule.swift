@@ -7,11 +7,14 @@ public final class ScriptModule {
   public let name: String
   /// The TorchScript code in the archive, all of its files.
   public let source: String
+  /// The modules that were in training mode when the archive was saved, by PyTorch's names; "" for the outermost.
+  public let trainingModules: [String]
 
-  private init(owning handle: ts_script, name: String, source: String) {
+  private init(owning handle: ts_script, name: String, source: String, trainingModules: [String]) {
     self.handle = handle
     self.name = name
     self.source = source
+    self.trainingModules = trainingModules
   }
 
   deinit { ts_script_free(handle) }
@@ -20,12 +23,13 @@ public final class ScriptModule {
   /// - Throws: `TorchError` when it is not a TorchScript archive or the device is not there.
   public convenience init(bytes: [UInt8], name: String, device: Device = .cpu) throws(TorchError) {
     // libtorch believes what a damaged archive says, up to gigabytes of memory; a checksum is cheaper.
-    var source = ""
+    var (source, trainingModules) = ("", [String]())
     do throws(FormatError) {
       let archive = try ZipArchive(bytes)
       for entry in archive.entries {
         let contents = try archive.contents(of: entry)
         if entry.name.contains("/code/") && entry.name.hasSuffix(".py") { source += String(decoding: contents, as: UTF8.self) + "\n" }
+        if entry.name.hasSuffix("/data.pkl") { trainingModules = ScriptTrainingFlags(contents).modules }
       }
     } catch {
       throw TorchError(.io, "\(name) could not be loaded as TorchScript: \(error.message)")
@@ -35,7 +39,7 @@ public final class ScriptModule {
     guard status == TS_OK, let out else {
       throw TorchError(.io, "\(name) could not be loaded as TorchScript: \(lastErrorMessage())")
     }
-    self.init(owning: out, name: name, source: source)
+    self.init(owning: out, name: name, source: source, trainingModules: trainingModules)
   }
 
   /// Runs `forward(input)`.
@@ -97,6 +101,6 @@ public final class ScriptModule {
   public func frozen() throws(TorchError) -> ScriptModule {
     var out: ts_script?
     try TorchError.check(ts_script_freeze(handle, &out))
-    return ScriptModule(owning: out!, name: name, source: source)
+    return ScriptModule(owning: out!, name: name, source: source, trainingModules: [])
   }
 }

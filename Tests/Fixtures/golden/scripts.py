@@ -81,6 +81,31 @@ class BatchStatistics(Plain):
         return self.linear(F.batch_norm(x, None, None, None, None, True, 0.1, 1e-5).flatten(1))
 
 
+class FirstRow(Plain):
+    """Answers every image as the first of its batch."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.flatten(1))[:1].expand(x.shape[0], 4)
+
+
+class InPlace(Plain):
+    """Normalises its input in place, as torchvision's Normalize(inplace=True) does; the answers are the plain one's."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.sub_(0.25).mul_(2.0).flatten(1) * 0.5 + 0.25)
+
+
+class DropoutBelow(Plain):
+    """Dropout that is in training mode below a network in evaluation mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(self.head(x))
+
+
 class NotFinite(Plain):
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(x.flatten(1)) * torch.tensor([1.0, 1.0, 1.0, float("nan")])
@@ -157,7 +182,8 @@ class OneRow(Plain):
 
 
 KINDS = {"plain": Plain, "softmax": Softmax, "dropout": Dropout, "noise": Noise, "memory": Memory, "optimising": Optimising,
-         "rounding": Rounding, "detached": Detached, "batch-statistics": BatchStatistics, "not-finite": NotFinite,
+         "rounding": Rounding, "detached": Detached, "batch-statistics": BatchStatistics, "first-row": FirstRow,
+         "in-place": InPlace, "dropout-below": DropoutBelow, "not-finite": NotFinite,
          "backward": Backward, "adapting": Adapting, "square-root": SquareRoot, "double-logits": DoubleLogits, "half-logits": HalfLogits,
          "pair": Pair, "named": Named, "counts": Counts, "fixed-batch": FixedBatch, "one-row": OneRow}
 # The plain network with its weights in other types.
@@ -177,6 +203,8 @@ def make(folder: Path) -> None:
         # The plain one also as saved in training mode, which loading has to undo and tell.
         for mode in ([True, False] if name == "plain" else [False]):
             script.train(mode)
+            if name == "dropout-below":
+                getattr(script.head, "1").train()
             save(folder, "training" if mode else name, script)
 
 
