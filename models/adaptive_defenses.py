@@ -1,10 +1,13 @@
 """The rest of `defenses.py`: methods that remember their samples or perturbations, and those with other losses."""
 
+import dataclasses
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from defenses import AT, DAT, FAT, HSAT, PSAT, TRADES, EpsilonSchedule, Settings, ascend, shrink, update
+import run_config
+from defenses import AT, DAT, FAT, HSAT, PSAT, TRADES, EpsilonSchedule, Settings, ascend, shrink
 
 
 def runner_up(logits: Tensor, y: Tensor) -> Tensor:
@@ -16,6 +19,7 @@ class MART(AT):
     """Wang et al. 2020."""
 
     defaults = {"beta": 5.0, "start": "gaussian"}
+    choices = {"start": ("gaussian", "uniform", "none")}
 
     def examples(self, network, x0, y, indices, epoch, generator):
         return ascend(network, x0, y, self.s, generator, start=self.o["start"])
@@ -34,6 +38,7 @@ class CAT20(AT):
 
     defaults = {"eta": 0.0796875, "cap": 1.115625, "smoothing": 0.3137, "kappa": 10.0, "update": "paper",
                 "hinge": "mean"}
+    choices = {"update": ("paper", "code"), "hinge": ("mean", "sum")}
 
     def prepare(self):
         self.radii = torch.zeros(self.s.training_size, dtype=torch.float64)
@@ -64,7 +69,7 @@ class CAT20(AT):
             smoothed = -(soft * logits.log_softmax(1)).sum(1).mean()
             return (hinge.sum() if o["hinge"] == "sum" else hinge.mean()) + smoothed
 
-        return update(network, optimizer, objective, self.s.awp)
+        return self.update(network, optimizer, objective, epoch)
 
 
 class CAT18(AT):
@@ -73,7 +78,26 @@ class CAT18(AT):
     defaults = {"accuracy": 0.95, "patience": 10, "mixing": True}
 
     def prepare(self):
-        self.k = 0
+        self.k = self.epochs_since = self.seen = self.right = 0
+
+    def step(self, network, optimizer, x0, y, indices, epoch, generator):
+        x = self.examples(network, x0, y, indices, epoch, generator)
+
+        def objective(net):
+            self.logits = net(x)
+            return F.cross_entropy(self.logits, y)
+
+        loss = self.update(network, optimizer, objective, epoch)
+        self.seen += len(y)
+        self.right += (self.logits.argmax(1) == y).sum().item()
+        return loss
+
+    def finish_epoch(self, epoch, network):
+        reached = self.right / self.seen if self.seen else 0.0
+        self.seen = self.right = 0
+        self.epochs_since += 1
+        if self.k < self.s.steps and (reached > self.o["accuracy"] or self.epochs_since >= self.o["patience"]):
+            self.k, self.epochs_since = self.k + 1, 0
 
     def examples(self, network, x0, y, indices, epoch, generator):
         k, n = self.k, len(y)
@@ -120,12 +144,35 @@ class IAAT(AT):
 
 
 class FastAT(AT):
-    """Wong et al. 2020, without its guard."""
+    """Wong et al. 2020. The guard looks after every epoch how the network stands PGD on the first batch of that epoch."""
 
-    defaults = {"step": 1.25}
+    defaults = {"step": 1.25, "guard": True, "fall": 0.2, "guardSteps": 5}
+
+    def prepare(self):
+        self.first = self.before = None
 
     def examples(self, network, x0, y, indices, epoch, generator):
-        return ascend(network, x0, y, self.s, generator, steps=1, sizes=self.o["step"] * self.s.epsilon)
+        if self.first is None or self.first[0] != epoch:
+            self.first = (epoch, x0, y)
+        return ascend(network, x0, y, self.s, generator, start="uniform", steps=1, sizes=self.o["step"] * self.s.epsilon)
+
+    def finish_epoch(self, epoch, network):
+        if not self.o["guard"] or self.first is None:
+            return None
+        first_epoch, x0, y = self.first
+        network.eval()
+        # Draws of its own; what is misclassified once stays as it is.
+        x = ascend(network, x0, y, self.s, torch.Generator().manual_seed(first_epoch), start="uniform", steps=self.o["guardSteps"],
+                   sizes=self.s.epsilon / 4, moves=lambda step, x, logits, gradient: logits.argmax(1) == y)
+        with torch.no_grad():
+            accuracy = (network(x).argmax(1) == y).double().mean().item()
+        network.train()
+        if self.before is not None and accuracy < self.before[0] - self.o["fall"]:
+            network.load_state_dict(self.before[1])
+            return (f"accuracy under PGD fell from {100 * self.before[0]:.1f} % to {100 * accuracy:.1f} % in epoch {epoch}, which is "
+                    "catastrophic overfitting; the weights of the epoch before are back")
+        self.before = (accuracy, {name: value.clone() for name, value in network.state_dict().items()})
+        return None
 
 
 class FreeAT(AT):
@@ -146,7 +193,7 @@ class FreeAT(AT):
             def objective(net, delta=delta):
                 return F.cross_entropy(net((x0 + delta).clamp(0, 1)), y)
 
-            losses.append(update(network, optimizer, objective, self.s.awp))
+            losses.append(self.update(network, optimizer, objective, epoch))
             if self.s.norm == "linf":
                 moved = (delta + self.s.epsilon * delta.grad.sign()).clamp(-self.s.epsilon, self.s.epsilon)
             else:
@@ -163,9 +210,28 @@ METHODS: dict[str, type[AT]] = {
 
 
 def make(method: str, settings: Settings) -> AT:
-    """The defense of a name, with its options checked."""
+    """The defense of a name, with its options checked; a ValueError, one sentence, for one it does not have or take."""
     kind = METHODS[method]
     unknown = set(settings.options) - set(kind.defaults)
     if unknown:
         raise ValueError(f"{method} has no option {sorted(unknown)[0]}; it has {', '.join(kind.defaults) or 'none'}")
-    return kind(settings)
+    options = {name: checked(f"methodOptions.{name}", value, kind.defaults[name], kind.choices.get(name))
+               for name, value in settings.options.items()}
+    return kind(dataclasses.replace(settings, options=options))
+
+
+def checked(name: str, value: object, default: object, choices: tuple[str, ...] | None) -> object:
+    """An option's value in the type of its default; numbers may be fractions, such as 2/255."""
+    if choices:
+        if value not in choices:
+            raise ValueError(f"{name} is {value}; expected {' or '.join(choices)}")
+        return value
+    if isinstance(value, bool) != isinstance(default, bool):
+        raise ValueError(f"{name} is {value}; expected {'true or false' if isinstance(default, bool) else 'a number'}")
+    if isinstance(default, bool):
+        return value
+    try:
+        number = run_config.number(value)
+    except (ValueError, TypeError, ZeroDivisionError) as error:
+        raise ValueError(f"{name} is {value}; expected a number") from error
+    return int(number) if isinstance(default, int) else number

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional as F
+
+from curvature import SCORES, curvature
 
 
 @dataclass
@@ -29,7 +30,11 @@ class Settings:
     schedule: Callable[[int], float] = lambda epoch: 1.0
     options: dict = field(default_factory=dict)
     training_size: int = 0
+    # Gamma of adversarial weight perturbation, and the epochs without it first.
     awp: float = 0.0
+    awp_warmup: int = 0
+    # "uniform", or "none" for images that start where they are; some methods have their own.
+    start: str = "uniform"
 
 
 # The inner maximisation
@@ -67,17 +72,17 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def ascend(network: nn.Module, x0: Tensor, labels: Tensor, s: Settings, generator: torch.Generator, *,
-           start: str = "uniform", loss=cross_entropy, moves=None, radius=None, sizes=None, steps=None,
+           start: str | None = None, loss=cross_entropy, moves=None, radius=None, sizes=None, steps=None,
            noise: float = 0.0) -> Tensor:
     """Perturbed images. `moves(k, x, logits, gradient)` marks the samples that step k moves; by default all.
 
-    `radius` and `sizes` may differ by sample.
+    `radius` and `sizes` may differ by sample. What is left out is that of the settings.
     """
     training = network.training
     network.eval()
     radius = s.epsilon if radius is None else radius
     sizes = s.step_size if sizes is None else sizes
-    x = starting_point(x0, radius, s.norm, start, generator)
+    x = starting_point(x0, radius, s.norm, start or s.start, generator)
     for k in range(s.steps if steps is None else steps):
         x = x.detach().requires_grad_()
         logits = network(x)
@@ -136,7 +141,9 @@ def update(network: nn.Module, optimizer: torch.optim.Optimizer, objective, awp:
 class AT:
     """Madry et al. 2018."""
 
+    # The options with their values, and of those that are words all there are.
     defaults: dict = {}
+    choices: dict[str, tuple[str, ...]] = {}
 
     def __init__(self, settings: Settings):
         self.s = settings
@@ -148,13 +155,19 @@ class AT:
 
     def step(self, network, optimizer, x0, y, indices, epoch, generator) -> float:
         x = self.examples(network, x0, y, indices, epoch, generator)
-        return update(network, optimizer, lambda net: self.objective(net, x0, x, y, epoch), self.s.awp)
+        return self.update(network, optimizer, lambda net: self.objective(net, x0, x, y, epoch), epoch)
+
+    def update(self, network, optimizer, objective, epoch) -> float:
+        return update(network, optimizer, objective, self.s.awp if epoch >= self.s.awp_warmup else 0.0)
 
     def examples(self, network, x0, y, indices, epoch, generator) -> Tensor:
         return ascend(network, x0, y, self.s, generator)
 
     def objective(self, network, x0, x, y, epoch) -> Tensor:
         return F.cross_entropy(network(x), y)
+
+    def finish_epoch(self, epoch: int, network: nn.Module) -> str | None:
+        """After the last batch of an epoch: why training must end now, or None."""
 
 
 class PSAT(AT):
@@ -171,51 +184,18 @@ class PSAT(AT):
         return ascend(network, x0, y, self.s, generator, moves=moves)
 
 
-def curvature(network: nn.Module, x: Tensor, y: Tensor, score: str = "paper-upper", chunk: int = 32) -> Tensor:
-    """H-SAT's estimates, one per sample, of a network in evaluation mode."""
-    names = [name for name, _ in network.named_parameters()]
-    floor = torch.finfo(x.dtype).eps ** 0.25
-    found = []
-    for x, y in zip(x.split(chunk), y.split(chunk), strict=True):
-        losses = F.cross_entropy(network(x), y, reduction="none")
-        if score == "loss":
-            found.append(losses.detach())
-            continue
-        gradient = torch.autograd.grad(losses.mean(), [network.get_parameter(name) for name in names])
-        losses = losses.detach()
-        s = torch.cat([g.flatten() for g in gradient]).norm()
-        if s == 0:
-            found.append(torch.zeros_like(losses))
-            continue
-        alpha = 0.01 * s if score.startswith("paper") else torch.clamp(0.01 * s, min=floor)
-
-        def at(sign, x=x, y=y, s=s, alpha=alpha, gradient=gradient):
-            moved = {name: network.get_parameter(name) + sign * alpha * g / s for name, g in zip(names, gradient, strict=True)}
-            with torch.no_grad():
-                return F.cross_entropy(functional_call(network, moved, (x,)), y, reduction="none")
-
-        up, down = at(1), at(-1)
-        found.append({
-            "central": (up - 2 * losses + down) / alpha**2,
-            "paper-upper": (up + alpha * s) / alpha - losses,
-            "paper-lower": torch.maximum(up - alpha * s, down + alpha * s) / alpha - losses,
-            "fixed-upper": 2 / alpha**2 * (up - losses + alpha * s),
-            "fixed-lower": 2 / alpha**2 * torch.maximum(up - losses - alpha * s, down - losses + alpha * s),
-        }[score])
-    return torch.cat(found)
-
-
 class HSAT(AT):
     """Appendix B.3 of the SAT paper."""
 
     defaults = {"score": "paper-upper", "chunk": 32, "every": 1, "startAtZero": False}
+    choices = {"score": SCORES}
 
     def examples(self, network, x0, y, indices, epoch, generator):
         fraction = self.s.schedule(epoch)
         if fraction >= 1:
             return ascend(network, x0, y, self.s, generator)
         if fraction <= 0:
-            start = "uniform" if self.o["startAtZero"] else "none"
+            start = self.s.start if self.o["startAtZero"] else "none"
             return starting_point(x0, self.s.epsilon, self.s.norm, start, generator)
         chosen = torch.zeros(len(y), dtype=torch.bool)
 
@@ -233,6 +213,7 @@ class TRADES(AT):
     """Zhang et al. 2019."""
 
     defaults = {"beta": 6.0, "kl": "batchmean", "start": "gaussian"}
+    choices = {"kl": ("batchmean", "element-mean"), "start": ("gaussian", "uniform")}
 
     @staticmethod
     def divergence(clean: Tensor, adversarial: Tensor) -> Tensor:
@@ -256,6 +237,7 @@ class DAT(AT):
     """Wang et al. 2019. The schedule is minus the threshold of the first-order stationary condition."""
 
     defaults = {"displacement": "clean", "firstStep": False, "weighting": False}
+    choices = {"displacement": ("clean", "start")}
 
     def examples(self, network, x0, y, indices, epoch, generator):
         threshold = -self.s.schedule(epoch)

@@ -11,6 +11,7 @@ run's folder. The methods are in defenses.py and adaptive_defenses.py, the netwo
 
 import argparse
 import json
+import math
 import os
 import sys
 import time
@@ -27,7 +28,9 @@ import networks
 import reference_average
 import reference_data
 import run_config
+import run_settings
 import safetensors_io
+import schedules
 import weights
 from command_line import positive
 from defenses import Settings, ascend, project, starting_point
@@ -51,10 +54,12 @@ def main() -> None:
         if os.path.lexists(arguments.output):
             raise ValueError(f"{arguments.output} is there already; name another folder or delete it")
         try:
-            refuse_what_is_not_here(config)
+            run_settings.refuse_what_is_not_here(config)
             reference = Reference(config, arguments.output, arguments.data_root)
         except (KeyError, TypeError) as error:
             raise ValueError(f"{arguments.run / 'config.yaml'} lacks a setting ({error}); expected the config.yaml of a run") from error
+        for remark in run_settings.remarks(config):
+            print(f"reference_run: {remark}", file=sys.stderr)
         arguments.output.mkdir(parents=True)
         (arguments.output / "config.yaml").write_text((arguments.run / "config.yaml").read_text())
         reference.train(arguments.epochs or config["epochs"], arguments.steps)
@@ -65,53 +70,22 @@ def main() -> None:
         sys.exit(f"reference_run: {error}")
 
 
-def refuse_what_is_not_here(config: dict) -> None:
-    for name, is_here in (("averaging.kind", config["averaging"]["kind"] in ("none", "ema", "swa")),
-                          ("augmentation", not any((config.get("augmentation") or {}).values())),
-                          ("attack.randomStart", config["attack"]["randomStart"]),
-                          ("method", config["method"] in adaptive_defenses.METHODS),
-                          ("learningRateSchedule.kind", config["learningRateSchedule"]["kind"] in SCHEDULES)):
-        if not is_here:
-            raise ValueError(f"{name} of this run is not in the reference; choose a run without it")
-
-
-# By optimizer, settings, epochs and steps of an epoch. All are stepped after an epoch but `cyclic`, after every update.
-SCHEDULES = {
-    "constant": lambda optimizer, s, epochs, steps: lr_scheduler.ConstantLR(optimizer, factor=1),
-    "multi-step": lambda optimizer, s, epochs, steps: lr_scheduler.MultiStepLR(optimizer, s["milestones"], s["gamma"]),
-    "cosine": lambda optimizer, s, epochs, steps: lr_scheduler.CosineAnnealingLR(optimizer, epochs),
-    "cyclic": lambda optimizer, s, epochs, steps: lr_scheduler.CyclicLR(
-        optimizer, base_lr=0, max_lr=optimizer.param_groups[0]["lr"], step_size_up=s["peak"] * epochs * steps,
-        step_size_down=(1 - s["peak"]) * epochs * steps, cycle_momentum=False),
-}
-
-
-def difficulty(schedule: dict, epoch: int) -> float:
-    """Lambda while an epoch, from 0, is trained."""
-    if schedule["kind"] == "constant":
-        return number(schedule["value"])
-    if schedule["kind"] == "step":
-        reached = [m["value"] for m in schedule["milestones"] if m["epoch"] <= epoch]
-        return number(reached[-1] if reached else schedule["initial"])
-    first, last, start, end = (number(schedule[key]) for key in ("initial", "final", "start", "end"))
-    return first if epoch < start else last if epoch + 1 >= end else first + (last - first) * (epoch - start + 1) / (end - start)
-
-
 class Reference:
     def __init__(self, config: dict, output: Path, data_root: Path):
         self.config, self.output = config, output
         self.training, self.validation = reference_data.training_data(config["data"], data_root)
         seed = config["seed"]
         # sat's three streams: the first draws the weights, and later the masks of dropout.
-        torch.manual_seed(4 * seed)
-        self.shuffling = torch.Generator().manual_seed(4 * seed + 1)
-        self.perturbing = torch.Generator().manual_seed(4 * seed + 2)
+        torch.manual_seed(4 * seed % 2**64)
+        self.shuffling = torch.Generator().manual_seed((4 * seed + 1) % 2**64)
+        self.perturbing = torch.Generator().manual_seed((4 * seed + 2) % 2**64)
         self.network = build(config)
         self.settings = Settings(
             epsilon=number(config["threat"]["epsilon"]), steps=config["attack"]["steps"],
             step_size=number(config["attack"]["stepSize"]), norm=config["threat"]["norm"],
-            schedule=lambda epoch: difficulty(config["lambda"], epoch), options=config.get("methodOptions") or {},
-            training_size=len(self.training[1]), awp=number(config["awp"]["gamma"]))
+            schedule=lambda epoch: schedules.difficulty(config["lambda"], epoch), options=config.get("methodOptions") or {},
+            training_size=len(self.training[1]), awp=number(config["awp"]["gamma"]), awp_warmup=config["awp"]["warmup"],
+            start="uniform" if config["attack"]["randomStart"] else "none")
         self.defense = adaptive_defenses.make(config["method"], self.settings)
         self.optimizer = optimizer(config["optimizer"], self.network)
         self.optimizer.register_step_pre_hook(lambda *_: self.look_at_gradients())
@@ -127,26 +101,30 @@ class Reference:
 
     def train(self, epochs: int, steps: int | None) -> None:
         batches = -(-len(self.training[1]) // self.config["batchSize"])
-        schedule = SCHEDULES[self.config["learningRateSchedule"]["kind"]](
+        schedule = schedules.LEARNING_RATES[self.config["learningRateSchedule"]["kind"]](
             self.optimizer, self.config["learningRateSchedule"], self.config["epochs"], batches)
         for epoch in range(epochs):
             metrics = self.train_epoch(epoch, steps, schedule if self.is_cyclic else None)
             if metrics is None:
                 return
+            ending = self.defense.finish_epoch(epoch, self.network)
             if not self.is_cyclic:
                 schedule.step()
             if self.average is not None:
                 self.average.epoch_ended(self.network, epoch, lambda network, epoch=epoch: self.for_statistics(network, epoch))
-            metrics |= {"validation": self.validate(), "time": time.time()}
-            append(self.output / "metrics.jsonl", metrics)
+            text = f"epoch {epoch + 1}/{epochs}   loss {metrics['train']['loss']:.3f}   "
+            if (epoch + 1) % self.config["validation"]["every"] == 0 or epoch + 1 == epochs or ending:
+                metrics["validation"] = found = self.validate()
+                text += f"clean {100 * found['clean']:.1f} %   robust {100 * found['robust']:.1f} %   "
+            append(self.output / "metrics.jsonl", metrics | {"time": time.time()})
             self.save("last")
-            if metrics["validation"]["robust"] > self.best:
+            if metrics.get("validation", {}).get("robust", -1.0) > self.best:
                 self.best = metrics["validation"]["robust"]
                 self.save("best")
-            print(f"epoch {epoch + 1}/{epochs}   loss {metrics['train']['loss']:.3f}   "
-                  f"clean {100 * metrics['validation']['clean']:.1f} %   "
-                  f"robust {100 * metrics['validation']['robust']:.1f} %   {metrics['seconds']:.1f} s", flush=True)
-            if self.steps == steps:
+            print(f"{text}{metrics['seconds']:.1f} s", flush=True)
+            if ending:
+                print(f"{self.config['method']} ended the training: {ending}", flush=True)
+            if ending or self.steps == steps:
                 return
 
     def train_epoch(self, epoch: int, steps: int | None, each_step: lr_scheduler.LRScheduler | None) -> dict | None:
@@ -163,6 +141,8 @@ class Reference:
             rate = self.optimizer.param_groups[0]["lr"]
             batch_loss = self.defense.step(
                 self.network, self.optimizer, images, labels, positions, epoch, self.perturbing)
+            if not math.isfinite(batch_loss):
+                raise ValueError(f"the training loss became {batch_loss} in epoch {epoch}, at which sat ends a run too")
             # The last pass in training mode is that of the examples which were trained on.
             examples, logits = self.seen[-1]
             sizes = (examples - images).flatten(1).norm(float("inf") if self.settings.norm == "linf" else 2, dim=1)
@@ -214,7 +194,7 @@ class Reference:
             with torch.no_grad():
                 held = network(images).argmax(1) == labels
             clean += held.sum().item()
-            x = starting_point(images, s.epsilon, s.norm, "uniform", generator)
+            x = starting_point(images, s.epsilon, s.norm, s.start, generator)
             for step in range(s.steps + 1):
                 x.requires_grad_()
                 logits = network(x)

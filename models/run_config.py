@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+ESCAPE = re.compile(r"\\(x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)")
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
@@ -67,8 +68,10 @@ def _scalar(text: str) -> object:
         if text.startswith("["):
             return [_scalar(part) for part in inner]
         return {key.strip(): _scalar(value.strip()) for key, _, value in (part.partition(":") for part in inner)}
-    if text[0] in "'\"":
-        return text[1:-1]
+    if text[0] == "'":
+        return text[1:-1].replace("''", "'")
+    if text[0] == '"':
+        return ESCAPE.sub(lambda found: chr(int(found[1][1:], 16)) if len(found[1]) > 1 else found[1], text[1:-1])
     if text in ("true", "false"):
         return text == "true"
     if NUMBER.fullmatch(text):
