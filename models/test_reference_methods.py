@@ -142,8 +142,9 @@ class SettingTests(Case):
         for number, (changes, step) in enumerate((
                 ({"seed": 2**62 + 1}, 0), ({"attack__randomStart": False}, 0), ({"attack__stepSize": "1/9"}, 0),
                 ({"threat__norm": "l2"}, 0), ({"threat__epsilon": "2/9"}, 0), ({"normalization": "mnist"}, 0),
-                ({"batchSize": 17}, 0), ({"awp__gamma": 0.02}, 0), ({"awp__gamma": 0.02, "awp__warmup": 1}, 2), ({"optimizer__learningRate": 0.02}, 1), ({"optimizer__weightDecay": 0.1}, 1),
-                ({"optimizer__momentum": 0.5}, 2), ({"optimizer__nesterov": True}, 1), ({"optimizer__maxGradientNorm": 0.1}, 1),
+                ({"batchSize": 17}, 0), ({"awp__gamma": 0.02}, 0), ({"awp__gamma": 0.02, "awp__warmup": 1}, 2),
+                ({"optimizer__learningRate": 0.02}, 1), ({"optimizer__weightDecay": 0.1}, 1), ({"optimizer__momentum": 0.5}, 2),
+                ({"optimizer__nesterov": True}, 1), ({"optimizer__maxGradientNorm": 0.1}, 1),
                 ({"optimizer__name": "adam"}, 1),
                 ({"learningRateSchedule__kind": "multi-step", "learningRateSchedule__milestones": [1]}, 3),
                 ({"learningRateSchedule__kind": "cosine"}, 3),
