@@ -122,6 +122,40 @@ import Testing
     #expect(RunComparisonTable(comparison).description.contains("--log-steps"))
   }
 
+  /// Two runs whose figures agree, of one configuration or not.
+  @Test func otherConfigurationsAreWarnedOf() throws {
+    let scratch = try TrainingScratch()
+    for name in ["a", "b"] {
+      try write(scratch, name, "metrics.jsonl", [epoch(0, 2, #"{"clean":0.5,"robust":0.1,"samples":100}"#)])
+    }
+    func compare(_ change: (inout TrainingConfiguration) -> Void) throws -> RunComparison {
+      var configuration = try Presets.configuration(named: "digits", method: "at")
+      try write(scratch, "b", "config.yaml", [ConfigurationFile.text(configuration)])
+      change(&configuration)
+      try write(scratch, "a", "config.yaml", [ConfigurationFile.text(configuration)])
+      return try RunComparison(run: "\(scratch.path)/a", reference: "\(scratch.path)/b", tolerance: 1e-3)
+    }
+    #expect(try compare { _ in }.warning == nil)
+    let elsewhere = try compare {
+      ($0.execution.threads, $0.execution.memoryFormat, $0.logSteps, $0.validation.every) = (7, .contiguous, true, 2)
+    }
+    #expect(elsewhere.warning == nil && elsewhere.configurationDifferences.isEmpty)
+    let changes: [(String, (inout TrainingConfiguration) -> Void)] = [
+      ("preset", { $0.preset = "mnist-0.3" }), ("method", { $0.method = "trades" }), ("threat.epsilon", { $0.threat.epsilon = 0.1 }),
+      ("seed", { $0.seed = 1 }), ("epochs", { $0.epochs = 3 }), ("execution.attackPrecision", { $0.execution.attackPrecision = .bf16 }),
+    ]
+    for (key, change) in changes {
+      let found = try compare(change)
+      #expect(found.configurationDifferences.count == 1 && found.configurationDifferences[0].hasPrefix("\(key) was "))
+      #expect(found.warning?.contains("one setting differs") == true && found.final?.clean.agrees == true)
+      let last = RunComparisonTable(found).description.split(separator: "\n").last
+      #expect(last?.hasPrefix("warning: these are runs of different configurations") == true)
+    }
+    try FileManager.default.removeItem(atPath: "\(scratch.path)/b/config.yaml")
+    let bare = try RunComparison(run: "\(scratch.path)/a", reference: "\(scratch.path)/b", tolerance: 1e-3)
+    #expect(bare.warning?.contains("b has no config.yaml") == true)
+  }
+
   @Test func whatIsNoRunIsNamed() throws {
     let scratch = try TrainingScratch()
     try write(scratch, "a", "metrics.jsonl", [epoch(0, 1)])

@@ -73,8 +73,11 @@ public struct RunComparison: Encodable, Sendable {
   public var run: String
   public var reference: String
   public var tolerance: Double
-  /// What the configurations have in different ways, as `key was A, is B` of the reference and the run.
+  /// What the configurations have in different ways, as `key was A, is B` of the reference and the run: everything but where they
+  /// computed, and what was measured and saved when.
   public var configurationDifferences: [String]
+  /// Why figures that agree do not mean that one is a reference for the other; nil where both have one configuration.
+  public var warning: String?
   /// Nil where one of them has no steps.jsonl.
   public var steps: Steps?
   /// The first epoch whose mean loss differs by more than the tolerance.
@@ -90,8 +93,18 @@ public struct RunComparison: Encodable, Sendable {
   public init(run: String, reference: String, tolerance: Double) throws {
     (self.run, self.reference, self.tolerance) = (run, reference, tolerance)
     let (ours, theirs) = (try Log(run), try Log(reference))
-    configurationDifferences =
-      if let a = ours.configuration, let b = theirs.configuration { try a.differences(from: b) } else { [] }
+    if let a = ours.configuration, let b = theirs.configuration {
+      configurationDifferences = try Self.differences(a, from: b)
+      if !configurationDifferences.isEmpty {
+        let count = configurationDifferences.count
+        let settings = count == 1 ? "one setting differs" : "\(count) settings differ"
+        warning = "these are runs of different configurations (\(settings)), so neither is a reference for the other, whatever agrees"
+      }
+    } else {
+      configurationDifferences = []
+      let bare = ours.configuration == nil ? run : reference
+      warning = "\(bare) has no config.yaml, so whether both are runs of one configuration is not known, whatever agrees"
+    }
     epochs = zip(ours.epochs, theirs.epochs).map { a, b in
       let validations = a.validation.flatMap { x in b.validation.map { (x, $0) } }
       return Epoch(
@@ -108,6 +121,17 @@ public struct RunComparison: Encodable, Sendable {
       guard let x = a.validation, let y = b.validation else { return nil }
       return Final(epoch: a.epoch, clean: Figure(x, y, \.clean), robust: Figure(x, y, \.robust))
     }.first
+  }
+
+  private static func differences(
+    _ ours: TrainingConfiguration, from theirs: TrainingConfiguration
+  ) throws(SATError) -> [String] {
+    var comparable = ours
+    (comparable.checkpoints, comparable.logSteps) = (theirs.checkpoints, theirs.logSteps)
+    (comparable.validation, comparable.smoothness) = (theirs.validation, theirs.smoothness)
+    comparable.execution = theirs.execution
+    (comparable.execution.precision, comparable.execution.attackPrecision) = (ours.execution.precision, ours.execution.attackPrecision)
+    return try ConfigurationFile.differences(theirs, comparable)
   }
 
   private static func compare(_ ours: [Log.Step], _ theirs: [Log.Step], _ tolerance: Double) -> Steps {

@@ -13,6 +13,7 @@ public struct RunComparisonTable: CustomStringConvertible {
     parts.append(stepsText)
     if !comparison.epochs.isEmpty { parts.append(curves) }
     if let final = comparison.final { parts.append(figures(final)) }
+    if let warning = comparison.warning { parts.append("warning: \(warning)\n") }
     return parts.joined(separator: "\n")
   }
 
