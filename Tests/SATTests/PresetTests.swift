@@ -96,6 +96,25 @@ import Testing
     #expect(digits.learningRateSchedule.kind == .cyclic && digits.epochs == plain.epochs)
   }
 
+  /// The script of CAT20's authors: 80 epochs in four stages, crop and flip, radii that grow by 0.0025 up to 0.035, attacks in steps
+  /// of 0.007.
+  @Test func cat20TrainsAsItsScriptDoes() throws {
+    for preset in ["cifar10-prn20", "cifar100-wrn34-10"] {
+      let cat20 = try Presets.configuration(named: preset, method: "cat20")
+      #expect(cat20.epochs == 80 && cat20.batchSize == 128 && cat20.augmentation == .crop)
+      #expect(cat20.optimizer.learningRate == 0.1 && cat20.optimizer.weightDecay == 5e-4 && cat20.optimizer.momentum == 0.9)
+      #expect(cat20.learningRateSchedule == LearningRateSettings(kind: .multiStep, milestones: [20, 40, 60]))
+      #expect(cat20.attack.steps == 10 && cat20.attack.stepSize.value == 0.007)
+      let epsilon = cat20.threat.epsilon.value
+      #expect(abs(cat20.methodOptions.number("eta") * epsilon - 0.0025) < 1e-12)
+      #expect(abs(cat20.methodOptions.number("cap") * epsilon - 0.035) < 1e-12)
+    }
+    // In a ball of twice the size all lengths are twice as long; MNIST and the digits keep the preset's.
+    #expect(try Presets.configuration(named: "cifar10-prn20-16", method: "cat20").attack.stepSize.value == 0.014)
+    let (digits, plain) = (try Presets.configuration(named: "digits", method: "cat20"), try Presets.configuration(named: "digits"))
+    #expect(digits.attack == plain.attack && digits.epochs == plain.epochs && digits.augmentation == .none)
+  }
+
   @Test func freeATDividesTheEpochs() throws {
     let (free, at) = (try Presets.configuration(named: "cifar10-prn20", method: "free-at"), try Presets.configuration(named: "cifar10-prn20"))
     // Every batch is passed eight times (Shafahi et al. 2019).

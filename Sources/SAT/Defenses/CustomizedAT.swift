@@ -19,8 +19,11 @@ public final class CustomizedAT: Defense {
       .choice("hinge", ["mean", "sum"], "over the batch, beside the mean of the smoothed loss; the official code: sum"),
     ],
     adapt: { configuration in
-      // The authors' script, which the SAT paper ran unchanged: four stages of 20 epochs.
+      // The SAT paper ran the authors' code with its defaults (Appendix A): four stages of 20 epochs, crop and flip, steps of 0.007 in
+      // the ball of 8/255. docs/paper-map.md says what of it is otherwise here.
       guard configuration.preset.hasPrefix("cifar") else { return }
+      configuration.augmentation = .crop
+      configuration.attack.stepSize = Fraction(0.007 * (configuration.threat.epsilon.value * 255 / 8))
       configuration.epochs = 80
       configuration.optimizer.learningRate = 0.1
       configuration.learningRateSchedule = LearningRateSettings(kind: .multiStep, milestones: [20, 40, 60])
