@@ -13,7 +13,8 @@ struct LandscapeCommand: ParsableCommand {
       added to (Li et al. 2018); the two are orthogonal. At position 0 the model is itself.
 
       --examples fixed attacks the images once, at the model itself; reattack attacks them anew at every point; clean does not.
-      With --state a run that was stopped goes on where it was.
+      With --state a run that was stopped goes on where it was. The directions depend on --seed and --vectors alone, so other images or
+      attacks with the same are in the same plane.
 
       Examples:
         sat landscape runs/digits-p-sat --first 256 --csv surface.csv
@@ -75,11 +76,7 @@ struct LandscapeCommand: ParsableCommand {
     guard !weights.isEmpty else {
       throw SATError("\(subject.path): the model has no parameters of a floating-point type, so its loss has no landscape")
     }
-    let generator = Generator(seed: subject.seed)
-    var directions: [LandscapeDirection] = []
-    for _ in 0..<dimensions {
-      directions.append(.random(for: weights, orthogonalTo: directions, vectors: vectors, generator: generator))
-    }
+    let directions = LandscapeDirection.orthogonal(dimensions, for: weights, vectors: vectors, seed: subject.seed)
     // Draws of the attack do not depend on those of the directions.
     let attackSeed = subject.seed &* 4 &+ 1
     let batchSize = subject.batchSize ?? 128
@@ -119,7 +116,7 @@ struct LandscapeCommand: ParsableCommand {
     }
     let report = LandscapeReport(
       landscape, store.values, model: subject.path, data: loaded.data, examples: examples.rawValue, perturbation: maximizer,
-      seed: subject.seed, seconds: (clock.now - start) / .seconds(1))
+      vectors: vectors, seed: subject.seed, seconds: (clock.now - start) / .seconds(1))
     if let csv { try AtomicFile.write(report.csv, to: csv) }
     if let save { try SafeTensors(tensors: report.tensors()).write(to: save) }
     try output.deliver(report, text: report.text)

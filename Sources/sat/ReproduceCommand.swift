@@ -58,11 +58,16 @@ struct ReproduceCommand: ParsableCommand {
 
   func validate() throws {
     if plan && csv != nil { throw ValidationError("--csv has nothing to write with --plan; leave out one of the two.") }
+    do { _ = try chosenItem() } catch let error as SATError { throw ValidationError("\(error).") }
+  }
+
+  private func chosenItem() throws -> ReproductionItem {
+    func names(_ text: String?) -> [String]? { text?.split(separator: ",").map(String.init) }
+    return try ReproductionItem.named(item).restricted(settings: names(settings), methods: names(methods))
   }
 
   func run() throws {
-    func names(_ text: String?) -> [String]? { text?.split(separator: ",").map(String.init) }
-    let item = try ReproductionItem.named(item).restricted(settings: names(settings), methods: names(methods))
+    let item = try chosenItem()
     let plan = try ReproductionPlan(
       item, scale: ReproductionScale(scale), root: out, seed: seed, epsilon: epsilon, execution: execution.applied())
     try output.begin(writing: csv, making: out)

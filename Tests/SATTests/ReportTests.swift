@@ -163,7 +163,22 @@ final class WrittenRun {
     let damaged = try Report(of: [run.path])
     #expect(damaged.unreadable.map(\.reason) == ["says it is sat-hessian/1 but lacks parts of it", "is not whole JSON"])
     #expect(!damaged.omissions.contains { $0.what == "Robustness" } && damaged.charts == report.charts)
-    #expect(try ReportPage.html(damaged, plotly: "Plotly").contains("evaluation.json is not whole JSON"))
+    try Data([64, 0, 0]).write(to: URL(fileURLWithPath: "\(run.path)/adversarial.safetensors"))
+    let cut = try Report(of: [run.path])
+    #expect(cut.unreadable.map(\.path).first == "\(run.path)/adversarial.safetensors" && cut.charts == report.charts)
+    #expect(!cut.omissions.contains { $0.what == "Adversarial images" })
+    let page = try ReportPage.html(cut, plotly: "Plotly")
+    #expect(page.contains("evaluation.json is not whole JSON"))
+    #expect(page.contains("adversarial.safetensors cannot be read (the safetensors file is cut off)"))
+  }
+
+  @Test func smoothnessSaysAtWhichImagesItIs() throws {
+    let configuration = "threat:\n  norm: linf\n  epsilon: 0.1\nsmoothness:\n  samples: 256\n"
+    let run = try WrittenRun("a", configuration: configuration, metrics: WrittenRun.epoch(0))
+    func note(_ runs: [WrittenRun]) throws -> String { try #require(Report(of: runs.map(\.path)).charts.first { $0.id == "trace" }).note }
+    #expect(try note([run]).hasPrefix("On 256 training images as the training attack leaves them (linf, radius 0.1), the same in every epoch"))
+    let other = try WrittenRun("b", configuration: configuration.replacing("0.1", with: "0.3"), metrics: WrittenRun.epoch(0))
+    #expect(try note([run, other]).contains("(linf, radius 0.1) in a; 256 training images as the training attack leaves them (linf, radius 0.3) in b,"))
   }
 
   @Test func numbersSayAtWhichImagesTheyAre() throws {

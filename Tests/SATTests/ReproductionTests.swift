@@ -131,13 +131,28 @@ import Testing
     #expect(figures.map(\.quantity) == ["clean", "adversarial", "sum"])
     #expect(figures.map(\.value) == [80, 45, 125])
     #expect(figures.map(\.paper) == [99.16, 92.00, 191.16])
-    let samples = Array(repeating: 2.0, count: 90) + Array(repeating: 1, count: 70) + Array(repeating: 0, count: 40)
-    let mean = samples.reduce(0, +) / 200
-    let deviation = (samples.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / 200).squareRoot()
-    let half = 1.959963984540054 * deviation / 200.0.squareRoot()
-    #expect(abs(figures[2].low! - 100 * (mean - half)) < 1e-9 && abs(figures[2].high! - 100 * (mean + half)) < 1e-9)
     let wilson = wilsonInterval(160, of: 200)
     #expect(figures[0].low == 100 * wilson.lowerBound && figures[0].high == 100 * wilson.upperBound)
+    // Where all samples are alike it is no point, and nowhere does it leave what the two say.
+    for (clean, adversarial) in [(0, 0), (50, 0), (50, 50), (15, 15), (49, 1)] {
+      let found = ReproductionResult.Figure.accuracies(
+        item: "table-2", setting: "mnist-0.3", method: "p-sat", clean: clean, adversarial: adversarial, samples: 50)
+      #expect(found[2].low! >= found[0].low! + found[1].low! - 1e-9 && found[2].high! <= found[0].high! + found[1].high! + 1e-9)
+      #expect(found[2].high! - found[2].low! > 5)
+    }
+  }
+
+  /// Of samples that are drawn anew, the interval holds the truth in about 95 of 100.
+  @Test(arguments: [(0.8, 0.45, 200), (0.97, 0.9, 100), (0.5, 0.05, 60)])
+  func theSumsIntervalCoversTheTruth(clean: Double, adversarial: Double, samples: Int) {
+    let draws = Tensor.rand([1000, samples], generator: Generator(seed: 0), dtype: .float64)
+    func counts(_ probability: Double) -> [Int] { draws.less(than: probability).sum(dim: 1).array(of: Int.self) }
+    let held = zip(counts(clean), counts(adversarial)).count { clean_, adversarial_ in
+      let sum = ReproductionResult.Figure.accuracies(
+        item: "table-2", setting: "mnist-0.3", method: "p-sat", clean: clean_, adversarial: adversarial_, samples: samples)[2]
+      return (sum.low!...sum.high!).contains(100 * (clean + adversarial))
+    }
+    #expect((925...985).contains(held), "\(held) of 1000")
   }
 
   @Test func equalValuesShareARank() {

@@ -35,6 +35,23 @@ import Testing
     #expect(lines[5].split(separator: ",").prefix(3).compactMap { Double($0) } == [0, 0, saved[4]])
   }
 
+  /// The document says enough to make the directions again: the corner of the grid by hand.
+  @Test func theDirectionsComeBackFromTheSeed() throws {
+    let scratch = try Scratch()
+    let json = try Command.run(try prepare(scratch) + ["--examples", "clean", "--vectors", "scaled", "--seed", "7", "--json"]).json
+    let directions = try #require(json["directions"] as? [String: Any])
+    #expect(directions["seed"] as? Int == 7 && directions["count"] as? Int == 2 && directions["vectors"] as? String == "scaled")
+    let model = try ModelFile.load(path: scratch.file("model.safetensors"), checkpoint: "best", architecture: nil, normalization: nil, device: .cpu)
+    let weights = try model.parameters()
+    let made = LandscapeDirection.orthogonal(2, for: weights, vectors: .scaled, seed: 7)
+    let data = try SafeTensors.read(scratch.file("data.safetensors"))
+    withNoGrad {
+      for (i, weight) in weights.enumerated() { weight.addInPlace(made[0].parts[i], alpha: 1).addInPlace(made[1].parts[i], alpha: -1) }
+    }
+    let loss = try model.classifier.logits(data["images"]!).crossEntropy(data["labels"]!).item()
+    #expect(abs(loss - (json["loss"] as! [[Double]])[0][2]) <= 1e-5 * loss)
+  }
+
   @Test func theStateIsGoneOnWith() throws {
     let scratch = try Scratch()
     let base = try prepare(scratch) + ["--examples", "clean", "--dimensions", "1", "--json", "--workers", "1"]

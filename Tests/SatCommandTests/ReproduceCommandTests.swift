@@ -61,8 +61,8 @@ import Testing
   }
 
   @Test(arguments: [
-    (["reproduce", "fig-2"], 1, "'fig-2' is no item"), (["reproduce"], 64, "item"), (["reproduce", "table-2", "--scale", "huge"], 64, "huge"),
-    (["reproduce", "table-2", "--methods", "fat"], 1, "no method 'fat'"), (["reproduce", "table-2", "--settings", "x"], 1, "no setting 'x'"),
+    (["reproduce", "fig-2"], 64, "'fig-2' is no item"), (["reproduce"], 64, "item"), (["reproduce", "table-2", "--scale", "huge"], 64, "huge"),
+    (["reproduce", "table-2", "--methods", "fat"], 64, "no method 'fat'"), (["reproduce", "table-2", "--settings", "x"], 64, "no setting 'x'"),
     (["reproduce", "table-2", "--plan", "--csv", "f.csv"], 64, "--csv has nothing to write"),
     (["reproduce", "table-2", "--plan", "--epsilon", "1.5"], 1, "0 < epsilon <= 1"),
     (["reproduce", "table-2", "--plan", "--epsilon", "0"], 1, "0 < epsilon <= 1"),

@@ -12,6 +12,15 @@ public struct LandscapeDirection {
     case scaled
   }
 
+  /// The random directions of a landscape, orthogonal to each other: the same for the same seed, weights' shapes and dtype, on every
+  /// device.
+  public static func orthogonal(_ count: Int, for weights: [Tensor], vectors: Vectors = .fixed, seed: UInt64) -> [LandscapeDirection] {
+    let generator = Generator(seed: seed)
+    return (0..<count).reduce(into: []) { directions, _ in
+      directions.append(.random(for: weights, orthogonalTo: directions, vectors: vectors, generator: generator))
+    }
+  }
+
   /// A random direction whose every filter is as long as the filter of the weights it is added to (Li et al. 2018, Section 4):
   /// d_f ← d_f · ‖w_f‖ / (‖d_f‖ + 1e-10), a filter being what belongs to one output.
   ///

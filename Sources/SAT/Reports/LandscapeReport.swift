@@ -9,6 +9,7 @@ public struct LandscapeReport: Encodable, Sendable {
   public var examples: String
   public var perturbation: HessianReport.Perturbation?
   public var seed: UInt64
+  public var directions: Directions
   /// Positions along the first direction, and the second where there is one.
   public var x: [Double]
   public var y: [Double]?
@@ -18,16 +19,30 @@ public struct LandscapeReport: Encodable, Sendable {
   public var seconds: Double
   public var versions: [String: String]
 
-  /// - Parameter values: of every point of the grid.
+  /// What the directions are made again from; they are as large as the weights, so they are not in the document.
+  public struct Directions: Encodable, Sendable {
+    public var count: Int
+    /// How `LandscapeDirection.orthogonal` makes them.
+    public var scheme = "normal draws of a CPU generator (mt19937), parameter by parameter in the model's order, one direction after the "
+      + "other; each filter orthogonal to the earlier directions' and as long as the weights' filter"
+    public var vectors: String
+    public var seed: UInt64
+  }
+
+  /// - Parameters:
+  ///   - values: of every point of the grid.
+  ///   - vectors: as the directions were made.
+  ///   - seed: of the directions and the attack.
   public init(
     _ landscape: LossLandscape, _ values: [Int: LossLandscape.Value], model: String, data: ImageDataset, examples: String,
-    perturbation: InnerMaximizer?, seed: UInt64, seconds: Double
+    perturbation: InnerMaximizer?, vectors: LandscapeDirection.Vectors, seed: UInt64, seconds: Double
   ) {
     self.model = model
     self.data = HessianReport.Data(name: data.name, split: data.split, samples: data.count)
     self.examples = examples
     self.perturbation = perturbation.map(HessianReport.Perturbation.init)
     self.seed = seed
+    directions = Directions(count: landscape.axes.count, vectors: vectors.rawValue, seed: seed)
     x = landscape.axes[0].positions
     y = landscape.axes.count > 1 ? landscape.axes[1].positions : nil
     let width = x.count

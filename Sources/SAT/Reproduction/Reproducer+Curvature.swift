@@ -86,13 +86,11 @@ extension Reproducer {
     let (model, device) = try exactModel(of: run)
     measuring(run, index, 0, "attack")
     let (data, images, labels) = try adversarialTrainingImages(run, model, count: run.limits.smoothnessImages, device)
-    let generator = Generator(seed: run.configuration.seed)
     let weights = try model.classifier.differentiableParameters()
-    let first = LandscapeDirection.random(for: weights, generator: generator)
-    let second = LandscapeDirection.random(for: weights, orthogonalTo: [first], generator: generator)
+    let directions = LandscapeDirection.orthogonal(2, for: weights, seed: run.configuration.seed)
     let axis = LossLandscape.Axis(points: run.limits.gridPoints)
     let landscape = LossLandscape(
-      model.classifier, directions: [first, second], axes: [axis, axis], examples: .fixed(images), labels: labels,
+      model.classifier, directions: directions, axes: [axis, axis], examples: .fixed(images), labels: labels,
       batchSize: run.configuration.batchSize)
     let store = try LandscapeStore("\(run.folder.path)/landscape-state", identity: ["model": model.fingerprint(), "images": "\(data.count)"])
     try landscape.evaluate((0..<landscape.count).filter { store.values[$0] == nil }) { point, value in
@@ -108,7 +106,7 @@ extension Reproducer {
     let json = try JSONText.encode(
       LandscapeReport(
         landscape, store.values, model: run.folder.path, data: data, examples: "fixed", perturbation: run.configuration.maximizer,
-        seed: run.configuration.seed, seconds: (ContinuousClock().now - begun) / .seconds(1)))
+        vectors: .fixed, seed: run.configuration.seed, seconds: (ContinuousClock().now - begun) / .seconds(1)))
     try AtomicFile.write(json + "\n", to: path)
     try? FileManager.default.removeItem(atPath: "\(run.folder.path)/landscape-state")
     observer.said("\(run.setting) \(run.method): landscape measured, \(path)")

@@ -107,7 +107,8 @@ public struct ReproductionResult: Encodable, Sendable {
 
 extension ReproductionResult.Figure {
   /// Clean and adversarial accuracy and their sum, in per cent, with 95 % intervals: Wilson's for the two; for the sum, whose summands come
-  /// from the same samples, the normal one of a sample's 0, 1 or 2.
+  /// from the same samples, the two are put together by their correlation (MOVER, Zou and Donner 2008), so that it stays between the
+  /// sums of their ends and is no point where every sample is alike.
   static func accuracies(
     item: String, setting: String, method: String, clean: Int, adversarial: Int, samples: Int
   ) -> [ReproductionResult.Figure] {
@@ -117,15 +118,15 @@ extension ReproductionResult.Figure {
         setting: setting, method: method, quantity: quantity, value: 100 * Double(count) / Double(samples), low: 100 * interval.lowerBound,
         high: 100 * interval.upperBound, paper: PaperFigures.value(item, setting, method, quantity))
     }
-    let n = Double(samples)
-    let mean = Double(clean + adversarial) / n
-    // A sample that withstands the attacks is right when clean, so 2 · 2 for those and 1 · 1 for the others that are right.
-    let variance = max(0, Double(4 * adversarial + (clean - adversarial)) / n - mean * mean)
-    let half = 1.959963984540054 * (variance / n).squareRoot()
+    let (a, b) = (proportion("clean", clean), proportion("adversarial", adversarial))
+    // A sample that withstands the attacks is right when clean: the covariance is p_b (1 − p_a).
+    let (p, q) = (a.value / 100, b.value / 100)
+    let correlation = clean == adversarial ? 1 : p < 1 && q > 0 ? (q * (1 - p) / (p * (1 - q))).squareRoot() : 0
+    func reach(_ x: Double, _ y: Double) -> Double { (x * x + y * y + 2 * correlation * x * y).squareRoot() }
     let sum = ReproductionResult.Figure(
-      setting: setting, method: method, quantity: "sum", value: 100 * mean, low: 100 * max(0, mean - half), high: 100 * min(2, mean + half),
-      paper: PaperFigures.value(item, setting, method, "sum"))
-    return [proportion("clean", clean), proportion("adversarial", adversarial), sum]
+      setting: setting, method: method, quantity: "sum", value: a.value + b.value, low: a.value + b.value - reach(a.value - a.low!, b.value - b.low!),
+      high: a.value + b.value + reach(a.high! - a.value, b.high! - b.value), paper: PaperFigures.value(item, setting, method, "sum"))
+    return [a, b, sum]
   }
 
   /// The same quantity of several methods, with its standard error where it has one, and the place of each, 1 for the smallest.

@@ -7,12 +7,12 @@ public struct Report {
   let sections: [ReportSection]
   /// What is not shown because the data are not there.
   public let omissions: [ReportOmission]
-  /// Documents of the runs that are damaged.
+  /// Documents and images of the runs that are damaged.
   public let unreadable: [UnreadableDocument]
   public let title: String
 
   /// - Parameter folders: of runs, as the page is to name them.
-  /// - Throws: a sentence when one is not a run's folder or holds something that cannot be read.
+  /// - Throws: a sentence when one is not a run's folder, or its configuration or metrics cannot be read.
   public init(of folders: [String]) throws {
     var runs = try folders.map { try RunRecord($0) }
     let names = runs.map(\.name)
@@ -129,7 +129,7 @@ extension ReportRuns {
       omission("Robustness", lacking: { $0.evaluations.isEmpty && !$0.hasUnreadable("evaluation") }) {
         "sat evaluate \(shellWord($0.path)) --attack autoattack --json-file \(shellWord($0.path + "/evaluation-autoattack.json"))"
       },
-      omission("Adversarial images", lacking: \.images.isEmpty) {
+      omission("Adversarial images", lacking: { $0.images.isEmpty && !$0.hasUnreadable("adversarial") }) {
         "sat evaluate \(shellWord($0.path)) --first 100 --save \(shellWord($0.path + "/adversarial.safetensors"))"
       },
     ].compactMap { $0 }

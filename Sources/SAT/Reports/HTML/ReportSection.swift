@@ -34,7 +34,7 @@ public struct ReportOmission: Sendable, Equatable {
   public var command: String
 }
 
-/// A document of a run that is damaged.
+/// A document or a file of images of a run that is damaged.
 public struct UnreadableDocument: Sendable, Equatable {
   public var path: String
   /// What is wrong, to stand after the path.

@@ -46,7 +46,7 @@ struct RunRecord {
     }
   }
 
-  /// - Throws: a sentence when the folder is not a run's, or something in it cannot be read.
+  /// - Throws: a sentence when the folder is not a run's, or its configuration or metrics cannot be read.
   init(_ path: String) throws {
     self.path = path
     name = URL(fileURLWithPath: path).standardizedFileURL.lastPathComponent
@@ -66,7 +66,16 @@ struct RunRecord {
     do {
       names = try FileManager.default.contentsOfDirectory(atPath: path).sorted()
     } catch { throw SATError("the folder \(path) cannot be listed (\(SystemError.reason(error))); check its permissions") }
-    for name in names { try readDocument(named: name) }
+    for name in names {
+      do {
+        try readDocument(named: name)
+      } catch {
+        // One damaged file is no reason to show nothing; what mends it is told by who reads it.
+        var reason = "\(error)"
+        if reason.hasPrefix("\(path)/\(name): ") { reason.removeFirst("\(path)/\(name): ".count) }
+        unreadable.append(.init(path: "\(path)/\(name)", reason: "cannot be read (\(reason.prefix { $0 != ";" }))"))
+      }
+    }
   }
 
   private mutating func readDocument(named file: String) throws {

@@ -97,7 +97,7 @@ extension ReportRuns {
 
   /// Fig. 4: sharpness during training.
   var smoothnessSection: ReportSection {
-    let place = "On a fixed subset of the training images at adversarial examples (the paper's Fig. 4)."
+    let place = "On \(smoothnessImages), the same in every epoch (the paper's Fig. 4)."
     let charts = [
       chart("eigenvalue", "Largest Hessian eigenvalue", place, y: Chart.Axis("σ₁", column: "eigenvalue", startsAtZero: true)) {
         [series("", $0) { $0.smoothness?.eigenvalue }]
@@ -110,6 +110,17 @@ extension ReportRuns {
       },
     ]
     return ReportSection(id: "smoothness", title: "Smoothness during training", charts: charts.compactMap { $0 })
+  }
+
+  /// Which images Fig. 4's quantities were measured at, as far as the configurations say.
+  private var smoothnessImages: String {
+    let places = runs.filter { run in run.epochs.contains { $0.smoothness != nil } }.map { run in
+      let threat = [run.setting("threat.norm"), run.setting("threat.epsilon").map { "radius \($0)" }].compactMap { $0 }.joined(separator: ", ")
+      let samples = run.setting("smoothness.samples") ?? "some"
+      return (run.name, "\(samples) training images as the training attack leaves them" + (threat.isEmpty ? "" : " (\(threat))"))
+    }
+    if Set(places.map(\.1)).count == 1 { return places[0].1 }
+    return places.map { "\($1) in \($0)" }.joined(separator: "; ")
   }
 
   private func traceSeries(_ index: Int) -> Chart.Series? {
