@@ -136,13 +136,14 @@ struct GradientGraph {
     guard let network = classifier as? NetworkClassifier else { return nil }
     let layers = network.module.modules.compactMap { $0 as? any HookableLayer }
     var bytes = 0
+    let before = layers.map(\.forwardHook)
     for layer in layers {
       layer.forwardHook = { input, output in
         bytes += 2 * (input.count + output.count) * output.dtype.size
         return output
       }
     }
-    defer { for layer in layers { layer.forwardHook = nil } }
+    defer { for (layer, hook) in zip(layers, before) { layer.forwardHook = hook } }
     _ = try withNoGrad { () throws(TorchError) in try network.logits(image) }
     return max(bytes, 1)
   }
