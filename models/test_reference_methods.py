@@ -4,6 +4,7 @@ import contextlib
 import copy
 import io
 import json
+import re
 import sys
 import tempfile
 import unittest
@@ -131,6 +132,16 @@ class SettingTests(Case):
             with self.subTest(changes), self.assertRaisesRegex(ValueError, words):
                 run_settings.refuse_what_is_not_here(self.config(**changes))
         run_settings.refuse_what_is_not_here(self.config())
+
+    def test_no_setting_of_sat_is_unknown(self):
+        known = {part for path in [*run_settings.FREE, *run_settings.CHOICES, *run_settings.OPEN, "data", "augmentation"]
+                 for part in path.split(".")}
+        sources = MODELS.parent / "Sources" / "SAT" / "Training"
+        stored = re.compile(r"^ +public var (\w+)(?:: [\w.\[\]]+)?(?: = .*)?$", re.MULTILINE)
+        files = [sources / "TrainingConfiguration.swift", sources / "Execution.swift"]
+        names = {name for file in files for name in stored.findall(file.read_text())}
+        self.assertGreater(len(names), 30)
+        self.assertEqual(names - known, set())
 
     def test_what_is_left_out_is_said(self):
         self.assertEqual(run_settings.remarks(self.config(execution__precision="fp32", smoothness__every=0)), [])
