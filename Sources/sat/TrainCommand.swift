@@ -125,6 +125,10 @@ struct TrainCommand: ParsableCommand {
       let saved = try ConfigurationFile.read(folder.configurationPath)
       var wanted = try changed(saved)
       try refuseChanges(from: saved, to: wanted, folder)
+      if let preset, preset != saved.preset {
+        throw SATError(
+          "\(folder.path) is a run of the preset \(saved.preset), not of \(preset); leave the preset out or start another run with --run")
+      }
       wanted.preset = saved.preset
       return (try wanted.validated(), folder)
     }
@@ -182,7 +186,8 @@ struct TrainCommand: ParsableCommand {
     guard changes.isEmpty else {
       throw SATError(
         "the options change the configuration of \(folder.path): \(changes.joined(separator: ", ")); a resumed run keeps it (only epochs, "
-          + "checkpoints, logs, device, threads, precision and memory format may differ), so leave them out or start another run with --run")
+          + "unless the learning rate follows them, checkpoints, logs, device, threads, precision and memory format may differ), so leave them "
+          + "out or start another run with --run")
     }
   }
 

@@ -108,16 +108,26 @@ import Testing
     ("last/state.json", "cut", "state.json"), ("last/training.safetensors", "cut", "training.safetensors"),
     ("last/weights.safetensors", "cut", "weights.safetensors"), ("last/weights.safetensors", "remove", "weights.safetensors"),
     ("last/state.json", "noise", "state.json"), ("last", "remove", "no last checkpoint"), ("data", "longer", "now holds"),
-    ("epsilon", "edit", "threat.epsilon was 0.1, is 0.2"),
+    ("last/weights.safetensors", "flip", "is not what was saved"), ("last/training.safetensors", "flip", "is not what was saved"),
+    ("data", "other", "other images or labels"), ("epsilon", "edit", "threat.epsilon was 0.1, is 0.2"),
+    ("epochs", "fewer", "has 2 epochs, more than the 1"),
   ])
   func whatWasChangedSince(file: String, change: String, words: String) throws {
     let scratch = try TrainingScratch()
     var configuration = try scratch.configuration()
-    configuration.epochs = 1
     #expect(try scratch.trainer(configuration).run(observer: Watch()) == .finished)
     let path = "\(scratch.path)/run/\(file)"
     switch change {
     case "cut": try Data(Data(contentsOf: URL(fileURLWithPath: path)).dropLast(40)).write(to: URL(fileURLWithPath: path))
+    case "flip":
+      // A low bit of one number, which every reader takes for a number.
+      var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+      bytes[bytes.count - 4] ^= 1
+      try bytes.write(to: URL(fileURLWithPath: path))
+    case "fewer": configuration.epochs = 1
+    case "other":
+      let saved = try SafeTensors.read(configuration.data).tensors
+      try SafeTensors(tensors: saved.map { ($0.name, $0.name == "images" ? 1 - $0.tensor : $0.tensor) }).write(to: configuration.data)
     case "noise": try Data("{}".utf8).write(to: URL(fileURLWithPath: path))
     case "remove": try FileManager.default.removeItem(atPath: path)
     case "longer": configuration.data = try TrainingScratch(count: 66).keepingData(at: "\(scratch.path)/data.safetensors")
@@ -127,6 +137,68 @@ import Testing
     let message = error.map { "\($0)" } ?? ""
     #expect(message.contains(words) && message.contains(scratch.path) && !message.contains("\n"), "\(message)")
     #expect(error is SATError || error is TorchError)
+  }
+
+  @Test func aSecondProcessIsRefused() throws {
+    let scratch = try TrainingScratch()
+    let configuration = try scratch.configuration()
+    let watch = Watch()
+    var words = ""
+    watch.onEpoch = {
+      do { _ = try scratch.trainer(configuration, resume: true).run(observer: Watch()) } catch { words = "\(error)" }
+    }
+    #expect(try scratch.trainer(configuration).run(observer: watch) == .finished)
+    #expect(words.contains("another process is training in \(scratch.path)/run"), "\(words)")
+    // Nothing is held after the end.
+    #expect(try scratch.trainer(configuration, resume: true).run(observer: Watch()) == .finished)
+  }
+
+  @Test func deletedMetricsComeBack() throws {
+    let scratch = try TrainingScratch()
+    let watch = Watch()
+    watch.onEpoch = { try? FileManager.default.removeItem(atPath: "\(scratch.path)/run/metrics.jsonl") }
+    var configuration = try scratch.configuration()
+    configuration.epochs = 3
+    let trainer = try scratch.trainer(configuration)
+    watch.onBatch = { if trainer.completedEpochs == 2 { watch.onEpoch = {} } }
+    #expect(try trainer.run(observer: watch) == .finished)
+    #expect(try scratch.lines("metrics.jsonl").map { $0["epoch"] as? Int } == [0, 1, 2])
+  }
+
+  @Test func aLostBestIsSaid() throws {
+    let scratch = try TrainingScratch()
+    var configuration = try scratch.configuration()
+    #expect(try scratch.trainer(configuration).run(observer: Watch()) == .finished)
+    try FileManager.default.removeItem(atPath: "\(scratch.path)/run/best")
+    for name in [".last.partial", ".partial-1-1", "checkpoints/.epoch-0009.partial"] {
+      try Data("x".utf8).write(to: URL(fileURLWithPath: "\(scratch.path)/run/\(name)"))
+    }
+    configuration.epochs = 3
+    let watch = Watch()
+    let trainer = try scratch.trainer(configuration, resume: true)
+    #expect(try trainer.run(observer: watch) == .finished)
+    #expect(watch.warnings.contains { $0.contains("run/best is gone") }, "\(watch.warnings)")
+    #expect(trainer.bestValidation?.epoch == 2 && FileManager.default.fileExists(atPath: "\(scratch.path)/run/best/state.json"))
+    let left = try FileManager.default.subpathsOfDirectory(atPath: "\(scratch.path)/run").filter { $0.contains("partial") }
+    #expect(left.isEmpty, "\(left)")
+  }
+
+  /// A schedule that follows the length would be another one.
+  @Test func aLongerRunKeepsItsRates() throws {
+    let scratch = try TrainingScratch()
+    for kind in [LearningRateSettings.Kind.cosine, .multiStep] {
+      var configuration = try scratch.configuration()
+      configuration.learningRateSchedule = .init(kind: kind, milestones: kind == .cosine ? [] : [1])
+      let run = "\(kind)"
+      #expect(try scratch.trainer(configuration, run: run).run(observer: Watch()) == .finished)
+      configuration.epochs = 3
+      if kind == .cosine {
+        let error = #expect(throws: SATError.self) { try scratch.trainer(configuration, run: run, resume: true) }
+        #expect(error?.message.contains("epochs was 2, is 3") == true, "\(error?.message ?? "")")
+      } else {
+        #expect(try scratch.trainer(configuration, run: run, resume: true).run(observer: Watch()) == .finished)
+      }
+    }
   }
 
   @Test func aDeletedFolderIsNamed() throws {

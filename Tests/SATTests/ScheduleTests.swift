@@ -49,6 +49,8 @@ import Testing
     ("optimizer.learningRat=0.05", "learningRat"), ("epochs=many", "epochs"), ("lambda={kind: cubic}", "cubic"),
     ("noequals", "key=value"), ("optimizer=3", "keys of its own"), ("epochs.deep=3", "one value"),
     ("lambda={kind: linear, initial: 0, final: 1, start: 9, end: 3}", "start < end"),
+    ("averaging.kind=mean", "'averaging.kind' is 'mean'; expected one of none, ema, swa"),
+    ("optimizer.name=adamw", "'optimizer.name' is 'adamw'; expected one of sgd, adam"), ("threat.norm=l3", "expected one of linf, l2, l1"),
   ])
   func wrongSettingsAreNamed(setting: String, word: String) throws {
     let base = try Presets.configuration(named: "digits")
@@ -59,7 +61,7 @@ import Testing
   @Test(arguments: [
     ("epochs=0", "epochs"), ("threat.epsilon=0", "epsilon"), ("threat.epsilon=1.5", "epsilon"), ("attack.steps=0", "steps"),
     ("optimizer.momentum=1", "momentum"), ("method=magic", "magic"), ("batchSize=-3", "batchSize"),
-    ("optimizer={name: adam, nesterov: true}", "nesterov"),
+    ("optimizer={name: adam, nesterov: true}", "nesterov"), ("lambda={kind: constant, value: .nan}", "lambda.value is nan"),
   ])
   func valuesOutsideTheirRangeAreNamed(setting: String, word: String) throws {
     let changed = try ConfigurationFile.apply(setting: setting, to: Presets.configuration(named: "digits"))

@@ -105,7 +105,9 @@ import Testing
         for end in [range.lowerBound, range.upperBound] { runs.append((entry.name, "methodOptions.\(option.name)=\(end)")) }
       }
     }
-    runs += [("fat", "lambda={kind: constant, value: -1e6}"), ("h-sat", "lambda={kind: constant, value: -1e6}"), ("dat", "lambda={kind: constant, value: 1e6}")]
+    for entry in DefenseRegistry.entries where entry.usesLambda {
+      for end in [entry.lambdaRange.lowerBound, entry.lambdaRange.upperBound] { runs.append((entry.name, "lambda={kind: constant, value: \(end)}")) }
+    }
     for (number, (method, setting)) in runs.enumerated() {
       var base = try scratch.configuration(method: method)
       (base.epochs, base.batchSize, base.attack.steps) = (1, 8, 1)

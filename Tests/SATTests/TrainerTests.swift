@@ -198,6 +198,8 @@ import Testing
     expect(["TorchScript", "cannot be trained"])
     configuration.from = "\(scratch.path)/nowhere"
     expect(["nowhere does not exist"])
+    (configuration.from, configuration.normalization) = ("none", "cifar10")
+    expect(["normalisation has 3 channels", "cnn-a takes images of 1"])
     #expect(!FileManager.default.fileExists(atPath: "\(scratch.path)/run"))
   }
 
@@ -222,6 +224,27 @@ import Testing
   }
 
   // MARK: Metrics
+
+  @Test func whatIsNotFiniteIsInNoQuantile() {
+    var quantiles = SampleQuantiles()
+    quantiles.add(Tensor([1, 2, Float.infinity, .nan, 3, -.infinity]))
+    #expect(quantiles.take(prefix: "score") == ["score.05": 1, "score.25": 2, "score.50": 2, "score.75": 3, "score.95": 3])
+    quantiles.add(Tensor([Float.nan, .infinity]))
+    #expect(quantiles.take(prefix: "score").isEmpty)
+  }
+
+  /// In the training loop no gradients are on; the score finds its own.
+  @Test func everyScoreTrains() throws {
+    for score in CurvatureScore.allCases {
+      let scratch = try TrainingScratch()
+      var configuration = try scratch.configuration(method: "h-sat")
+      configuration.methodOptions.values["score"] = .text(score.rawValue)
+      configuration.epochs = 1
+      let trainer = try scratch.trainer(configuration)
+      #expect(try trainer.run(observer: Watch()) == .finished, "\(score)")
+      #expect(trainer.stepsDone == 5)
+    }
+  }
 
   @Test func quantilesAreInterpolated() {
     let quantiles = EpochMetrics.Quantiles([3, 0, 1, 2, 4])

@@ -30,7 +30,8 @@ final class TrainingScratch {
     result.model = model ?? (shape[0] == 1 ? Architecture(name: "cnn-a", options: ["channels": "1"]) : Architecture(name: "resnet20"))
     (result.threat.epsilon, result.attack.steps, result.attack.stepSize) = (0.1, 2, 0.05)
     (result.epochs, result.batchSize, result.execution.threads) = (2, 8, 1)
-    if try DefenseRegistry.entry(named: method).usesLambda { result.lambda = .constant(0.5) }
+    let entry = try DefenseRegistry.entry(named: method)
+    if entry.usesLambda { result.lambda = .constant(min(0.5, entry.lambdaRange.upperBound)) }
     return result
   }
 

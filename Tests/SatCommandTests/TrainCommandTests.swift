@@ -59,11 +59,17 @@ private let small = ["--batch-size", "32", "--set", "attack.steps=3", "--set", "
   @Test func aScheduleThatTheRunIsTooShortForIsNoticed() throws {
     let scratch = try Scratch()
     let short = try train(scratch, ["--epochs", "1"])
-    #expect(short.status == 0 && short.errors.contains("lambda is 0 in the last epoch of this run and comes to 1 only in epoch 12"), "\(short.errors)")
+    #expect(short.status == 0 && short.errors.contains("lambda is 0 in the last epoch of this run and comes to 1 only in epoch 11"), "\(short.errors)")
+    // What it advises is a setting.
+    let advice = try #require(short.errors.split(separator: "'").first { $0.hasPrefix("lambda={") }.map(String.init))
+    let advised = try train(scratch, ["--epochs", "1", "--set", advice], run: "advised")
+    #expect(advised.status == 0 && !advised.errors.contains("in the last epoch of this run"), "\(advised.errors)")
     let whole = try train(scratch, ["--epochs", "1", "--set", "lambda={kind: constant, value: 1}"], run: "whole")
     #expect(whole.status == 0 && !whole.errors.contains("in the last epoch of this run"), "\(whole.errors)")
     let other = try train(scratch, ["--resume", "--method", "at"])
     #expect(other.status == 1 && other.sentence.contains("method was p-sat, is at"), "\(other.sentence)")
+    let preset = try Command.run(["train", "mnist-0.3", "--run", scratch.file("run"), "--resume"])
+    #expect(preset.status == 1 && preset.sentence.contains("a run of the preset digits, not of mnist-0.3"), "\(preset.sentence)")
     let mistyped = try train(scratch, ["--set", "attack.steps=abc"], run: "mistyped")
     #expect(mistyped.status == 1 && mistyped.sentence.contains("expected a whole number"), "\(mistyped.sentence)")
   }

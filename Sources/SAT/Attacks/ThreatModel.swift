@@ -1,7 +1,7 @@
 public import SwiftTorch
 
 /// How the size of a perturbation is measured.
-public enum Norm: String, Sendable, Codable, CaseIterable {
+public enum Norm: String, Sendable, ConfigurationWord {
   /// The largest change of any value.
   case linf
   /// The Euclidean length of the change.

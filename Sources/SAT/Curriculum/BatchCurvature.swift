@@ -46,8 +46,11 @@ final class BatchCurvature {
     var settings = PerSampleSpectrum.Settings()
     settings.tolerance = 1e-3
     let rows = Tensor(moved).to(images.device)
-    let found = try PerSampleSpectrum.topEigenvalues(
-      network, images: images.selecting(rows), labels: labels.selecting(rows), settings: settings)
+    let found = try network.withOwnForm { () throws(TorchError) in
+      try withGrad { () throws(TorchError) in
+        try PerSampleSpectrum.topEigenvalues(network, images: images.selecting(rows), labels: labels.selecting(rows), settings: settings)
+      }
+    }
     let norms = Tensor(found.eigenvalues.map(abs)).to(images.dtype).to(images.device)
     scores[0] = withNoGrad { scores[0].cloned().copyInPlace(from: norms, at: rows) }
     return scores

@@ -27,6 +27,14 @@ public enum Schedule: Sendable, Equatable {
     }
   }
 
+  /// Where it begins, before any rise.
+  var first: Double {
+    switch self {
+    case .constant(let value): value
+    case .step(let initial, _), .linear(let initial, _, _, _): initial
+    }
+  }
+
   /// The epoch from which on lambda stays what it is.
   var lastChange: Int {
     switch self {

@@ -76,6 +76,16 @@ public struct ImageDataset {
   /// One more than the largest label.
   public var classCount: Int { Int(labels.max().item()) + 1 }
 
+  /// Tells data sets apart: by their images and labels, and where pictures are in files by the files' names and the labels.
+  var fingerprint: String {
+    let images =
+      switch storage {
+      case .memory(let images): images.fingerprint
+      case .files(let files): Fingerprint.of(files.paths.joined(separator: "\n"))
+      }
+    return String(images ^ labels.fingerprint, radix: 16)
+  }
+
   // MARK: Images
 
   /// All images [N, C, H, W] as they are kept, uint8 or float32. Of a folder of pictures this decodes every file: prefer `batch`.

@@ -5,6 +5,7 @@ public import SwiftTorch
 public final class ConvergenceDAT: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "dat", summary: "dynamic adversarial training, by convergence (Wang et al. 2019)", usesLambda: true,
+    lambdaRange: -Limit.number.upperBound...0,
     options: [
       .choice("displacement", ["clean", "start"], "where the perturbation of the criterion counts from; the official code: start"),
       .flag("firstStep", false, "whether the first step is always taken; the official code: true"),

@@ -3,11 +3,11 @@ public import SwiftTorch
 /// Free AT (Shafahi et al. 2019): every batch is trained on m times, and one backward pass gives the gradients of both the weights and the
 /// perturbation, which goes on from batch to batch. A step of the perturbation is epsilon long.
 ///
-/// The presets' epochs are divided by m, so that the weights are updated as often.
+/// The presets' epochs are divided by 8, the default m, so that the weights are updated as often; with another m, give the epochs too.
 public final class FreeAT: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "free-at", summary: "one backward pass for weights and perturbation, m times a batch (Shafahi et al. 2019)",
-    options: [.whole("replays", 8, from: 1, "m, how often each batch is trained on")],
+    options: [.whole("replays", 8, from: 1, "m, how often each batch is trained on; the presets' epochs are for 8")],
     adapt: { configuration in
       func divided(_ epochs: Int) -> Int { (epochs + 7) / 8 }
       configuration.epochs = divided(configuration.epochs)

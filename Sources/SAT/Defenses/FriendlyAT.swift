@@ -1,11 +1,13 @@
 public import SwiftTorch
 
-/// FAT (Zhang et al. 2020): examples stop moving tau steps after they are first misclassified; lambda is tau, which grows over the epochs.
+/// FAT (Zhang et al. 2020): examples stop moving tau steps after they are first misclassified; lambda, rounded down, is tau, which grows over
+/// the epochs.
 ///
 /// P-SAT at lambda = 0 is FAT at tau = 0.
 public final class FriendlyAT: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "fat", summary: "friendly adversarial training (Zhang et al. 2020); lambda is tau", usesLambda: true,
+    lambdaRange: 0...Double(Limit.steps.upperBound),
     options: [.number("omega", 0, "standard deviation of the Gaussian noise added to each step; the official code: 0.001")],
     adapt: { configuration in
       // The official code raises tau at epochs 50 and 90 of 120.

@@ -7,7 +7,7 @@ public import SwiftTorch
 /// on the random starts.
 public final class HessianSAT: Defense {
   static let entry = DefenseRegistry.Entry(
-    name: "h-sat", summary: "Hessian-based SAT: a fraction lambda of each batch moves", usesLambda: true,
+    name: "h-sat", summary: "Hessian-based SAT: a fraction lambda of each batch moves", usesLambda: true, lambdaRange: 0...1,
     options: [
       .choice("score", CurvatureScore.allCases.map(\.rawValue), "estimate of the curvature; paper-upper is Eq. 20, paper-lower Eq. 19, loss none"),
       .whole("chunk", 32, from: 1, "samples that share the gradient of the estimate (Appendix C.2)"),

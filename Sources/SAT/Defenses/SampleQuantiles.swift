@@ -13,11 +13,13 @@ struct SampleQuantiles {
     parts = state.filter { $0.name == "statistics" }.map(\.tensor)
   }
 
-  /// The 5, 25, 50, 75 and 95 % quantiles of what was added since the last call: `psi.05` for a prefix of psi.
+  /// The 5, 25, 50, 75 and 95 % quantiles of what was added since the last call: `psi.05` for a prefix of psi. What is not finite, as the
+  /// curvature of a network may be whose logits overflow, is left out.
   mutating func take(prefix: String) -> [String: Double] {
     guard !parts.isEmpty else { return [:] }
-    let values = Tensor.concatenated(parts).sorted().values.array(of: Float.self)
+    let values = Tensor.concatenated(parts).sorted().values.array(of: Float.self).filter(\.isFinite)
     parts = []
+    if values.isEmpty { return [:] }
     return Dictionary(
       uniqueKeysWithValues: [5, 25, 50, 75, 95].map { percent in
         // The nearest rank, which needs no interpolation and is a value that occurred.

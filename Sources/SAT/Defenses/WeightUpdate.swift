@@ -72,7 +72,7 @@ extension SATError {
   /// Training that has gone out of the range of its numbers.
   static func notFinite(_ what: String, _ value: Double, _ epoch: Int) -> SATError {
     SATError(
-      "the \(what) became \(value) in epoch \(epoch); the checkpoints before it are kept, so train again with a lower "
+      "the \(what) became \(value) in epoch \(epoch); what was saved before is kept, so train again with a lower "
         + "optimizer.learningRate, with optimizer.maxGradientNorm=1, or in --precision fp32 if that was bf16")
   }
 }

@@ -36,8 +36,8 @@ public final class NetworkClassifier: Classifier {
   public let normalization: Normalization?
   /// The network without its normalisation; its state has PyTorch's keys.
   public let module: any Layer
-  private var fixedForm: ((Tensor) -> Tensor)?
-  private var fixedPrecision: Execution.Precision?
+  fileprivate var fixedForm: ((Tensor) -> Tensor)?
+  fileprivate var fixedPrecision: Execution.Precision?
 
   public var execution = Execution() {
     didSet { module.setMemoryFormat(execution.memoryFormat.format) }
@@ -82,6 +82,17 @@ public final class NetworkClassifier: Classifier {
       defer { (fixedForm, fixedPrecision) = (nil, nil) }
       return try body()
     }
+  }
+}
+
+extension NetworkClassifier {
+  /// Runs `body` with the network itself in full precision, where the form for fixed weights would be taken: for what differentiates
+  /// with respect to the weights.
+  func withOwnForm<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
+    let kept = (fixedForm, fixedPrecision)
+    (fixedForm, fixedPrecision) = (nil, .fp32)
+    defer { (fixedForm, fixedPrecision) = kept }
+    return try body()
   }
 }
 

@@ -195,10 +195,7 @@ public enum ModelFile {
     _ device: Device
   ) throws -> LoadedModel {
     let inputShape = try architecture.inputShape()
-    if let normalization, normalization.mean.count != inputShape[0] {
-      throw SATError(
-        "the normalisation has \(normalization.mean.count) channels, but \(architecture.name) takes images of \(inputShape[0])")
-    }
+    try normalization?.check(architecture)
     let module = try Initialization.skipping { () throws(SATError) in try architecture.make(generator: Generator(seed: 0)) }
     let network = NetworkClassifier(module, architecture: architecture, normalization: normalization)
     try network.module.loadStateDict(state, source: file)

@@ -51,6 +51,16 @@ public struct Normalization: Sendable, Equatable, CustomStringConvertible {
   /// Parses what a configuration holds: as above, or "none".
   static func optional(_ text: String) throws(SATError) -> Normalization? { text == "none" ? nil : try Normalization(text) }
 
+  /// - Throws: `SATError` when it has another number of channels than the network's images.
+  func check(_ architecture: Architecture) throws(SATError) {
+    let channels = try architecture.inputShape()[0]
+    guard mean.count == channels else {
+      throw SATError(
+        "the normalisation has \(mean.count) channel\(mean.count == 1 ? "" : "s"), but \(architecture.name) takes images of \(channels); give one "
+          + "mean and one deviation a channel")
+    }
+  }
+
   /// Normalises images [N, C, H, W].
   public func callAsFunction(_ images: Tensor) -> Tensor {
     func channels(_ values: [Double]) -> Tensor {

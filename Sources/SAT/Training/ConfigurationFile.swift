@@ -94,7 +94,10 @@ public enum ConfigurationFile {
   private static func tree(of configuration: some Encodable) throws(SATError) -> Node {
     do {
       guard var node = try Yams.compose(yaml: YAMLEncoder().encode(configuration)) else { return Node("") }
-      try restoreNumbers(in: &node, from: JSONDecoder().decode(Numbers.self, from: JSONEncoder().encode(configuration)))
+      let encoder = JSONEncoder()
+      // What is not finite is refused by its setting's range, with its name.
+      encoder.nonConformingFloatEncodingStrategy = .convertToString(positiveInfinity: ".inf", negativeInfinity: "-.inf", nan: ".nan")
+      try restoreNumbers(in: &node, from: JSONDecoder().decode(Numbers.self, from: encoder.encode(configuration)))
       return node
     } catch { throw SATError("the configuration cannot be written: \(oneLine(error))") }
   }

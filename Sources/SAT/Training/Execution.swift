@@ -2,7 +2,7 @@ public import SwiftTorch
 
 /// Where and how a run computes. Changes speed, not the method.
 public struct Execution: Codable, Sendable, Equatable {
-  public enum Precision: String, Codable, Sendable, CaseIterable {
+  public enum Precision: String, ConfigurationWord, Sendable {
     case fp32
     /// Operators that bear it compute in bfloat16 (autocast); weights, losses and steps stay in float32.
     case bf16
@@ -13,7 +13,7 @@ public struct Execution: Codable, Sendable, Equatable {
     }
   }
 
-  public enum Layout: String, Codable, Sendable, CaseIterable {
+  public enum Layout: String, ConfigurationWord, Sendable {
     /// Channels-last, the faster of the two where it was measured.
     case auto
     case contiguous

@@ -6,6 +6,12 @@ final class GrowingFile {
   private let path: String
   private let handle: FileHandle
 
+  /// Whether it was deleted or replaced since, so that what is appended would be lost.
+  var isGone: Bool {
+    var (own, there) = (stat(), stat())
+    return fstat(handle.fileDescriptor, &own) != 0 || stat(path, &there) != 0 || own.st_ino != there.st_ino
+  }
+
   /// Writes the contents so far, replacing an older file of that name.
   ///
   /// - Throws: a sentence naming the file when it cannot be written.
@@ -19,6 +25,9 @@ final class GrowingFile {
   }
 
   deinit { try? handle.close() }
+
+  /// The file anew, after it was deleted.
+  func again(contents: [UInt8]) throws -> GrowingFile { try GrowingFile(path, contents: contents) }
 
   /// - Throws: a sentence naming the file when it cannot be written.
   func append(_ bytes: [UInt8]) throws {

@@ -19,6 +19,9 @@ public struct RunFolder: Sendable {
 
   public func folder(of checkpoint: Checkpoint) -> String { "\(path)/\(checkpoint.rawValue)" }
 
+  /// Whether there is a whole checkpoint behind a link.
+  func has(_ checkpoint: Checkpoint) -> Bool { FileManager.default.fileExists(atPath: folder(of: checkpoint)) }
+
   /// Whether a run has begun here.
   public var exists: Bool { FileManager.default.fileExists(atPath: configurationPath) }
 
@@ -27,9 +30,8 @@ public struct RunFolder: Sendable {
   /// - Throws: `SATError` when there was one and it is gone.
   var hasCheckpoint: Bool {
     get throws(SATError) {
-      let files = FileManager.default
-      if files.fileExists(atPath: folder(of: .last)) { return true }
-      let recorded = (try? files.attributesOfItem(atPath: metricsPath)[.size] as? Int) ?? 0
+      if has(.last) { return true }
+      let recorded = (try? FileManager.default.attributesOfItem(atPath: metricsPath)[.size] as? Int) ?? 0
       guard recorded == 0 else {
         throw SATError("\(path) has no last checkpoint to resume from, though it has metrics; put the checkpoints back or start another run")
       }
@@ -52,11 +54,7 @@ public struct RunFolder: Sendable {
   /// `last`, which a run is resumed from, is the last to move: what was killed before that is done once more.
   func save(_ name: String, as links: [Checkpoint], _ body: (String) throws -> Void) throws {
     let files = FileManager.default
-    guard exists, files.fileExists(atPath: checkpointsPath) else {
-      throw SATError(
-        "the run folder \(path) is gone, so its checkpoint cannot be written; it was deleted or moved while the run went on, "
-          + "so put it back and go on with --resume, or start another run")
-    }
+    guard isThere else { throw gone }
     // A killed run may have left a whole checkpoint of this name that a link points to.
     var name = name
     while files.fileExists(atPath: "\(checkpointsPath)/\(name)") { name += "-again" }
@@ -69,10 +67,19 @@ public struct RunFolder: Sendable {
       for link in [Checkpoint.best, .last] where links.contains(link) { try point(link, at: "checkpoints/\(name)") }
     } catch {
       try? files.removeItem(atPath: partial)
+      guard isThere else { throw gone }
       if error is SATError || error is TorchError { throw error }
       throw SATError("a checkpoint cannot be written to \(path) (\(SystemError.reason(error))); the ones before it are intact")
     }
     removeUnreferenced()
+  }
+
+  private var isThere: Bool { exists && FileManager.default.fileExists(atPath: checkpointsPath) }
+
+  private var gone: SATError {
+    SATError(
+      "the run folder \(path) is gone, so its checkpoint cannot be written; it was deleted or moved while the run went on, so put it back "
+        + "and go on with --resume, or start another run")
   }
 
   private func point(_ link: Checkpoint, at target: String) throws {
@@ -83,6 +90,15 @@ public struct RunFolder: Sendable {
     guard rename(fresh, folder(of: link)) == 0 else {
       throw SATError("\(folder(of: link)) cannot be replaced: \(SystemError.reason(errno))")
     }
+  }
+
+  /// Removes what a killed run left half-written.
+  func removeLeftovers() {
+    let files = FileManager.default
+    for name in (try? files.contentsOfDirectory(atPath: path)) ?? [] where name.hasPrefix(".") && name.contains("partial") {
+      try? files.removeItem(atPath: "\(path)/\(name)")
+    }
+    removeUnreferenced()
   }
 
   private func removeUnreferenced() {

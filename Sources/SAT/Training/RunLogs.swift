@@ -5,7 +5,8 @@ internal import SwiftTorch
 ///
 /// They follow the checkpoints: when a run is resumed, what they say about later epochs and steps is dropped, for it comes again.
 final class RunLogs {
-  private let metrics: GrowingFile
+  private var metrics: GrowingFile
+  private var lines: [UInt8]
   private let events: TensorBoardLog
   private let steps: GrowingFile?
 
@@ -14,13 +15,16 @@ final class RunLogs {
   ///   - stepsDone: updates of the weights in the checkpoint that the run goes on from; nil for a run without `steps.jsonl`.
   /// - Throws: a sentence when a file cannot be written.
   init(_ folder: RunFolder, history: [MetricsLine], stepsDone: Int?) throws {
-    metrics = try GrowingFile(folder.metricsPath, contents: try history.flatMap(Self.line))
+    lines = try history.flatMap(Self.line)
+    metrics = try GrowingFile(folder.metricsPath, contents: lines)
     events = try TensorBoardLog(folder: folder.path, history: history)
     steps = try stepsDone.map { try GrowingFile(folder.stepsPath, contents: Self.steps(in: folder, before: $0)) }
   }
 
   func append(_ epoch: MetricsLine) throws {
-    try metrics.append(Self.line(epoch))
+    let line = try Self.line(epoch)
+    lines += line
+    if metrics.isGone { metrics = try metrics.again(contents: lines) } else { try metrics.append(line) }
     try events.append(epoch)
   }
 

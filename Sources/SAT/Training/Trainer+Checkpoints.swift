@@ -5,7 +5,7 @@ internal import SwiftTorch
 extension Trainer {
   func save(as links: [RunFolder.Checkpoint]) throws {
     let state = TrainingState(
-      configuration: configuration, trainingImages: trainSet.count, history: history.map(line), stepsDone: stepsDone, best: best,
+      configuration: configuration, trainingImages: trainSet.count, dataFingerprint: trainSet.fingerprint, history: history.map(line), stepsDone: stepsDone, best: best,
       stopped: stopped, epoch: current?.sums, pending: pending.map(line))
     var tensors = optimizer.state.map { (name: "optimizer.\($0.name)", tensor: $0.tensor) }
     tensors += defense.state.map { ("defense.\($0.name)", $0.tensor) }
@@ -42,6 +42,7 @@ extension Trainer {
     history = state.history.map { $0.metrics(of: configuration.method) }
     pending = state.pending?.metrics(of: configuration.method)
     (stepsDone, best, stopped) = (state.stepsDone, state.best, state.stopped)
+    if best != nil, !folder.has(.best) { best = nil }
     if let sums = state.epoch {
       let order = try saved.one("epoch.order")
       guard order.shape == [trainSet.count], order.dtype == .int64 else {
@@ -63,6 +64,16 @@ extension Trainer {
       throw SATError(
         "\(configuration.data) now holds \(trainSet.count) images to train on, but the run in \(folder.path) began with "
           + "\(state.trainingImages); give it the same data, or start another run with --run")
+    }
+    guard state.dataFingerprint == trainSet.fingerprint else {
+      throw SATError(
+        "\(configuration.data) holds other images or labels than the run in \(folder.path) began with; give it the same data, or start another "
+          + "run with --run")
+    }
+    guard state.history.count <= configuration.epochs else {
+      throw SATError(
+        "the run in \(folder.path) has \(state.history.count) epochs, more than the \(configuration.epochs) that are wanted; give --epochs as "
+          + "many or more, or leave it out")
     }
   }
 }

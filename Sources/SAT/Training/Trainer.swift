@@ -64,10 +64,12 @@ public final class Trainer {
 
     func stream(_ number: UInt64) -> Generator { Generator(seed: configuration.seed &* 4 &+ number) }
     (drawing, shuffling, perturbing) = (stream(0), stream(1), stream(2))
+    let normalization = try Normalization.optional(configuration.normalization)
+    try normalization?.check(configuration.model)
     func make(_ generator: Generator) throws -> NetworkClassifier {
       let network = NetworkClassifier(
         try configuration.model.make(generator: generator), architecture: configuration.model,
-        normalization: try Normalization.optional(configuration.normalization))
+        normalization: normalization)
       network.move(to: device)
       network.execution = configuration.execution
       return network
@@ -130,9 +132,15 @@ public final class Trainer {
   public func run(observer: any TrainingObserver, shouldStop: @escaping () -> Bool = { false }) throws -> Ending {
     let text = try ConfigurationFile.text(configuration)
     try folder.create()
+    let lock = try FolderLock(folder.path, use: "training in")
+    defer { withExtendedLifetime(lock) {} }
+    folder.removeLeftovers()
     try AtomicFile.write(text, to: folder.configurationPath)
     let logs = try RunLogs(folder, history: history.map(line), stepsDone: configuration.logSteps ? stepsDone : nil)
     if let warning = unfinishedSchedule { observer.warn(warning) }
+    if best == nil, history.contains(where: { $0.validation != nil }) {
+      observer.warn("\(folder.folder(of: .best)) is gone; the best of the epochs that follow takes its place")
+    }
     while pending != nil || history.count < configuration.epochs && stopped == nil {
       let epoch = history.count
       guard var metrics = try pending ?? train(epoch, logs, observer, shouldStop) else { return .interrupted }
@@ -171,9 +179,12 @@ public final class Trainer {
   private var unfinishedSchedule: String? {
     let (lambda, last) = (configuration.lambda, configuration.epochs - 1)
     guard lambda.lastChange > last, lambda.value(at: last) != lambda.value(at: lambda.lastChange) else { return nil }
-    return "lambda is \(Fraction(lambda.value(at: last))) in the last epoch of this run and comes to "
-      + "\(Fraction(lambda.value(at: lambda.lastChange))) only in epoch \(lambda.lastChange + 1), so the training never meets full "
-      + "perturbations; train longer with --epochs, or let lambda rise earlier with --set lambda.end and --set lambda.start"
+    let final = lambda.value(at: lambda.lastChange)
+    let reached = (last...lambda.lastChange).first { lambda.value(at: $0) == final } ?? lambda.lastChange
+    return "lambda is \(significant(lambda.value(at: last))) in the last epoch of this run and comes to \(significant(final)) only in epoch "
+      + "\(reached + 1), so the training never meets full perturbations; train longer with --epochs, or let lambda rise earlier, such as by "
+      + "--set 'lambda={kind: linear, initial: \(Fraction(lambda.first)), final: \(Fraction(final)), start: 0, end: "
+      + "\(max(1, 2 * configuration.epochs / 3))}'"
   }
 
   func line(_ metrics: EpochMetrics) -> MetricsLine { MetricsLine(metrics, method: configuration.method) }

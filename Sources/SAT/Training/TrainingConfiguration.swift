@@ -60,7 +60,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   }
 
   public struct OptimizerSettings: Codable, Sendable, Equatable {
-    public enum Name: String, Codable, Sendable, CaseIterable { case sgd, adam }
+    public enum Name: String, ConfigurationWord, Sendable { case sgd, adam }
     public var name: Name
     public var learningRate: Double
     /// Of SGD; Adam has its own.
@@ -76,7 +76,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   /// With an average, `best` and `last` hold the averaged weights, which is what a run is evaluated by; those of the training go on in
   /// the checkpoint's training state.
   public struct Averaging: Codable, Sendable, Equatable {
-    public enum Kind: String, Codable, Sendable, CaseIterable {
+    public enum Kind: String, ConfigurationWord, Sendable {
       case none
       /// Exponential moving average, a step at a time, running statistics included.
       case ema
@@ -85,7 +85,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     }
 
     /// The images from which SWA makes the statistics of BatchNorm anew at the end of an epoch.
-    public enum Statistics: String, Codable, Sendable, CaseIterable {
+    public enum Statistics: String, ConfigurationWord, Sendable {
       /// The training images under the training attack, as during training; costs an inner maximisation a batch.
       case perturbed
       /// The training images as they are.
@@ -142,7 +142,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   /// what it writes besides the weights.
   public func differences(from earlier: TrainingConfiguration) throws(SATError) -> [String] {
     var comparable = self
-    (comparable.preset, comparable.epochs, comparable.execution) = (earlier.preset, earlier.epochs, earlier.execution)
+    (comparable.preset, comparable.execution) = (earlier.preset, earlier.execution)
+    if !learningRateSchedule.dependsOnLength { comparable.epochs = earlier.epochs }
     (comparable.checkpoints, comparable.logSteps) = (earlier.checkpoints, earlier.logSteps)
     comparable.smoothness = earlier.smoothness
     return try ConfigurationFile.differences(earlier, comparable)
@@ -151,7 +152,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
 
 /// The learning rate over the epochs, as it is written in a configuration.
 public struct LearningRateSettings: Codable, Sendable, Equatable {
-  public enum Kind: String, Codable, Sendable, CaseIterable {
+  public enum Kind: String, ConfigurationWord, Sendable {
     case constant
     case multiStep = "multi-step"
     case cosine
@@ -170,6 +171,9 @@ public struct LearningRateSettings: Codable, Sendable, Equatable {
   public init(kind: Kind, milestones: [Int] = [], gamma: Double = 0.1, peak: Double = 0.5) {
     (self.kind, self.milestones, self.gamma, self.peak) = (kind, milestones, gamma, peak)
   }
+
+  /// Whether another number of epochs changes the rates of all.
+  var dependsOnLength: Bool { kind == .cosine || kind == .cyclic }
 
   /// Whether the rate changes inside an epoch.
   var isPerStep: Bool { kind == .cyclic }

@@ -3,13 +3,14 @@ internal import SwiftTorch
 
 /// What a checkpoint holds besides the weights to evaluate, so that a resumed run ends where an uninterrupted one does.
 struct TrainingState: Codable {
-  static let currentFormat = "sat-training/2"
+  static let currentFormat = "sat-training/3"
 
   var format = currentFormat
   /// The run's, to tell whether it is still the same; epochs and execution may change.
   var configuration: TrainingConfiguration
-  /// How many images it was trained on.
+  /// How many images it was trained on, and which.
   var trainingImages: Int
+  var dataFingerprint: String
   /// The metrics of the epochs that are done.
   var history: [MetricsLine]
   /// Updates of the weights so far.
@@ -22,21 +23,26 @@ struct TrainingState: Codable {
   var epoch: EpochSums?
   /// Of an epoch that ended and is not validated yet.
   var pending: MetricsLine?
+  /// Of the tensors in the files beside this one, by the file's name, since a flipped bit in a number is still a number.
+  var fingerprints: [String: String] = [:]
 
   struct Best: Codable {
     var epoch: Int
     var validation: EpochMetrics.Validation
   }
 
+  private static let files = [ModelFile.weightsName, tensorFile]
   private static let stateFile = "state.json"
   private static let tensorFile = "training.safetensors"
 
-  /// Writes the state, and the tensors of everything that has some.
+  /// Writes the state beside the weights, and the tensors of everything else that has some.
   func write(to folder: String, tensors: [(name: String, tensor: Tensor)]) throws {
     try SafeTensors(tensors: tensors).write(to: "\(folder)/\(Self.tensorFile)")
+    var state = self
+    for file in Self.files { state.fingerprints[file] = Self.text(Fingerprint.of(try SafeTensors.read("\(folder)/\(file)").tensors)) }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-    try AtomicFile.write(Array(encoder.encode(self)), to: "\(folder)/\(Self.stateFile)")
+    try AtomicFile.write(Array(encoder.encode(state)), to: "\(folder)/\(Self.stateFile)")
   }
 
   /// Reads the state and its tensors.
@@ -50,9 +56,20 @@ struct TrainingState: Codable {
         "\(path) is damaged or of another version; expected the state of a training run (\(currentFormat)), so restore it or start the "
           + "run anew without --resume")
     }
-    let file = "\(folder)/\(tensorFile)"
-    return (state, SavedTensors(file: file, tensors: try SafeTensors.read(file).tensors))
+    var saved: [String: [(name: String, tensor: Tensor)]] = [:]
+    for file in files {
+      let tensors = try SafeTensors.read("\(folder)/\(file)").tensors
+      guard state.fingerprints[file] == text(Fingerprint.of(tensors)) else {
+        throw SATError(
+          "\(folder)/\(file) is not what was saved with this checkpoint: it is damaged or of another run; restore it, or start the run anew "
+            + "without --resume")
+      }
+      saved[file] = tensors
+    }
+    return (state, SavedTensors(file: "\(folder)/\(tensorFile)", tensors: saved[tensorFile] ?? []))
   }
+
+  private static func text(_ fingerprint: UInt64) -> String { String(fingerprint, radix: 16) }
 }
 
 /// The tensors of a checkpoint by the part of the run they belong to: `optimizer.momentum.0`.
