@@ -75,7 +75,7 @@ public protocol Attack: AnyObject {
 
   /// Perturbs a batch.
   ///
-  /// A finding means that `Classifier.confirmedLogits` misclassified the image that is returned.
+  /// A finding means that `Classifier.misclassified` said so of the image that is returned.
   /// - Parameter model: in evaluation mode.
   func perturb(_ model: any Classifier, _ batch: AttackBatch) throws(TorchError) -> AttackResult
 }

@@ -180,10 +180,9 @@ final class SearchRows {
   private func confirmed(_ hits: Tensor, _ images: Tensor) throws(TorchError) -> [Int] {
     let indices = hits.array(of: Int.self)
     if search.model.isExact { return indices }
-    search.cost.forward += hits.count * search.model.confirmationPasses
-    let logits = try withNoGrad { () throws(TorchError) in try search.model.confirmedLogits(images.rows(at: hits)) }
-    let holds = logits.argmax(dim: 1).notEqual(to: labels.selecting(hits)).array(of: Bool.self)
-    return zip(indices, holds).filter { $0.1 }.map { $0.0 }
+    let verdict = try search.model.misclassified(images.rows(at: hits), labels.selecting(hits))
+    search.cost.forward += verdict.passes
+    return zip(indices, verdict.isWrong).filter { $0.1 }.map { $0.0 }
   }
 
   /// Hands over what a run in which rows stay has found.

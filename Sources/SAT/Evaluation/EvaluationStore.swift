@@ -49,6 +49,8 @@ public final class EvaluationStore {
   private let folder: String
   private let identity: Identity
   private let interval: Duration
+  /// How long a block of an attack should take at most, since a kill loses the one under way.
+  let block: Duration
   private let clock = ContinuousClock()
   private var lastSave: ContinuousClock.Instant
   private var cost = Duration.zero
@@ -77,9 +79,10 @@ public final class EvaluationStore {
   ///   - identity: of this evaluation; equal between runs that may share a state.
   ///   - interval: shortest time between two writes within an attack, longer where a write takes more than a twentieth of it; zero to
   ///     write after every batch.
+  ///   - block: what a kill may lose, about.
   /// - Throws: `SATError` when the state is another evaluation's or is no state; `TorchError` when it cannot be read.
-  public init(_ folder: String, identity: Identity, interval: Duration = .seconds(1)) throws {
-    (self.folder, self.identity, self.interval) = (folder, identity, interval)
+  public init(_ folder: String, identity: Identity, interval: Duration = .seconds(1), block: Duration = .seconds(60)) throws {
+    (self.folder, self.identity, self.interval, self.block) = (folder, identity, interval, block)
     lastSave = clock.now
     var isFolder: ObjCBool = false
     if FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder) {

@@ -3,7 +3,7 @@ public import SwiftTorch
 /// Measures a model's accuracy on images as they are and under attacks, the worst case over the attacks.
 ///
 /// Every attack starts from the original images of the samples that are still classified correctly, in blocks of the batch size. In mode
-/// `fast` a model that draws is judged by its mean logits over several passes; in `compat` one pass decides, as in the reference.
+/// `fast` a model that draws is judged by votes (`AveragedClassifier`); in `compat` one pass decides, as in the reference.
 public struct Evaluator {
   private let model: any Classifier
   private let data: ImageDataset
@@ -54,7 +54,7 @@ public struct Evaluator {
       try store.save(state, adversarial)
     }
     let clean = zip(labels, state.predictions).map { $0 == $1 }
-    let model = judge(plan, isRandom: state.isRandom)
+    let votes = plan.mode == .fast && state.isRandom
     let attacks = state.isDifferentiable ? plan.attacks : plan.attacks.filter { !$0.needsGradient }
     guard !attacks.isEmpty || plan.attacks.isEmpty else {
       throw SATError(
@@ -65,12 +65,15 @@ public struct Evaluator {
       let before = plan.isIndividual ? clean : state.outcomes.last?.flags ?? clean
       let open = before.indices.filter { before[$0] }
       var current = state.current ?? .init(name: attack.name, flags: before, seconds: 0, cost: AttackCost())
+      // Only there does nothing depend on how the samples are cut into blocks.
+      var blocks = store.flatMap { plan.mode == .fast && !votes ? BlockSize(most: batchSize, limit: $0.block) : nil }
       while state.done < open.count {
         let start = clock.now
-        let positions = Array(open[state.done..<min(state.done + batchSize, open.count)])
+        let size = blocks?.samples(pace: pace(of: attack, state, current, now: (clock.now - begun) / .seconds(1))) ?? batchSize
+        let positions = Array(open[state.done..<min(state.done + size, open.count)])
         let spent = attack.cost
         let expected = attack.passesPerSample(classes: state.logits.size(1)) * positions.count
-        let metered = MeteredClassifier(model, expected: expected, shouldStop: shouldStop) { part in
+        let metered = MeteredClassifier(model, expected: expected, countsConfirmations: plan.mode == .compat, shouldStop: shouldStop) { part in
           progress(
             EvaluationProgress(
               phase: attack.name, done: state.done, total: open.count,
@@ -78,8 +81,11 @@ public struct Evaluator {
               correct: current.flags.count { $0 }))
         }
         let records: [Evaluation.Record]
+        var judging = AttackCost()
         do {
-          records = try run(attack, metered, positions, state.logits, plan.mode, adversarial, alreadyBroken: Set(state.records.map(\.sample)))
+          records = try run(
+            attack, metered, votes: votes ? AveragedClassifier(metered) : nil, positions, state.logits, plan.mode, adversarial,
+            alreadyBroken: Set(state.records.map(\.sample)), &judging)
         } catch {
           guard metered.isStopped else { throw error }
           try keep(&state, now: true)
@@ -87,8 +93,11 @@ public struct Evaluator {
         }
         for record in records { current.flags[record.sample] = false }
         state.records += records
-        current.cost += attack.cost - spent
-        current.seconds += (clock.now - start) / .seconds(1)
+        let (cost, seconds) = (attack.cost - spent, (clock.now - start) / .seconds(1))
+        blocks?.observe(positions.count, seconds: seconds, passes: cost.passes)
+        current.cost += cost
+        current.cost += judging
+        current.seconds += seconds
         state.done += positions.count
         state.current = current
         try keep(&state, now: false)
@@ -112,12 +121,12 @@ public struct Evaluator {
   private func cleanPass(
     _ labels: [Int], _ plan: EvaluationPlan, _ progress: (EvaluationProgress) -> Void, _ shouldStop: () -> Bool
   ) throws -> EvaluationState {
-    func look(_ model: any Classifier) throws -> CleanPass {
+    func look(votes: AveragedClassifier?) throws -> CleanPass {
       var pass = CleanPass()
       for range in stride(from: 0, to: data.count, by: batchSize).map({ $0..<min($0 + batchSize, data.count) }) {
         if shouldStop() { throw EvaluationStopped() }
-        let images = try data.batch(range).images
-        pass.take(images, try forward(model, images))
+        let (images, expected) = try data.batch(range)
+        pass.take(images, try votes?.judged(images.to(device).contiguous(layout), expected.to(device)).logits ?? forward(model, images))
         progress(
           EvaluationProgress(
             phase: "clean", done: pass.predictions.count, total: data.count, fraction: Double(pass.predictions.count) / Double(data.count),
@@ -125,7 +134,8 @@ public struct Evaluator {
       }
       return pass
     }
-    var pass = try look(judge(plan, isRandom: plan.expectsRandomness))
+    let averaged = plan.mode == .fast ? AveragedClassifier(model) : nil
+    var pass = try look(votes: plan.expectsRandomness ? averaged : nil)
     var state = pass.state
     state.isRandom = plan.expectsRandomness
     if plan.checks {
@@ -135,9 +145,9 @@ public struct Evaluator {
       let (images, some) = try data.batch(at: chosen)
       let findings = try SanityChecks(
         model: model, images: images.to(device).contiguous(layout), labels: some.to(device), logits: state.logits.selecting(chosen).to(device)
-      ).run(needsGradient: plan.attacks.contains { $0.needsGradient }, expectsRandomness: plan.expectsRandomness)
+      ).run(needsGradient: plan.attacks.contains { $0.needsGradient }, expectsRandomness: plan.expectsRandomness, mode: plan.mode)
       if findings.isRandom && !state.isRandom && plan.mode == .fast {
-        pass = try look(judge(plan, isRandom: true))
+        pass = try look(votes: averaged)
         state = pass.state
       }
       state.isRandom = state.isRandom || findings.isRandom
@@ -150,15 +160,22 @@ public struct Evaluator {
     return state
   }
 
-  /// Who says whether an image is misclassified.
-  private func judge(_ plan: EvaluationPlan, isRandom: Bool) -> any Classifier {
-    isRandom && plan.mode == .fast ? AveragedClassifier(model) : model
+  /// Seconds a sample of an attack takes, as measured, or else as expected of the passes so far; nil where nobody knows.
+  private func pace(of attack: any Attack, _ state: EvaluationState, _ current: Evaluation.Outcome, now: Double) -> Double? {
+    if state.done > 0 { return current.seconds / Double(state.done) }
+    let passes = attack.passesPerSample(classes: state.logits.size(1)) * (attack.needsGradient ? 3 : 1)
+    let spent = state.outcomes.reduce(data.count) { $0 + $1.cost.passes }
+    return passes == 0 ? nil : Double(passes) * (state.seconds + now) / Double(spent)
   }
 
   /// One batch of an attack; what it broke.
+  ///
+  /// - Parameters:
+  ///   - votes: who decides flags of a model that draws.
+  ///   - judging: what their decisions cost is added to it.
   private func run(
-    _ attack: any Attack, _ metered: MeteredClassifier, _ positions: [Int], _ logits: Tensor, _ mode: AttackMode,
-    _ adversarial: AdversarialImages?, alreadyBroken: Set<Int>
+    _ attack: any Attack, _ metered: MeteredClassifier, votes: AveragedClassifier?, _ positions: [Int], _ logits: Tensor, _ mode: AttackMode,
+    _ adversarial: AdversarialImages?, alreadyBroken: Set<Int>, _ judging: inout AttackCost
   ) throws(TorchError) -> [Evaluation.Record] {
     let indices = Tensor(positions)
     let (images, labels) = try data.batch(at: indices)
@@ -167,12 +184,19 @@ public struct Evaluator {
     let batch = AttackBatch(
       images: images.to(device).contiguous(layout), labels: labels.to(device), samples: keys,
       logits: logits.selecting(indices).to(device), capacity: batchSize)
-    let result = try attack.perturb(metered, batch)
+    let result = try attack.perturb(votes ?? metered, batch)
     var hits = result.findings.indices.filter { result.findings[$0] != nil }
     if mode == .compat {
       // There a flag is a property of one more pass over the whole batch.
       let wrong = try forward(metered, result.images).argmax(dim: 1).notEqual(to: batch.labels)
       hits = wrong.nonzero().squeezed(dim: 1).array(of: Int.self)
+    }
+    if let votes, !hits.isEmpty {
+      // Chosen among many looks, an image gets a vote that the attack had no part in.
+      let rows = Tensor(hits).to(device)
+      let vote = try votes.judged(result.images.selecting(rows), batch.labels.selecting(rows))
+      judging.forward += vote.passes
+      hits = zip(hits, vote.isRight).filter { !$0.1 }.map { $0.0 }
     }
     guard !hits.isEmpty else { return [] }
     let rows = Tensor(hits).to(device)
@@ -216,6 +240,9 @@ extension ThreatModel {
 }
 
 extension AttackCost {
+  /// A gradient costs about two forward passes.
+  var passes: Int { forward + 2 * backward }
+
   static func - (a: AttackCost, b: AttackCost) -> AttackCost {
     AttackCost(forward: a.forward - b.forward, backward: a.backward - b.backward)
   }

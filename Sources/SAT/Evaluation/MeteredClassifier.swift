@@ -4,6 +4,7 @@ internal import SwiftTorch
 final class MeteredClassifier: Classifier {
   private let model: any Classifier
   private let expected: Int
+  private let countsConfirmations: Bool
   private let shouldStop: () -> Bool
   private let report: (Double) -> Void
   private var done = 0
@@ -11,10 +12,14 @@ final class MeteredClassifier: Classifier {
 
   /// - Parameters:
   ///   - expected: samples that will pass through the model at most; 0 where nobody knows, and then nothing is reported.
+  ///   - countsConfirmations: whether passes that confirm are among them, as where attacks ask nothing else.
   ///   - shouldStop: asked before every pass.
   ///   - report: hears of fractions 0…1, growing.
-  init(_ model: any Classifier, expected: Int, shouldStop: @escaping () -> Bool, report: @escaping (Double) -> Void) {
-    (self.model, self.expected, self.shouldStop, self.report) = (model, expected, shouldStop, report)
+  init(
+    _ model: any Classifier, expected: Int, countsConfirmations: Bool, shouldStop: @escaping () -> Bool, report: @escaping (Double) -> Void
+  ) {
+    (self.model, self.expected, self.countsConfirmations) = (model, expected, countsConfirmations)
+    (self.shouldStop, self.report) = (shouldStop, report)
   }
 
   var execution: Execution {
@@ -23,7 +28,6 @@ final class MeteredClassifier: Classifier {
   }
 
   var isExact: Bool { model.isExact }
-  var confirmationPasses: Int { model.confirmationPasses }
 
   func logits(_ images: Tensor) throws(TorchError) -> Tensor {
     try stopIfAsked()
@@ -32,11 +36,10 @@ final class MeteredClassifier: Classifier {
     return logits
   }
 
-  /// Counted as well, since attacks in mode `compat` ask nothing else; those few in mode `fast` do not matter.
   func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor {
     try stopIfAsked()
     let logits = try model.confirmedLogits(images)
-    count(images)
+    if countsConfirmations { count(images) }
     return logits
   }
 

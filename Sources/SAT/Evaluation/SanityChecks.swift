@@ -5,9 +5,7 @@ internal import SwiftTorch
 /// The rules are those of AutoAttack's checks where it has them; a few dozen samples are asked about.
 struct SanityChecks {
   static let samples = 32
-  /// Distance of normalised logits from which two answers are not the same.
-  private static let sameAnswer = 1e-4
-  /// The same between an image alone and in a batch, where rounding differs.
+  /// Distance of normalised logits from which answers to an image alone and in a batch, where rounding differs, are not the same.
   private static let sameInBatch = 1e-3
 
   let model: any Classifier
@@ -24,25 +22,25 @@ struct SanityChecks {
     var isRandom = false
   }
 
-  func run(needsGradient: Bool, expectsRandomness: Bool) throws(TorchError) -> Findings {
+  func run(needsGradient: Bool, expectsRandomness: Bool, mode: AttackMode) throws(TorchError) -> Findings {
     var findings = Findings()
     func warn(_ code: Evaluation.Warning.Code, _ message: String) { findings.warnings.append(.init(code: code, message: message)) }
     let script = (model as? ScriptClassifier)?.script
     let code = script.map { ScriptCode($0.source) }
 
     let before = try script.map(Self.fingerprint)
-    var answers: [Tensor] = []
-    for _ in 0..<4 { answers.append(try ask(images)) }
+    let answers = try RepeatedAnswers(model, images, labels)
     let after = try script.map(Self.fingerprint)
-    let spread = answers.dropFirst().map { Self.distance($0, answers[0]) }.max() ?? 0
-    let counts = Set(answers.map { Int($0.argmax(dim: 1).equal(to: labels).to(.int64).sum().item()) })
-    let isRandom = spread > Self.sameAnswer || counts.count > 1
+    let isRandom = answers.isRandom
     findings.isRandom = isRandom
     if isRandom && !expectsRandomness {
       warn(
         .randomized,
-        "the model answers the same image differently from pass to pass (normalised logits differ by \(decimal(spread, 4))); "
-          + "use --version rand, and do not trust a flag that one pass decided")
+        "the model answers the same image differently from pass to pass (normalised logits differ by \(decimal(answers.spread, 4))); "
+          + (mode == .fast
+            ? "flags are those of the mean logits of up to \(AveragedClassifier.most) passes, and attacks see single passes: use --version rand, "
+              + "which follows mean gradients"
+            : "every flag is what one pass said, as in the reference, and another run says otherwise: use --version rand --mode fast, where many passes decide"))
     }
     if code?.calls(ScriptClassifier.gradientCalls) == true {
       warn(
@@ -61,7 +59,7 @@ struct SanityChecks {
     }
     if isInTrainingMode {
       warn(.trainingMode, "the network is in training mode; set it to evaluation mode, else batches influence each other")
-    } else if !isRandom, try largestBatchEffect(answers[0]) > Self.sameInBatch {
+    } else if !isRandom, try largestBatchEffect(answers.first) > Self.sameInBatch {
       warn(
         .trainingMode,
         "an image is answered differently alone, in a batch, or in a batch of another order, as by BatchNorm in training mode or without running "
@@ -81,9 +79,9 @@ struct SanityChecks {
     }
     let count = batch.size(0)
     let reverse = Tensor(Array((0..<count).reversed())).to(batch.device)
-    var largest = Self.distance(try ask(batch.rows(at: reverse)).selecting(reverse), answers)
+    var largest = RepeatedAnswers.distance(try ask(batch.rows(at: reverse)).selecting(reverse), answers)
     for index in [0, count - 1] {
-      largest = max(largest, Self.distance(try ask(batch[index..<index + 1]), answers[index..<index + 1]))
+      largest = max(largest, RepeatedAnswers.distance(try ask(batch[index..<index + 1]), answers[index..<index + 1]))
     }
     return largest
   }
@@ -98,13 +96,6 @@ struct SanityChecks {
   }
 
   private var isInTrainingMode: Bool { (model as? NetworkClassifier)?.module.modules.contains(where: \.isTraining) ?? false }
-
-  /// The largest distance between rows, each divided by its length.
-  private static func distance(_ a: Tensor, _ b: Tensor) -> Double {
-    func unit(_ logits: Tensor) -> Tensor { logits / logits.norm(2, dims: [1], keepDim: true).clamped(to: 1e-12...) }
-    let distance = (unit(a) - unit(b)).norm(2, dims: [1]).max().item()
-    return distance.isNaN ? 0 : distance
-  }
 
   /// The input gradient of the cross-entropy and of the margin at the images themselves.
   private func lookAtGradients(_ findings: inout Findings) throws(TorchError) {

@@ -42,6 +42,8 @@ public struct Verification: Encodable, Sendable {
   /// Accuracy that the file's own images show, counted anew.
   public var robust: EvaluationReport.Proportion
   public var eightBit: EightBit
+  /// What puts the answers above in doubt.
+  public var warnings: [Evaluation.Warning]
 
   /// - Parameters:
   ///   - model: in evaluation mode, on `device`.
@@ -51,19 +53,6 @@ public struct Verification: Encodable, Sendable {
     _ saved: SavedImages, model: any Classifier, modelName: String, data: ImageDataset?, batchSize: Int, device: Device, layout: MemoryFormat
   ) throws(TorchError) {
     let n = saved.originals.count
-    var isAnswered = Array(repeating: true, count: n)
-    func predictions(_ images: Tensor, _ size: Int, noting notes: Bool = false) throws(TorchError) -> [Int] {
-      var found: [Int] = []
-      for start in stride(from: 0, to: images.size(0), by: size) {
-        let part = images[start..<min(start + size, images.size(0))].to(device).contiguous(layout)
-        let logits = try withNoGrad { () throws(TorchError) in try model.confirmedLogits(part) }
-        if notes {
-          for (i, isFinite) in logits.isFinite().all(dim: 1).array(of: Bool.self).enumerated() where !isFinite { isAnswered[start + i] = false }
-        }
-        found += logits.argmax(dim: 1).array(of: Int.self)
-      }
-      return found
-    }
     func rows(_ mask: Tensor) -> [Int] { mask.nonzero().squeezed(dim: 1).array(of: Int.self) }
     let originals = try saved.originals.batch(0..<n).images
     let labels = saved.originals.labels.array(of: Int.self)
@@ -77,10 +66,18 @@ public struct Verification: Encodable, Sendable {
     let inside = sizes.lessOrEqual(to: saved.threat.tolerance)
     let isBroken = Set(claimed)
     let changed = rows(sizes.notEqual(to: 0)).filter { !isBroken.contains($0) }
-    let clean = try predictions(originals, batchSize, noting: true)
-    let batched = try predictions(saved.images, batchSize, noting: true)
+    let some = 0..<min(n, SanityChecks.samples)
+    let judge = try ImageJudge(model, trying: (originals[some], saved.originals.labels[some]), device: device, layout: layout)
+    let clean = try judge(originals, labels, batchSize: batchSize)
+    let batched = try judge(saved.images, labels, batchSize: batchSize)
     let broken = claimed.isEmpty ? saved.images[..<0] : saved.images.selecting(Tensor(claimed))
-    let alone = try predictions(broken, 1)
+    let expected = claimed.map { labels[$0] }
+    let alone = try judge(broken, expected, batchSize: 1)
+    let isAnswered = (0..<n).map { clean.isFinite[$0] && batched.isFinite[$0] }
+    // Of a model that draws a claim fails where more passes could not say the opposite again.
+    let denied = (0..<n).filter { clean.isRight[$0] != saved.clean[$0] }
+    let rightInBatch = claimed.filter { batched.isRight[$0] }
+    let rightAlone = claimed.indices.filter { alone.isRight[$0] }
 
     var checks: [Check] = []
     if let data {
@@ -96,9 +93,9 @@ public struct Verification: Encodable, Sendable {
       Check("norm", "no perturbation is larger than epsilon in \(saved.threat.norm.rawValue)", failed: rows(!inside)),
       Check("unchanged", "images that count as not broken are the originals", failed: changed),
       Check("answers", "every answer of the model is a number", failed: isAnswered.indices.filter { !isAnswered[$0] }),
-      Check("clean", "the originals are classified as the file says", failed: (0..<n).filter { (clean[$0] == labels[$0]) != saved.clean[$0] }),
-      Check("batch", "broken images are misclassified in a batch", failed: claimed.filter { batched[$0] == labels[$0] }),
-      Check("alone", "broken images are misclassified alone", failed: claimed.indices.filter { alone[$0] == labels[claimed[$0]] }.map { claimed[$0] }),
+      Check("clean", "the originals are classified as the file says", failed: denied.filter { clean.isClear[$0] }),
+      Check("batch", "broken images are misclassified in a batch", failed: rightInBatch.filter { batched.isClear[$0] }),
+      Check("alone", "broken images are misclassified alone", failed: rightAlone.filter { alone.isClear[$0] }.map { claimed[$0] }),
       Check("robust", "every sample that counts as robust is right when clean", failed: (0..<n).filter { saved.robust[$0] && !saved.clean[$0] }),
     ]
     file = saved.path
@@ -111,14 +108,25 @@ public struct Verification: Encodable, Sendable {
     let largest = sizes.max().item()
     // JSON has no form for it; the check "finite" says so.
     largestPerturbation = largest.isFinite ? largest : -1
-    robust = .init((0..<n).count { batched[$0] == labels[$0] && clean[$0] == labels[$0] }, of: n)
-    eightBit = try Self.eightBit(broken, claimed.isEmpty ? originals[..<0] : originals.selecting(Tensor(claimed)), claimed.map { labels[$0] }, saved.threat) {
-      (images) throws(TorchError) in try predictions(images, batchSize)
+    robust = .init((0..<n).count { batched.isRight[$0] && clean.isRight[$0] }, of: n)
+    eightBit = try Self.eightBit(broken, claimed.isEmpty ? originals[..<0] : originals.selecting(Tensor(claimed)), expected, saved.threat) {
+      (images) throws(TorchError) in try judge(images, expected, batchSize: batchSize).isRight
     }
+    let open = denied.count { !clean.isClear[$0] } + rightInBatch.count { !batched.isClear[$0] } + rightAlone.count { !alone.isClear[$0] }
+    warnings = judge.isRandom ? [Self.randomized(open)] : []
+  }
+
+  /// - Parameter open: claims that the votes neither confirm nor refute.
+  private static func randomized(_ open: Int) -> Evaluation.Warning {
+    .init(
+      code: .randomized,
+      message: "the model answers the same image differently from pass to pass; images are judged by their mean logits over up to "
+        + "\(AveragedClassifier.most) passes, and a claim fails where these are clearly against it (\(open) are against it, but not clearly); "
+        + "what mode compat saved is what single passes said")
   }
 
   private static func eightBit(
-    _ broken: Tensor, _ originals: Tensor, _ labels: [Int], _ threat: ThreatModel, _ predictions: (Tensor) throws(TorchError) -> [Int]
+    _ broken: Tensor, _ originals: Tensor, _ labels: [Int], _ threat: ThreatModel, _ isRight: (Tensor) throws(TorchError) -> [Bool]
   ) throws(TorchError) -> EightBit {
     guard !labels.isEmpty else { return EightBit(misclassified: 0, withinEpsilon: 0, towardsOriginal: 0) }
     let levels = broken * 255.0
@@ -126,12 +134,12 @@ public struct Verification: Encodable, Sendable {
     let isUp = broken.greater(than: originals)
     // Never across the original, which is a byte itself where the data are bytes.
     let towards = (levels - 1e-3).ceil().replacing(with: (levels + 1e-3).floor(), where: isUp).clamped(to: 0...255) / 255.0
-    let near = try predictions(nearest)
+    let near = try isRight(nearest)
     let inside = threat.size(from: originals, to: nearest).lessOrEqual(to: threat.tolerance).array(of: Bool.self)
-    let kept = try predictions(towards)
-    let wrong = labels.indices.filter { near[$0] != labels[$0] }
+    let kept = try isRight(towards)
+    let wrong = labels.indices.filter { !near[$0] }
     return EightBit(
-      misclassified: wrong.count, withinEpsilon: wrong.count { inside[$0] }, towardsOriginal: labels.indices.count { kept[$0] != labels[$0] })
+      misclassified: wrong.count, withinEpsilon: wrong.count { inside[$0] }, towardsOriginal: kept.count { !$0 })
   }
 }
 
@@ -152,7 +160,7 @@ extension Verification: CustomStringConvertible {
       largest perturbation: \(decimal(largestPerturbation, 6))
       as bytes: \(eightBit.misclassified) of \(adversarial) are still misclassified, \(eightBit.withinEpsilon) of them within epsilon; \
       rounded towards the original \(eightBit.towardsOriginal)
-
+      \(warnings.map { "warning: \($0.message)\n" }.joined())
       """
   }
 }

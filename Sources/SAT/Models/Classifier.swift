@@ -17,8 +17,12 @@ public protocol Classifier: AnyObject {
   /// Whether `logits` and `confirmedLogits` are the same computation, so that nothing is learnt by asking twice.
   var isExact: Bool { get }
 
-  /// How many passes `confirmedLogits` takes.
-  var confirmationPasses: Int { get }
+  /// Whether the network itself misclassifies the images, and how many samples passed through it to find out.
+  ///
+  /// - Parameters:
+  ///   - images: [N, C, H, W] in [0, 1].
+  ///   - labels: [N], int64.
+  func misclassified(_ images: Tensor, _ labels: Tensor) throws(TorchError) -> (isWrong: [Bool], passes: Int)
 
   /// Moves the weights to a device.
   func move(to device: Device) throws(TorchError)
@@ -27,7 +31,11 @@ public protocol Classifier: AnyObject {
 extension Classifier {
   public func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor { try logits(images) }
   public var isExact: Bool { true }
-  public var confirmationPasses: Int { 1 }
+
+  public func misclassified(_ images: Tensor, _ labels: Tensor) throws(TorchError) -> (isWrong: [Bool], passes: Int) {
+    let logits = try withNoGrad { () throws(TorchError) in try confirmedLogits(images) }
+    return (logits.argmax(dim: 1).notEqual(to: labels).array(of: Bool.self), labels.count)
+  }
 }
 
 /// One of the networks of `Architecture`, with an optional normalisation in front.

@@ -105,15 +105,15 @@ public final class Square: Attack {
   ) throws(TorchError) -> [Int] {
     if rows.isEmpty { return [] }
     let indices = Tensor(rows).to(labels.device)
-    let answers: Tensor
+    let isWrong: [Bool]
     if model.isExact {
-      answers = logits.selecting(indices)
+      isWrong = logits.selecting(indices).argmax(dim: 1).notEqual(to: labels.selecting(indices)).array(of: Bool.self)
     } else {
-      answers = try model.confirmedLogits(images.selecting(indices))
-      cost.forward += rows.count * model.confirmationPasses
+      let verdict = try model.misclassified(images.selecting(indices), labels.selecting(indices))
+      isWrong = verdict.isWrong
+      cost.forward += verdict.passes
     }
-    let wrong = answers.argmax(dim: 1).notEqual(to: labels.selecting(indices)).array(of: Bool.self)
-    return zip(rows, wrong).filter { $0.1 }.map { $0.0 }
+    return zip(rows, isWrong).filter { $0.1 }.map { $0.0 }
   }
 
   /// z_y − max z_j over the other classes, per sample.

@@ -1,0 +1,78 @@
+internal import SwiftTorch
+
+/// Says of images whether a model classifies them rightly, by votes where it draws.
+struct ImageJudge {
+  struct Answers {
+    var isRight: [Bool] = []
+    /// Whether more passes of a model that draws could not say the opposite.
+    var isClear: [Bool] = []
+    var isFinite: [Bool] = []
+  }
+
+  private let model: any Classifier
+  private let votes: AveragedClassifier?
+  private let device: Device
+  private let layout: MemoryFormat
+
+  /// - Parameter some: images and labels that the model is asked about several times, to see whether it draws.
+  init(_ model: any Classifier, trying some: (images: Tensor, labels: Tensor), device: Device, layout: MemoryFormat) throws(TorchError) {
+    (self.model, self.device, self.layout) = (model, device, layout)
+    let isRandom = try RepeatedAnswers(model, some.images.to(device).contiguous(layout), some.labels.to(device)).isRandom
+    votes = isRandom ? AveragedClassifier(model) : nil
+  }
+
+  var isRandom: Bool { votes != nil }
+
+  /// - Parameters:
+  ///   - images: [N, C, H, W] in [0, 1].
+  ///   - size: images in a batch.
+  func callAsFunction(_ images: Tensor, _ labels: [Int], batchSize size: Int) throws(TorchError) -> Answers {
+    var answers = Answers()
+    for start in stride(from: 0, to: labels.count, by: size) {
+      let range = start..<min(start + size, labels.count)
+      let part = images[range].to(device).contiguous(layout)
+      let expected = Tensor(Array(labels[range])).to(device)
+      let logits: Tensor
+      if let votes {
+        let vote = try votes.judged(part, expected)
+        (logits, answers.isClear) = (vote.logits, answers.isClear + vote.isClear)
+      } else {
+        logits = try withNoGrad { () throws(TorchError) in try model.confirmedLogits(part) }
+        answers.isClear += range.map { _ in true }
+      }
+      answers.isRight += logits.argmax(dim: 1).equal(to: expected).array(of: Bool.self)
+      answers.isFinite += logits.isFinite().all(dim: 1).array(of: Bool.self)
+    }
+    return answers
+  }
+}
+
+/// A model's answers to the same images, pass by pass.
+struct RepeatedAnswers {
+  static let passes = 4
+  /// Distance of normalised logits from which two answers are not the same.
+  private static let sameAnswer = 1e-4
+
+  let first: Tensor
+  /// The largest distance of an answer from the first.
+  let spread: Double
+  /// Whether as many were right in every pass.
+  let countsAgree: Bool
+
+  var isRandom: Bool { spread > Self.sameAnswer || !countsAgree }
+
+  init(_ model: any Classifier, _ images: Tensor, _ labels: Tensor) throws(TorchError) {
+    var answers: [Tensor] = []
+    for _ in 0..<Self.passes { answers.append(try withNoGrad { () throws(TorchError) in try model.confirmedLogits(images) }) }
+    first = answers[0]
+    spread = answers.dropFirst().map { Self.distance($0, answers[0]) }.max() ?? 0
+    countsAgree = Set(answers.map { Int($0.argmax(dim: 1).equal(to: labels).to(.int64).sum().item()) }).count == 1
+  }
+
+  /// The largest distance between rows, each divided by its length.
+  static func distance(_ a: Tensor, _ b: Tensor) -> Double {
+    func unit(_ logits: Tensor) -> Tensor { logits / logits.norm(2, dims: [1], keepDim: true).clamped(to: 1e-12...) }
+    let distance = (unit(a) - unit(b)).norm(2, dims: [1]).max().item()
+    return distance.isNaN ? 0 : distance
+  }
+}
