@@ -125,6 +125,22 @@ class FileTests(unittest.TestCase):
                 with self.assertRaisesRegex(ValueError, "holds no state_dict"):
                     weights.read_state_dict(path)
 
+    def test_a_normalisation_inside_a_file(self):
+        mean, std = [0.4914, 0.4822, 0.4465], [0.2471, 0.2435, 0.2616]
+        state = networks.build("cnn-a").state_dict()
+        images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        whole = networks.build("cnn-a", None, (mean, std)).eval()
+        weights.load(whole, state, "here")
+        layers = [{"normalize.mean": mean, "normalize.std": std}, {"mu": mean, "sigma": std}, {"0.mean": mean, "0.std": std}]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "x.pt"
+            for layer, front in zip(layers, ("module.", "", "1.")):
+                layer = {key: torch.tensor(value).reshape(1, 3, 1, 1) for key, value in layer.items()}
+                torch.save({"state_dict": layer | {front + key: value for key, value in state.items()}}, path)
+                read, name, _ = command_line.network(path, "cnn-a", [], None)
+                self.assertEqual(name, "cnn-a")
+                self.assertTrue(torch.equal(read(images), whole(images)), layer.keys())
+
     def test_bad_files_are_named_and_not_executed(self):
         contents = json.loads((FILES / "contents.json").read_text())
         with tempfile.TemporaryDirectory() as folder:

@@ -18,6 +18,8 @@ import safetensors_io
 NESTED_UNDER = ("state_dict", "model_state_dict", "model", "net", "network", "best", "last")
 # What DataParallel, torch.compile and an attribute called model put before all keys.
 PREFIXES = ("module.", "_orig_mod.", "model.")
+# What a normalisation in front of the network calls what it subtracts and what it divides by.
+NORMALIZATION_KEYS = (("mean", "std"), ("mu", "sigma"))
 
 # What stands beside weights in checkpoints and only holds values: the script's arguments, and NumPy's numbers.
 _SCALAR = numpy.float64(0).__reduce__()[0]
@@ -26,7 +28,10 @@ PLAIN = [argparse.Namespace, numpy.dtype, *{type(numpy.dtype(code)) for code in 
 
 
 def read_state_dict(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """The state_dict in a file and, for a safetensors file, its metadata. What a file is, is found by reading it.
+    """The state_dict in a file and the metadata of a safetensors file. What a file is, is found by reading it.
+
+    A normalisation in front of the network is told by the metadata "sat.normalization", as sat writes it, also where it was a
+    layer of the file.
 
     PyTorch files (zip or legacy pickle) may hold it bare or under one of NESTED_UNDER, beside other things, with or
     without one of PREFIXES before all keys; they are read without executing what they
@@ -48,7 +53,8 @@ def read_state_dict(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], d
         state, metadata = safetensors_io.read(path)
     else:
         state, metadata = _unwrap(_read_pickle(path), path), {}
-    return _unprefixed(state), metadata
+    state, layer = _unnormalized(_unprefixed(state))
+    return state, {"sat.normalization": layer} | metadata if layer else metadata
 
 
 def load(network: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
@@ -113,3 +119,27 @@ def _unprefixed(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     while prefix := next((p for p in PREFIXES if state and all(key.startswith(p) and key != p for key in state)), None):
         state = {key.removeprefix(prefix): value for key, value in state.items()}
     return state
+
+
+def _unnormalized(state: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], str | None]:
+    """The network's own tensors, and MEAN and STD of a layer in front of it, the shortest numbers that round to its float32."""
+    for mean, std in NORMALIZATION_KEYS:
+        for key in (key for key in state if key.split(".")[-1] == mean):
+            pair = [_channels(state[key]), _channels(state.get(key.removesuffix(mean) + std))]
+            if all(pair):
+                rest = {other: value for other, value in state.items() if other not in (key, key.removesuffix(mean) + std)}
+                # In a Sequential the network behind it has a number of its own.
+                behind = {other.split(".")[0] for other in rest if "." in other}
+                if len(behind) == 1 and all("." in other for other in rest):
+                    rest = {other.removeprefix(f"{min(behind)}."): value for other, value in rest.items()}
+                return _unprefixed(rest), " ".join(pair)
+    return state, None
+
+
+def _channels(tensor: torch.Tensor | None) -> str | None:
+    """The numbers of a tensor (C,), (C, 1, 1) or (1, C, 1, 1), with commas between."""
+    if tensor is None or not tensor.is_floating_point() or tensor.dim() not in (1, 3, 4) or not 1 <= tensor.numel() <= 4:
+        return None
+    if sum(size != 1 for size in tensor.shape) > 1:
+        return None
+    return ",".join(str(number) for number in tensor.detach().float().flatten().numpy())

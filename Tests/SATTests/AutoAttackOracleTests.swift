@@ -48,6 +48,34 @@ import Testing
     }
   }
 
+  /// With more classes than the ensemble steers to, what the nine likeliest admit is found, and nothing that no class admits.
+  @Test(arguments: AttackMode.allCases)
+  func targetedAttacksSteerToTheLikeliestNineOfAThousand(mode: AttackMode) throws {
+    let threat = try ThreatModel(epsilon: 0.006)
+    let oracle = LinearOracle(classes: 1000, samples: 24, seed: 1)
+    let suite = AttackSuite(threat: threat, mode: mode, seed: 5, classes: 1000)
+    let (attacks, warning) = try suite.attacks([.apgdT, .fabT])
+    #expect(warning == nil)
+    let order = oracle.logits.sorted(dim: 1, descending: true).indices.array(of: Int.self, shaped: true)
+    var found = Set<Int>()
+    for attack in attacks {
+      let result = try attack.perturb(oracle.model, oracle.batch())
+      let broken = try oracle.model.logits(result.images).argmax(dim: 1).notEqual(to: oracle.labels).array(of: Bool.self)
+      for (sample, finding) in result.findings.enumerated() {
+        #expect((finding != nil) == broken[sample], "\(attack.name) \(mode) sample \(sample)")
+        guard let finding else { continue }
+        #expect(order[sample][1...9].contains(try #require(finding.target)), "\(attack.name) \(mode) sample \(sample)")
+        found.insert(sample)
+      }
+    }
+    let (ofNine, ofAll) = (oracle.reach(threat, targets: 9), oracle.reach(threat))
+    for sample in ofAll.indices {
+      if ofNine[sample] > 0.01 { #expect(found.contains(sample), "\(mode) sample \(sample): reach \(ofNine[sample])") }
+      if ofAll[sample] < -0.01 { #expect(!found.contains(sample), "\(mode) sample \(sample): reach \(ofAll[sample])") }
+    }
+    #expect((4...20).contains(found.count), "\(found.count) of 24 broken show little")
+  }
+
   @Test(arguments: Norm.allCases)
   func simpleAttacksAreExactWhereTheyCanBe(norm: Norm) throws {
     let threat = try Self.threat(norm, classes: 2)

@@ -37,12 +37,16 @@ struct LinearOracle {
   }
 
   /// For every sample the largest value that some other logit can have above the label's, in double precision.
-  func reach(_ threat: ThreatModel, _ samples: [Int]? = nil) -> [Double] {
+  ///
+  /// - Parameter targets: looks at so many of the likeliest others only; nil for all.
+  func reach(_ threat: ThreatModel, _ samples: [Int]? = nil, targets: Int? = nil) -> [Double] {
     let (w, b) = (weights.array(of: Double.self, shaped: true), bias.to(.float64).array(of: Double.self))
     let indices = Tensor(samples ?? Array(0..<labels.count))
     let x = images.selecting(indices).flattened(from: 1).array(of: Double.self, shaped: true)
-    return zip(x, labels.selecting(indices).array(of: Int.self)).map { x, y in
-      w.indices.filter { $0 != y }.map { k in
+    let order = logits.selecting(indices).sorted(dim: 1, descending: true).indices.array(of: Int.self, shaped: true)
+    return x.indices.map { sample in
+      let (x, y) = (x[sample], order[sample][0])
+      return order[sample].dropFirst().prefix(targets ?? w.count).map { k in
         let v = zip(w[k], w[y]).map { $0 - $1 }
         return zip(v, x).reduce(b[k] - b[y]) { $0 + $1.0 * $1.1 } + Self.gain(v, x, threat)
       }.max()!
