@@ -121,7 +121,7 @@ public struct Verification: Encodable, Sendable {
     .init(
       code: .randomized,
       message: "the model answers the same image differently from pass to pass; images are judged by their mean logits over up to "
-        + "\(AveragedClassifier.most) passes, and a claim fails where these are clearly against it (\(open) are against it, but not clearly); "
+        + "\(AveragedClassifier.most) passes, and a claim fails where these are clearly against it (claims it denies, but not clearly: \(open)); "
         + "what mode compat saved is what single passes said")
   }
 
