@@ -314,24 +314,3 @@ private final class ScriptedAttack: Attack {
     #expect(try Self.evaluator().run(plan).warnings.map(\.code) == [.squareBetter], "in whatever order")
   }
 }
-
-@Suite struct VerificationTests {
-  /// One draw of this model is wrong about one image in six, the mean of twenty about none in a hundred thousand.
-  @Test func aModelThatDrawsIsAskedSeveralTimes() throws {
-    let n = 40
-    let generator = Generator(seed: 3)
-    let model = FunctionClassifier { images in
-      let score = (1 - 2 * images.mean(dims: [1, 2, 3]).unsqueezed(dim: 1)) * 2.5 + Tensor.randn([images.size(0), 1], generator: generator)
-      return Tensor.concatenated([score, -score], dim: 1)
-    }
-    let originals = Tensor.full([n, 1, 3, 3], 0.3)
-    let data = try ImageDataset(name: "flat", split: "file", images: originals, labels: Tensor.zeros([n], dtype: .int64))
-    let saved = SavedImages(
-      path: "here", images: originals + 0.4, originals: data, threat: try ThreatModel(epsilon: 0.4), clean: Array(repeating: true, count: n),
-      robust: Array(repeating: false, count: n), model: "drawn")
-    let verification = try Verification(
-      saved, model: model, modelName: "drawn", data: nil, batchSize: 16, device: .cpu, layout: .contiguous)
-    #expect(verification.holds, "\(verification)")
-    #expect(verification.robust.correct == 0 && verification.adversarial == n)
-  }
-}
