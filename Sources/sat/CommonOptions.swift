@@ -63,45 +63,6 @@ struct DataOptions: ParsableArguments {
   var root: DataRoot { DataRoot(option: dataRoot) }
 }
 
-/// What a command says, and where.
-struct OutputOptions: ParsableArguments {
-  @Flag(name: .shortAndLong, help: "No progress on standard error.")
-  var quiet = false
-
-  @Flag(help: "Print one JSON document on standard output and nothing else.")
-  var json = false
-
-  @Option(help: ArgumentHelp("Also write the JSON document to a file.", valueName: "file"))
-  var jsonFile: String?
-
-  /// To be called before the work: sets how much is said, and finds out whether the files can be written that the result goes to.
-  ///
-  /// - Parameter folder: one that the command makes where it is not there; files may lie in it.
-  /// - Throws: `TorchError` for the first file that cannot, and `ValidationError` for one that is named for two outputs; nothing is left
-  ///   of the attempt.
-  func begin(writing files: String?..., making folder: String? = nil) throws {
-    Terminal.standardError.isQuiet = quiet
-    func standard(_ path: String) -> String { URL(fileURLWithPath: path).standardizedFileURL.path }
-    let future = folder.flatMap { FileManager.default.fileExists(atPath: $0) ? nil : standard($0) + "/" }
-    var seen: Set<String> = []
-    for file in (files + [jsonFile]).compactMap({ $0 }) {
-      let place = URL(fileURLWithPath: file).resolvingSymlinksInPath().standardizedFileURL.path
-      guard seen.insert(place).inserted || place.hasPrefix("/dev/") else {
-        throw ValidationError("\(file) is named for two outputs, of which one would replace the other; name a file for each.")
-      }
-      if let future, standard(file).hasPrefix(future) { continue }
-      try AtomicFile.check(file)
-    }
-  }
-
-  /// Prints the result, as JSON or as text, and writes the file that was asked for.
-  func deliver(_ document: some Encodable, text: @autoclosure () -> String) throws {
-    let encoded = try JSONText.encode(document) + "\n"
-    try StandardOutput.write(json ? encoded : text())
-    if let jsonFile { try AtomicFile.write(encoded, to: jsonFile) }
-  }
-}
-
 /// Which network a model argument stands for.
 struct ArchitectureOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Architecture of a PyTorch state_dict; `sat models` lists them.", valueName: "name"))

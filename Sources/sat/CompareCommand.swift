@@ -33,7 +33,7 @@ struct CompareCommand: ParsableCommand {
   }
 
   mutating func run() throws {
-    try output.begin()
+    try output.begin(reading: .model(folder) + .model(reference))
     let comparison = try RunComparison(run: folder, reference: reference, tolerance: tolerance)
     try output.deliver(comparison, text: RunComparisonTable(comparison).description)
   }

@@ -61,7 +61,7 @@ struct DataShowCommand: ParsableCommand {
   }
 
   func run() throws {
-    try output.begin(writing: out)
+    try output.begin(writing: out, reading: .data(data, root: dataOptions.root))
     let changes = try Augmentation(named: augmentation)
     let dataset = try DataSource(data).load(typed: split, root: dataOptions.root)
     guard dataset.imageShape[0] == 1 || dataset.imageShape[0] == 3 else {

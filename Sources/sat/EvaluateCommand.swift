@@ -67,8 +67,9 @@ struct EvaluateCommand: ParsableCommand {
     }
   }
 
-  mutating func run() throws {
-    try output.begin(writing: save, records, robustbench)
+  func run() throws {
+    try output.begin(
+      writing: save, records, robustbench, state.map(EvaluationStore.file), reading: subject.inputs, making: state)
     let terminal = Terminal.standardError
     let loaded = try subject.load()
     let (path, seed, dataset, device, settings) = (subject.path, subject.seed, loaded.data, loaded.device, loaded.execution)
@@ -115,18 +116,29 @@ struct EvaluateCommand: ParsableCommand {
     let report = EvaluationReport(
       evaluation, model: path, data: dataset, threat: choice.threat, seed: seed, batchSize: size, mode: plan.mode, version: choice.version,
       attacks: plan.attacks)
-    if let save, let adversarial { try SavedImages.write(adversarial, dataset, report, to: save) }
-    if let records { try AtomicFile.write(EvaluationRecords.text(evaluation, first: try subject.selection.range()?.lowerBound ?? 0), to: records) }
-    if let robustbench, let radius = choice.radius {
-      let entry = RobustBenchEntry(
-        evaluation, dataset: dataset.name, architecture: (classifier as? NetworkClassifier)?.architecture.name, epsilon: radius.text)
-      try AtomicFile.write(JSONText.encode(entry) + "\n", to: robustbench)
-    }
     let heading =
       "\(path) on \(dataset.count) \(dataset.split == "file" ? "" : dataset.split + " ")images of \(dataset.name)"
       + (choice.threat.map { "; \($0.norm.rawValue), epsilon \(choice.radius?.text ?? ""), mode \(plan.mode.rawValue)" } ?? "")
     let table = EvaluationTable(evaluation, heading: heading, isIndividual: plan.isIndividual)
-    try output.deliver(report, text: table.description)
+    let position = try subject.selection.range()?.lowerBound ?? 0
+    try output.deliver(
+      report, text: table.description,
+      files: [
+        { if let records { try AtomicFile.write(EvaluationRecords.text(evaluation, first: position), to: records) } },
+        { if let robustbench { try write(robustbench, evaluation, choice, loaded) } },
+        { if let save, let adversarial { try SavedImages.write(adversarial, dataset, report, to: save) } },
+      ])
+  }
+
+  /// The entry of a leaderboard, if all of its attacks could run.
+  private func write(_ robustbench: String, _ evaluation: Evaluation, _ choice: AttackOptions.Choice, _ loaded: ModelAndData.Loaded) throws {
+    guard let radius = choice.radius else { return }
+    guard evaluation.attacks.count == choice.plan.attacks.count else {
+      throw SATError("\(robustbench) was not written: only \(evaluation.attacks.map(\.name).joined(separator: ", ")) ran, which is not AutoAttack")
+    }
+    let entry = RobustBenchEntry(
+      evaluation, dataset: loaded.data.name, architecture: (loaded.model.classifier as? NetworkClassifier)?.architecture.name, epsilon: radius.text)
+    try AtomicFile.write(JSONText.encode(entry) + "\n", to: robustbench)
   }
 
   /// What a state belongs to. In mode fast the batch size is not part of it.

@@ -102,7 +102,7 @@ struct HessianCommand: ParsableCommand {
   }
 
   mutating func run() throws {
-    try output.begin()
+    try output.begin(reading: subject.options.inputs)
     let loaded = try subject.load()
     let classifier = loaded.model.classifier
     guard !approximations || classifier is NetworkClassifier else {

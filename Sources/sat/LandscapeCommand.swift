@@ -64,9 +64,9 @@ struct LandscapeCommand: ParsableCommand {
     try check("--workers", workers, in: Limit.threads)
   }
 
-  mutating func run() throws {
+  func run() throws {
     let terminal = Terminal.standardError
-    try output.begin(writing: csv, save, state)
+    try output.begin(writing: csv, save, state, reading: subject.options.inputs)
     let clock = ContinuousClock()
     let start = clock.now
     let loaded = try subject.load()
@@ -117,9 +117,12 @@ struct LandscapeCommand: ParsableCommand {
     let report = LandscapeReport(
       landscape, store.values, model: subject.path, data: loaded.data, examples: examples.rawValue, perturbation: maximizer,
       vectors: vectors, seed: subject.seed, seconds: (clock.now - start) / .seconds(1))
-    if let csv { try AtomicFile.write(report.csv, to: csv) }
-    if let save { try SafeTensors(tensors: report.tensors()).write(to: save) }
-    try output.deliver(report, text: report.text)
+    try output.deliver(
+      report, text: report.text,
+      files: [
+        { if let csv { try AtomicFile.write(report.csv, to: csv) } },
+        { if let save { try SafeTensors(tensors: report.tensors()).write(to: save) } },
+      ])
   }
 
   /// What the values of the grid depend on.

@@ -44,6 +44,13 @@ struct ModelAndData: ParsableArguments {
     var trained: TrainingConfiguration?
   }
 
+  /// All that is read.
+  var inputs: InputFiles {
+    let run = RunFolder(path)
+    let source = selection.data ?? (run.exists ? (try? ConfigurationFile.read(run.configurationPath))?.data : nil)
+    return .model(path) + .data(source, root: dataOptions.root)
+  }
+
   /// - Parameter layout: of the memory on the CPU, where none was asked for.
   func load(layout: Execution.Layout = .auto) throws -> Loaded {
     let run = RunFolder(path)

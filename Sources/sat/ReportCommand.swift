@@ -51,31 +51,24 @@ struct ReportCommand: ParsableCommand {
     // A run's folder that is not there is a mistake to be told by the report.
     try output.begin(writing: page, making: runs[0])
     let report = try Report(of: runs)
-    for file in [page, output.jsonFile].compactMap({ $0 }) { try refuse(file, oneOf: report.files) }
+    try InputFiles.files(report.files).refuse([page, output.jsonFile].compactMap { $0 })
     let plotly = try PlotlyLocation.load()
     for document in report.unreadable {
       Terminal.standardError.warn("\(document.path) \(document.reason), so it is not shown; make it again")
     }
     try AtomicFile.write(ReportPage.html(report, plotly: plotly), to: page)
-    let files = try csv.map { try report.writeCSV(to: $0) } ?? []
+    let charts = Result { try csv.map { try report.writeCSV(to: $0) } ?? [] }
+    let files = (try? charts.get()) ?? []
     let answer = Answer(
       page: page, runs: runs, charts: report.charts.map(\.id), csv: files,
       missing: report.omissions.map { .init(what: $0.what, runs: $0.runs, command: $0.command) },
       unreadable: report.unreadable.map(\.path))
     var text = "\(page): \(report.charts.count) charts of \(runs.joined(separator: ", "))\n"
-    if let csv { text += "\(csv): \(files.count) CSV files\n" }
+    if let csv, !files.isEmpty { text += "\(csv): \(files.count) CSV files\n" }
     for missing in answer.missing {
       let of = runs.count > 1 ? " of \(missing.runs.joined(separator: ", "))" : ""
       text += "not there: \(missing.what.prefix(1).lowercased())\(missing.what.dropFirst())\(of); `\(missing.command)` makes it\n"
     }
-    try output.deliver(answer, text: text)
-  }
-
-  /// Refuses to write over what the page is made of.
-  private func refuse(_ file: String, oneOf sources: [String]) throws {
-    func place(_ path: String) -> String { URL(fileURLWithPath: path).resolvingSymlinksInPath().standardizedFileURL.path }
-    guard !sources.map(place).contains(place(file)) else {
-      throw SATError("\(file) is one of the files that the page is made of; expected another file for the result, such as report.html")
-    }
+    try output.deliver(answer, text: text, files: [{ _ = try charts.get() }])
   }
 }

@@ -70,7 +70,8 @@ struct ReproduceCommand: ParsableCommand {
     let item = try chosenItem()
     let plan = try ReproductionPlan(
       item, scale: ReproductionScale(scale), root: out, seed: seed, epsilon: epsilon, execution: execution.applied())
-    try output.begin(writing: csv, making: out)
+    let data = Set(plan.runs.map(\.data)).map { InputFiles.data($0, root: dataOptions.root) }
+    try output.begin(writing: csv, reading: data.reduce(InputFiles(), +), making: out)
     if self.plan { return try output.deliver(PlanListing(plan), text: PlanListing(plan).text) }
     let terminal = Terminal.standardError
     Interruption.listen()
@@ -78,10 +79,9 @@ struct ReproduceCommand: ParsableCommand {
     let result = try Reproducer(plan, dataRoot: dataOptions.root, observer: display) { Interruption.isRequested }.run()
     terminal.endProgress()
     guard let result else { display.stop() }
-    if let csv { try AtomicFile.write(result.csv, to: csv) }
     var text = result.text + "\(plan.folder)/result.json, result.csv\n"
     if !result.runs.isEmpty, let page = try page(plan) { text += "\(page): the runs' page\n" }
-    try output.deliver(result, text: text)
+    try output.deliver(result, text: text, files: [{ if let csv { try AtomicFile.write(result.csv, to: csv) } }])
   }
 
   /// The page of the runs, where Plotly is at hand; its figures are the paper's.

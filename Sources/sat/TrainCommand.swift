@@ -102,7 +102,8 @@ struct TrainCommand: ParsableCommand {
   mutating func run() throws {
     if list { return try printList() }
     let (configuration, folder) = try resolve()
-    try output.begin(making: folder.path)
+    try output.begin(
+      reading: .files([config]) + .model(from) + .model(folder.path) + .data(configuration.data, root: dataOptions.root), making: folder.path)
     let trainer = try Trainer(configuration, dataRoot: dataOptions.root, folder: folder, resume: resume)
     let display = TrainingDisplay(trainer)
     display.begin()

@@ -44,7 +44,7 @@ struct VerifyCommand: ParsableCommand {
   }
 
   func run() throws {
-    try output.begin()
+    try output.begin(reading: .files([file]) + .model(modelFile) + .data(selection.data, root: dataOptions.root))
     let settings = execution.applied()
     let device = try settings.prepare()
     let saved = try SavedImages.read(file)

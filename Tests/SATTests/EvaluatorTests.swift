@@ -138,8 +138,11 @@ private final class ScriptedAttack: Attack {
   @Test func theStateOfSomethingElseIsRefused() throws {
     let scratch = try ModelFileTests.Scratch()
     let folder = "\(scratch.path)/state"
-    let store = try EvaluationStore(folder, identity: Self.identity, interval: .zero)
+    var store: EvaluationStore? = try EvaluationStore(folder, identity: Self.identity, interval: .zero)
     _ = try Self.evaluator().run(EvaluationPlan([try ScriptedAttack("a", breaks: [])], checks: false), store: store)
+    let shared = #expect(throws: SATError.self) { _ = try EvaluationStore(folder, identity: Self.identity) }
+    #expect(shared?.message.contains("in use by another process") == true)
+    store = nil
     let error = #expect(throws: SATError.self) { _ = try EvaluationStore(folder, identity: [("model", "m"), ("data", "other")]) }
     #expect(error?.message.contains("another data (d, not other)") == true, "\(error?.message ?? "")")
     try SafeTensors(tensors: [("logits", .zeros(1))]).write(to: "\(folder)/state.safetensors")

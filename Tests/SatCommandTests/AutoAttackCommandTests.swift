@@ -128,6 +128,27 @@ import Testing
     #expect(flipped.contains("\"epsilon\" : 0.2"))
     #expect(try failed { $0.metadata["sat.evaluation"] = flipped.replacingOccurrences(of: "\"epsilon\" : 0.2", with: "\"epsilon\" : 0.05") }.contains("norm"))
 
+    // The document's own figures, against its flags and labels.
+    let stated = outcome.output
+    let document = try #require(JSONSerialization.jsonObject(with: Data(stated.utf8)) as? [String: Any])
+    func edited(_ change: (inout [String: Any]) -> Void) throws -> [String] {
+      var copy = document
+      change(&copy)
+      let text = String(decoding: try JSONSerialization.data(withJSONObject: copy), as: UTF8.self)
+      return try failed { $0.metadata["sat.evaluation"] = text }
+    }
+    func part(_ name: String, _ key: String, _ value: Any) throws -> [String] {
+      try edited {
+        var inner = $0[name] as! [String: Any]
+        inner[key] = value
+        $0[name] = inner
+      }
+    }
+    #expect(try part("robust", "correct", 24) == ["document"] && part("robust", "accuracy", 0.99) == ["document"])
+    #expect(try part("clean", "interval", [0.5, 0.6]) == ["document"] && part("data", "samples", 1000) == ["document"])
+    #expect(try edited { $0["format"] = "x/1" } == ["document"] && edited { $0["perClass"] = Array(($0["perClass"] as! [Any]).dropLast()) } == ["document"])
+    #expect(try edited { $0["attacks"] = [["name": "apgd-ce", "robust": 23]] } == ["document"])
+
     let mistakes: [([String], Int32, String)] = [
       ([data, "--model-file", run], 1, "sat evaluate --save"), ([scratch.file("none"), "--model-file", run], 1, "none"),
       ([saved], 64, "model-file"), ([saved, "--model-file", scratch.file("nowhere")], 1, "nowhere"),

@@ -85,6 +85,25 @@ import Testing
     #expect(again.json["robust"] == nil && again.json["threat"] == nil)
   }
 
+  /// Bytes become what the adversarial images are; a file that holds them as bytes, as they once were saved, is read as well.
+  @Test func originalsHaveTheScaleOfTheImages() throws {
+    let scratch = try Scratch()
+    let (model, data) = try scratch.untrained(count: 6)
+    let file = try SafeTensors.read(data)
+    let bytes = (file["images"]! * 255.0).rounded().to(.uint8)
+    try SafeTensors(tensors: [("images", bytes), ("labels", file["labels"]!)]).write(to: scratch.file("bytes"))
+    let saved = scratch.file("adv")
+    let outcome = try Command.run(["evaluate", model, "--data", scratch.file("bytes"), "--epsilon", "0.05", "--steps", "2", "--save", saved])
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    let adversarial = try SafeTensors.read(saved)
+    #expect(adversarial["originals"]?.dtype == .float32)
+    #expect((adversarial["images"]! - adversarial["originals"]!).abs().max().item() <= 0.05 + 1e-6)
+    #expect(try Command.run(["verify", saved, "--model-file", model, "--data", scratch.file("bytes")]).status == 0)
+    let old = adversarial.tensors.map { ($0.name, $0.name == "originals" ? bytes : $0.tensor) }
+    try SafeTensors(tensors: old, metadata: adversarial.metadata).write(to: scratch.file("old"))
+    #expect(try Command.run(["verify", scratch.file("old"), "--model-file", model]).status == 0)
+  }
+
   @Test func theJSONFileHoldsTheDocument() throws {
     let scratch = try Scratch()
     let run = try Self.trained(scratch)

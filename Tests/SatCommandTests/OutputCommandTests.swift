@@ -31,6 +31,57 @@ import Testing
     #expect(try SafeTensors.read(scratch.file("adv.safetensors"))["images"]?.shape == [4, 1, 28, 28])
   }
 
+  /// Whatever the input is called; nothing has run, and the input is what it was.
+  @Test func noInputIsReplacedByAResult() throws {
+    let scratch = try Scratch()
+    let (model, data) = try scratch.untrained(count: 4)
+    let before = try (Data(contentsOf: URL(fileURLWithPath: model)), Data(contentsOf: URL(fileURLWithPath: data)))
+    let files = FileManager.default
+    try files.createSymbolicLink(atPath: scratch.file("link"), withDestinationPath: "model.safetensors")
+    try files.linkItem(atPath: data, toPath: scratch.file("hard"))
+    try files.createDirectory(atPath: scratch.file("run/best"), withIntermediateDirectories: true)
+    try files.linkItem(atPath: model, toPath: scratch.file("run/best/weights.safetensors"))
+    try "lambda: {}\n".write(toFile: scratch.file("c.yaml"), atomically: true, encoding: .utf8)
+    let attack = "evaluate \(model) --data \(data) --epsilon 0.1 --steps 1"
+    #expect(try Command.shell(#""$SAT" \#(attack) --save adv --quiet"#, in: scratch.path).status == 0)
+    let there = try files.contentsOfDirectory(atPath: scratch.path).sorted()
+    let lines = [
+      "\(attack) --save \(model)", "\(attack) --records ./model.safetensors", "\(attack) --json-file link", "\(attack) --save hard",
+      "\(attack) --save run/../images.safetensors", "evaluate run --data hard --epsilon 0.1 --save run/best/weights.safetensors",
+      "verify adv --model-file \(model) --json-file adv", "verify adv --model-file \(model) --data \(data) --json-file \(data)",
+      "hessian \(model) --data \(data) --json-file \(data)", "landscape \(model) --data \(data) --csv link",
+      "train digits --data \(data) --run new --json-file hard", "train digits --config c.yaml --data \(data) --run new --json-file c.yaml",
+      "data show \(data) --out hard",
+    ]
+    for line in lines {
+      let outcome = try Command.shell(#""$SAT" \#(line)"#, in: scratch.path)
+      #expect(outcome.status == 1 && outcome.sentence.contains("is one of the files that are read"), "\(line): \(outcome)")
+    }
+    #expect(try Data(contentsOf: URL(fileURLWithPath: model)) == before.0 && Data(contentsOf: URL(fileURLWithPath: data)) == before.1)
+    #expect(try files.contentsOfDirectory(atPath: scratch.path).sorted() == there)
+    let state = try Command.shell(#""$SAT" \#(attack) --state s --save s/state.safetensors"#, in: scratch.path)
+    #expect(state.status == 64 && state.sentence.contains("two outputs") && state.errors.contains("Usage: sat evaluate "), "\(state.errors)")
+  }
+
+  /// A limit on the size of files lets the small ones pass.
+  @Test func whatCannotBeWrittenKeepsNothingElseBack() throws {
+    let scratch = try Scratch()
+    let (model, data) = try scratch.untrained(count: 12)
+    let outcome = try Command.shell(
+      #"ulimit -f 16; "$SAT" evaluate \#(model) --data \#(data) --epsilon 0.1 --steps 1 --save adv --records r --json-file e --json"#,
+      in: scratch.path)
+    #expect(outcome.status == 1 && outcome.sentence.contains("adv: the file grew past the size limit"), "\(outcome.errors)")
+    #expect(outcome.json["format"] as? String == "sat-evaluation/1")
+    #expect(try files(scratch) == ["e", "images.safetensors", "model.safetensors", "r"])
+    let plot = try Command.shell(
+      #"ulimit -f 1; "$SAT" landscape \#(model) --data \#(data) --examples clean --dimensions 1 --points 40 --csv c --json-file e2 | head -c 200"#
+        + "; exit ${PIPESTATUS[0]}", in: scratch.path)
+    #expect(plot.status == 1 && plot.output.count == 200, "\(plot.errors)")
+    for file in ["c", "e2"] { #expect(plot.sentence.contains("sat: \(file): the file grew past"), "\(plot.errors)") }
+  }
+
+  private func files(_ scratch: Scratch) throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: scratch.path).sorted() }
+
   @Test func progressThatCannotBeWrittenStopsNothing() throws {
     let scratch = try Scratch()
     let (model, data) = try scratch.untrained(count: 40)
@@ -56,7 +107,7 @@ import Testing
     try FileManager.default.createDirectory(atPath: scratch.file("folder"), withIntermediateDirectories: true)
     let places = [("nowhere/x", "its folder does not exist"), ("folder", "is a folder"), ("/proc/x", "/proc/x")]
     let commands: [([String], [String])] = [
-      (["evaluate", "no-model", "--data", "digits"], ["--save", "--json-file", "--records", "--robustbench"]),
+      (["evaluate", "no-model", "--data", "digits", "--attack", "autoattack"], ["--save", "--json-file", "--records", "--robustbench"]),
       (["hessian", "no-model", "--data", "digits"], ["--json-file"]),
       (["landscape", "no-model", "--data", "digits"], ["--save", "--csv", "--state", "--json-file"]),
       (["verify", "no-images", "--model-file", "no-model"], ["--json-file"]), (["report", "no-run"], ["--out", "--json-file"]),

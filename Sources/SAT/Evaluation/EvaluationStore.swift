@@ -51,12 +51,16 @@ public final class EvaluationStore {
   private let interval: Duration
   /// How long a block of an attack should take at most, since a kill loses the one under way.
   let block: Duration
+  private let lock: FolderLock
   private let clock = ContinuousClock()
   private var lastSave: ContinuousClock.Instant
   private var cost = Duration.zero
   private(set) var saved: (state: EvaluationState, adversarial: [(positions: [Int], images: Tensor)])?
 
-  private var path: String { "\(folder)/state.safetensors" }
+  private var path: String { Self.file(in: folder) }
+
+  /// The file of a folder that the state is kept in.
+  public static func file(in folder: String) -> String { "\(folder)/state.safetensors" }
 
   /// What a state file's metadata holds beside its tensors.
   private struct Contents: Codable {
@@ -80,17 +84,19 @@ public final class EvaluationStore {
   ///   - interval: shortest time between two writes within an attack, longer where a write takes more than a twentieth of it; zero to
   ///     write after every batch.
   ///   - block: what a kill may lose, about.
-  /// - Throws: `SATError` when the state is another evaluation's or is no state; `TorchError` when it cannot be read.
+  /// - Throws: `SATError` when another process has the folder, or the state is another evaluation's or is no state; `TorchError` when it
+  ///   cannot be read.
   public init(_ folder: String, identity: Identity, interval: Duration = .seconds(1), block: Duration = .seconds(60)) throws {
     (self.folder, self.identity, self.interval, self.block) = (folder, identity, interval, block)
     lastSave = clock.now
     var isFolder: ObjCBool = false
     if FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder) {
       guard isFolder.boolValue else { throw SATError("\(folder) is a file; expected a folder for --state") }
-      if FileManager.default.fileExists(atPath: path) { saved = try read() }
     } else {
       try OutputFolder.create(folder, advice: "name another with --state")
     }
+    lock = try FolderLock(folder, advice: "wait for it, or name another folder with --state")
+    if FileManager.default.fileExists(atPath: path) { saved = try read() }
     try AtomicFile.check(path)
   }
 

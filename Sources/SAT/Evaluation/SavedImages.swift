@@ -3,8 +3,8 @@ public import SwiftTorch
 
 /// A file of an evaluation's adversarial images with all that is needed to check them again.
 ///
-/// `images` [N, C, H, W] are float32 in [0, 1], the broken ones as the attack left them and the others as they were; `originals`, of the
-/// data's own type, and `labels` [N] are the data; the metadata hold the evaluation's JSON document.
+/// `images` and `originals` [N, C, H, W] are float32 in [0, 1]: the first the broken ones as the attack left them and the others as they were,
+/// the second the data, with `labels` [N]; the metadata hold the evaluation's JSON document. Originals may be bytes, as they once were saved.
 public struct SavedImages {
   public let path: String
   public let images: Tensor
@@ -15,6 +15,8 @@ public struct SavedImages {
   public let robust: [Bool]
   /// The model it was about, as it was named then.
   public let model: String
+  /// The JSON document.
+  let document: String
 
   private static let metadataKey = "sat.evaluation"
 
@@ -36,7 +38,7 @@ public struct SavedImages {
 
   public static func write(_ adversarial: AdversarialImages, _ data: ImageDataset, _ report: EvaluationReport, to path: String) throws {
     try SafeTensors(
-      tensors: [("images", try adversarial.merged(into: data)), ("originals", try data.images.contiguous()), ("labels", data.labels)],
+      tensors: [("images", try adversarial.merged(into: data)), ("originals", try data.batch(0..<data.count).images.contiguous()), ("labels", data.labels)],
       metadata: [metadataKey: report.json()]
     ).write(to: path)
   }
@@ -64,6 +66,6 @@ public struct SavedImages {
     }
     return SavedImages(
       path: path, images: images, originals: data, threat: try ThreatModel(norm: threat.norm, epsilon: threat.epsilon),
-      clean: clean.map { $0 == 1 }, robust: robust.map { $0 == 1 }, model: document.model)
+      clean: clean.map { $0 == 1 }, robust: robust.map { $0 == 1 }, model: document.model, document: text)
   }
 }

@@ -11,6 +11,13 @@ public struct Verification: Encodable, Sendable {
     public var question: String
     /// Positions of samples for which it does not hold.
     public var failed: [Int]
+    /// What else does not hold, in words.
+    public var contradictions: [String] = []
+
+    init(_ name: String, _ question: String, contradictions: [String]) {
+      (self.name, self.question, self.failed, self.contradictions) = (name, question, [], contradictions)
+      holds = contradictions.isEmpty
+    }
 
     init(_ name: String, _ question: String, failed: [Int]) {
       (self.name, self.question, self.failed) = (name, question, failed)
@@ -37,8 +44,8 @@ public struct Verification: Encodable, Sendable {
   public var adversarial: Int
   public var holds: Bool
   public var checks: [Check]
-  /// Size of the largest perturbation in the threat model's norm.
-  public var largestPerturbation: Double
+  /// Size of the largest perturbation in the threat model's norm; absent where a pixel is not a number, as the check "finite" says.
+  public var largestPerturbation: Double?
   /// Accuracy that the file's own images show, counted anew.
   public var robust: EvaluationReport.Proportion
   public var eightBit: EightBit
@@ -97,6 +104,9 @@ public struct Verification: Encodable, Sendable {
       Check("batch", "broken images are misclassified in a batch", failed: rightInBatch.filter { batched.isClear[$0] }),
       Check("alone", "broken images are misclassified alone", failed: rightAlone.filter { alone.isClear[$0] }.map { claimed[$0] }),
       Check("robust", "every sample that counts as robust is right when clean", failed: (0..<n).filter { saved.robust[$0] && !saved.clean[$0] }),
+      Check(
+        "document", "counts, rates and intervals are those of the flags and labels",
+        contradictions: SavedClaims.contradictions(in: saved.document, labels: labels)),
     ]
     file = saved.path
     self.model = modelName
@@ -106,8 +116,7 @@ public struct Verification: Encodable, Sendable {
     holds = checks.allSatisfy(\.holds)
     self.checks = checks
     let largest = sizes.max().item()
-    // JSON has no form for it; the check "finite" says so.
-    largestPerturbation = largest.isFinite ? largest : -1
+    largestPerturbation = largest.isFinite ? largest : nil
     robust = .init((0..<n).count { batched.isRight[$0] && clean.isRight[$0] }, of: n)
     eightBit = try Self.eightBit(broken, claimed.isEmpty ? originals[..<0] : originals.selecting(Tensor(claimed)), expected, saved.threat) {
       (images) throws(TorchError) in try judge(images, expected, batchSize: batchSize).isRight
@@ -149,7 +158,8 @@ extension Verification: CustomStringConvertible {
     var rows = [["check", "", "what"]]
     for check in checks {
       let some = check.failed.prefix(5).map(String.init).joined(separator: ", ") + (check.failed.count > 5 ? ", …" : "")
-      rows.append([check.name, check.holds ? "holds" : "FAILS", check.question + (check.holds ? "" : ": not for \(check.failed.count) (\(some))")])
+      let exceptions = check.failed.isEmpty ? check.contradictions.joined(separator: "; ") : "not for \(check.failed.count) (\(some))"
+      rows.append([check.name, check.holds ? "holds" : "FAILS", check.question + (check.holds ? "" : ": \(exceptions)")])
     }
     let interval = robust.interval.map { decimal(100 * $0, 2) }.joined(separator: " – ")
     return """
@@ -157,7 +167,7 @@ extension Verification: CustomStringConvertible {
 
       \(TextTable(rows, leftColumns: 3))
       robust accuracy, counted anew: \(robust.correct)/\(samples), \(decimal(100 * robust.accuracy, 2)) % (\(interval))
-      largest perturbation: \(decimal(largestPerturbation, 6))
+      largest perturbation: \(largestPerturbation.map { "\(decimal($0, 6)), \(decimal(100 * $0 / threat.epsilon, 1)) % of epsilon" } ?? "none, a pixel is not a number")
       as bytes: \(eightBit.misclassified) of \(adversarial) are still misclassified, \(eightBit.withinEpsilon) of them within epsilon; \
       rounded towards the original \(eightBit.towardsOriginal)
       \(warnings.map { "warning: \($0.message)\n" }.joined())
