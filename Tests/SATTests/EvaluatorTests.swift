@@ -141,7 +141,7 @@ private final class ScriptedAttack: Attack {
     var store: EvaluationStore? = try EvaluationStore(folder, identity: Self.identity, interval: .zero)
     _ = try Self.evaluator().run(EvaluationPlan([try ScriptedAttack("a", breaks: [])], checks: false), store: store)
     let shared = #expect(throws: SATError.self) { _ = try EvaluationStore(folder, identity: Self.identity) }
-    #expect(shared?.message.contains("in use by another process") == true)
+    #expect(shared?.message.contains("another process is keeping its state in") == true)
     store = nil
     let error = #expect(throws: SATError.self) { _ = try EvaluationStore(folder, identity: [("model", "m"), ("data", "other")]) }
     #expect(error?.message.contains("another data (d, not other)") == true, "\(error?.message ?? "")")

@@ -95,7 +95,7 @@ public final class EvaluationStore {
     } else {
       try OutputFolder.create(folder, advice: "name another with --state")
     }
-    lock = try FolderLock(folder, advice: "wait for it, or name another folder with --state")
+    lock = try FolderLock(folder, use: "keeping its state in")
     if FileManager.default.fileExists(atPath: path) { saved = try read() }
     try AtomicFile.check(path)
   }
