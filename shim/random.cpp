@@ -63,3 +63,7 @@ ts_status ts_generator_set_state(ts_generator generator, ts_tensor state) noexce
     source.set_state(bytes);
   });
 }
+
+ts_status ts_manual_seed(uint64_t seed) noexcept {
+  return guard([&] { at::manual_seed(seed); });
+}

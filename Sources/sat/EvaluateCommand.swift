@@ -77,7 +77,8 @@ struct EvaluateCommand: ParsableCommand {
     if let warning = model.trainingModeWarning { terminal.warn(warning.message) }
 
     let choice = try attack.choose(loaded.trained, seed: seed, classes: try model.classCount(of: dataset, device: device))
-    let plan = choice.plan
+    var plan = choice.plan
+    plan.seed = seed
     if robustbench != nil, let warning = choice.warning {
       throw SATError("\(warning.message), so RobustBench has no entry for it; leave out --robustbench")
     }

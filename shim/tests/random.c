@@ -7,6 +7,13 @@ static void draw(ts_generator generator, float *out) {
   ts_value_free(&values);
 }
 
+/* What a model draws that brings no generator of its own. */
+static void draw_without(float *out) {
+  ts_value values = CALL("aten::rand", "", integers((int64_t[]){4}, 1));
+  OK(ts_tensor_copy_to_host(values.as.tensor, out, 4 * sizeof(float)));
+  ts_value_free(&values);
+}
+
 void test_random(void) {
   const ts_device cpu = {TS_CPU, -1};
   ts_generator first = NULL, second = NULL;
@@ -27,6 +34,14 @@ void test_random(void) {
   CHECK(memcmp(b, c, sizeof b) == 0); /* and back */
   OK(ts_generator_set_seed(first, 7));
   draw(first, c);
+  CHECK(memcmp(a, c, sizeof a) == 0);
+
+  OK(ts_manual_seed(7));
+  draw_without(b);
+  draw_without(c);
+  CHECK(memcmp(a, b, sizeof a) == 0 && memcmp(b, c, sizeof b) != 0); /* libtorch's own generator is of the same kind */
+  OK(ts_manual_seed(7));
+  draw_without(c);
   CHECK(memcmp(a, c, sizeof a) == 0);
 
   ts_tensor wrong = vector((float[]){1}, 1);

@@ -170,6 +170,8 @@ TS_API ts_status ts_generator_set_seed(ts_generator generator, uint64_t seed) TS
 /* The state as a CPU uint8 tensor, PyTorch's own layout. */
 TS_API ts_status ts_generator_state(ts_generator generator, ts_tensor *out) TS_NOEXCEPT;
 TS_API ts_status ts_generator_set_state(ts_generator generator, ts_tensor state) TS_NOEXCEPT;
+/* Starts libtorch's own generators, of the CPU and of every device, from a seed: what operators without a generator draw from. */
+TS_API ts_status ts_manual_seed(uint64_t seed) TS_NOEXCEPT;
 
 /* ---- devices, threads, memory ----------------------------------------------------------------------------------------- */
 TS_EXPORT int32_t ts_device_count(int8_t type) TS_NOEXCEPT;

@@ -53,7 +53,8 @@ public struct CounterRandom: Sendable {
       })
   }
 
-  private func seed(_ step: Int) -> UInt64 { Self.mixed(key ^ UInt64(bitPattern: Int64(step))) }
+  /// Of a generator that draws a step.
+  func seed(_ step: Int) -> UInt64 { Self.mixed(key ^ UInt64(bitPattern: Int64(step))) }
 
   private static func draw(_ generator: Generator, _ shape: [Int], _ distribution: Distribution, _ dtype: DType) -> Tensor {
     switch distribution {

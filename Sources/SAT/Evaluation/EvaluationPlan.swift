@@ -1,3 +1,5 @@
+public import SwiftTorch
+
 /// Which attacks an evaluation runs, and how.
 public struct EvaluationPlan {
   public var attacks: [any Attack]
@@ -9,12 +11,24 @@ public struct EvaluationPlan {
   public var checks: Bool
   /// Whether the model is meant to be random, as for version `rand`.
   public var expectsRandomness: Bool
+  /// What libtorch's own generators, from which archives draw, are started from; nil leaves them alone.
+  public var seed: UInt64?
 
   public init(
     _ attacks: [any Attack], isIndividual: Bool = false, mode: AttackMode = .fast, checks: Bool = true, expectsRandomness: Bool = false
   ) {
     (self.attacks, self.isIndividual, self.mode) = (attacks, isIndividual, mode)
     (self.checks, self.expectsRandomness) = (checks, expectsRandomness)
+  }
+
+  /// Starts what archives draw from anew, before the clean pass and before every block of samples of an attack, so that neither what ran
+  /// before nor a kill in between changes a result.
+  ///
+  /// In `compat` from the seed itself, as the reference before every batch.
+  /// - Parameter sample: the first of the block.
+  func startDraws(_ phase: String, sample: Int = 0) throws(TorchError) {
+    guard let seed else { return }
+    try Torch.manualSeed(mode == .compat ? seed : CounterRandom(seed: seed, sample: sample, attack: phase).seed(0))
   }
 }
 

@@ -82,6 +82,7 @@ public struct Evaluator {
         }
         let records: [Evaluation.Record]
         var judging = AttackCost()
+        try plan.startDraws(attack.name, sample: positions[0])
         do {
           records = try run(
             attack, metered, votes: votes ? AveragedClassifier(metered) : nil, positions, state.logits, plan.mode, adversarial,
@@ -134,6 +135,7 @@ public struct Evaluator {
       }
       return pass
     }
+    try plan.startDraws("clean")
     let averaged = plan.mode == .fast ? AveragedClassifier(model) : nil
     var pass = try look(votes: plan.expectsRandomness ? averaged : nil)
     var state = pass.state

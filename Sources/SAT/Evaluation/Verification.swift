@@ -59,6 +59,8 @@ public struct Verification: Encodable, Sendable {
   public init(
     _ saved: SavedImages, model: any Classifier, modelName: String, data: ImageDataset?, batchSize: Int, device: Device, layout: MemoryFormat
   ) throws(TorchError) {
+    // What a model that draws says is the same every time.
+    try Torch.manualSeed(0)
     let n = saved.originals.count
     func rows(_ mask: Tensor) -> [Int] { mask.nonzero().squeezed(dim: 1).array(of: Int.self) }
     let originals = try saved.originals.batch(0..<n).images

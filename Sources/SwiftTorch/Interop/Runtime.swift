@@ -67,6 +67,9 @@ public enum Torch {
   /// Handles the shim has given out and not yet got back: tensors, generators, scripts, process groups. For leak tests.
   public static var liveHandleCount: Int { Int(ts_live_handles()) }
 
+  /// Starts libtorch's own generators from a seed (`torch.manual_seed`): what TorchScript archives draw from, which take no `Generator`.
+  public static func manualSeed(_ seed: UInt64) throws(TorchError) { try TorchError.check(ts_manual_seed(seed)) }
+
   /// Threads an operator may use (`torch.get_num_threads()`).
   public static var threadCount: Int { Int(ts_threads()) }
 
