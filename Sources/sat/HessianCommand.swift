@@ -84,13 +84,14 @@ struct HessianCommand: ParsableCommand {
   func validate() throws {
     try check("--top", top, in: 1...1_000)
     try check("--probes", probes, in: Limit.probes)
-    try check("--density-steps", densitySteps, in: 1...10_000)
+    try check("--density-steps", densitySteps, in: 2...10_000)
     try check("--density-probes", densityProbes, in: 1...Limit.probes.upperBound)
     try check("--iterations", iterations, in: Limit.steps)
     if let tolerance, !(tolerance > 0 && tolerance < 1) { throw ValidationError("--tolerance is \(tolerance); expected 0 < tolerance < 1.") }
     if let densityWidth, !(densityWidth > 0 && densityWidth.isFinite) {
       throw ValidationError("--density-width is \(densityWidth); expected more than 0.")
     }
+    if at == .clean, let option = subject.perturbation.typed { throw ValidationError("\(option) needs --at adversarial.") }
     if probes != nil && !trace { throw ValidationError("--probes needs --trace.") }
     for (option, isGiven) in [
       ("--density-steps", densitySteps != nil), ("--density-probes", densityProbes != nil), ("--density-width", densityWidth != nil),

@@ -29,7 +29,7 @@ struct LandscapeCommand: ParsableCommand {
   @Option(help: "Which images the loss is of: clean, fixed (attacked at the model itself) or reattack (at every point).")
   var examples: Examples = .fixed
 
-  @Option(help: ArgumentHelp("Directions: 1 or 2.", valueName: "n"))
+  @Option(help: ArgumentHelp("Directions: 1 for a curve, 2 for a surface.", valueName: "n"))
   var dimensions = 2
 
   @Option(help: ArgumentHelp("Points along each direction.", valueName: "n"))
@@ -60,6 +60,9 @@ struct LandscapeCommand: ParsableCommand {
     try check("--points", points, in: 2...1_001)
     if !(radius > 0 && Limit.number.contains(radius)) {
       throw ValidationError("--radius is \(radius); expected more than 0, at most \(Fraction(Limit.number.upperBound)).")
+    }
+    if examples == .clean, let option = subject.perturbation.typed {
+      throw ValidationError("\(option) needs --examples fixed or reattack.")
     }
     try check("--workers", workers, in: Limit.threads)
   }

@@ -22,6 +22,11 @@ struct PerturbationOptions: ParsableArguments {
     }
   }
 
+  /// One of the options that were typed; nil for none.
+  var typed: String? {
+    [("--norm", norm != nil), ("--epsilon", epsilon != nil), ("--steps", steps != nil), ("--step-size", stepSize != nil)].first(where: \.1)?.0
+  }
+
   /// What holds for a model.
   struct Resolved {
     var threat: ThreatModel

@@ -54,19 +54,19 @@ struct ReportCommand: ParsableCommand {
     try InputFiles.files(report.files).refuse([page, output.jsonFile].compactMap { $0 })
     let plotly = try PlotlyLocation.load()
     for document in report.unreadable {
-      Terminal.standardError.warn("\(document.path) \(document.reason), so it is not shown; make it again")
+      Terminal.standardError.warn("\(document.path) \(document.reason), so it is not shown; restore it, or make it again")
     }
     try AtomicFile.write(ReportPage.html(report, plotly: plotly), to: page)
     let charts = Result { try csv.map { try report.writeCSV(to: $0) } ?? [] }
     let files = (try? charts.get()) ?? []
     let answer = Answer(
-      page: page, runs: runs, charts: report.charts.map(\.id), csv: files,
+      page: page, runs: report.folders, charts: report.charts.map(\.id), csv: files,
       missing: report.omissions.map { .init(what: $0.what, runs: $0.runs, command: $0.command) },
       unreadable: report.unreadable.map(\.path))
-    var text = "\(page): \(report.charts.count) charts of \(runs.joined(separator: ", "))\n"
+    var text = "\(page): \(report.charts.count) charts of \(report.folders.joined(separator: ", "))\n"
     if let csv, !files.isEmpty { text += "\(csv): \(files.count) CSV files\n" }
     for missing in answer.missing {
-      let of = runs.count > 1 ? " of \(missing.runs.joined(separator: ", "))" : ""
+      let of = report.folders.count > 1 ? " of \(missing.runs.joined(separator: ", "))" : ""
       text += "not there: \(missing.what.prefix(1).lowercased())\(missing.what.dropFirst())\(of); `\(missing.command)` makes it\n"
     }
     try output.deliver(answer, text: text, files: [{ _ = try charts.get() }])

@@ -39,10 +39,26 @@ import Testing
     #expect(pairs.allSatisfy { $0.isConverged && abs(abs($0.value) - 5) <= 1e-10 })
   }
 
-  /// What earlier vectors lack is in the residuals of later ones.
+  /// What earlier vectors lack stays in the residuals of later ones however long these are iterated, and is set off instead.
+  @Test(arguments: [[100.0, 92, 85, 79, 74, 1], [100, 12, -6, 2, 1, 0.5]])
+  func laterEigenvaluesConvergeToo(spectrum: [Double]) throws {
+    let matrix = DenseMatrix(eigenvalues: spectrum)
+    let method = PowerMethod(tolerance: 1e-2, residualTolerance: 1e-2)
+    for seed in 0..<8 {
+      let pairs = try method.eigenvalues(of: matrix, count: 4, generator: Generator(seed: UInt64(seed)))
+      for pair in pairs {
+        #expect(pair.isConverged && residual(matrix, pair) <= 1e-2 && abs(residual(matrix, pair) - pair.residual) <= 1e-10)
+        #expect(spectrum.contains { abs($0 - pair.value) <= 1e-2 * abs($0) }, "\(pair.value)")
+      }
+      let vectors = Tensor.stacked(pairs.map(\.vector))
+      let overlap: Double = (vectors.matmul(vectors.transposed(0, 1)) - Tensor.eye(4, dtype: .float64)).abs().max().item()
+      #expect(overlap <= 1e-10)
+    }
+  }
+
   @Test func convergedIsWithinTheTolerance() throws {
     let matrix = DenseMatrix(eigenvalues: [100, 92, 85, 79, 74, 1])
-    let method = PowerMethod(tolerance: 1e-2, residualTolerance: 1e-2)
+    let method = PowerMethod(tolerance: 1e-2, residualTolerance: 1e-2, maximumIterations: 25)
     let pairs = try (0..<8).flatMap { try method.eigenvalues(of: matrix, count: 4, generator: Generator(seed: $0)) }
     for pair in pairs { #expect(pair.isConverged == (residual(matrix, pair) <= 1e-2)) }
     #expect(pairs.contains { $0.isConverged } && pairs.contains { !$0.isConverged })

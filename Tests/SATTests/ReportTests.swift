@@ -205,7 +205,7 @@ final class WrittenRun {
         return ""
       } catch { return "\(error)" }
     }
-    let run = try WrittenRun(metrics: WrittenRun.epoch(0) + "{\"epoch\": \n")
+    let run = try WrittenRun(metrics: WrittenRun.epoch(0) + "{\"epoch\": \n" + WrittenRun.epoch(2))
     #expect(message(run.path).contains("metrics.jsonl, line 2"))
     try run.add("metrics.jsonl", "{\"lambda\": 1}\n")
     #expect(message(run.path).contains("line 1"))
@@ -258,7 +258,9 @@ final class WrittenRun {
     let evaluation = #"""
       {"format": "sat-evaluation/1", "model": "m", "data": {"name": "d", "split": "test", "samples": 3}, "seconds": 1,
        "clean": {"correct": 3, "accuracy": 1, "interval": [0.4, 1]}, "threat": {"norm": "linf", "epsilon": 0.1},
-       "attacks": [], "perClass": [], "warnings": []}
+       "attacks": [{"name": "pgd", "robust": 2, "seconds": 1, "forward": 3, "backward": 3}],
+       "robust": {"correct": 2, "accuracy": 0.6666666666666666, "interval": [0.2, 0.9]},
+       "perClass": [{"class": 5, "samples": 3, "clean": 3, "robust": 2}], "warnings": []}
       """#
     try SafeTensors(
       tensors: [("images", images), ("originals", originals), ("labels", Tensor([5, 6, 7]))], metadata: ["sat.evaluation": evaluation]

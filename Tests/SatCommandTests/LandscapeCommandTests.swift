@@ -76,7 +76,8 @@ import Testing
     let scratch = try Scratch()
     let base = try prepare(scratch)
     for (arguments, status, fragment) in [
-      ([], Int32(1), "no epsilon was given"), (["--dimensions", "3"], 64, "1 or 2"), (["--points", "1"], 64, "2 to 1001"),
+      ([], Int32(1), "no epsilon was given"), (["--dimensions", "3"], 64, "1 or 2"),
+      (["--examples", "clean", "--epsilon", "0.1"], 64, "--epsilon needs --examples fixed or reattack"), (["--points", "1"], 64, "2 to 1001"),
       (["--radius", "0"], 64, "more than 0"),
       (["--epsilon", "0.1", "--csv", scratch.file("f"), "--json-file", scratch.path + "/./f"], 64, "named for two outputs"),
       (["--epsilon", "0.1", "--state", scratch.file("f"), "--save", scratch.file("f")], 64, "named for two outputs"),

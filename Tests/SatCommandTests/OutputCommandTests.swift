@@ -165,7 +165,7 @@ import Testing
       (["evaluate", "m", "--steps", "9223372036854775807"], "expected 1 to 1000000"),
       (["evaluate", "m", "--targets=-1"], "expected 0 to 100000"), (["evaluate", "m", "--step-size", "1e300"], "at most 1000000"),
       (["evaluate", "m", "--first=-9223372036854775808"], "expected 1 to 1000000000"), (["hessian", "m", "--top", "1000000000"], "expected 1 to 1000"),
-      (["hessian", "m", "--density-steps", "9999999999"], "expected 1 to 10000"), (["hessian", "m", "--density-width", "inf"], "more than 0"),
+      (["hessian", "m", "--density-steps", "9999999999"], "expected 2 to 10000"), (["hessian", "m", "--density-width", "inf"], "more than 0"),
       (["hessian", "m", "--tolerance", "nan"], "0 < tolerance < 1"), (["hessian", "m", "--iterations", "0"], "expected 1 to 1000000"),
       (["landscape", "m", "--points", "1000000"], "expected 2 to 1001"), (["landscape", "m", "--radius", "1e300"], "at most 1000000"),
       (["landscape", "m", "--workers", "100000"], "expected 1 to 1024"), (["compare", "a", "b", "--tolerance", "inf"], "expected 0 to 1000000"),

@@ -33,14 +33,25 @@ struct AdversarialExamples: Encodable {
 
   /// The first images the attack changed; nil for a file that `sat evaluate --save` did not write, or whose images were all left as they
   /// were.
+  ///
+  /// - Throws: a sentence when the file cannot be read or its parts do not belong together.
   static func read(_ path: String) throws -> AdversarialExamples? {
     let file = try SafeTensors.read(path)
     guard let text = file.metadata["sat.evaluation"], let images = file["images"], let labels = file["labels"],
-      let originals = file["originals"], images.shape == originals.shape, images.ndim == 4, [1, 3].contains(images.size(1)),
-      labels.count == images.size(0), let evaluation = try? JSONDecoder().decode(RecordedEvaluation.self, from: Data(text.utf8))
+      let originals = file["originals"]
     else { return nil }
+    guard images.ndim == 4, [1, 3].contains(images.size(1)), images.dtype.isFloatingPoint, images.count > 0, images.shape == originals.shape else {
+      throw SATError("its images, \(images.dtype) \(images.shape), and originals \(originals.shape) are not those of one set")
+    }
+    guard labels.dtype == .int64, labels.shape == [images.size(0)] else {
+      throw SATError("it has labels \(labels.dtype) \(labels.shape) for \(images.size(0)) images")
+    }
+    guard let evaluation = try? JSONDecoder().decode(RecordedEvaluation.self, from: Data(text.utf8)) else {
+      throw SATError("its evaluation is not \(RecordedEvaluation.format)")
+    }
+    if let inconsistency = evaluation.inconsistency { throw SATError("its evaluation is not whole: \(inconsistency)") }
     let before = originals.dtype == .uint8 ? originals.to(.float32) / 255 : originals.to(.float32)
-    let change = images - before
+    let change = images.to(.float32) - before
     let sizes = change.abs().reshaped(to: images.size(0), -1).max(dims: [1])
     let changed = sizes.array(of: Float.self).enumerated().filter { $0.element > 0 }.map(\.offset)
     guard !changed.isEmpty else { return nil }

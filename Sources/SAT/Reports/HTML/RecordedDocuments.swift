@@ -1,5 +1,5 @@
 /// The parts of a `sat-evaluation/1` document that a report shows.
-struct RecordedEvaluation: Decodable {
+struct RecordedEvaluation: RecordedDocument {
   static let format = "sat-evaluation/1"
 
   struct Data: Decodable {
@@ -39,6 +39,8 @@ struct RecordedEvaluation: Decodable {
   var attacks: [Attack]
   var robust: Proportion?
   var perClass: [Evaluation.ClassResult]
+  /// Of every sample, by what is flagged.
+  var flags: [String: [Int]]?
   var warnings: [Warning]
 
   /// Whether each attack was counted alone rather than after those before it.
@@ -75,7 +77,7 @@ struct RecordedImages: Decodable {
 protocol ImagesRecording { var images: RecordedImages { get } }
 
 /// A `sat-hessian/1` document.
-struct RecordedHessian: Decodable, ImagesRecording {
+struct RecordedHessian: RecordedDocument, ImagesRecording {
   static let format = "sat-hessian/1"
 
   struct Eigenvalue: Decodable {
@@ -96,6 +98,8 @@ struct RecordedHessian: Decodable, ImagesRecording {
 
   struct PerSample: Decodable {
     var eigenvalues: [Double]
+    var residuals: [Double]?
+    var converged: [Bool]?
     var approximations: [String: [Double]]?
     var spearman: [String: Double?]?
   }
@@ -127,7 +131,7 @@ struct RecordedHessian: Decodable, ImagesRecording {
 }
 
 /// A `sat-landscape/1` document: the loss over a grid in the plane of two directions in weight space, or along one.
-struct RecordedLandscape: Decodable, ImagesRecording {
+struct RecordedLandscape: RecordedDocument, ImagesRecording {
   static let format = "sat-landscape/1"
 
   let images: RecordedImages
@@ -136,8 +140,9 @@ struct RecordedLandscape: Decodable, ImagesRecording {
   var y: [Double]?
   /// A row for each `y`, a value for each `x`; one row in one dimension.
   var loss: [[Double]]
+  var accuracy: [[Double]]?
 
-  private enum CodingKeys: String, CodingKey { case x, y, loss }
+  private enum CodingKeys: String, CodingKey { case x, y, loss, accuracy }
 
   init(from decoder: any Decoder) throws {
     images = try RecordedImages(from: decoder)
@@ -145,5 +150,6 @@ struct RecordedLandscape: Decodable, ImagesRecording {
     x = try values.decode([Double].self, forKey: .x)
     y = try values.decodeIfPresent([Double].self, forKey: .y)
     loss = try values.decode([[Double]].self, forKey: .loss)
+    accuracy = try values.decodeIfPresent([[Double]].self, forKey: .accuracy)
   }
 }

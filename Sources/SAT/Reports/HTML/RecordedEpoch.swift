@@ -61,6 +61,9 @@ struct RecordedEpoch: Decodable, Equatable {
   init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     epoch = try container.decode(Int.self, forKey: .epoch)
+    guard Limit.epoch.contains(epoch) else {
+      throw DecodingError.dataCorruptedError(forKey: .epoch, in: container, debugDescription: "expected \(Limit.epoch)")
+    }
     lambda = try container.decodeIfPresent(Double.self, forKey: .lambda)
     learningRate = try container.decodeIfPresent(Double.self, forKey: .learningRate)
     train = try container.decodeIfPresent(Train.self, forKey: .train)
@@ -80,7 +83,7 @@ struct RecordedEpoch: Decodable, Equatable {
     }
   }
 
-  /// The epochs of a file's text.
+  /// The epochs of a file's text. A last line that is no whole JSON is what a writer that was killed left; it is not counted.
   ///
   /// - Throws: `SATError` naming `path` and the line that is not an epoch.
   static func read(_ text: String, path: String) throws(SATError) -> [RecordedEpoch] {
@@ -90,10 +93,13 @@ struct RecordedEpoch: Decodable, Equatable {
     decoder.nonConformingFloatDecodingStrategy = .convertFromString(
       positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
     var epochs: [RecordedEpoch] = []
-    for (i, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() where !line.allSatisfy(\.isWhitespace) {
+    let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+    let last = lines.lastIndex { !$0.allSatisfy(\.isWhitespace) }
+    for (i, line) in lines.enumerated() where !line.allSatisfy(\.isWhitespace) {
       do {
         epochs.append(try decoder.decode(RecordedEpoch.self, from: Data(line.utf8)))
       } catch {
+        if i == last, (try? decoder.decode(AnyJSON.self, from: Data(line.utf8))) == nil { break }
         throw SATError("\(path), line \(i + 1) is not an epoch's metrics; expected a JSON object with `epoch`, so restore or delete the line")
       }
     }

@@ -7,14 +7,23 @@ public struct Report {
   let sections: [ReportSection]
   /// What is not shown because the data are not there.
   public let omissions: [ReportOmission]
-  /// Documents and images of the runs that are damaged.
+  /// Documents and images of the runs that are damaged, and of several runs those that are.
   public let unreadable: [UnreadableDocument]
+  private let unreadableRuns: [String]
   public let title: String
 
   /// - Parameter folders: of runs, as the page is to name them.
-  /// - Throws: a sentence when one is not a run's folder, or its configuration or metrics cannot be read.
+  /// - Throws: a sentence when one is not a run's folder, or the configurations or metrics of all cannot be read.
   public init(of folders: [String]) throws {
-    var runs = try folders.map { try RunRecord($0) }
+    for folder in folders { try RunRecord.check(folder) }
+    let records = folders.map { folder in Result { try RunRecord(folder) } }
+    var runs = records.compactMap { try? $0.get() }
+    if runs.isEmpty { _ = try records.map { try $0.get() } }
+    var damaged: [UnreadableDocument] = []
+    for (folder, record) in zip(folders, records) {
+      if case .failure(let error) = record { damaged.append(UnreadableDocument(folder, error, naming: "\(folder)/")) }
+    }
+    unreadableRuns = damaged.map(\.path)
     let names = runs.map(\.name)
     // Two folders of one name are told apart by their paths, one folder given twice by its place.
     for i in runs.indices where names.count(where: { $0 == names[i] }) > 1 { runs[i].name = runs[i].path }
@@ -27,7 +36,7 @@ public struct Report {
       shown.landscapeSection, shown.robustnessSection, shown.imageSection, shown.configurationSection, shown.sourceSection,
     ].filter { !$0.isEmpty }
     omissions = shown.omissions
-    unreadable = runs.flatMap(\.unreadable)
+    unreadable = damaged + runs.flatMap(\.unreadable)
     title = runs.map(\.name).joined(separator: ", ")
   }
 
@@ -35,7 +44,13 @@ public struct Report {
   public var charts: [Chart] { sections.flatMap(\.charts) }
 
   /// The files that the page is made of, or would be if they were whole.
-  public var files: [String] { runs.flatMap { $0.sources.map(\.path) } + unreadable.map(\.path) }
+  public var files: [String] {
+    runs.flatMap { $0.sources.map(\.path) } + unreadable.map(\.path)
+      + unreadableRuns.flatMap { [RunFolder($0).configurationPath, RunFolder($0).metricsPath] }
+  }
+
+  /// The folders of the runs that are shown.
+  public var folders: [String] { runs.map(\.path) }
 
   /// Writes each chart's data as `<id>.csv` into a folder, which is made if it is not there.
   ///

@@ -34,11 +34,20 @@ public struct ReportOmission: Sendable, Equatable {
   public var command: String
 }
 
-/// A document or a file of images of a run that is damaged.
+/// A document or a file of images of a run that is damaged, or a run whose configuration or metrics are.
 public struct UnreadableDocument: Sendable, Equatable {
   public var path: String
   /// What is wrong, to stand after the path.
   public var reason: String
+
+  init(path: String, reason: String) { (self.path, self.reason) = (path, reason) }
+
+  /// - Parameter naming: how the error's sentence begins, which is left out where the path says it.
+  init(_ path: String, _ error: any Error, naming: String) {
+    var reason = "\(error)"
+    if reason.hasPrefix(naming) { reason.removeFirst(naming.count) }
+    self.init(path: path, reason: "cannot be read (\(reason.prefix { $0 != ";" }))")
+  }
 
   /// Whether its file is named as those of a command are, such as hessian.json or evaluation-pgd.json.
   func isNamed(_ kind: String) -> Bool { path.split(separator: "/").last?.hasPrefix(kind) == true }

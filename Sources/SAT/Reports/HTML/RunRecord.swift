@@ -46,19 +46,25 @@ struct RunRecord {
     }
   }
 
-  /// - Throws: a sentence when the folder is not a run's, or its configuration or metrics cannot be read.
-  init(_ path: String) throws {
-    self.path = path
-    name = URL(fileURLWithPath: path).standardizedFileURL.lastPathComponent
+  /// - Throws: a sentence when the folder is not a run's.
+  static func check(_ path: String) throws(SATError) {
     let folder = RunFolder(path)
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
       throw SATError("\(path) is not a folder; expected the folder of a run, such as runs/digits-p-sat")
     }
-    let hasMetrics = FileManager.default.fileExists(atPath: folder.metricsPath)
-    guard folder.exists || hasMetrics else {
+    guard folder.exists || FileManager.default.fileExists(atPath: folder.metricsPath) else {
       throw SATError("\(path) holds no run; expected its config.yaml or metrics.jsonl, so check the path or train one with `sat train`")
     }
+  }
+
+  /// - Throws: a sentence when the folder is not a run's, or its configuration or metrics cannot be read.
+  init(_ path: String) throws {
+    try Self.check(path)
+    self.path = path
+    name = URL(fileURLWithPath: path).standardizedFileURL.lastPathComponent
+    let folder = RunFolder(path)
+    let hasMetrics = FileManager.default.fileExists(atPath: folder.metricsPath)
     if folder.exists { settings = try Self.settings(in: text(folder.configurationPath), path: folder.configurationPath) }
     // Before the end of its first epoch a run has none.
     if hasMetrics && Self.size(folder.metricsPath) > 0 { epochs = try RecordedEpoch.read(text(folder.metricsPath), path: folder.metricsPath) }
@@ -71,9 +77,7 @@ struct RunRecord {
         try readDocument(named: name)
       } catch {
         // One damaged file is no reason to show nothing; what mends it is told by who reads it.
-        var reason = "\(error)"
-        if reason.hasPrefix("\(path)/\(name): ") { reason.removeFirst("\(path)/\(name): ".count) }
-        unreadable.append(.init(path: "\(path)/\(name)", reason: "cannot be read (\(reason.prefix { $0 != ";" }))"))
+        unreadable.append(UnreadableDocument("\(path)/\(name)", error, naming: "\(path)/\(name): "))
       }
     }
   }
@@ -89,7 +93,6 @@ struct RunRecord {
     }
     guard file.hasSuffix(".json") else { return }
     struct Header: Decodable { var format: String? }
-    struct Anything: Decodable { init(from decoder: any Decoder) {} }
     let bytes = Data(try FileBytes.read(filePath, expecting: "a JSON document"))
     let decoder = JSONDecoder()
     decoder.allowsJSON5 = true
@@ -97,18 +100,28 @@ struct RunRecord {
       positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
     guard let format = (try? decoder.decode(Header.self, from: bytes))?.format else {
       // Whole JSON of another kind is somebody else's.
-      if (try? decoder.decode(Anything.self, from: bytes)) == nil {
+      if (try? decoder.decode(AnyJSON.self, from: bytes)) == nil {
         unreadable.append(.init(path: filePath, reason: "is not whole JSON"))
+      } else if ["evaluation", "hessian", "landscape"].contains(where: name.hasPrefix) {
+        unreadable.append(.init(path: filePath, reason: "has no format, which every document of sat has"))
       }
       return
     }
+    func whole<Contents: RecordedDocument>() throws -> Document<Contents> {
+      let contents = try decoder.decode(Contents.self, from: bytes)
+      if let inconsistency = contents.inconsistency { throw SATError(inconsistency) }
+      return Document(name: name, contents: contents)
+    }
     do {
       switch format {
-      case RecordedEvaluation.format: evaluations.append(.init(name: name, contents: try decoder.decode(RecordedEvaluation.self, from: bytes)))
-      case RecordedHessian.format: hessians.append(.init(name: name, contents: try decoder.decode(RecordedHessian.self, from: bytes)))
-      case RecordedLandscape.format: landscapes.append(.init(name: name, contents: try decoder.decode(RecordedLandscape.self, from: bytes)))
+      case RecordedEvaluation.format: evaluations.append(try whole())
+      case RecordedHessian.format: hessians.append(try whole())
+      case RecordedLandscape.format: landscapes.append(try whole())
       default: return
       }
+    } catch let error as SATError {
+      unreadable.append(.init(path: filePath, reason: "is not whole (\(error))"))
+      return
     } catch {
       unreadable.append(.init(path: filePath, reason: "says it is \(format) but lacks parts of it"))
       return

@@ -64,7 +64,10 @@ extension ReportRuns {
     }
     let quantiles = Set(spread.flatMap { name in ["05", "25", "50", "75", "95"].map { "\(name).\($0)" } })
     return (spread + all.subtracting(quantiles)).sorted().map { name in
-      func numbers(_ run: Int, _ percent: String) -> [Double] { runs[run].epochs.compactMap { $0.methodNumbers["\(name).\(percent)"] } }
+      // Of the epochs that have a median, whatever else they lack.
+      func numbers(_ run: Int, _ percent: String) -> [Double] {
+        runs[run].epochs.filter { $0.methodNumbers["\(name).50"] != nil }.map { $0.methodNumbers["\(name).\(percent)"] ?? .nan }
+      }
       let isSpread = spread.contains(name)
       return chart(
         "method-\(Self.slug(name))", name,
