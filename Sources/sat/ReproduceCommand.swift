@@ -62,7 +62,7 @@ struct ReproduceCommand: ParsableCommand {
   }
 
   private func chosenItem() throws -> ReproductionItem {
-    func names(_ text: String?) -> [String]? { text?.split(separator: ",").map(String.init) }
+    func names(_ text: String?) -> [String]? { text?.split(separator: ",", omittingEmptySubsequences: false).map(String.init) }
     return try ReproductionItem.named(item).restricted(settings: names(settings), methods: names(methods))
   }
 
@@ -72,7 +72,10 @@ struct ReproduceCommand: ParsableCommand {
       item, scale: ReproductionScale(scale), root: out, seed: seed, epsilon: epsilon, execution: execution.applied())
     let data = Set(plan.runs.map(\.data)).map { InputFiles.data($0, root: dataOptions.root) }
     try output.begin(writing: csv, reading: data.reduce(InputFiles(), +), making: out)
-    if self.plan { return try output.deliver(PlanListing(plan), text: PlanListing(plan).text) }
+    if self.plan {
+      let listing = PlanListing(plan, dataRoot: dataOptions.root)
+      return try output.deliver(listing, text: listing.text)
+    }
     let terminal = Terminal.standardError
     Interruption.listen()
     let display = ReproductionDisplay(out: out)
@@ -139,8 +142,10 @@ private struct PlanListing: Encodable {
   var results: String
   var changes: [Change]
   var runs: [Run]
+  /// What the runs need and is not there, in a sentence each.
+  var missingData: [String]
 
-  init(_ plan: ReproductionPlan) {
+  init(_ plan: ReproductionPlan, dataRoot: DataRoot) {
     item = plan.item.name
     scale = plan.scale.name.rawValue
     results = plan.folder
@@ -152,6 +157,16 @@ private struct PlanListing: Encodable {
           setting: $0.setting, method: $0.method, folder: $0.folder.path, epochs: $0.configuration.epochs,
           epochsDone: min($0.epochsDone, $0.configuration.epochs))
       }
+    missingData = runs.isEmpty ? [] : Set(plan.runs.map(\.data)).sorted().compactMap { Self.missing($0, dataRoot) }
+  }
+
+  private static func missing(_ name: String, _ root: DataRoot) -> String? {
+    if name == "digits" {
+      do { _ = try DigitsLocation.find(dataRoot: root) } catch { return error.message }
+      return nil
+    }
+    guard let data = try? DatasetCatalog.dataset(named: name), !data.isPresent(under: root) else { return nil }
+    return "\(name) is not under \(root.path); `sat data fetch \(name)` gets it, or say where it is with --data-root"
   }
 
   var text: String {
@@ -162,5 +177,6 @@ private struct PlanListing: Encodable {
     guard !runs.isEmpty else { return text + "nothing is trained\n" }
     let rows = runs.map { [$0.setting, $0.method, "\($0.epochsDone)/\($0.epochs)", $0.folder] }
     return text + TextTable([["setting", "method", "epochs", "folder"]] + rows, leftColumns: 4).description
+      + missingData.map { "missing: \($0)\n" }.joined()
   }
 }

@@ -78,7 +78,8 @@ struct TrainCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Measure the loss's smoothness (Fig. 4: largest Hessian eigenvalue, trace, gradient norm) every n epochs.", valueName: "n"))
+      "Measure the loss's smoothness (Fig. 4: largest Hessian eigenvalue, trace, gradient norm) every n epochs and after the last; 0: never.",
+      valueName: "n"))
   var trackSmoothness: Int?
 
   @OptionGroup var execution: ExecutionOptions
@@ -107,6 +108,7 @@ struct TrainCommand: ParsableCommand {
     let trainer = try Trainer(configuration, dataRoot: dataOptions.root, folder: folder, resume: resume)
     let display = TrainingDisplay(trainer)
     display.begin()
+    if let warning = trainer.unfinishedSchedule { display.warn(warning) }
     Interruption.listen()
     let ending = try trainer.run(observer: display) { Interruption.isRequested }
     if ending == .interrupted {

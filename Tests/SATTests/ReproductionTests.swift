@@ -24,6 +24,19 @@ import Testing
     #expect(abs(clean - 6.14) < 1e-9 && abs(adversarial - 1) < 1e-9)
   }
 
+  @Test func aTornLineIsNoEpochDone() throws {
+    let root = FileManager.default.temporaryDirectory.appendingPathComponent("sat-plan-\(UUID().uuidString)").path
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    let plan = try ReproductionPlan(
+      .named("table-2").restricted(settings: ["mnist-0.3"], methods: ["at"]), scale: ReproductionScale(.smoke), root: root, seed: 0,
+      execution: Execution())
+    let run = try #require(plan.runs.first)
+    #expect(run.epochsDone == 0)
+    try FileManager.default.createDirectory(atPath: run.folder.path, withIntermediateDirectories: true)
+    try (WrittenRun.epoch(0) + WrittenRun.epoch(1).prefix(30)).write(toFile: run.folder.metricsPath, atomically: true, encoding: .utf8)
+    #expect(run.epochsDone == 1)
+  }
+
   @Test func everyTableHasTheRowsOfItsItem() throws {
     for name in ["table-1", "table-2", "table-3"] {
       let item = try ReproductionItem.named(name)

@@ -11,6 +11,7 @@ import Testing
     let whole = try Command.run(arguments(scratch, "whole") + ["--json", "--csv", scratch.file("numbers.csv")])
     #expect(whole.status == 0, "\(whole.errors)")
     #expect(whole.json["format"] as? String == "sat-reproduction/1")
+    #expect(!whole.errors.contains("--epochs") && !whole.errors.contains("--set"), "what it has no options for is not advised")
     let figures = try #require(whole.json["figures"] as? [[String: Any]])
     #expect(figures.count == 6)
     let clean = try #require(figures.first { $0["method"] as? String == "p-sat" && $0["quantity"] as? String == "clean" })
@@ -47,6 +48,10 @@ import Testing
     let scratch = try Scratch()
     let outcome = try Command.run(arguments(scratch, "plan") + ["--plan", "--scale", "small"])
     #expect(outcome.status == 0 && outcome.output.contains("14 epochs instead of 70") && outcome.output.contains("0/14"))
+    let paper = try Command.run(arguments(scratch, "plan") + ["--plan", "--scale", "paper", "--data-root", scratch.path])
+    #expect(paper.output.contains("missing: mnist is not under \(scratch.path); `sat data fetch mnist`"), "\(paper.output)")
+    let here = try Command.run(arguments(scratch, "plan") + ["--plan", "--json"])
+    #expect((here.json["missingData"] as? [String])?.isEmpty == true, "the digits are there")
     #expect(!FileManager.default.fileExists(atPath: scratch.file("plan")))
   }
 
@@ -62,7 +67,9 @@ import Testing
 
   @Test(arguments: [
     (["reproduce", "fig-2"], 64, "'fig-2' is no item"), (["reproduce"], 64, "item"), (["reproduce", "table-2", "--scale", "huge"], 64, "huge"),
-    (["reproduce", "table-2", "--methods", "fat"], 64, "no method 'fat'"), (["reproduce", "table-2", "--settings", "x"], 64, "no setting 'x'"),
+    (["reproduce", "table-2", "--methods", "fat"], 64, "no method 'fat'"),
+    (["reproduce", "table-2", "--methods", "p-sat,,at"], 64, "no method ''"), (["reproduce", "table-2", "--settings", ""], 64, "no setting ''"),
+    (["reproduce", "table-2", "--settings", "x"], 64, "no setting 'x'"),
     (["reproduce", "table-2", "--plan", "--csv", "f.csv"], 64, "--csv has nothing to write"),
     (["reproduce", "table-2", "--plan", "--epsilon", "1.5"], 1, "0 < epsilon <= 1"),
     (["reproduce", "table-2", "--plan", "--epsilon", "0"], 1, "0 < epsilon <= 1"),

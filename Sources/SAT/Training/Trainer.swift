@@ -137,7 +137,6 @@ public final class Trainer {
     folder.removeLeftovers()
     try AtomicFile.write(text, to: folder.configurationPath)
     let logs = try RunLogs(folder, history: history.map(line), stepsDone: configuration.logSteps ? stepsDone : nil)
-    if let warning = unfinishedSchedule { observer.warn(warning) }
     if best == nil, history.contains(where: { $0.validation != nil }) {
       observer.warn("\(folder.folder(of: .best)) is gone; the best of the epochs that follow takes its place")
     }
@@ -175,8 +174,8 @@ public final class Trainer {
     return .finished
   }
 
-  /// Said of a run too short for its schedule, which a preset's is when only --epochs is changed.
-  private var unfinishedSchedule: String? {
+  /// Said of a run too short for its schedule, which a preset's is when only --epochs is changed; for whoever chose the epochs.
+  public var unfinishedSchedule: String? {
     let (lambda, last) = (configuration.lambda, configuration.epochs - 1)
     guard lambda.lastChange > last, lambda.value(at: last) != lambda.value(at: lambda.lastChange) else { return nil }
     let final = lambda.value(at: lambda.lastChange)
