@@ -30,7 +30,7 @@ public final class AdversarialWeightPerturbation {
 
   /// The move for the network's present weights; nil during the warm-up.
   func displacement(
-    of network: NetworkClassifier, epoch: Int, _ objective: (NetworkClassifier) throws(TorchError) -> WeightUpdate.Evaluation
+    of network: NetworkClassifier, epoch: Int, _ objective: (NetworkClassifier) throws(TorchError) -> WeightUpdate.Objective
   ) throws(TorchError) -> Displacement? {
     guard epoch >= warmup else { return nil }
     let weights = network.module.parameters.map(\.value).filter { $0.ndim > 1 }

@@ -14,11 +14,12 @@ public final class FastAT: Defense {
       .number("fall", 0.2, in: 0...1, "fall of the guarded accuracy that ends training"),
       .whole("guardSteps", 5, from: 1, "steps of the guard's attack, each epsilon/4 long"),
     ],
-    adapt: { configuration in
+    adapt: { settings in
       // The paper's rate goes up and down once; on CIFAR it trains 15 epochs with a rate of at most 0.2.
-      configuration.learningRateSchedule = LearningRateSettings(kind: .cyclic)
-      guard configuration.data.hasPrefix("cifar") else { return }
-      (configuration.epochs, configuration.optimizer.learningRate) = (15, 0.2)
+      settings.learningRateSchedule = LearningRateSettings(kind: .cyclic)
+      guard settings.data.hasPrefix("cifar") else { return }
+      settings.epochs = 15
+      settings.learningRate = 0.2
     }
   ) { FastAT($0) }
 

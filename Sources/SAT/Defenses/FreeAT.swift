@@ -8,10 +8,10 @@ public final class FreeAT: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "free-at", summary: "one backward pass for weights and perturbation, m times a batch (Shafahi et al. 2019)",
     options: [.whole("replays", 8, from: 1, "m, how often each batch is trained on; the presets' epochs are for 8")],
-    adapt: { configuration in
+    adapt: { settings in
       func divided(_ epochs: Int) -> Int { (epochs + 7) / 8 }
-      configuration.epochs = divided(configuration.epochs)
-      configuration.learningRateSchedule.milestones = configuration.learningRateSchedule.milestones.map(divided)
+      settings.epochs = divided(settings.epochs)
+      settings.learningRateSchedule.milestones = settings.learningRateSchedule.milestones.map(divided)
     }
   ) { FreeAT($0) }
 

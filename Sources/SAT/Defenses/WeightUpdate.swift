@@ -17,7 +17,7 @@ public final class WeightUpdate {
   }
 
   /// The loss to minimise, a scalar with its graph, and the logits [N, C] of the training examples.
-  public typealias Evaluation = (loss: Tensor, logits: Tensor)
+  public typealias Objective = (loss: Tensor, logits: Tensor)
 
   /// Updates the weights once.
   ///
@@ -26,7 +26,7 @@ public final class WeightUpdate {
   /// - Returns: the loss before the update and the logits it came from.
   @discardableResult
   public func callAsFunction(
-    epoch: Int, _ objective: (NetworkClassifier) throws(TorchError) -> Evaluation
+    epoch: Int, _ objective: (NetworkClassifier) throws(TorchError) -> Objective
   ) throws -> (loss: Double, logits: Tensor) {
     let displacement = try perturbation?.displacement(of: network, epoch: epoch, objective)
     displacement?.apply()
@@ -49,7 +49,7 @@ public final class WeightUpdate {
   /// Updates the weights by an objective of perturbed images.
   func callAsFunction(
     _ batch: TrainingBatch, _ examples: InnerMaximizer.Outcome, _ threat: ThreatModel,
-    _ objective: (NetworkClassifier) throws(TorchError) -> Evaluation
+    _ objective: (NetworkClassifier) throws(TorchError) -> Objective
   ) throws -> TrainingOutcome {
     let (loss, logits) = try self(epoch: batch.epoch, objective)
     return TrainingOutcome(

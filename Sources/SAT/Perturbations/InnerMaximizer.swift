@@ -37,11 +37,6 @@ public struct InnerMaximizer: Sendable {
     /// Fraction of the batch that was moved, one entry per step.
     public var active: [Double]
     public var cost: AttackCost
-
-    /// A training batch as it is, after `steps` steps of nothing.
-    static func unperturbed(_ batch: TrainingBatch, steps: Int) -> Outcome {
-      Outcome(images: batch.images, active: Array(repeating: 0, count: steps), cost: AttackCost())
-    }
   }
 
   /// - Parameters:

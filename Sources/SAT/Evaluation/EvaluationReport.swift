@@ -86,12 +86,3 @@ public struct EvaluationReport: Encodable, Sendable {
   /// The document as text.
   public func json() throws -> String { try JSONText.encode(self) }
 }
-
-/// How every command writes JSON.
-public enum JSONText {
-  public static func encode(_ value: some Encodable) throws -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    return String(decoding: try encoder.encode(value), as: UTF8.self)
-  }
-}
