@@ -9,8 +9,8 @@ extension Tensor {
 
   /// Turns tracking on (or off) for a leaf of floating-point type, in place, and returns it (`requires_grad_`).
   @discardableResult
-  public func requiringGrad(_ required: Bool = true) -> Tensor {
-    guard ts_tensor_set_requires_grad(handle, required) == TS_OK else { fatalError("requiringGrad: \(lastErrorMessage())") }
+  public func requireGrad(_ required: Bool = true) -> Tensor {
+    guard ts_tensor_set_requires_grad(handle, required) == TS_OK else { fatalError("requireGrad: \(lastErrorMessage())") }
     return self
   }
 

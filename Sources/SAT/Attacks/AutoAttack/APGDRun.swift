@@ -94,7 +94,7 @@ struct APGDRun {
     // With several passes the reference judges by the last alone, which counts a lucky draw as a success; `fast` takes the mean.
     var (sum, losses): (Tensor?, Tensor?)
     for pass in 0..<passes {
-      let input = x.detached().requiringGrad(wantsGradient)
+      let input = x.detached().requireGrad(wantsGradient)
       let (logits, values) = try withGradMode(wantsGradient) { () throws(TorchError) in
         let logits = try rows.logits(input)
         return (logits, loss.values(logits, rows.labels, rows.targets))
