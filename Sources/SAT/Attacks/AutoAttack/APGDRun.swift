@@ -122,8 +122,4 @@ struct APGDRun {
     }
     return nil
   }
-
-  private func withGradMode<R, E: Error>(_ enabled: Bool, _ body: () throws(E) -> R) throws(E) -> R {
-    try enabled ? withGrad(body) : withNoGrad(body)
-  }
 }
