@@ -28,11 +28,13 @@ let package = Package(
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
     // libjpeg-turbo and libpng (apt: libjpeg-dev, libpng-dev), behind functions that return their errors.
     .target(name: "CImageCodecs", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png16")]),
-    .target(name: "SwiftTorch", dependencies: ["CTorchShim", "CZlib", "CImageCodecs"], swiftSettings: strict),
+    .target(name: "SwiftTorch", dependencies: ["CTorchShim", "CZlib"], swiftSettings: strict),
+    // Apart from SwiftTorch, so that a user of tensors links no image library.
+    .target(name: "FileCodecs", dependencies: ["SwiftTorch", "CImageCodecs"], swiftSettings: strict),
     .target(
       name: "SAT",
       dependencies: [
-        "SwiftTorch", .product(name: "Yams", package: "Yams"), .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+        "SwiftTorch", "FileCodecs", .product(name: "Yams", package: "Yams"), .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
       resources: ["html", "css", "js"].map { .embedInCode("Reports/HTML/Page/report.\($0)") } + [.embedInCode("Reproduction/paper.csv")],
       swiftSettings: strict),
@@ -40,7 +42,8 @@ let package = Package(
       name: "sat",
       dependencies: ["SAT", "SwiftTorch", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
     .testTarget(name: "SwiftTorchTests", dependencies: ["SwiftTorch"]),
-    .testTarget(name: "SATTests", dependencies: ["SAT", "SwiftTorch"]),
-    .testTarget(name: "SatCommandTests", dependencies: ["SAT", "SwiftTorch"]),
+    .testTarget(name: "FileCodecsTests", dependencies: ["FileCodecs", "SwiftTorch"]),
+    .testTarget(name: "SATTests", dependencies: ["SAT", "FileCodecs", "SwiftTorch"]),
+    .testTarget(name: "SatCommandTests", dependencies: ["SAT", "FileCodecs", "SwiftTorch"]),
   ]
 )

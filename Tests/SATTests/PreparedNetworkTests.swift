@@ -8,7 +8,7 @@ import Testing
   private static func run(
     _ function: (Tensor) -> Tensor, _ images: Tensor, _ labels: Tensor
   ) -> (logits: Tensor, gradient: Tensor) {
-    let leaf = images.detached().requiringGrad()
+    let leaf = images.detached().requireGrad()
     let logits = function(leaf)
     return (logits.detached(), Tensor.gradient(of: logits.crossEntropy(labels, reduction: .sum), withRespectTo: leaf))
   }

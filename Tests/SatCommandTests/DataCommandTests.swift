@@ -1,3 +1,4 @@
+import FileCodecs
 import Foundation
 import SAT
 import SwiftTorch

@@ -33,7 +33,7 @@ import Testing
 
   /// Output and the input's gradient under a fixed, uneven seed.
   private static func run(_ function: (Tensor) -> Tensor, _ input: Tensor) -> (output: Tensor, gradient: Tensor) {
-    let leaf = input.detached().requiringGrad()
+    let leaf = input.detached().requireGrad()
     let output = function(leaf)
     let seed = Tensor.randn(output.shape, generator: Generator(seed: 11), dtype: .float64).to(output.dtype)
     return (output.detached(), Tensor.gradient(of: output, withRespectTo: leaf, seed: seed))

@@ -30,7 +30,7 @@ public final class FreeAT: Defense {
     var losses = 0.0
     var last: (logits: Tensor, images: Tensor)?
     for _ in 0..<replays {
-      let own = whole[0..<n].detached().cloned().requiringGrad()
+      let own = whole[0..<n].detached().cloned().requireGrad()
       let input = (batch.images + own).clamped(to: 0...1)
       let (loss, logits) = try update(epoch: batch.epoch) { network throws(TorchError) in
         let logits = try network.logits((batch.images + own).clamped(to: 0...1))

@@ -99,7 +99,7 @@ struct SanityChecks {
 
   /// The input gradient of the cross-entropy and of the margin at the images themselves.
   private func lookAtGradients(_ findings: inout Findings) throws(TorchError) {
-    let input = images.detached().requiringGrad()
+    let input = images.detached().requireGrad()
     let logits = try withGrad { () throws(TorchError) in try model.logits(input) }
     guard logits.requiresGrad else { return Self.notDifferentiable(&findings) }
     let column = labels.unsqueezed(dim: 1)

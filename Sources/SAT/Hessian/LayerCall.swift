@@ -47,7 +47,7 @@ struct LayerCall {
     let before = layers.map(\.forwardHook)
     for layer in layers {
       layer.forwardHook = { input, output in
-        let shift = Tensor.zeros(like: output.detached()).requiringGrad()
+        let shift = Tensor.zeros(like: output.detached()).requireGrad()
         calls.append((layer, input, shift))
         return output + shift
       }

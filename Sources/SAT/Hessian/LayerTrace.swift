@@ -83,7 +83,7 @@ final class LayerTrace {
     _ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor, _ layers: [any HookableLayer], imageGradients: Bool
   ) throws(TorchError) -> (losses: Tensor, calls: [LayerCall], imageGradients: Tensor?) {
     // A copy, since what the layers read is kept and later overwritten.
-    let input = withNoGrad { images.cloned() }.requiringGrad(imageGradients)
+    let input = withNoGrad { images.cloned() }.requireGrad(imageGradients)
     let (records, losses) = try LayerCall.recorded(layers) { () throws(TorchError) in
       try withGrad { () throws(TorchError) in try CurvatureScore.losses(network, input, labels) }
     }

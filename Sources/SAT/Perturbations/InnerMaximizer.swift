@@ -124,7 +124,7 @@ public struct InnerMaximizer: Sendable {
   private static func look(
     _ model: some Classifier, _ samples: InnerSamples, _ loss: InnerLoss
   ) throws(TorchError) -> InnerStep {
-    let input = samples.images.detached().requiringGrad()
+    let input = samples.images.detached().requireGrad()
     let logits = try withGrad { () throws(TorchError) in try model.logits(input) }
     return InnerStep(samples: samples, logits: logits.detached()) { () throws(TorchError) in
       let value = withGrad { loss.sum(logits, samples) }

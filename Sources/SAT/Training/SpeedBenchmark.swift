@@ -70,7 +70,7 @@ public struct SpeedBenchmark: Encodable, Sendable {
       [
         try measure("forward") { try withNoGrad { _ = try network.logits(images) } },
         try measure("gradient") {
-          let input = images.detached().requiringGrad()
+          let input = images.detached().requireGrad()
           _ = try inputGradient(of: network.logits(input).crossEntropy(batch.labels), at: input)
         },
       ]

@@ -39,7 +39,7 @@ func makeNetwork() -> Sequential {
 }
 
 func inputGradient(_ network: Sequential, _ input: Tensor) -> Tensor {
-  let x = input.detached().requiringGrad()
+  let x = input.detached().requireGrad()
   return Tensor.gradient(of: network(x).sum(), withRespectTo: x)
 }
 

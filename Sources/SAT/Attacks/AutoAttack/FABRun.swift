@@ -103,7 +103,7 @@ struct FABRun {
     let labels = part.map { rows.labels.selecting($0) } ?? rows.labels
     let targets = part.flatMap { part in rows.targets.map { $0.selecting(part) } } ?? rows.targets
     let norm = threat.norm
-    let input = points.detached().requiringGrad(differentiable)
+    let input = points.detached().requireGrad(differentiable)
     guard differentiable else {
       let logits = try withNoGrad { () throws(TorchError) in try rows.logits(input) }
       return Sight(logits: logits, count: input.size(0)) { () throws(TorchError) in fatalError("a pass without a graph has no boundary") }

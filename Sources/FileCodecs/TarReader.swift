@@ -1,14 +1,14 @@
-internal import SwiftTorch
+package import SwiftTorch
 
 /// The files of a tar archive compressed by gzip, one after another, as POSIX's `ustar` and `pax` and GNU's tar write them.
-struct TarReader {
-  struct Entry: Equatable {
-    enum Kind: Equatable { case file, folder, link, other }
+package struct TarReader {
+  package struct Entry: Equatable {
+    package enum Kind: Equatable { case file, folder, link, other }
     /// As in the archive, neither checked nor cleaned.
-    var name: String
-    var kind: Kind
+    package var name: String
+    package var kind: Kind
     /// Bytes of a file.
-    var size: Int
+    package var size: Int
   }
 
   private static let block = 512
@@ -20,10 +20,10 @@ struct TarReader {
   private var unread = 0
   private var padding = 0
 
-  init(_ stream: GzipStream) { self.stream = stream }
+  package init(_ stream: GzipStream) { self.stream = stream }
 
   /// Steps to the next entry, over what is left of the last; nil at the end.
-  mutating func next() throws(FormatError) -> Entry? {
+  package mutating func next() throws(FormatError) -> Entry? {
     try skip(unread + padding)
     (unread, padding) = (0, 0)
     var longName: String?
@@ -61,7 +61,7 @@ struct TarReader {
   }
 
   /// The next `count` bytes of the current entry; fewer only at its end.
-  mutating func read(_ count: Int) throws(FormatError) -> [UInt8] {
+  package mutating func read(_ count: Int) throws(FormatError) -> [UInt8] {
     let wanted = min(count, unread)
     let bytes = try stream.read(wanted)
     guard bytes.count == wanted else { throw FormatError(Self.cutOff) }

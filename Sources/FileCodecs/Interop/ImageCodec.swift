@@ -1,5 +1,6 @@
 internal import CImageCodecs
-import Glibc
+internal import Glibc
+package import SwiftTorch
 
 /// Pictures in JPEG and PNG files, decoded to bytes of red, green and blue.
 package enum ImageCodec {
@@ -7,11 +8,13 @@ package enum ImageCodec {
 
   /// The most pixels of a picture: 12,000 x 8,000, beyond any camera's and any data set's.
   package static let largestPicture = 96_000_000
-  /// What a byte of a file can stand for, so that a damaged header takes no memory: of a blank PNG of one bit a pixel 8 times deflate's
-  /// best ratio; of a blank JPEG 512, a bit for each 8 x 8 block, twice that with what a real one needs besides.
-  private static func mostPixelsPerByte(_ format: Format) -> Int { format == .png ? 8 * Inflate.maximumRatio : 1024 }
+  /// The most pixels that a byte of a file can stand for. A damaged header that declares more takes no memory.
+  ///
+  /// A blank PNG of one bit a pixel reaches 8 times deflate's best ratio. A blank JPEG reaches 512, one bit for each 8 x 8 block; the
+  /// limit is twice that.
+  private static func mostPixelsPerByte(_ format: Format) -> Int { format == .png ? 8 * Inflater.maximumRatio : 1024 }
 
-  /// What `bytes` are by their first bytes; nil when neither.
+  /// The format that the first bytes show; nil for any other file.
   package static func format(_ bytes: [UInt8]) -> Format? {
     if ic_is_jpeg(bytes, bytes.count) != 0 { return .jpeg }
     return ic_is_png(bytes, bytes.count) != 0 ? .png : nil

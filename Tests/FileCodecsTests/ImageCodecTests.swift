@@ -1,6 +1,7 @@
+import SwiftTorch
 import Testing
 
-@testable import SwiftTorch
+@testable import FileCodecs
 
 /// Pictures against Pillow's decoding of the same files.
 @Suite struct ImageCodecTests {
