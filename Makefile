@@ -1,6 +1,6 @@
 # make demo and make test do whatever set-up is missing first. make help lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench clean
+.PHONY: help setup build demo test lint bench clean
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -23,7 +23,10 @@ build: setup ## build the command .build/release/sat
 demo: build ## train P-SAT on real digits, evaluate it, say what to try next
 	@scripts/demo
 
-test: ## run every test: the C ABI, the libraries, the command, the examples
+lint: ## check the layout of every source file
+	@scripts/lint
+
+test: ## check the layout, run every test: the C ABI, the libraries, the command, the examples
 	@scripts/test
 
 bench: build ## compare speed and memory with PyTorch
