@@ -91,6 +91,13 @@ public final class NetworkClassifier: Classifier {
       return try body()
     }
   }
+
+  /// The same for images of the shape of `images` [N, C, H, W].
+  func withFixedWeights<R, E: Error>(
+    for images: Tensor, precision: Execution.Precision? = nil, _ body: () throws(E) -> R
+  ) throws(E) -> R {
+    try withFixedWeights(inputShape: Array(images.shape.dropFirst()), precision: precision, body)
+  }
 }
 
 extension NetworkClassifier {

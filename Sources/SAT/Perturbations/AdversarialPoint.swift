@@ -24,6 +24,6 @@ extension InnerMaximizer {
       return Tensor.concatenated(parts)
     }
     guard let network = classifier as? NetworkClassifier else { return try ascend() }
-    return try network.withFixedWeights(inputShape: Array(images.shape.dropFirst()), precision: .fp32, ascend)
+    return try network.withFixedWeights(for: images, precision: .fp32, ascend)
   }
 }
