@@ -111,7 +111,7 @@ struct BatchedLanczos {
       let value = call.adjoint
       let noise = Tensor.randn([1] + value.shape.dropFirst(), generator: generator, dtype: value.dtype).to(value.device)
       let size = value.flattened(from: 1).square().mean(dims: [1]).sqrt() * (index == network.calls.count - 1 ? 0.3 : 1e-3)
-      return value + noise * KrylovVector.perSample(size, value)
+      return value + noise * size.aligned(with: value)
     }
     return LinearizedNetwork.Change(adjoints: adjoints, inputs: network.calls.map { _ in nil })
   }

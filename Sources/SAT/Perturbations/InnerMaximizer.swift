@@ -127,12 +127,7 @@ public struct InnerMaximizer: Sendable {
     let input = samples.images.detached().requiringGrad()
     let logits = try withGrad { () throws(TorchError) in try model.logits(input) }
     return InnerStep(samples: samples, logits: logits.detached()) { () throws(TorchError) in
-      let value = withGrad { loss.sum(logits, samples) }
-      guard value.requiresGrad, let gradient = try Tensor.checkedGradient(of: value, withRespectTo: input) else {
-        throw TorchError(
-          .value, "the model's output does not depend differentiably on its input; a gradient attack needs a differentiable model")
-      }
-      return gradient
+      try rawInputGradient(of: withGrad { loss.sum(logits, samples) }, at: input)
     }
   }
 
