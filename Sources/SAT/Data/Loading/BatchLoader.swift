@@ -39,7 +39,7 @@ public final class BatchLoader {
   ) {
     precondition(batchSize >= 1, "BatchLoader: a batch size of \(batchSize); expected at least 1")
     precondition(order.allSatisfy { (0..<dataset.count).contains($0) }, "BatchLoader: the order reaches past \(dataset.count) samples")
-    let pieces = stride(from: 0, to: order.count, by: batchSize).map { Array(order[$0..<min($0 + batchSize, order.count)]) }
+    let pieces = order.indices.chunks(of: batchSize).map { Array(order[$0]) }
     let seeds = pieces.map { _ in generator.next() }
     let recipes = zip(pieces, seeds).dropFirst(done).map { Recipe(indices: $0, seed: $1) }
     batchCount = pieces.count
