@@ -48,7 +48,7 @@ public final class CustomizedAT: Defense {
     let tried = (old + options.number("eta") * epsilon).clamped(to: ...(options.number("cap") * epsilon))
     var hinges: Hinges?
     let network = update.network
-    let examples = try network.withFixedWeights(for: batch.images) { () throws(TorchError) in
+    let examples = try network.withPreparedWeights(for: batch.images) { () throws(TorchError) in
       let classes = try withNoGrad { () throws(TorchError) in try network.logits(batch.images[0..<1]).size(1) }
       let found = Hinges(batch, tried, smoothed: smoothedLabels(batch, tried / epsilon, classes, generator), options)
       hinges = found

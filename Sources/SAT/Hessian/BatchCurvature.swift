@@ -46,7 +46,7 @@ final class BatchCurvature {
     var settings = PerSampleSpectrum.Settings()
     settings.tolerance = 1e-3
     let rows = Tensor(moved).to(images.device)
-    let found = try network.withOwnForm { () throws(TorchError) in
+    let found = try network.withUnpreparedWeights { () throws(TorchError) in
       try withGrad { () throws(TorchError) in
         try PerSampleSpectrum.topEigenvalues(network, images: images.selecting(rows), labels: labels.selecting(rows), settings: settings)
       }

@@ -271,7 +271,7 @@ public final class Trainer {
     let network = result
     let evaluation: Evaluation
     do {
-      evaluation = try network.withFixedWeights(inputShape: validationSet.imageShape, precision: configuration.execution.precision) {
+      evaluation = try network.withPreparedWeights(inputShape: validationSet.imageShape, precision: configuration.execution.precision) {
         try Evaluator(model: network, data: validationSet, batchSize: configuration.batchSize, device: device, layout: layout)
           .run(EvaluationPlan([attack], checks: false), shouldStop: shouldStop)
       }
@@ -295,7 +295,7 @@ public final class Trainer {
       let (images, labels) = try trainSet.batch(range)
       let (x, y) = (images.to(device).contiguous(layout), labels.to(device))
       guard perturbs else { return x }
-      return try network.withFixedWeights(inputShape: trainSet.imageShape) { () throws(TorchError) in
+      return try network.withPreparedWeights(inputShape: trainSet.imageShape) { () throws(TorchError) in
         try maximizer(network, x, y, curriculum: FullStrength(), generator: generator).images
       }
     } pass: { images throws(TorchError) in _ = try network.logits(images) }

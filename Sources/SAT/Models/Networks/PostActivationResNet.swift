@@ -38,7 +38,7 @@ public class PostActivationResNet: Module, Preparable {
     var shape = conv1.outputShape(of: inputShape)
     if poolsStem { shape = [shape[0], (shape[1] - 1) / 2 + 1, (shape[2] - 1) / 2 + 1] }
     let blocks = stages.flatMap(\.layers).map { ($0 as! PostActivationBlock).prepared(&shape, dtype) }
-    let linear = linear.fixed(dtype)
+    let linear = linear.prepared(dtype: dtype)
     return { self.answer(to: stem($0.to(dtype)), blocks, linear) }
   }
 
