@@ -145,8 +145,8 @@ struct BatchedLanczos {
       (states[sample].value, states[sample].residual) = ends[0]
       let size = abs(ends[0].value)
       // The other end must be known well enough not to overtake this one.
-      let isSettled = ends[1].residual <= settings.tolerance * size || abs(ends[1].value) + ends[1].residual <= size
-      states[sample].isConverged = ends[0].residual <= settings.tolerance * size && (steps == 1 || isSettled)
+      let isOtherEndSmaller = ends[1].residual <= settings.tolerance * size || abs(ends[1].value) + ends[1].residual <= size
+      states[sample].isConverged = ends[0].residual <= settings.tolerance * size && (steps == 1 || isOtherEndSmaller)
     }
   }
 }

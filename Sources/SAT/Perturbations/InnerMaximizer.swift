@@ -101,7 +101,7 @@ public struct InnerMaximizer: Sendable {
         continue
       }
       let moving = chosen.map { active.selecting($0) } ?? active
-      let step = try Self.look(model, moving.samples(at: index), loss)
+      let step = try Self.forwardPass(model, moving.samples(at: index), loss)
       cost.forward += moving.count
       let remaining = try Self.remaining(curriculum, step)
       if chosen == nil, remaining?.count == 0 { break }
@@ -121,7 +121,7 @@ public struct InnerMaximizer: Sendable {
   }
 
   /// The forward pass of a step, whose gradient waits until somebody asks for it.
-  private static func look(
+  private static func forwardPass(
     _ model: some Classifier, _ samples: InnerSamples, _ loss: InnerLoss
   ) throws(TorchError) -> InnerStep {
     let input = samples.images.detached().requiringGrad()
