@@ -78,7 +78,7 @@ struct DataShowCommand: ParsableCommand {
     let shown = Shown(
       data: dataset.name, split: dataset.split, samples: dataset.count, imageShape: dataset.imageShape, picture: out, indices: chosen,
       labels: labels, names: names)
-    let rows = stride(from: 0, to: names.count, by: columns).map { names[$0..<min($0 + columns, names.count)].joined(separator: ", ") }
+    let rows = names.indices.chunks(of: columns).map { names[$0].joined(separator: ", ") }
     let size = dataset.imageShape.map(String.init).joined(separator: "x")
     let title = "\(dataset.name) \(dataset.split): \(chosen.count) of \(dataset.count) images of \(size) in \(out)"
     try output.deliver(shown, text: ([title] + rows).joined(separator: "\n") + "\n")

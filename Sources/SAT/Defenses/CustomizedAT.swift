@@ -48,7 +48,7 @@ public final class CustomizedAT: Defense {
     let tried = (old + options.number("eta") * epsilon).clamped(to: ...(options.number("cap") * epsilon))
     var hinges: Hinges?
     let network = update.network
-    let examples = try network.withFixedWeights(inputShape: Array(batch.images.shape.dropFirst())) { () throws(TorchError) in
+    let examples = try network.withPreparedWeights(for: batch.images) { () throws(TorchError) in
       let classes = try withNoGrad { () throws(TorchError) in try network.logits(batch.images[0..<1]).size(1) }
       let found = Hinges(batch, tried, smoothed: smoothedLabels(batch, tried / epsilon, classes, generator), options)
       hinges = found
@@ -96,9 +96,8 @@ private struct Hinges {
 
   /// z_y − max_{j≠y} z_j [n].
   private func lead(_ logits: Tensor, _ labels: Tensor) -> Tensor {
-    let columns = labels.unsqueezed(dim: 1)
-    let wrong = withNoGrad { logits.scattering(-Double.infinity, dim: 1, at: columns).argmax(dim: 1, keepDim: true) }
-    return (logits.gathered(dim: 1, at: columns) - logits.gathered(dim: 1, at: wrong)).squeezed(dim: 1)
+    let wrong = logits.largestOtherClass(than: labels)
+    return (logits.gathered(dim: 1, at: labels.unsqueezed(dim: 1)) - logits.gathered(dim: 1, at: wrong)).squeezed(dim: 1)
   }
 
   var inner: InnerLoss {

@@ -33,8 +33,9 @@ public enum DefenseRegistry {
   /// - Throws: `SATError` for a name that is not in the registry.
   public static func entry(named name: String) throws(SATError) -> Entry {
     guard let entry = entries.first(where: { $0.name == name }) else {
-      let near = Suggestion.nearest(to: name, among: entries.map(\.name)).map { "; did you mean '\($0)'?" } ?? ""
-      throw SATError("method '\(name)' is not known; expected one of \(entries.map(\.name).joined(separator: ", "))\(near)")
+      let names = entries.map(\.name)
+      let question = Suggestion.question(about: name, among: names)
+      throw SATError("method '\(name)' is not known; expected one of \(names.joined(separator: ", "))\(question)")
     }
     return entry
   }

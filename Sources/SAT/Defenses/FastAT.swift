@@ -62,7 +62,7 @@ public final class FastAT: Defense {
     let attack = InnerMaximizer(threat: threat, steps: options.whole("guardSteps"), stepSize: threat.epsilon / 4)
     // Draws of its own, so that the guard changes nothing in training.
     let generator = Generator(seed: UInt64(batch.epoch))
-    return try network.withFixedWeights(inputShape: Array(batch.images.shape.dropFirst())) { () throws(TorchError) in
+    return try network.withPreparedWeights(for: batch.images) { () throws(TorchError) in
       let outcome = try attack(network, batch.images, batch.labels, curriculum: UntilMisclassified(), generator: generator)
       let logits = try withNoGrad { () throws(TorchError) in try network.logits(outcome.images) }
       return logits.argmax(dim: 1).equal(to: batch.labels).to(.float64).mean().item()

@@ -33,7 +33,7 @@ public final class InstanceAdaptiveAT: Defense {
 
   public func step(_ batch: TrainingBatch, _ update: WeightUpdate, generator: Generator) throws -> TrainingOutcome {
     let network = update.network
-    let examples = try network.withFixedWeights(inputShape: Array(batch.images.shape.dropFirst())) { () throws(TorchError) in
+    let examples = try network.withPreparedWeights(for: batch.images) { () throws(TorchError) in
       let radius = try radius(network, batch, generator)
       radii.set(radius, for: batch)
       return try attack(network, batch, radius, generator)

@@ -83,7 +83,7 @@ extension InnerMaximizer {
     _ network: NetworkClassifier, _ batch: TrainingBatch, _ curriculum: some Curriculum = FullStrength(),
     loss: InnerLoss = .crossEntropy, generator: Generator
   ) throws(TorchError) -> Outcome {
-    try network.withFixedWeights(inputShape: Array(batch.images.shape.dropFirst())) { () throws(TorchError) in
+    try network.withPreparedWeights(for: batch.images) { () throws(TorchError) in
       try self(network, batch.images, batch.labels, curriculum: curriculum, loss: loss, generator: generator)
     }
   }

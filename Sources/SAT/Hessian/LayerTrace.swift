@@ -68,7 +68,7 @@ final class LayerTrace {
       try CurvatureScore.losses(network, images[samples].detached(), labels[samples]).sum()
     }
     let found = try Tensor.checkedGradients(of: [loss], withRespectTo: parameters)
-    return zip(found, parameters).map { $0 ?? Tensor.zeros(like: $1.detached()) }
+    return found.orZeros(like: parameters)
   }
 
   /// One sample shows whether they do: that with the largest loss, whose gradient is furthest from rounding.

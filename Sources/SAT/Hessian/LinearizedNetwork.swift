@@ -124,7 +124,7 @@ final class LinearizedNetwork {
   /// The gradient of every call's output when the logits' gradient is `seed` [N, C]: the rows of a Jacobian.
   func pulledBack(_ seed: Tensor) throws(TorchError) -> [Tensor] {
     let found = try Tensor.checkedGradients(of: [logits], withRespectTo: shifts, seeds: [seed], retainGraph: true)
-    return zip(found, shifts).map { $0 ?? Tensor.zeros(like: $1.detached()) }
+    return found.orZeros(like: shifts)
   }
 
   /// Whether the layers' own gradients are the parameters' whole gradients: a network may use a weight in other ways than by calling

@@ -101,7 +101,7 @@ public struct InnerMaximizer: Sendable {
         continue
       }
       let moving = chosen.map { active.selecting($0) } ?? active
-      let step = try Self.look(model, moving.samples(at: index), loss)
+      let step = try Self.forwardPass(model, moving.samples(at: index), loss)
       cost.forward += moving.count
       let remaining = try Self.remaining(curriculum, step)
       if chosen == nil, remaining?.count == 0 { break }
@@ -121,18 +121,13 @@ public struct InnerMaximizer: Sendable {
   }
 
   /// The forward pass of a step, whose gradient waits until somebody asks for it.
-  private static func look(
+  private static func forwardPass(
     _ model: some Classifier, _ samples: InnerSamples, _ loss: InnerLoss
   ) throws(TorchError) -> InnerStep {
     let input = samples.images.detached().requireGrad()
     let logits = try withGrad { () throws(TorchError) in try model.logits(input) }
     return InnerStep(samples: samples, logits: logits.detached()) { () throws(TorchError) in
-      let value = withGrad { loss.sum(logits, samples) }
-      guard value.requiresGrad, let gradient = try Tensor.checkedGradient(of: value, withRespectTo: input) else {
-        throw TorchError(
-          .value, "the model's output does not depend differentiably on its input; a gradient attack needs a differentiable model")
-      }
-      return gradient
+      try rawInputGradient(of: withGrad { loss.sum(logits, samples) }, at: input)
     }
   }
 

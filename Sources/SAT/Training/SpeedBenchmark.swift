@@ -66,7 +66,7 @@ public struct SpeedBenchmark: Encodable, Sendable {
       let median = times.sorted()[times.count / 2]
       return Part(name: name, seconds: median, samplesPerSecond: Double(batchSize) / median, repetitions: times.count)
     }
-    parts = try network.withFixedWeights(inputShape: shape) {
+    parts = try network.withPreparedWeights(inputShape: shape) {
       [
         try measure("forward") { try withNoGrad { _ = try network.logits(images) } },
         try measure("gradient") {

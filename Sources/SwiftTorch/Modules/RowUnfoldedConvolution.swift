@@ -23,7 +23,7 @@ struct RowUnfoldedConvolution {
     self = withNoGrad { Self(layer, weight: original.cloned(), bias: bias?.cloned()) }
   }
 
-  /// A form for one pass, through which the layer's own weights are differentiated as well.
+  /// For one pass, through which the layer's own weights are differentiated as well.
   init(differentiating layer: Conv2d) { self.init(layer, weight: layer.weight.value, bias: layer.bias?.value) }
 
   private init(_ layer: Conv2d, weight: Tensor, bias: Tensor?) {

@@ -135,13 +135,8 @@ struct FABRun {
       let one = try boundary(
         rows, logits, input, labels, Tensor.full(like: labels, other), retainGraph: other < classes - 1)
       withNoGrad {
-        let dual: Norm = switch norm {
-        case .linf: .l1
-        case .l2: .l2
-        case .l1: .linf
-        }
         let isOwn = labels.equal(to: other).reshaped(to: -1, 1, 1, 1)
-        let distance = (one.difference.abs() / (one.normal.perSampleNorm(dual) + 1e-12))
+        let distance = (one.difference.abs() / (one.normal.perSampleNorm(norm.dual) + 1e-12))
           .replacing(with: Tensor.full(like: one.difference, Double.infinity), where: isOwn)
         guard let known = best else {
           best = (one, distance)

@@ -3,7 +3,7 @@
 /// Where no gradient is wanted the product is oneDNN's, with the weights in its own order: libtorch's BLAS does without AVX-512 on some
 /// processors and puts the weights in order in every call. On the one measured it took 2.3 times as long with 3136 inputs and 200
 /// outputs, whether for 32 rows or 200.
-public struct FixedLinear {
+public struct PreparedLinear {
   private let weight: Tensor
   private let bias: Tensor?
   private let packedWeight: Tensor?
