@@ -1,5 +1,6 @@
 import Foundation
 import SAT
+import SwiftTorch
 
 /// What a command reads, so that no output replaces it.
 struct InputFiles {
@@ -44,9 +45,9 @@ struct InputFiles {
   /// - Throws: `SATError` for an output that is one of the inputs, under whatever name.
   func refuse(_ outputs: [String]) throws(SATError) {
     let known = Set(files.compactMap(Identity.init))
-    let places = folders.compactMap(Self.place).map { $0 + "/" }
+    let places = folders.compactMap(realPath).map { $0 + "/" }
     for output in outputs {
-      guard let identity = Identity(output), let place = Self.place(output) else { continue }
+      guard let identity = Identity(output), let place = realPath(output) else { continue }
       guard !known.contains(identity), !places.contains(where: place.hasPrefix) else {
         throw SATError("\(output) is one of the files that are read for the result, which would replace it; name another file for the result")
       }
@@ -69,12 +70,5 @@ struct InputFiles {
   private static func isFolder(_ path: String) -> Bool {
     var isFolder: ObjCBool = false
     return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
-  }
-
-  /// The path without links; nil where nothing is.
-  private static func place(_ path: String) -> String? {
-    guard let resolved = realpath(path, nil) else { return nil }
-    defer { free(resolved) }
-    return String(cString: resolved)
   }
 }

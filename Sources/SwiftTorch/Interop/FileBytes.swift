@@ -90,7 +90,14 @@ package final class FileStream {
   }
 }
 
+/// The path of a file or folder without links; nil where nothing is.
+package func realPath(_ path: String) -> String? {
+  guard let resolved = realpath(path, nil) else { return nil }
+  defer { free(resolved) }
+  return String(cString: resolved)
+}
+
 /// The C library's words for an `errno` value.
-func systemMessage(_ code: Int32) -> String {
+package func systemMessage(_ code: Int32) -> String {
   String(cString: strerror(code))
 }

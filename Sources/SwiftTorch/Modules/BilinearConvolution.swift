@@ -60,7 +60,10 @@ struct BilinearConvolution {
     direct = DirectConvolution(layer)
     let original = layer.weight.value.detached()
     let shape = original.shape
-    (outputs, channels, products, tile) = (shape[0], shape[1], algorithm.products, algorithm.outputs)
+    outputs = shape[0]
+    channels = shape[1]
+    products = algorithm.products
+    tile = algorithm.outputs
     self.height = Axis(algorithm, size: height, padding: layer.padding, like: original)
     self.width = Axis(algorithm, size: width, padding: layer.padding, like: original)
     // The weights are transformed in double precision, so that only the rounding of the result is added to theirs.

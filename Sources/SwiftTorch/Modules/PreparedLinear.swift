@@ -12,7 +12,8 @@ public struct PreparedLinear {
   ///   - weight: [outputs, inputs]; not copied.
   ///   - bias: [outputs].
   public init(weight: Tensor, bias: Tensor?) {
-    (self.weight, self.bias) = (weight, bias)
+    self.weight = weight
+    self.bias = bias
     packedWeight = Self.packs(weight) ? withNoGrad { weight.packedForLinear() } : nil
   }
 
