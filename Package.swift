@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// The C++ half is built by CMake (scripts/bootstrap). TORCH_SHIM_DIR names another build of it.
+// CMake builds the C++ library (scripts/bootstrap). TORCH_SHIM_DIR names the folder of another build of it.
 let shim = Context.environment["TORCH_SHIM_DIR"] ?? "\(Context.packageDirectory)/build/shim"
 
 let strict: [SwiftSetting] = [.enableUpcomingFeature("InternalImportsByDefault"), .enableUpcomingFeature("MemberImportVisibility")]
@@ -30,13 +30,15 @@ let package = Package(
         .unsafeFlags(["-L\(shim)", "-Xlinker", "-rpath", "-Xlinker", shim]),
       ]),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
-    // libjpeg-turbo and libpng (apt: libjpeg-dev, libpng-dev), behind functions that return their errors.
+    // Calls libjpeg-turbo and libpng (apt: libjpeg-dev, libpng-dev) in functions that return their errors.
     .target(name: "CImageCodecs", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png16")]),
-    .target(name: "SwiftTorch", dependencies: ["CTorchShim", "CZlib", "CImageCodecs"], swiftSettings: strict),
+    .target(name: "SwiftTorch", dependencies: ["CTorchShim", "CZlib"], swiftSettings: strict),
+    // Apart from SwiftTorch, so that a user of tensors links no image library.
+    .target(name: "FileCodecs", dependencies: ["SwiftTorch", "CImageCodecs"], swiftSettings: strict),
     .target(
       name: "SAT",
       dependencies: [
-        "SwiftTorch", .product(name: "Yams", package: "Yams"), .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+        "SwiftTorch", "FileCodecs", .product(name: "Yams", package: "Yams"), .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
       resources: ["html", "css", "js"].map { .embedInCode("Reports/HTML/Page/report.\($0)") } + [.embedInCode("Reproduction/paper.csv")],
       swiftSettings: strict),
@@ -44,7 +46,8 @@ let package = Package(
       name: "sat",
       dependencies: ["SAT", "SwiftTorch", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
     .testTarget(name: "SwiftTorchTests", dependencies: ["SwiftTorch"]),
-    .testTarget(name: "SATTests", dependencies: ["SAT", "SwiftTorch"]),
-    .testTarget(name: "SatCommandTests", dependencies: ["SAT", "SwiftTorch"]),
+    .testTarget(name: "FileCodecsTests", dependencies: ["FileCodecs", "SwiftTorch"]),
+    .testTarget(name: "SATTests", dependencies: ["SAT", "FileCodecs", "SwiftTorch"]),
+    .testTarget(name: "SatCommandTests", dependencies: ["SAT", "FileCodecs", "SwiftTorch"]),
   ]
 )

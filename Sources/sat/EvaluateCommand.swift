@@ -98,8 +98,8 @@ struct EvaluateCommand: ParsableCommand {
     do {
       switch classifier {
       case let network as NetworkClassifier where plan.mode == .fast:
-        evaluation = try network.withFixedWeights(inputShape: dataset.imageShape, evaluate)
-      case let script as ScriptClassifier where plan.mode == .fast: evaluation = try script.withFixedWeights(evaluate)
+        evaluation = try network.withPreparedWeights(inputShape: dataset.imageShape, evaluate)
+      case let script as ScriptClassifier where plan.mode == .fast: evaluation = try script.withPreparedWeights(evaluate)
       default: evaluation = try evaluate()
       }
     } catch is EvaluationStopped {

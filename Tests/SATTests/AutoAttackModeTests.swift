@@ -136,7 +136,7 @@ import Testing
     network.module.setTraining(false)
     #expect(network.isExact)
     let images = GoldenNumbers.images([3, 1, 28, 28])
-    try network.withFixedWeights(inputShape: [1, 28, 28]) { () throws(TorchError) in
+    try network.withPreparedWeights(inputShape: [1, 28, 28]) { () throws(TorchError) in
       #expect(!network.isExact)
       expectIdentical(try network.confirmedLogits(images), network.module(images))
     }

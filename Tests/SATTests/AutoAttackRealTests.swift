@@ -51,7 +51,7 @@ import Testing
       model: network, data: data, batchSize: golden.batchSize, device: .cpu, layout: mode == .fast ? .channelsLast : .contiguous)
     let plan = EvaluationPlan(try attacks(golden, mode), mode: mode, checks: false)
     return mode == .fast
-      ? try network.withFixedWeights(inputShape: data.imageShape) { try evaluator.run(plan) } : try evaluator.run(plan)
+      ? try network.withPreparedWeights(inputShape: data.imageShape) { try evaluator.run(plan) } : try evaluator.run(plan)
   }
 
   @Test(arguments: cases)

@@ -29,7 +29,7 @@ private func expectNothingLeft(rounds: Int, sourceLocation: SourceLocation = #_s
 
 /// Every way a tensor comes into being: operators of fixed and of any arguments, lists in and out, views, host data, gradients.
 private func tenOperations() {
-  let x = Tensor([1, 2, 3, 4] as [Float]).requiringGrad()
+  let x = Tensor([1, 2, 3, 4] as [Float]).requireGrad()
   var y = x + 1
   y *= x
   let pieces = y.split(size: 2)
@@ -84,7 +84,7 @@ private func makeNetwork() -> Sequential {
 
   @Test func errorsLeaveNothing() async {
     await #expect(processExitsWith: .success) {
-      let x = Tensor.ones(2).requiringGrad()
+      let x = Tensor.ones(2).requireGrad()
       let script = try ScriptModule(bytes: Fixtures.bytes("files/tiny.ts"), name: "tiny.ts")
       try expectNothingLeft(rounds: 300) {
         #expect(throws: TorchError.self) { try Tensor.checkedGradient(of: .ones([]), withRespectTo: x) }

@@ -9,7 +9,7 @@ import Testing
   @Test func runsAndDifferentiatesAsPyTorch() throws {
     let golden = try Fixtures.tensors("files/expected")
     let script = try tiny()
-    let x = try golden["tiny/input"].requiringGrad()
+    let x = try golden["tiny/input"].requireGrad()
     let y = try script(x)
     expectClose(y, try golden["tiny/output"])
     expectClose(try script(x[..<1]), try golden["tiny/output-of-one"], "the branch for one sample")

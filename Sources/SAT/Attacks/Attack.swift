@@ -1,16 +1,5 @@
 public import SwiftTorch
 
-/// Passes through a model, counted in samples.
-public struct AttackCost: Sendable, Codable, Equatable {
-  public var forward = 0
-  public var backward = 0
-
-  static func += (a: inout AttackCost, b: AttackCost) {
-    a.forward += b.forward
-    a.backward += b.backward
-  }
-}
-
 /// How closely an attack follows the reference implementation.
 public enum AttackMode: String, Sendable, Codable, CaseIterable {
   /// The same attack for every sample, cheaper: a point leaves as soon as it is broken, restarts and targets share batches, and

@@ -1,3 +1,4 @@
+internal import FileCodecs
 public import SwiftTorch
 
 /// Images side by side in one picture.

@@ -11,18 +11,19 @@ public final class ConvergenceDAT: Defense {
       .flag("firstStep", false, "whether the first step is always taken; the official code: true"),
       .flag("weighting", false, "whether each loss is weighted by its own value from epoch 1 on; the official code: true"),
     ],
-    adapt: { configuration in
+    adapt: { settings in
       // Appendix A: epochs until the threshold is 0. It is 0.5 · (1 − t/T) in epoch t, which the linear schedule, whose increments come
       // before the epoch, says as 1 … T + 1.
       let decay =
-        switch configuration.preset {
-        case "mnist-0.3", "mnist-0.45": 30
-        case "cifar10-prn20-16", "cifar10-prn20-24": 50
-        case "imagenette-rn34-16", "imagenette-rn34-24": 40
+        switch settings.data {
+        case "mnist": 30
         case "digits": 6
+        case "imagenette": 40
+        // At 16/255 and 24/255.
+        case "cifar10" where settings.epsilon * 255 > 9: 50
         default: 80
         }
-      configuration.lambda = .linear(initial: -0.5, final: 0, start: 1, end: decay + 1)
+      settings.lambda = .linear(initial: -0.5, final: 0, start: 1, end: decay + 1)
     }
   ) { ConvergenceDAT($0) }
 

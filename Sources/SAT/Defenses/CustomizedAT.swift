@@ -18,16 +18,16 @@ public final class CustomizedAT: Defense {
       .choice("update", ["paper", "code"], "who keeps the larger radius: samples still right there, or, as in the code, those that are not"),
       .choice("hinge", ["mean", "sum"], "over the batch, beside the mean of the smoothed loss; the official code: sum"),
     ],
-    adapt: { configuration in
+    adapt: { settings in
       // The SAT paper ran the authors' code with its defaults (Appendix A): four stages of 20 epochs, crop and flip, steps of 0.007 in
       // the ball of 8/255. docs/paper-map.md says what of it is otherwise here.
-      guard configuration.preset.hasPrefix("cifar") else { return }
-      configuration.augmentation = .crop
-      configuration.attack.stepSize = Fraction(0.007 * (configuration.threat.epsilon.value * 255 / 8))
-      configuration.epochs = 80
-      configuration.optimizer.learningRate = 0.1
-      configuration.learningRateSchedule = LearningRateSettings(kind: .multiStep, milestones: [20, 40, 60])
-      configuration.optimizer.weightDecay = 5e-4
+      guard settings.data.hasPrefix("cifar") else { return }
+      settings.augmentation = .crop
+      settings.stepSize = Fraction(0.007 * (settings.epsilon * 255 / 8))
+      settings.epochs = 80
+      settings.learningRate = 0.1
+      settings.learningRateSchedule = LearningRateSettings(kind: .multiStep, milestones: [20, 40, 60])
+      settings.weightDecay = 5e-4
     }
   ) { CustomizedAT($0) }
 
@@ -48,7 +48,7 @@ public final class CustomizedAT: Defense {
     let tried = (old + options.number("eta") * epsilon).clamped(to: ...(options.number("cap") * epsilon))
     var hinges: Hinges?
     let network = update.network
-    let examples = try network.withFixedWeights(inputShape: Array(batch.images.shape.dropFirst())) { () throws(TorchError) in
+    let examples = try network.withPreparedWeights(for: batch.images) { () throws(TorchError) in
       let classes = try withNoGrad { () throws(TorchError) in try network.logits(batch.images[0..<1]).size(1) }
       let found = Hinges(batch, tried, smoothed: smoothedLabels(batch, tried / epsilon, classes, generator), options)
       hinges = found
@@ -96,9 +96,8 @@ private struct Hinges {
 
   /// z_y − max_{j≠y} z_j [n].
   private func lead(_ logits: Tensor, _ labels: Tensor) -> Tensor {
-    let columns = labels.unsqueezed(dim: 1)
-    let wrong = withNoGrad { logits.scattering(-Double.infinity, dim: 1, at: columns).argmax(dim: 1, keepDim: true) }
-    return (logits.gathered(dim: 1, at: columns) - logits.gathered(dim: 1, at: wrong)).squeezed(dim: 1)
+    let wrong = logits.largestOtherClass(than: labels)
+    return (logits.gathered(dim: 1, at: labels.unsqueezed(dim: 1)) - logits.gathered(dim: 1, at: wrong)).squeezed(dim: 1)
   }
 
   var inner: InnerLoss {

@@ -102,3 +102,10 @@ extension [(name: String, tensor: Tensor)] {
     return tensor
   }
 }
+
+extension InnerMaximizer.Outcome {
+  /// A training batch as it is, after `steps` steps of nothing.
+  static func unperturbed(_ batch: TrainingBatch, steps: Int) -> Self {
+    Self(images: batch.images, active: Array(repeating: 0, count: steps), cost: AttackCost())
+  }
+}

@@ -11,13 +11,13 @@ public enum DefenseRegistry {
     /// Settings of its own, in the order they are listed.
     public let options: [MethodOption]
     /// Fits a preset, which is written for P-SAT, to the method; the options have their defaults by then.
-    let adapt: @Sendable (inout TrainingConfiguration) -> Void
+    let adapt: @Sendable (inout AdaptableSettings) -> Void
     public let make: @Sendable (DefenseSettings) -> any Defense
 
     init(
       name: String, summary: String, usesLambda: Bool = false,
       lambdaRange: ClosedRange<Double> = -Limit.number.upperBound...Limit.number.upperBound, options: [MethodOption] = [],
-      adapt: @escaping @Sendable (inout TrainingConfiguration) -> Void = { _ in },
+      adapt: @escaping @Sendable (inout AdaptableSettings) -> Void = { _ in },
       make: @escaping @Sendable (DefenseSettings) -> any Defense
     ) {
       (self.name, self.summary, self.usesLambda) = (name, summary, usesLambda)
@@ -33,8 +33,9 @@ public enum DefenseRegistry {
   /// - Throws: `SATError` for a name that is not in the registry.
   public static func entry(named name: String) throws(SATError) -> Entry {
     guard let entry = entries.first(where: { $0.name == name }) else {
-      let near = Suggestion.nearest(to: name, among: entries.map(\.name)).map { "; did you mean '\($0)'?" } ?? ""
-      throw SATError("method '\(name)' is not known; expected one of \(entries.map(\.name).joined(separator: ", "))\(near)")
+      let names = entries.map(\.name)
+      let question = Suggestion.question(about: name, among: names)
+      throw SATError("method '\(name)' is not known; expected one of \(names.joined(separator: ", "))\(question)")
     }
     return entry
   }

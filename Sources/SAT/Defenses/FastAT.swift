@@ -14,11 +14,12 @@ public final class FastAT: Defense {
       .number("fall", 0.2, in: 0...1, "fall of the guarded accuracy that ends training"),
       .whole("guardSteps", 5, from: 1, "steps of the guard's attack, each epsilon/4 long"),
     ],
-    adapt: { configuration in
+    adapt: { settings in
       // The paper's rate goes up and down once; on CIFAR it trains 15 epochs with a rate of at most 0.2.
-      configuration.learningRateSchedule = LearningRateSettings(kind: .cyclic)
-      guard configuration.data.hasPrefix("cifar") else { return }
-      (configuration.epochs, configuration.optimizer.learningRate) = (15, 0.2)
+      settings.learningRateSchedule = LearningRateSettings(kind: .cyclic)
+      guard settings.data.hasPrefix("cifar") else { return }
+      settings.epochs = 15
+      settings.learningRate = 0.2
     }
   ) { FastAT($0) }
 
@@ -61,7 +62,7 @@ public final class FastAT: Defense {
     let attack = InnerMaximizer(threat: threat, steps: options.whole("guardSteps"), stepSize: threat.epsilon / 4)
     // Draws of its own, so that the guard changes nothing in training.
     let generator = Generator(seed: UInt64(batch.epoch))
-    return try network.withFixedWeights(inputShape: Array(batch.images.shape.dropFirst())) { () throws(TorchError) in
+    return try network.withPreparedWeights(for: batch.images) { () throws(TorchError) in
       let outcome = try attack(network, batch.images, batch.labels, curriculum: UntilMisclassified(), generator: generator)
       let logits = try withNoGrad { () throws(TorchError) in try network.logits(outcome.images) }
       return logits.argmax(dim: 1).equal(to: batch.labels).to(.float64).mean().item()

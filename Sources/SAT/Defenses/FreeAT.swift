@@ -8,10 +8,10 @@ public final class FreeAT: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "free-at", summary: "one backward pass for weights and perturbation, m times a batch (Shafahi et al. 2019)",
     options: [.whole("replays", 8, from: 1, "m, how often each batch is trained on; the presets' epochs are for 8")],
-    adapt: { configuration in
+    adapt: { settings in
       func divided(_ epochs: Int) -> Int { (epochs + 7) / 8 }
-      configuration.epochs = divided(configuration.epochs)
-      configuration.learningRateSchedule.milestones = configuration.learningRateSchedule.milestones.map(divided)
+      settings.epochs = divided(settings.epochs)
+      settings.learningRateSchedule.milestones = settings.learningRateSchedule.milestones.map(divided)
     }
   ) { FreeAT($0) }
 
@@ -30,7 +30,7 @@ public final class FreeAT: Defense {
     var losses = 0.0
     var last: (logits: Tensor, images: Tensor)?
     for _ in 0..<replays {
-      let own = whole[0..<n].detached().cloned().requiringGrad()
+      let own = whole[0..<n].detached().cloned().requireGrad()
       let input = (batch.images + own).clamped(to: 0...1)
       let (loss, logits) = try update(epoch: batch.epoch) { network throws(TorchError) in
         let logits = try network.logits((batch.images + own).clamped(to: 0...1))
@@ -53,9 +53,7 @@ public final class FreeAT: Defense {
       if threat.norm == .linf {
         return perturbation.adding(gradient.sign(), alpha: threat.epsilon).clamped(to: -threat.epsilon...threat.epsilon)
       }
-      func length(_ tensor: Tensor) -> Tensor {
-        ThreatModel.perSample(tensor.flattened(from: 1).norm(2, dims: [1]), like: tensor).clamped(to: 1e-12...)
-      }
+      func length(_ tensor: Tensor) -> Tensor { tensor.norms(.l2).aligned(with: tensor).clamped(to: 1e-12...) }
       let next = perturbation.adding(gradient / length(gradient), alpha: threat.epsilon)
       return next * (threat.epsilon / length(next)).clamped(to: ...1)
     }

@@ -9,10 +9,10 @@ public final class FriendlyAT: Defense {
     name: "fat", summary: "friendly adversarial training (Zhang et al. 2020); lambda is tau", usesLambda: true,
     lambdaRange: 0...Double(Limit.steps.upperBound),
     options: [.number("omega", 0, "standard deviation of the Gaussian noise added to each step; the official code: 0.001")],
-    adapt: { configuration in
+    adapt: { settings in
       // The official code raises tau at epochs 50 and 90 of 120.
-      let epochs = configuration.epochs
-      configuration.lambda = .step(
+      let epochs = settings.epochs
+      settings.lambda = .step(
         initial: 0, milestones: [.init(epoch: epochs * 50 / 120, value: 1), .init(epoch: epochs * 90 / 120, value: 2)])
     }
   ) { FriendlyAT($0) }

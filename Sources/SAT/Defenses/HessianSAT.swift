@@ -14,10 +14,10 @@ public final class HessianSAT: Defense {
       .whole("every", 1, from: 1, "steps from one ranking to the next; the paper ranks at every step"),
       .flag("startAtZero", false, "whether samples keep their random start while lambda is 0"),
     ],
-    adapt: { configuration in
+    adapt: { settings in
       // On MNIST the paper's steps serve both methods; elsewhere H-SAT's linear schedule begins at 0.8 (Fig. 5b).
-      guard !["mnist-0.3", "mnist-0.45", "digits"].contains(configuration.preset) else { return }
-      configuration.lambda = .linear(initial: 0.8, final: 1, start: 0, end: 30)
+      guard !["mnist", "digits"].contains(settings.data) else { return }
+      settings.lambda = .linear(initial: 0.8, final: 1, start: 0, end: 30)
     }
   ) { HessianSAT($0) }
 

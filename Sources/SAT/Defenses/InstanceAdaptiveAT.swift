@@ -14,7 +14,7 @@ public final class InstanceAdaptiveAT: Defense {
       .number("gamma", 0.2375, "change of the radius that is tried, as a fraction of epsilon (1.9/255 of 8/255)"),
       .number("rate", 0.1, in: 0...1, "how far the radius goes towards the candidate"),
     ],
-    adapt: { if $0.epochs <= 20 { $0.methodOptions.values["warmup"] = .number(Fraction(Double($0.epochs / 5))) } }
+    adapt: { if $0.epochs <= 20 { $0.options.values["warmup"] = .number(Fraction(Double($0.epochs / 5))) } }
   ) { InstanceAdaptiveAT($0) }
 
   private let maximizer: InnerMaximizer
@@ -33,7 +33,7 @@ public final class InstanceAdaptiveAT: Defense {
 
   public func step(_ batch: TrainingBatch, _ update: WeightUpdate, generator: Generator) throws -> TrainingOutcome {
     let network = update.network
-    let examples = try network.withFixedWeights(inputShape: Array(batch.images.shape.dropFirst())) { () throws(TorchError) in
+    let examples = try network.withPreparedWeights(for: batch.images) { () throws(TorchError) in
       let radius = try radius(network, batch, generator)
       radii.set(radius, for: batch)
       return try attack(network, batch, radius, generator)

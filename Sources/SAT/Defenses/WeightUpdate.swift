@@ -17,7 +17,7 @@ public final class WeightUpdate {
   }
 
   /// The loss to minimise, a scalar with its graph, and the logits [N, C] of the training examples.
-  public typealias Evaluation = (loss: Tensor, logits: Tensor)
+  public typealias Objective = (loss: Tensor, logits: Tensor)
 
   /// Updates the weights once.
   ///
@@ -26,7 +26,7 @@ public final class WeightUpdate {
   /// - Returns: the loss before the update and the logits it came from.
   @discardableResult
   public func callAsFunction(
-    epoch: Int, _ objective: (NetworkClassifier) throws(TorchError) -> Evaluation
+    epoch: Int, _ objective: (NetworkClassifier) throws(TorchError) -> Objective
   ) throws -> (loss: Double, logits: Tensor) {
     let displacement = try perturbation?.displacement(of: network, epoch: epoch, objective)
     displacement?.apply()
@@ -49,7 +49,7 @@ public final class WeightUpdate {
   /// Updates the weights by an objective of perturbed images.
   func callAsFunction(
     _ batch: TrainingBatch, _ examples: InnerMaximizer.Outcome, _ threat: ThreatModel,
-    _ objective: (NetworkClassifier) throws(TorchError) -> Evaluation
+    _ objective: (NetworkClassifier) throws(TorchError) -> Objective
   ) throws -> TrainingOutcome {
     let (loss, logits) = try self(epoch: batch.epoch, objective)
     return TrainingOutcome(
@@ -83,7 +83,7 @@ extension InnerMaximizer {
     _ network: NetworkClassifier, _ batch: TrainingBatch, _ curriculum: some Curriculum = FullStrength(),
     loss: InnerLoss = .crossEntropy, generator: Generator
   ) throws(TorchError) -> Outcome {
-    try network.withFixedWeights(inputShape: Array(batch.images.shape.dropFirst())) { () throws(TorchError) in
+    try network.withPreparedWeights(for: batch.images) { () throws(TorchError) in
       try self(network, batch.images, batch.labels, curriculum: curriculum, loss: loss, generator: generator)
     }
   }

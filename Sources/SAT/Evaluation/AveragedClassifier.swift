@@ -111,9 +111,9 @@ private struct Tally {
   /// Whether the mean is right, and whether its margin to the nearest rival is so many standard errors away from 0.
   func verdicts(_ labels: Tensor, sureness: Double) -> (isRight: [Bool], isClear: [Bool]) {
     let n = Double(passes)
-    let column = labels.unsqueezed(dim: 1)
     let gap = gaps / n
-    let rival = gap.scattering(Double.infinity, dim: 1, at: column).argmin(dim: 1, keepDim: true)
+    // The class that lies least below the label.
+    let rival = (-gap).largestOtherClass(than: labels)
     let margin = gap.gathered(dim: 1, at: rival).squeezed(dim: 1)
     let variance = ((squares / n - gap.square()) / (n - 1)).clamped(to: 0...).gathered(dim: 1, at: rival).squeezed(dim: 1)
     // Of what is no number more passes make none.

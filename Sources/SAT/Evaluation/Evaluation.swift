@@ -82,13 +82,3 @@ public struct Evaluation: Sendable {
     return results.values.sorted { $0.class < $1.class }
   }
 }
-
-/// The interval that holds a proportion with 95 % confidence (Wilson 1927).
-public func wilsonInterval(_ successes: Int, of trials: Int) -> ClosedRange<Double> {
-  precondition(trials > 0 && (0...trials).contains(successes), "wilsonInterval: \(successes) of \(trials)")
-  let z = 1.959963984540054
-  let (n, p) = (Double(trials), Double(successes) / Double(trials))
-  let centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-  let half = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)).squareRoot()
-  return max(0, centre - half)...min(1, centre + half)
-}

@@ -124,7 +124,7 @@ public struct Evaluator {
   ) throws -> EvaluationState {
     func look(votes: AveragedClassifier?) throws -> CleanPass {
       var pass = CleanPass()
-      for range in stride(from: 0, to: data.count, by: batchSize).map({ $0..<min($0 + batchSize, data.count) }) {
+      for range in (0..<data.count).chunks(of: batchSize) {
         if shouldStop() { throw EvaluationStopped() }
         let (images, expected) = try data.batch(range)
         pass.take(images, try votes?.judged(images.to(device).contiguous(layout), expected.to(device)).logits ?? forward(model, images))

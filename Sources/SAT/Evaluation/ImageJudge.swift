@@ -28,8 +28,7 @@ struct ImageJudge {
   ///   - size: images in a batch.
   func callAsFunction(_ images: Tensor, _ labels: [Int], batchSize size: Int) throws(TorchError) -> Answers {
     var answers = Answers()
-    for start in stride(from: 0, to: labels.count, by: size) {
-      let range = start..<min(start + size, labels.count)
+    for range in labels.indices.chunks(of: size) {
       let part = images[range].to(device).contiguous(layout)
       let expected = Tensor(Array(labels[range])).to(device)
       let logits: Tensor

@@ -111,7 +111,7 @@ struct BatchedLanczos {
       let value = call.adjoint
       let noise = Tensor.randn([1] + value.shape.dropFirst(), generator: generator, dtype: value.dtype).to(value.device)
       let size = value.flattened(from: 1).square().mean(dims: [1]).sqrt() * (index == network.calls.count - 1 ? 0.3 : 1e-3)
-      return value + noise * KrylovVector.perSample(size, value)
+      return value + noise * size.aligned(with: value)
     }
     return LinearizedNetwork.Change(adjoints: adjoints, inputs: network.calls.map { _ in nil })
   }
@@ -145,8 +145,8 @@ struct BatchedLanczos {
       (states[sample].value, states[sample].residual) = ends[0]
       let size = abs(ends[0].value)
       // The other end must be known well enough not to overtake this one.
-      let isSettled = ends[1].residual <= settings.tolerance * size || abs(ends[1].value) + ends[1].residual <= size
-      states[sample].isConverged = ends[0].residual <= settings.tolerance * size && (steps == 1 || isSettled)
+      let isOtherEndSmaller = ends[1].residual <= settings.tolerance * size || abs(ends[1].value) + ends[1].residual <= size
+      states[sample].isConverged = ends[0].residual <= settings.tolerance * size && (steps == 1 || isOtherEndSmaller)
     }
   }
 }

@@ -11,7 +11,7 @@ extension Classifier {
     switch self {
     case let network as NetworkClassifier: return network.module.parameters.map(\.value)
     case let script as ScriptClassifier:
-      return try script.script.namedParameters().map(\.tensor).filter(\.dtype.isFloatingPoint).map { $0.requiringGrad() }
+      return try script.script.namedParameters().map(\.tensor).filter(\.dtype.isFloatingPoint).map { $0.requireGrad() }
     default: return []
     }
   }

@@ -72,7 +72,7 @@ public struct HessianAnalysis {
     let clock = ContinuousClock()
     let start = clock.now
     // Separate streams, so that asking for more leaves the other numbers as they were.
-    func stream(_ number: UInt64) -> Generator { Generator(seed: request.seed &* 4 &+ number) }
+    func stream(_ number: UInt64) -> Generator { Generator(seed: request.seed, stream: number) }
     let hessian = try LossHessian(classifier, images: images, labels: labels, chunk: request.chunk) { progress("gradient", $0) }
     if request.top > 0 {
       switch request.solver {

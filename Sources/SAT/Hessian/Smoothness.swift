@@ -62,6 +62,6 @@ struct SmoothnessTracker {
   }
 
   private static func generator(_ seed: UInt64, _ stream: UInt64) -> Generator {
-    Generator(seed: seed &* 4 &+ stream &+ 0x5EED_0000_0000)
+    Generator(seed: seed, stream: stream &+ 0x5EED_0000_0000)
   }
 }

@@ -137,29 +137,19 @@ public struct LossLandscape {
   fileprivate final class Walker {
     private let classifier: any Classifier
     private let landscape: LossLandscape
-    private let parameters: [Tensor]
-    private let center: [Tensor]
+    private let weights: RestorableTensors
 
     init(_ classifier: any Classifier, _ landscape: LossLandscape) throws(TorchError) {
       (self.classifier, self.landscape) = (classifier, landscape)
-      let parameters = try classifier.differentiableParameters()
-      self.parameters = parameters
-      center = withNoGrad { parameters.map { $0.detached().cloned() } }
+      weights = RestorableTensors(try classifier.differentiableParameters())
     }
 
     /// The weights as they were, bit for bit.
-    func putBack() { withNoGrad { for (parameter, value) in zip(parameters, center) { parameter.copyInPlace(from: value) } } }
+    func putBack() { weights.putBack() }
 
     func value(at point: Int) throws(TorchError) -> Value {
       let position = landscape.position(of: point)
-      withNoGrad {
-        for (index, parameter) in parameters.enumerated() {
-          parameter.copyInPlace(from: center[index])
-          for (direction, amount) in zip(landscape.directions, position) {
-            parameter.addInPlace(direction.parts[index], alpha: amount)
-          }
-        }
-      }
+      weights.move(along: zip(landscape.directions, position).map { ($0.parts, $1) })
       let images: Tensor
       switch landscape.examples {
       case .fixed(let fixed): images = fixed

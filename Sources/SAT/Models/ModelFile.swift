@@ -99,11 +99,10 @@ public enum ModelFile {
   ///
   /// - Throws: `SATError` when nothing is there, or a folder without a checkpoint.
   public static func find(_ path: String, checkpoint: String) throws(SATError) -> String {
-    var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+    guard FileManager.default.fileExists(atPath: path) else {
       throw SATError("\(path) does not exist; expected a run folder or a model file")
     }
-    guard isFolder.boolValue else { return path }
+    guard FileManager.default.isFolder(path) else { return path }
     let candidates = ["\(path)/\(weightsName)", "\(path)/\(checkpoint)/\(weightsName)"]
     guard let found = candidates.first(where: FileManager.default.fileExists(atPath:)) else {
       let other = RunFolder.Checkpoint.allCases.map(\.rawValue).first { FileManager.default.fileExists(atPath: "\(path)/\($0)/\(weightsName)") }

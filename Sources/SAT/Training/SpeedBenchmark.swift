@@ -66,11 +66,11 @@ public struct SpeedBenchmark: Encodable, Sendable {
       let median = times.sorted()[times.count / 2]
       return Part(name: name, seconds: median, samplesPerSecond: Double(batchSize) / median, repetitions: times.count)
     }
-    parts = try network.withFixedWeights(inputShape: shape) {
+    parts = try network.withPreparedWeights(inputShape: shape) {
       [
         try measure("forward") { try withNoGrad { _ = try network.logits(images) } },
         try measure("gradient") {
-          let input = images.detached().requiringGrad()
+          let input = images.detached().requireGrad()
           _ = try inputGradient(of: network.logits(input).crossEntropy(batch.labels), at: input)
         },
       ]

@@ -62,7 +62,7 @@ public final class Trainer {
     layout = configuration.execution.memoryFormat.format
     (trainSet, validationSet) = try DataSource(configuration.data).loadForTraining(root: dataRoot)
 
-    func stream(_ number: UInt64) -> Generator { Generator(seed: configuration.seed &* 4 &+ number) }
+    func stream(_ number: UInt64) -> Generator { Generator(seed: configuration.seed, stream: number) }
     (drawing, shuffling, perturbing) = (stream(0), stream(1), stream(2))
     let normalization = try Normalization.optional(configuration.normalization)
     try normalization?.check(configuration.model)
@@ -245,7 +245,7 @@ public final class Trainer {
   /// of the training do not depend on it.
   private func stream(_ purpose: EpochStream, of epoch: Int) -> Generator {
     // The generator is seeded by the lower half alone, so the epoch has to reach that.
-    Generator(seed: configuration.seed &* 4 &+ 3 &+ (2 * UInt64(epoch) + purpose.rawValue) &* 0x9E37_79B9_7F4A_7C15)
+    Generator(seed: configuration.seed, stream: 3 &+ (2 * UInt64(epoch) + purpose.rawValue) &* 0x9E37_79B9_7F4A_7C15)
   }
 
   /// One update of the weights.
@@ -271,7 +271,7 @@ public final class Trainer {
     let network = result
     let evaluation: Evaluation
     do {
-      evaluation = try network.withFixedWeights(inputShape: validationSet.imageShape, precision: configuration.execution.precision) {
+      evaluation = try network.withPreparedWeights(inputShape: validationSet.imageShape, precision: configuration.execution.precision) {
         try Evaluator(model: network, data: validationSet, batchSize: configuration.batchSize, device: device, layout: layout)
           .run(EvaluationPlan([attack], checks: false), shouldStop: shouldStop)
       }
@@ -290,12 +290,12 @@ public final class Trainer {
   private func remakeStatistics(of network: NetworkClassifier, epoch: Int) throws(TorchError) {
     let perturbs = configuration.averaging.statistics == .perturbed
     let generator = stream(.perturbingForStatistics, of: epoch)
-    let starts = stride(from: 0, to: trainSet.count, by: configuration.batchSize)
-    try network.module.remakeBatchStatistics(over: starts) { start throws(TorchError) in
-      let (images, labels) = try trainSet.batch(start..<min(start + configuration.batchSize, trainSet.count))
+    let ranges = (0..<trainSet.count).chunks(of: configuration.batchSize)
+    try network.module.remakeBatchStatistics(over: ranges) { range throws(TorchError) in
+      let (images, labels) = try trainSet.batch(range)
       let (x, y) = (images.to(device).contiguous(layout), labels.to(device))
       guard perturbs else { return x }
-      return try network.withFixedWeights(inputShape: trainSet.imageShape) { () throws(TorchError) in
+      return try network.withPreparedWeights(inputShape: trainSet.imageShape) { () throws(TorchError) in
         try maximizer(network, x, y, curriculum: FullStrength(), generator: generator).images
       }
     } pass: { images throws(TorchError) in _ = try network.logits(images) }

@@ -132,8 +132,19 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     let entry = try DefenseRegistry.entry(named: method)
     var result = self
     result.method = method
-    result.methodOptions = MethodOptions(of: entry)
-    entry.adapt(&result)
+    var settings = AdaptableSettings(
+      data: data, network: model.name, epsilon: threat.epsilon.value, options: MethodOptions(of: entry), lambda: lambda, epochs: epochs,
+      augmentation: augmentation, stepSize: attack.stepSize, learningRate: optimizer.learningRate, weightDecay: optimizer.weightDecay,
+      learningRateSchedule: learningRateSchedule)
+    entry.adapt(&settings)
+    result.methodOptions = settings.options
+    result.lambda = settings.lambda
+    result.epochs = settings.epochs
+    result.augmentation = settings.augmentation
+    result.attack.stepSize = settings.stepSize
+    result.optimizer.learningRate = settings.learningRate
+    result.optimizer.weightDecay = settings.weightDecay
+    result.learningRateSchedule = settings.learningRateSchedule
     if !entry.usesLambda { result.lambda = .constant(1) }
     return result
   }
@@ -147,43 +158,5 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     (comparable.checkpoints, comparable.logSteps) = (earlier.checkpoints, earlier.logSteps)
     comparable.smoothness = earlier.smoothness
     return try ConfigurationFile.differences(earlier, comparable)
-  }
-}
-
-/// The learning rate over the epochs, as it is written in a configuration.
-public struct LearningRateSettings: Codable, Sendable, Equatable {
-  public enum Kind: String, ConfigurationWord, Sendable {
-    case constant
-    case multiStep = "multi-step"
-    case cosine
-    /// From nothing up to the rate and down again, a step at a time, as Fast AT trains (`CyclicLR`, triangular).
-    case cyclic
-  }
-
-  public var kind: Kind
-  /// Of `multi-step`: the 0-based epochs from which on the rate is lower by another factor.
-  public var milestones: [Int]
-  /// Of `multi-step`: the factor.
-  public var gamma: Double
-  /// Of `cyclic`: the part of the run after which the rate is highest.
-  public var peak: Double
-
-  public init(kind: Kind, milestones: [Int] = [], gamma: Double = 0.1, peak: Double = 0.5) {
-    (self.kind, self.milestones, self.gamma, self.peak) = (kind, milestones, gamma, peak)
-  }
-
-  /// Whether another number of epochs changes the rates of all.
-  var dependsOnLength: Bool { kind == .cosine || kind == .cyclic }
-
-  /// Whether the rate changes inside an epoch.
-  var isPerStep: Bool { kind == .cyclic }
-
-  func schedule(epochs: Int) -> LearningRateSchedule {
-    switch kind {
-    case .constant: .constant
-    case .multiStep: .multiStep(milestones, gamma: gamma)
-    case .cosine: .cosine(epochs)
-    case .cyclic: .piecewiseLinear([(0, 0), (peak * Double(epochs), 1), (Double(epochs), 0)])
-    }
   }
 }

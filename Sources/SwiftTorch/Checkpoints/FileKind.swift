@@ -44,7 +44,7 @@ public enum FileKind: Sendable, Equatable, CustomStringConvertible {
 
   /// Says what kind of file `bytes` are; one that is cut off is still named, so that its reader can say what is missing.
   public static func detect(_ bytes: [UInt8]) -> FileKind {
-    if Inflate.isGzip(bytes) { return .gzip }
+    if isGzip(bytes) { return .gzip }
     if bytes.starts(with: [0x93] + Array("NUMPY".utf8)) { return .npy }
     if bytes.starts(with: [0x50, 0x4B, 0x03, 0x04]) || bytes.starts(with: [0x50, 0x4B, 0x05, 0x06]) { return zipKind(bytes) }
     if isLegacyCheckpoint(bytes) { return .pytorchLegacy }
@@ -59,6 +59,9 @@ public enum FileKind: Sendable, Equatable, CustomStringConvertible {
     }
     return .unknown
   }
+
+  /// Whether `bytes` begin as a gzip file does.
+  package static func isGzip(_ bytes: [UInt8]) -> Bool { bytes.starts(with: [0x1F, 0x8B]) }
 
   private static func zipKind(_ bytes: [UInt8]) -> FileKind {
     let names: [String]

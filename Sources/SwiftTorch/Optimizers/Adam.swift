@@ -65,6 +65,8 @@ public final class Adam: Optimizer {
       guard count.count == 1 else { throw TorchError(.value, "the optimizer's step.\(i) has shape \(count.shape); expected a number") }
       restored[i] = Int(count.item())
     }
-    (first, second, steps) = (m.map { $0?.cloned() }, v.map { $0?.cloned() }, restored)
+    first = m.map { $0?.cloned() }
+    second = v.map { $0?.cloned() }
+    steps = restored
   }
 }

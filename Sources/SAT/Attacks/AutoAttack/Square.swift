@@ -71,7 +71,7 @@ public final class Square: Attack {
       let values = Self.margins(logits, labels)
       let better = values.indices.map { values[$0] < margins[$0] || (mode == .compat && values[$0] <= 0) }
       if better.contains(true) {
-        let mask = ThreatModel.perSample(Tensor(better).to(best.device), like: best)
+        let mask = Tensor(better).to(best.device).aligned(with: best)
         best = better.contains(false) ? best.replacing(with: candidate, where: mask) : candidate
         for row in better.indices where better[row] { margins[row] = values[row] }
       }
@@ -118,9 +118,7 @@ public final class Square: Attack {
 
   /// z_y − max z_j over the other classes, per sample.
   static func margins(_ logits: Tensor, _ labels: Tensor) -> [Double] {
-    let column = labels.unsqueezed(dim: 1)
-    let others = logits.scattering(-Double.infinity, dim: 1, at: column).max(dims: [1])
-    return (logits.gathered(dim: 1, at: column).squeezed(dim: 1) - others).to(.float64).array(of: Double.self)
+    (logits.entries(at: labels) - logits.largestOther(than: labels)).to(.float64).array(of: Double.self)
   }
 
   /// Side of the window of a query, from 0, in images [N, C, H, W].

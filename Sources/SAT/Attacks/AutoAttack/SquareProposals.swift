@@ -105,7 +105,7 @@ struct SquareProposals {
 
   /// The norm of each perturbation, [N, 1, 1, 1].
   private func length(_ perturbation: Tensor) -> Tensor {
-    ThreatModel.perSample(perturbation.flattened(from: 1).norm(threat.norm == .l1 ? 1 : 2, dims: [1]), like: perturbation)
+    perturbation.norms(threat.norm).aligned(with: perturbation)
   }
 
   /// Mass of each channel of windows [N, C, s, s].

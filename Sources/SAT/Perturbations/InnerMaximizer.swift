@@ -1,0 +1,140 @@
+public import SwiftTorch
+
+/// Projected gradient ascent on a batch: the inner maximisation of every method of the paper, shaped by a `Curriculum`
+/// (Eq. 10, Algorithm 1, Table 4).
+///
+/// A sample that has finished leaves the batch: it costs nothing from then on and never moves again; one that is not chosen for a
+/// step costs nothing in it. The result for the others does not change, because samples do not influence each other while BatchNorm
+/// is in evaluation mode, which is the caller's to arrange.
+public struct InnerMaximizer: Sendable {
+  public var threat: ThreatModel
+  /// Gradient steps at most.
+  public var steps: Int
+  /// Length of a step in pixel units, in the threat model's norm.
+  public var stepSize: Double
+  public var start: Start
+  /// Standard deviation of Gaussian noise added to every step before the projection (FAT's omega); 0 for none.
+  public var noise: Double
+
+  /// Where the ascent begins.
+  public enum Start: Sendable, Equatable {
+    /// At the image itself.
+    case clean
+    /// At a random point of the ball: `ThreatModel.randomStart`.
+    case random
+    /// At the image plus Gaussian noise of this standard deviation, inside the ball and the box.
+    case gaussian(Double)
+  }
+
+  public init(threat: ThreatModel, steps: Int, stepSize: Double, start: Start = .random, noise: Double = 0) {
+    (self.threat, self.steps, self.stepSize, self.start, self.noise) = (threat, steps, stepSize, start, noise)
+  }
+
+  /// Where a batch ended.
+  public struct Outcome {
+    /// The last iterates [N, C, H, W], outside the graph.
+    public var images: Tensor
+    /// Fraction of the batch that was moved, one entry per step.
+    public var active: [Double]
+    public var cost: AttackCost
+  }
+
+  /// - Parameters:
+  ///   - model: in evaluation mode.
+  ///   - images: [N, C, H, W] in [0, 1].
+  ///   - labels: [N], int64.
+  ///   - loss: what is ascended.
+  ///   - generator: a CPU generator; draws the starts, and the noise of the steps.
+  /// - Throws: what the model throws, or `TorchError` when its output cannot be differentiated with respect to its input.
+  public func callAsFunction(
+    _ model: some Classifier, _ images: Tensor, _ labels: Tensor, curriculum: some Curriculum, loss: InnerLoss = .crossEntropy,
+    generator: Generator
+  ) throws(TorchError) -> Outcome {
+    let start = startingPoints(around: images, radii: curriculum.radii, generator: generator)
+    return try ascend(model, from: start, clean: images, labels, curriculum, loss: loss, generator: generator)
+  }
+
+  /// Starting points around images, in a ball of the threat model's radius or of the given radii [N].
+  public func startingPoints(around images: Tensor, radii: Tensor? = nil, generator: Generator) -> Tensor {
+    switch start {
+    case .clean: return images
+    case .random: return threat.randomStart(around: images, radii: radii, generator: generator)
+    case .gaussian(let deviation):
+      let noise = Tensor.randn(images.shape, generator: generator, dtype: images.dtype).to(images.device)
+      return Feasible(threat, around: images, radii: radii).projected(images.adding(noise, alpha: deviation))
+    }
+  }
+
+  /// As above, from given draws of the images' shape on [0, 1) or of mean 0 and variance 1.
+  func startingPoints(around images: Tensor, _ draws: (CounterRandom.Distribution) -> Tensor) -> Tensor {
+    switch start {
+    case .clean: images
+    case .random: threat.randomStart(around: images, draws)
+    case .gaussian(let deviation): Feasible(threat, around: images).projected(images.adding(draws(.normal), alpha: deviation))
+    }
+  }
+
+  /// As above, from given starting points; `generator` is needed for noise only.
+  func ascend(
+    _ model: some Classifier, from start: Tensor, clean: Tensor, _ labels: Tensor, _ curriculum: some Curriculum,
+    loss: InnerLoss = .crossEntropy, generator: Generator? = nil
+  ) throws(TorchError) -> Outcome {
+    let total = clean.size(0)
+    let counts = curriculum.stepCounts
+    let steps = counts.map { Int($0.max().item()) } ?? steps
+    var active = ActiveSet(
+      start: start.detached(), labels: labels, feasible: Feasible(threat, around: clean.detached(), radii: curriculum.radii),
+      stepSizes: curriculum.stepSizes, stepCounts: counts)
+    var (moved, cost) = ([Double](), AttackCost())
+    for index in 0..<steps {
+      active.retire(before: index)
+      if active.count == 0 { break }
+      let choice = try withNoGrad { () throws(TorchError) in try curriculum.chosen(active.samples(at: index)) }
+      let chosen = choice?.positions
+      if chosen?.count == 0 {
+        moved.append(0)
+        continue
+      }
+      if let choice, let gradient = choice.gradient {
+        active.advance(chosen, nil, gradient, stepSize, noise: drawnNoise(like: clean, generator))
+        moved.append(Double(choice.positions.count) / Double(total))
+        continue
+      }
+      let moving = chosen.map { active.selecting($0) } ?? active
+      let step = try Self.forwardPass(model, moving.samples(at: index), loss)
+      cost.forward += moving.count
+      let remaining = try Self.remaining(curriculum, step)
+      if chosen == nil, remaining?.count == 0 { break }
+      let gradient = remaining?.count == 0 ? nil : try step.gradient()
+      if step.hasGradient { cost.backward += moving.count }
+      active.advance(chosen, remaining, gradient, stepSize, noise: drawnNoise(like: clean, generator))
+      moved.append(Double(remaining?.count ?? moving.count) / Double(total))
+    }
+    moved += Array(repeating: 0, count: steps - moved.count)
+    return Outcome(images: active.allImages(), active: moved, cost: cost)
+  }
+
+  /// Noise for a step of the whole batch, so that a sample's does not depend on which others still move.
+  private func drawnNoise(like clean: Tensor, _ generator: Generator?) -> Tensor? {
+    guard noise > 0, let generator else { return nil }
+    return Tensor.randn(clean.shape, generator: generator, dtype: clean.dtype).multiplyInPlace(by: noise).to(clean.device)
+  }
+
+  /// The forward pass of a step, whose gradient waits until somebody asks for it.
+  private static func forwardPass(
+    _ model: some Classifier, _ samples: InnerSamples, _ loss: InnerLoss
+  ) throws(TorchError) -> InnerStep {
+    let input = samples.images.detached().requireGrad()
+    let logits = try withGrad { () throws(TorchError) in try model.logits(input) }
+    return InnerStep(samples: samples, logits: logits.detached()) { () throws(TorchError) in
+      try rawInputGradient(of: withGrad { loss.sum(logits, samples) }, at: input)
+    }
+  }
+
+  /// Which of a step's samples go on, as int64 positions among them; nil when all do.
+  private static func remaining(_ curriculum: some Curriculum, _ step: InnerStep) throws(TorchError) -> Tensor? {
+    guard let finished = try withNoGrad({ () throws(TorchError) in try curriculum.finished(step) }) else { return nil }
+    let remaining = (!finished).nonzero().squeezed(dim: 1)
+    return remaining.count == step.labels.count ? nil : remaining
+  }
+}

@@ -1,0 +1,54 @@
+internal import Foundation
+
+/// Spearman's rank correlation: Pearson's correlation of the ranks, equal values sharing the average of theirs.
+public enum Spearman {
+  /// - Returns: −1…1; NaN where a series is constant, holds a NaN, or has fewer than two values.
+  public static func correlation(_ a: [Double], _ b: [Double]) -> Double {
+    precondition(a.count == b.count, "Spearman: series of \(a.count) and \(b.count) values")
+    guard a.count >= 2, !(a + b).contains(where: \.isNaN) else { return .nan }
+    let (x, y) = (ranks(a), ranks(b))
+    // Ranks always average (n + 1) / 2.
+    let mean = Double(a.count + 1) / 2
+    var (xy, xx, yy) = (0.0, 0.0, 0.0)
+    for (u, v) in zip(x, y) {
+      xy += (u - mean) * (v - mean)
+      xx += (u - mean) * (u - mean)
+      yy += (v - mean) * (v - mean)
+    }
+    return xx > 0 && yy > 0 ? xy / (xx * yy).squareRoot() : .nan
+  }
+
+  /// A 95 % interval around a correlation of `count` pairs: Fisher's transformation with the variance (1 + r²/2)/(n − 3) of Bonett and
+  /// Wright (Psychometrika 65, 2000).
+  ///
+  /// - Returns: nil where there are fewer than four pairs, or the correlation is NaN, −1 or 1.
+  public static func interval(_ correlation: Double, count: Int) -> ClosedRange<Double>? {
+    guard count > 3, abs(correlation) < 1 else { return nil }
+    let half = 1.959963984540054 * ((1 + correlation * correlation / 2) / Double(count - 3)).squareRoot()
+    return tanh(atanh(correlation) - half)...tanh(atanh(correlation) + half)
+  }
+
+  /// 1-based ranks, equal values sharing the average of theirs.
+  public static func ranks(_ values: [Double]) -> [Double] {
+    let order = values.indices.sorted { values[$0] < values[$1] }
+    var ranks = Array(repeating: 0.0, count: values.count)
+    var start = 0
+    while start < order.count {
+      var end = start
+      while end + 1 < order.count, values[order[end + 1]] == values[order[start]] { end += 1 }
+      for position in start...end { ranks[order[position]] = Double(start + end) / 2 + 1 }
+      start = end + 1
+    }
+    return ranks
+  }
+}
+
+/// The interval that holds a proportion with 95 % confidence (Wilson 1927).
+public func wilsonInterval(_ successes: Int, of trials: Int) -> ClosedRange<Double> {
+  precondition(trials > 0 && (0...trials).contains(successes), "wilsonInterval: \(successes) of \(trials)")
+  let z = 1.959963984540054
+  let (n, p) = (Double(trials), Double(successes) / Double(trials))
+  let centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+  let half = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)).squareRoot()
+  return max(0, centre - half)...min(1, centre + half)
+}

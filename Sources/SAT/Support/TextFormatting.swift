@@ -1,0 +1,52 @@
+internal import Foundation
+
+/// Columns of text: the first to the left, the others to the right.
+public struct TextTable: CustomStringConvertible {
+  private let rows: [[String]]
+  private let leftColumns: Int
+
+  /// - Parameters:
+  ///   - rows: the heading first.
+  ///   - leftColumns: how many columns are set to the left.
+  public init(_ rows: [[String]], leftColumns: Int = 1) { (self.rows, self.leftColumns) = (rows, leftColumns) }
+
+  public var description: String {
+    let columns = rows.map(\.count).max() ?? 0
+    let widths = (0..<columns).map { c in rows.map { c < $0.count ? $0[c].count : 0 }.max() ?? 0 }
+    let lines = rows.map { row in
+      var line = ""
+      for (c, cell) in row.enumerated() {
+        let fill = String(repeating: " ", count: widths[c] - cell.count)
+        line += (c == 0 ? "" : "  ") + (c < leftColumns ? cell + fill : fill + cell)
+      }
+      while line.last == " " { line.removeLast() }
+      return line
+    }
+    return lines.joined(separator: "\n") + "\n"
+  }
+}
+
+/// A number with a fixed count of decimals, whatever the locale.
+public func decimal(_ value: Double, _ places: Int) -> String {
+  guard value.isFinite else { return "\(value)" }
+  var scale = 1.0
+  for _ in 0..<places { scale *= 10 }
+  let scaled = (abs(value) * scale).rounded()
+  guard scaled < 1e15 else { return "\(value)" }
+  let whole = Int(scaled)
+  let sign = value < 0 && whole != 0 ? "-" : ""
+  if places == 0 { return sign + "\(whole)" }
+  let part = String(whole % Int(scale))
+  return sign + "\(whole / Int(scale))." + String(repeating: "0", count: places - part.count) + part
+}
+
+/// A number with four significant digits, in scientific notation where it is very large or very small, whatever the locale.
+public func significant(_ value: Double) -> String {
+  String(format: "%.4g", locale: Locale(identifier: "en_US_POSIX"), value)
+}
+
+/// Text as a shell takes it for one word, in quotes only where it needs them.
+func shellWord(_ text: String) -> String {
+  let isPlain = text.allSatisfy { $0.isASCII && ($0.isLetter || "0123456789_-./+=:,@%".contains($0)) } && !text.isEmpty
+  return isPlain ? text : "'" + text.replacing("'", with: "'\\''") + "'"
+}
