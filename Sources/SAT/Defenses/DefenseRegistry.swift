@@ -1,4 +1,6 @@
 /// The methods `sat train --method` knows. Adding one is a file with its `entry`, and a line here.
+///
+/// A method's type has the method's name: the acronym, or words for its first letters before `AT` or `SAT`.
 public enum DefenseRegistry {
   public struct Entry: Sendable {
     public let name: String
@@ -26,8 +28,8 @@ public enum DefenseRegistry {
   }
 
   public static let entries: [Entry] = [
-    AdversarialTraining.entry, ProbabilitySAT.entry, HessianSAT.entry, TRADES.entry, ConvergenceDAT.entry, CustomizedAT.entry,
-    StepCurriculumAT.entry, InstanceAdaptiveAT.entry, EpsilonSchedule.entry, FriendlyAT.entry, MART.entry, FastAT.entry, FreeAT.entry,
+    AdversarialTraining.entry, ProbabilitySAT.entry, HessianSAT.entry, TRADES.entry, DynamicAT.entry, CAT20.entry,
+    CAT18.entry, InstanceAdaptiveAT.entry, EpsilonSchedule.entry, FriendlyAT.entry, MART.entry, FastAT.entry, FreeAT.entry,
   ]
 
   /// - Throws: `SATError` for a name that is not in the registry.
