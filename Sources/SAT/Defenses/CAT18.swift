@@ -71,6 +71,8 @@ public final class CAT18: Defense {
 
   public func restore(_ state: [(name: String, tensor: Tensor)]) throws(TorchError) {
     let progress = try state.required("progress", shape: [4]).array(of: Int.self)
-    (steps, epochsSince, seen) = (progress[0], progress[1], (progress[2], progress[3]))
+    steps = progress[0]
+    epochsSince = progress[1]
+    seen = (progress[2], progress[3])
   }
 }

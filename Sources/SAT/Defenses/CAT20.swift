@@ -89,7 +89,9 @@ private struct Hinges {
   let share: Double
 
   init(_ batch: TrainingBatch, _ radii: Tensor, smoothed: Tensor, _ options: MethodOptions) {
-    (labels, self.radii, self.smoothed) = (batch.labels, radii, smoothed)
+    labels = batch.labels
+    self.radii = radii
+    self.smoothed = smoothed
     kappa = options.number("kappa")
     share = options.text("hinge") == "sum" ? 1 / Double(batch.labels.count) : 1
   }

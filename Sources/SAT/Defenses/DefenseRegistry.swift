@@ -22,8 +22,13 @@ public enum DefenseRegistry {
       adapt: @escaping @Sendable (inout AdaptableSettings) -> Void = { _ in },
       make: @escaping @Sendable (DefenseSettings) -> any Defense
     ) {
-      (self.name, self.summary, self.usesLambda) = (name, summary, usesLambda)
-      (self.lambdaRange, self.options, self.adapt, self.make) = (lambdaRange, options, adapt, make)
+      self.name = name
+      self.summary = summary
+      self.usesLambda = usesLambda
+      self.lambdaRange = lambdaRange
+      self.options = options
+      self.adapt = adapt
+      self.make = make
     }
   }
 
