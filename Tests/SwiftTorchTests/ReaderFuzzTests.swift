@@ -96,7 +96,7 @@ private func readsCheckpoint(_ bytes: [UInt8]) -> Bool {
 }
 
 /// Reads every element of tensors whose file was accepted; their bounds must hold.
-private func touches(_ tensors: [(name: String, tensor: StoredTensor)]) -> Bool {
+private func touches(_ tensors: NamedStoredTensors) -> Bool {
   tensors.allSatisfy { _, tensor in
     // A broadcast tensor may repeat a few bytes millions of times, which is its right but not this test's subject.
     tensor.count > 1 << 12 || tensor.packedBytes().count == tensor.count * tensor.dtype.size

@@ -4,7 +4,7 @@ internal import SwiftTorch
 /// The tensors of other people's model files, taken apart into what belongs to the network and what stands around it.
 struct ForeignState {
   /// The network's own, without what wrappers put before their names.
-  private(set) var tensors: [(name: String, tensor: Tensor)]
+  private(set) var tensors: NamedTensors
   /// What a layer in front of the network subtracts and divides by.
   private(set) var normalization: Normalization?
   /// What was taken off or left out, in words.
@@ -13,7 +13,7 @@ struct ForeignState {
   /// The names such a layer has for the two: Madry's and RobustBench's.
   private static let pairs = [("mean", "std"), ("mu", "sigma")]
   /// - Throws: `SATError` when the file's normalisation is none.
-  init(_ state: [(name: String, tensor: Tensor)]) throws(SATError) {
+  init(_ state: NamedTensors) throws(SATError) {
     // What torch.optim.swa_utils.AveragedModel counts beside its module.
     tensors = state.filter { $0.name != "n_averaged" }
     stripPrefixes()

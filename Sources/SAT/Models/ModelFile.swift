@@ -152,7 +152,7 @@ public enum ModelFile {
 
   /// Weights somebody else saved, under a name that was given.
   private static func foreign(
-    _ tensors: [(name: String, tensor: Tensor)], _ file: String, _ architecture: Architecture?, _ normalization: Normalization?,
+    _ tensors: NamedTensors, _ file: String, _ architecture: Architecture?, _ normalization: Normalization?,
     _ device: Device
   ) throws -> LoadedModel {
     var state: ForeignState
@@ -191,7 +191,7 @@ public enum ModelFile {
   }
 
   private static func named(
-    _ state: [(name: String, tensor: Tensor)], _ file: String, _ architecture: Architecture, _ normalization: Normalization?,
+    _ state: NamedTensors, _ file: String, _ architecture: Architecture, _ normalization: Normalization?,
     _ device: Device
   ) throws -> LoadedModel {
     let inputShape = try architecture.inputShape()

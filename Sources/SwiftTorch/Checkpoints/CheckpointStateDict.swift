@@ -1,7 +1,7 @@
 /// The named tensors of a model, found in a checkpoint. PyTorch: `Module.state_dict()`.
 public struct StateDict: Sendable {
   /// The tensors in the file's order, `prefix` taken off their names.
-  public var entries: [(name: String, tensor: StoredTensor)]
+  public var entries: NamedStoredTensors
   /// Where in the checkpoint they were ("state_dict"); empty where they were at the top.
   public let location: String
   /// What every name began with ("module." of `DataParallel`), empty where nothing was taken off.
@@ -10,7 +10,7 @@ public struct StateDict: Sendable {
   public let ignored: [String]
 
   /// CPU tensors for all entries; those that share a storage in the file share memory.
-  public func tensors() -> [(name: String, tensor: Tensor)] {
+  public func tensors() -> NamedTensors {
     TensorMaker.tensors(entries)
   }
 }
@@ -34,7 +34,7 @@ extension PyTorchCheckpoint {
         "\(path): holds no state_dict but \(summary); expected named tensors, bare or under \(Self.wrappers.map { "'\($0)'" }.joined(separator: ", ")); "
           + "save model.state_dict()")
     }
-    var entries: [(name: String, tensor: StoredTensor)] = []
+    var entries: NamedStoredTensors = []
     var ignored: [String] = []
     for (key, value) in members {
       switch (key, value) {

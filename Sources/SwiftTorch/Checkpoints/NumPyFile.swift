@@ -14,18 +14,14 @@ public enum NumPyFile {
   ///
   /// - Parameter names: the arrays wanted; all where nil. Others are not even unpacked.
   /// - Throws: `TorchError` naming `path` and the array that is missing or wrong.
-  public static func readArchive(_ path: String, names: Set<String>? = nil) throws(TorchError) -> [(
-    name: String, tensor: StoredTensor
-  )] {
+  public static func readArchive(_ path: String, names: Set<String>? = nil) throws(TorchError) -> NamedStoredTensors {
     let bytes = try FileBytes.read(path, expecting: "a NumPy archive")
     return try naming(path) { () throws(FormatError) in try decodeArchive(bytes, names: names) }
   }
 
-  static func decodeArchive(_ bytes: [UInt8], names: Set<String>? = nil) throws(FormatError) -> [(
-    name: String, tensor: StoredTensor
-  )] {
+  static func decodeArchive(_ bytes: [UInt8], names: Set<String>? = nil) throws(FormatError) -> NamedStoredTensors {
     let archive = try ZipArchive(bytes)
-    var arrays: [(name: String, tensor: StoredTensor)] = []
+    var arrays: NamedStoredTensors = []
     for entry in archive.entries where entry.name.hasSuffix(".npy") {
       let name = String(entry.name.dropLast(4))
       guard names?.contains(name) ?? true else { continue }

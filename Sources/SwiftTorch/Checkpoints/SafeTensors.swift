@@ -3,11 +3,11 @@
 /// PyTorch: `safetensors.torch.load_file` and `save_file` read and write the same files.
 public struct SafeTensors {
   /// The tensors by name; written files keep this order among tensors of one element size.
-  public var tensors: [(name: String, tensor: Tensor)]
+  public var tensors: NamedTensors
   /// Free text by key, stored under `__metadata__`.
   public var metadata: [String: String]
 
-  public init(tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:]) {
+  public init(tensors: NamedTensors, metadata: [String: String] = [:]) {
     self.tensors = tensors
     self.metadata = metadata
   }

@@ -77,17 +77,15 @@ public final class ScriptModule {
   }
 
   /// Parameters by name, the module's own tensors.
-  public func namedParameters() throws(TorchError) -> [(name: String, tensor: Tensor)] { try state().parameters }
+  public func namedParameters() throws(TorchError) -> NamedTensors { try state().parameters }
 
   /// Buffers by name, the module's own tensors.
-  public func namedBuffers() throws(TorchError) -> [(name: String, tensor: Tensor)] { try state().buffers }
+  public func namedBuffers() throws(TorchError) -> NamedTensors { try state().buffers }
 
-  private func state() throws(TorchError) -> (
-    parameters: [(name: String, tensor: Tensor)], buffers: [(name: String, tensor: Tensor)]
-  ) {
+  private func state() throws(TorchError) -> (parameters: NamedTensors, buffers: NamedTensors) {
     var (parameters, buffers) = (0, 0)
     try TorchError.check(ts_script_state_count(handle, &parameters, &buffers))
-    var entries: [(name: String, tensor: Tensor)] = []
+    var entries: NamedTensors = []
     for index in 0..<(parameters + buffers) {
       var name: UnsafePointer<CChar>?
       var tensor: ts_tensor?

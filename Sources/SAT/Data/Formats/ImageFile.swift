@@ -5,7 +5,7 @@ internal import SwiftTorch
 enum ImageFile {
   static func load(_ path: String) throws -> ImageDataset {
     let bytes = try FileBytes.read(path, expecting: "images and labels")
-    let tensors: [(name: String, tensor: Tensor)]
+    let tensors: NamedTensors
     switch FileKind.detect(bytes) {
     case .safetensors: tensors = try SafeTensors.decode(bytes, name: path).tensors
     case .npz:
