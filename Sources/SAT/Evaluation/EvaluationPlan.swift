@@ -1,4 +1,4 @@
-public import SwiftTorch
+internal import SwiftTorch
 
 /// Which attacks an evaluation runs, and how.
 public struct EvaluationPlan {
