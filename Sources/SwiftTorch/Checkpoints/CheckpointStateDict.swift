@@ -15,12 +15,33 @@ public struct StateDict: Sendable {
   }
 }
 
+extension Array {
+  /// Takes off the first parts ("module.") that all names share, one after another. No name becomes empty.
+  ///
+  /// - Parameter isWrapper: whether a part belongs to a wrapper rather than to the network.
+  /// - Returns: everything that was taken off.
+  @discardableResult
+  package mutating func removeSharedPrefix<Value>(
+    where isWrapper: (Substring) -> Bool = { _ in true }
+  ) -> String where Element == (name: String, tensor: Value) {
+    var removed = ""
+    while let name = first?.name, let dot = name.firstIndex(of: "."), case let part = name[...dot], isWrapper(part),
+      allSatisfy({ $0.name.hasPrefix(part) && $0.name.count > part.count })
+    {
+      removed += part
+      for index in indices { self[index].name.removeFirst(part.count) }
+    }
+    return removed
+  }
+}
+
 extension PyTorchCheckpoint {
   /// The names under which training scripts keep a model's state, the usual ones first.
   private static let wrappers = ["state_dict", "model_state_dict", "model", "net", "network", "best", "last"]
 
-  /// What wrappers put in front of every name: data parallelism, `torch.compile`, and an attribute called `model`.
-  private static let prefixes = ["module.", "_orig_mod.", "model."]
+  /// What wrappers put in front of every name: data parallelism, `torch.compile`, and an attribute called `model`. A caller's own
+  /// module may hold all others too, so no other prefix goes.
+  private static let prefixes: Set = ["module.", "_orig_mod.", "model."]
 
   /// Finds the model's tensors: at the top of the file, or under one of the usual names.
   ///
@@ -43,14 +64,7 @@ extension PyTorchCheckpoint {
       default: ignored.append(key.kind)
       }
     }
-    var removed = ""
-    func shared() -> String? {
-      Self.prefixes.first { prefix in entries.allSatisfy { $0.name.hasPrefix(prefix) && $0.name != prefix } }
-    }
-    while let prefix = shared() {
-      removed += prefix
-      for index in entries.indices { entries[index].name.removeFirst(prefix.count) }
-    }
+    let removed = entries.removeSharedPrefix { Self.prefixes.contains(String($0)) }
     return StateDict(entries: entries, location: location.joined(separator: "."), prefix: removed, ignored: ignored)
   }
 

@@ -21,12 +21,12 @@ public struct SafeTensors {
   ///
   /// - Throws: `TorchError` naming `path` and what is wrong: cut off, overlapping or missing data, an unknown dtype, bad JSON.
   public static func read(_ path: String) throws(TorchError) -> SafeTensors {
-    try decode(try FileBytes.read(path, expecting: "a safetensors file"), name: path)
+    try decode(try FileContents.read(path, expecting: "a safetensors file"))
   }
 
-  /// Reads a file's contents; `name` stands for the file in messages.
-  public static func decode(_ bytes: [UInt8], name: String) throws(TorchError) -> SafeTensors {
-    let (stored, metadata) = try naming(name) { () throws(FormatError) in try SafeTensorsHeader.parse(bytes) }
+  /// Reads a file's contents.
+  public static func decode(_ file: FileContents) throws(TorchError) -> SafeTensors {
+    let (stored, metadata) = try naming(file.name) { () throws(FormatError) in try SafeTensorsHeader.parse(file.bytes) }
     return SafeTensors(tensors: TensorMaker.tensors(stored), metadata: metadata)
   }
 

@@ -19,27 +19,28 @@ public final class ScriptModule {
 
   deinit { ts_script_free(handle) }
 
-  /// - Parameter bytes: the whole archive.
+  /// Loads an archive.
+  ///
   /// - Throws: `TorchError` when it is not a TorchScript archive or the device is not there.
-  public convenience init(bytes: [UInt8], name: String, device: Device = .cpu) throws(TorchError) {
+  public convenience init(_ file: FileContents, device: Device = .cpu) throws(TorchError) {
     // libtorch believes what a damaged archive says, up to gigabytes of memory; a checksum is cheaper.
     var (source, trainingModules) = ("", [String]())
     do throws(FormatError) {
-      let archive = try ZipArchive(bytes)
+      let archive = try file.archive()
       for entry in archive.entries {
         let contents = try archive.contents(of: entry)
         if entry.name.contains("/code/") && entry.name.hasSuffix(".py") { source += String(decoding: contents, as: UTF8.self) + "\n" }
         if entry.name.hasSuffix("/data.pkl") { trainingModules = ScriptTrainingFlags(contents).modules }
       }
     } catch {
-      throw TorchError(.io, "\(name) could not be loaded as TorchScript: \(error.message)")
+      throw TorchError(.io, "\(file.name) could not be loaded as TorchScript: \(error.message)")
     }
     var out: ts_script?
-    let status = bytes.withUnsafeBytes { ts_script_load($0.baseAddress, $0.count, device.abi, &out) }
+    let status = file.bytes.withUnsafeBytes { ts_script_load($0.baseAddress, $0.count, device.abi, &out) }
     guard status == TS_OK, let out else {
-      throw TorchError(.io, "\(name) could not be loaded as TorchScript: \(lastErrorMessage())")
+      throw TorchError(.io, "\(file.name) could not be loaded as TorchScript: \(lastErrorMessage())")
     }
-    self.init(owning: out, name: name, source: source, trainingModules: trainingModules)
+    self.init(owning: out, name: file.name, source: source, trainingModules: trainingModules)
   }
 
   /// Runs `forward(input)`.
