@@ -67,9 +67,9 @@ public final class CAT18: Defense {
     return report
   }
 
-  public var state: [(name: String, tensor: Tensor)] { [("progress", Tensor([steps, epochsSince, seen.samples, seen.right]))] }
+  public var state: NamedTensors { [("progress", Tensor([steps, epochsSince, seen.samples, seen.right]))] }
 
-  public func restore(_ state: [(name: String, tensor: Tensor)]) throws(TorchError) {
+  public func restore(_ state: NamedTensors) throws(TorchError) {
     let progress = try state.required("progress", shape: [4]).array(of: Int.self)
     steps = progress[0]
     epochsSince = progress[1]

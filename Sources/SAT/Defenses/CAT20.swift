@@ -75,8 +75,8 @@ public final class CAT20: Defense {
   }
 
   public func finishEpoch(_ epoch: Int, _ network: NetworkClassifier) -> EpochReport { EpochReport(metrics: radii.metrics) }
-  public var state: [(name: String, tensor: Tensor)] { radii.state }
-  public func restore(_ state: [(name: String, tensor: Tensor)]) throws(TorchError) { try radii.restore(state) }
+  public var state: NamedTensors { radii.state }
+  public func restore(_ state: NamedTensors) throws(TorchError) { try radii.restore(state) }
 }
 
 /// The two losses of a batch.

@@ -74,8 +74,8 @@ public final class InstanceAdaptiveAT: Defense {
     EpochReport(metrics: radii.metrics)
   }
 
-  public var state: [(name: String, tensor: Tensor)] { radii.state }
-  public func restore(_ state: [(name: String, tensor: Tensor)]) throws(TorchError) { try radii.restore(state) }
+  public var state: NamedTensors { radii.state }
+  public func restore(_ state: NamedTensors) throws(TorchError) { try radii.restore(state) }
 }
 
 extension SampleMemory {
