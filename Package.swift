@@ -38,7 +38,8 @@ let package = Package(
     .target(
       name: "SAT",
       dependencies: [
-        "SwiftTorch", "FileCodecs", .product(name: "Yams", package: "Yams"), .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+        "SwiftTorch", "FileCodecs", .product(name: "Yams", package: "Yams"),
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
       resources: ["html", "css", "js"].map { .embedInCode("Reports/HTML/Page/report.\($0)") } + [.embedInCode("Reproduction/paper.csv")],
       swiftSettings: strict),

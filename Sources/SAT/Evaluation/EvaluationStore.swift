@@ -131,7 +131,7 @@ public final class EvaluationStore {
     guard let json = try? JSONEncoder().encode(contents) else {
       throw TorchError(.value, "\(path): the state holds a number that JSON has no form for")
     }
-    var tensors: [(name: String, tensor: Tensor)] = [("logits", state.logits)]
+    var tensors: NamedTensors = [("logits", state.logits)]
     if let parts = adversarial?.parts, !parts.isEmpty {
       tensors.append(("positions", Tensor(parts.flatMap(\.positions))))
       tensors.append(("images", Tensor.concatenated(parts.map(\.images))))

@@ -1,5 +1,23 @@
 internal import Foundation
 
+/// The folder that holds the data sets, one sub-folder each.
+public struct DataRoot: Sendable, Equatable {
+  public let path: String
+
+  /// - Parameter option: the value of `--data-root`. Without it the variable `SAT_DATA` counts, else `data` in the working
+  ///   folder.
+  public init(option: String? = nil, environment: [String: String]? = nil) {
+    let variables = environment ?? ProcessInfo.processInfo.environment
+    let named = [option, variables["SAT_DATA"]].lazy.compactMap { $0 }.first { !$0.isEmpty }
+    path = NSString(string: named ?? "data").expandingTildeInPath
+  }
+
+  /// The path of something under the root, e.g. `mnist/train-images-idx3-ubyte.gz`.
+  public func appending(_ relativePath: String) -> String {
+    path.hasSuffix("/") ? path + relativePath : "\(path)/\(relativePath)"
+  }
+}
+
 /// Finds the folder of the 5,000 digits that the set-up makes (`scripts/make_digits.py`).
 public enum DigitsLocation {
   /// The files a folder of digits holds, named as MNIST's.
@@ -37,5 +55,22 @@ public enum DigitsLocation {
 
   private static func firstMissing(in folder: String) -> String? {
     fileNames.first { !FileManager.default.fileExists(atPath: "\(folder)/\($0)") }
+  }
+}
+
+/// Where the set-up's files may lie: `build/` beside or above the running program, or in the working folder.
+enum BuiltFile {
+  /// - Parameters:
+  ///   - name: with `build/` in front.
+  ///   - executable: path of the running program; its symbolic links are followed. Read from the system when nil.
+  static func candidates(_ name: String, executable: String? = nil, workingFolder: String? = nil) -> [String] {
+    var folder = URL(fileURLWithPath: executable ?? "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+    var candidates: [String] = []
+    while true {
+      candidates.append(folder.appendingPathComponent(name).path)
+      if folder.path == "/" { break }
+      folder = folder.deletingLastPathComponent()
+    }
+    return candidates + ["\(workingFolder ?? FileManager.default.currentDirectoryPath)/\(name)"]
   }
 }
