@@ -186,7 +186,7 @@ public struct ImageDataset {
   /// Our own rule, since scikit-learn's stratified draw, which the paper's code uses, cannot be reproduced here: per class, in
   /// order of the classes, a random order of its samples from one generator of seed 2020, of which the first
   /// round(fraction · n) are for validation. Both parts keep the order of the data.
-  public func splittingOffValidation(_ fraction: Double) -> (train: ImageDataset, validation: ImageDataset) {
+  public func splittingOffValidation(_ fraction: Double = 0.1) -> (train: ImageDataset, validation: ImageDataset) {
     let generator = Generator(seed: 2020)
     var chosen = [Bool](repeating: false, count: count)
     let values = labels.array(of: Int.self)

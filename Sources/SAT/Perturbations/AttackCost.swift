@@ -1,0 +1,10 @@
+/// Passes through a model, counted in samples.
+public struct AttackCost: Sendable, Codable, Equatable {
+  public var forward = 0
+  public var backward = 0
+
+  static func += (a: inout AttackCost, b: AttackCost) {
+    a.forward += b.forward
+    a.backward += b.backward
+  }
+}
