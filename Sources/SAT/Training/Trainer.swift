@@ -63,7 +63,9 @@ public final class Trainer {
     (trainSet, validationSet) = try DataSource(configuration.data).loadForTraining(root: dataRoot)
 
     func stream(_ number: UInt64) -> Generator { Generator(seed: configuration.seed &* 4 &+ number) }
-    (drawing, shuffling, perturbing) = (stream(0), stream(1), stream(2))
+    drawing = stream(0)
+    shuffling = stream(1)
+    perturbing = stream(2)
     let normalization = try Normalization.optional(configuration.normalization)
     try normalization?.check(configuration.model)
     func make(_ generator: Generator) throws -> NetworkClassifier {
@@ -136,7 +138,7 @@ public final class Trainer {
     defer { withExtendedLifetime(lock) {} }
     folder.removeLeftovers()
     try AtomicFile.write(text, to: folder.configurationPath)
-    let logs = try RunLogs(folder, history: history.map(line), stepsDone: configuration.logSteps ? stepsDone : nil)
+    let logs = try RunLogs(folder, history: history, stepsDone: configuration.logSteps ? stepsDone : nil)
     if best == nil, history.contains(where: { $0.validation != nil }) {
       observer.warn("\(folder.folder(of: .best)) is gone; the best of the epochs that follow takes its place")
     }
@@ -145,7 +147,7 @@ public final class Trainer {
       guard var metrics = try pending ?? train(epoch, logs, observer, shouldStop) else { return .interrupted }
       if pending == nil {
         let report = try defense.finishEpoch(epoch, network)
-        metrics.method = report.metrics
+        metrics.methods = report.metrics.isEmpty ? [:] : [configuration.method: report.metrics]
         stopped = report.stop
         try average?.epochEnded(network, epoch: epoch) { (network) throws(TorchError) in try remakeStatistics(of: network, epoch: epoch) }
         pending = metrics
@@ -167,7 +169,7 @@ public final class Trainer {
       history.append(metrics)
       pending = nil
       try save(as: isBest ? [.last, .best] : [.last])
-      try logs.append(line(metrics))
+      try logs.append(metrics)
       observer.epochDone(metrics, isBest: isBest)
       if let stopped { observer.warn("\(configuration.method) ended the training: \(stopped)") }
     }
@@ -185,8 +187,6 @@ public final class Trainer {
       + "--set 'lambda={kind: linear, initial: \(Fraction(lambda.first)), final: \(Fraction(final)), start: 0, end: "
       + "\(max(1, 2 * configuration.epochs / 3))}'"
   }
-
-  func line(_ metrics: EpochMetrics) -> MetricsLine { MetricsLine(metrics, method: configuration.method) }
 
   /// Trains an epoch, or the rest of one; nil when asked to stop.
   private func train(
