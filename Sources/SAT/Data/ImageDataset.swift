@@ -202,3 +202,17 @@ public struct ImageDataset {
     return (part(false, "train"), part(true, "validation"))
   }
 }
+
+extension ImageDataset {
+  /// How documents name the images that their numbers are of.
+  public struct Summary: Codable, Sendable, Equatable, CustomStringConvertible {
+    public var name: String
+    public var split: String
+    public var samples: Int
+
+    /// Such as "200 test images of digits".
+    public var description: String { "\(samples) \(split == "file" ? "" : split + " ")images of \(name)" }
+  }
+
+  public var summary: Summary { Summary(name: name, split: split, samples: count) }
+}

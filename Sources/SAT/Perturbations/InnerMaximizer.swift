@@ -34,6 +34,16 @@ public struct InnerMaximizer: Sendable {
     self.noise = noise
   }
 
+  /// How documents name a perturbation.
+  public struct Summary: Codable, Sendable, Equatable {
+    public var norm: Norm
+    public var epsilon: Double
+    public var steps: Int
+    public var stepSize: Double
+  }
+
+  public var summary: Summary { Summary(norm: threat.norm, epsilon: threat.epsilon, steps: steps, stepSize: stepSize) }
+
   /// Where a batch ended.
   public struct Outcome {
     /// The last iterates [N, C, H, W], outside the graph.
