@@ -38,7 +38,7 @@ import Testing
   @Test func missingAndObjectArraysAreNamed() {
     #expect(
       message { try NumPyFile.readArchive(fixture("bytes.npz"), names: ["images", "targets"]) }
-        .contains("holds no array 'targets' but 'images.npy', 'labels.npy'"))
+        .contains("holds no array 'targets'; it has 'images.npy', 'labels.npy'"))
     #expect(message { try NumPyFile.readArchive(fixture("objects.npz")) }.contains("array 'images': has the element type '|O'"))
     // What is not asked for is not looked at.
     #expect(throws: Never.self) { try NumPyFile.readArchive(fixture("objects.npz"), names: ["labels"]) }

@@ -95,9 +95,10 @@ import Testing
   @Test func otherFilesAreNamedForWhatTheyAre() {
     #expect(message { try PyTorchCheckpoint.read(fixture("tiny.ts")) }.contains("is a TorchScript archive"))
     #expect(message { try PyTorchCheckpoint.read(fixture("bytes.npz")) }.contains("is a NumPy archive"))
-    #expect(message { try PyTorchCheckpoint.read(fixture("contents.json")) }.contains("is no kind of file that is known here"))
+    #expect(message { try PyTorchCheckpoint.read(fixture("contents.json")) }.contains("is a file of unknown kind"))
     #expect(
-      message { try PyTorchCheckpoint.read(fixture("not-a-dict.zip.pt")).stateDict() }.contains("holds no state_dict but a list"))
+      message { try PyTorchCheckpoint.read(fixture("not-a-dict.zip.pt")).stateDict() }
+        .contains("holds a list instead of a state_dict"))
     #expect(message { try PyTorchCheckpoint.read(fixture("empty-dict.zip.pt")).stateDict() }.contains("an empty dictionary"))
   }
 

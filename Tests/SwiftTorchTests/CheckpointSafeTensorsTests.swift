@@ -123,7 +123,7 @@ import Testing
         text.contains("the JSON header is wrong") || text.contains("goes on after") || text.contains("cut off"), "\(wrong): \(text)"
       )
     }
-    #expect(message { try SafeTensorsHeader.parse(little(UInt64.max) + [1]) }.contains("no safetensors file"))
+    #expect(message { try SafeTensorsHeader.parse(little(UInt64.max) + [1]) }.contains("not a safetensors file"))
     #expect(message { try SafeTensorsHeader.parse(little(UInt64(99_000_000)) + [1]) }.contains("only 1 follow"))
   }
 
