@@ -1,7 +1,7 @@
 import SwiftTorch
 import Testing
 
-/// A programming error, and what the message on standard error has to say.
+/// A programming error, and the parts that its message on standard error must contain.
 private struct Misuse: Sendable, CustomTestStringConvertible {
   let name: String
   let says: [String]
