@@ -67,6 +67,7 @@ struct ByteCursor {
     return start..<position
   }
 
+  /// Reads one byte.
   mutating func byte() throws(FormatError) -> UInt8 {
     guard position < end else { throw FormatError("\(subject) is cut off; copy or download the file again") }
     defer { position += 1 }

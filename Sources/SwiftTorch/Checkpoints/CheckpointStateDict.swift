@@ -1,4 +1,4 @@
-/// The named tensors of a model, found in a checkpoint. PyTorch: `Module.state_dict()`.
+/// The named tensors of a model in a checkpoint (PyTorch's `Module.state_dict()`).
 public struct StateDict: Sendable {
   /// The tensors in the file's order, with names without `prefix`.
   public var entries: NamedStoredTensors

@@ -11,11 +11,11 @@ struct BilinearAlgorithm: Sendable {
 
   let outputs: Int
   let taps: Int
-  /// G, [products, taps].
+  /// The matrix G, [products, taps].
   let weightTransform: Matrix
-  /// B, [products, inputs]. The largest entry of each row is 1; G holds the row's scale.
+  /// The matrix B, [products, inputs]. The largest entry of each row is 1; G holds the row's scale.
   let inputTransform: Matrix
-  /// A, [outputs, products].
+  /// The matrix A, [outputs, products].
   let outputTransform: Matrix
   /// The index of the product with a column of ones in A. A number added to this product is added to every output.
   let biasProduct: Int

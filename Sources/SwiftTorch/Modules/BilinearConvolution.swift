@@ -21,11 +21,11 @@ struct BilinearConvolution {
   private let tile: Int
   private let height: Axis
   private let width: Axis
-  /// [products², outputs, inputs].
+  /// The transformed weights, [products², outputs, inputs].
   private let weight: Tensor
-  /// [products², 1, outputs], zero except for one product.
+  /// The bias, [products², 1, outputs], zero except for one product.
   private let bias: Tensor
-  /// [tile², products²].
+  /// The transform of the output, [tile², products²].
   private let outputTransform: Tensor
 
   /// One dimension of the input and its transform. The transform is [tiles · products, size].

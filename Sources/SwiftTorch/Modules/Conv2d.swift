@@ -1,8 +1,8 @@
 /// A 2-D convolution with a square kernel (`nn.Conv2d`).
 public final class Conv2d: Module, HookableLayer {
-  /// [outputs, inputs / groups, kernel, kernel].
+  /// The weights, [outputs, inputs / groups, kernel, kernel].
   public let weight: Parameter
-  /// [outputs].
+  /// The bias, [outputs], or nil.
   public let bias: Parameter?
   public let stride: Int
   public let padding: Int

@@ -1,8 +1,8 @@
 /// An affine map y = x Wᵀ + b (`nn.Linear`).
 public final class Linear: Module, HookableLayer {
-  /// [outputs, inputs].
+  /// The weights, [outputs, inputs].
   public let weight: Parameter
-  /// [outputs].
+  /// The bias, [outputs], or nil.
   public let bias: Parameter?
   public var forwardHook: ForwardHook?
 

@@ -8,7 +8,7 @@ struct RowUnfoldedConvolution {
   private let kernel: Int
   private let stride: Int
   private let padding: Int
-  /// [outputs, inputs · stride · kernel, ceil(kernel / stride), 1], channels last.
+  /// The reordered weights, [outputs, inputs · stride · kernel, ceil(kernel / stride), 1], channels last.
   private let weight: Tensor
   private let bias: Tensor?
 

@@ -1,4 +1,4 @@
-/// One entry of a subscript: `x[0, 1..<3, .newAxis, .ellipsis, mask]`.
+/// An entry of a subscript, as in `x[0, 1..<3, .newAxis, .ellipsis, mask]`.
 public protocol TensorIndexConvertible {
   var tensorIndex: TensorIndex { get }
 }
