@@ -1,9 +1,9 @@
 package import SwiftTorch
 
-/// The contents of a gzip file, decompressed piece by piece: neither the file nor its contents are ever whole in memory.
+/// Decompresses a gzip file piece by piece. Memory never holds the whole file or its whole contents.
 package final class GzipStream {
   private let inflater: Inflater
-  /// Gives the next bytes of the file, none at its end.
+  /// Returns the next bytes of the file, and none at its end.
   private let refill: () throws(FormatError) -> [UInt8]
   private var input: ArraySlice<UInt8> = []
 
@@ -14,7 +14,7 @@ package final class GzipStream {
 
   /// Opens a file.
   ///
-  /// - Throws: `TorchError` naming `path` when it cannot be read.
+  /// - Throws: `TorchError` that names `path` if the file cannot be read.
   package static func open(_ path: String) throws(TorchError) -> GzipStream {
     let file = try FileStream(path)
     return try naming(path) { () throws(FormatError) in
@@ -22,15 +22,15 @@ package final class GzipStream {
     }
   }
 
-  /// Reads bytes in memory.
+  /// Makes a stream of bytes in memory.
   package convenience init(_ bytes: [UInt8]) throws(FormatError) {
     try self.init { [] }
     input = bytes[...]
   }
 
-  /// The whole contents of a gzip file.
+  /// Returns the whole contents of a gzip file.
   ///
-  /// - Parameter limit: the most bytes the caller accepts; more is an error, found without allocating them.
+  /// - Parameter limit: the most bytes that the caller accepts. More bytes are an error, and the function does not allocate them.
   package static func contents(of bytes: [UInt8], limit: Int) throws(FormatError) -> [UInt8] {
     let stream = try GzipStream(bytes)
     let contents = try stream.read(limit)
@@ -40,14 +40,14 @@ package final class GzipStream {
     return contents
   }
 
-  /// The next `count` bytes of the contents; fewer only at their end.
+  /// Returns the next `count` bytes of the contents, and fewer only at their end.
   package func read(_ count: Int) throws(FormatError) -> [UInt8] {
     var output: [UInt8] = []
     while output.count < count {
       if inflater.isAtEnd {
         guard try beginsNextMember() else { break }
       }
-      // A piece at a time, so that a length which a damaged file declares takes no memory before the bytes are there.
+      // The loop reads in pieces, so a wrong length in a damaged file cannot allocate memory before the bytes exist.
       let wanted = min(count - output.count, 1 << 18)
       let piece = try inflater.next(wanted, from: &input)
       output += piece
@@ -59,7 +59,9 @@ package final class GzipStream {
     return output
   }
 
-  /// Steps over the zeros that may pad a member. A gzip file may be several members one after another.
+  /// Steps over the zeros that may pad a member, and begins the next one. A gzip file may consist of several members.
+  ///
+  /// - Returns: false at the end of the file.
   private func beginsNextMember() throws(FormatError) -> Bool {
     while true {
       input = input.drop { $0 == 0 }

@@ -1,28 +1,28 @@
 package import SwiftTorch
 
-/// The files of a tar archive compressed by gzip, one after another, as POSIX's `ustar` and `pax` and GNU's tar write them.
+/// Reads the files of a tar archive that gzip compressed, one after another: POSIX's `ustar` and `pax`, and GNU's tar.
 package struct TarReader {
   package struct Entry: Equatable {
     package enum Kind: Equatable { case file, folder, link, other }
-    /// As in the archive, neither checked nor cleaned.
+    /// The name in the archive, without any check or change.
     package var name: String
     package var kind: Kind
-    /// Bytes of a file.
+    /// The size of a file in bytes.
     package var size: Int
   }
 
   private static let block = 512
-  /// Long names and other extended headers; nobody's are longer.
+  /// The longest extended header in bytes, such as a long name. No real archive has a longer one.
   private static let longestExtension = 1 << 20
 
   private let stream: GzipStream
-  /// Bytes of the current entry and of its padding that have not been read.
+  /// The unread bytes of the current entry. `padding` counts the zeros after it.
   private var unread = 0
   private var padding = 0
 
   package init(_ stream: GzipStream) { self.stream = stream }
 
-  /// Steps to the next entry, over what is left of the last; nil at the end.
+  /// Skips the rest of the current entry and returns the next one, or nil at the end.
   package mutating func next() throws(FormatError) -> Entry? {
     try skip(unread + padding)
     (unread, padding) = (0, 0)
@@ -30,7 +30,7 @@ package struct TarReader {
     var longSize: Int?
     while true {
       let header = try stream.read(Self.block)
-      // Two empty blocks end an archive; some programs leave them out.
+      // Two empty blocks end an archive. Some programs omit them.
       if header.allSatisfy({ $0 == 0 }) { return nil }
       guard header.count == Self.block else { throw FormatError(Self.cutOff) }
       try Self.check(header)
@@ -41,7 +41,7 @@ package struct TarReader {
         let fields = try Self.fields(payload(size))
         longName = fields["path"] ?? longName
         if let text = fields["size"] {
-          guard let value = Int(text), value >= 0 else { throw FormatError("the tar archive declares an impossible size") }
+          guard let value = Int(text), value >= 0 else { throw FormatError(Self.impossibleSize) }
           longSize = value
         }
       case UInt8(ascii: "K"), UInt8(ascii: "g"): _ = try payload(size)
@@ -60,7 +60,7 @@ package struct TarReader {
     }
   }
 
-  /// The next `count` bytes of the current entry; fewer only at its end.
+  /// Returns the next `count` bytes of the current entry, and fewer only at its end.
   package mutating func read(_ count: Int) throws(FormatError) -> [UInt8] {
     let wanted = min(count, unread)
     let bytes = try stream.read(wanted)
@@ -70,6 +70,7 @@ package struct TarReader {
   }
 
   private static let cutOff = "the tar archive is cut off; copy or download it again"
+  private static let impossibleSize = "the tar archive declares an impossible size; copy or download it again"
 
   private static func padding(of count: Int) -> Int { (block - count % block) % block }
 
@@ -82,36 +83,39 @@ package struct TarReader {
     }
   }
 
-  /// The contents of an extended header.
+  /// Reads the contents of an extended header.
   private func payload(_ size: Int) throws(FormatError) -> [UInt8] {
-    guard size <= Self.longestExtension else { throw FormatError("the tar archive has a header of \(size) bytes, which is damage") }
+    guard size <= Self.longestExtension else {
+      throw FormatError(
+        "the tar archive has a header of \(size) bytes; expected at most \(Self.longestExtension); copy or download it again")
+    }
     let bytes = try stream.read(size)
     guard bytes.count == size else { throw FormatError(Self.cutOff) }
     try skip(Self.padding(of: size))
     return bytes
   }
 
-  /// The sum of all bytes of a header, its own field counted as spaces.
+  /// Checks the sum of a header's bytes. The checksum's own field counts as spaces.
   private static func check(_ header: [UInt8]) throws(FormatError) {
     let sum = header.enumerated().reduce(0) { $0 + ((148..<156).contains($1.offset) ? 32 : Int($1.element)) }
     guard (try? number(header[148..<156])) == sum else {
-      throw FormatError("is no tar archive, or a damaged one: a header's checksum is wrong; copy or download it again")
+      throw FormatError("is not a tar archive, or is a damaged one: a header's checksum is wrong; copy or download it again")
     }
   }
 
-  /// Octal digits, or, where they do not suffice, big-endian binary with the first bit set.
+  /// Reads a number: octal digits, or big-endian binary with the first bit set for large numbers.
   private static func number(_ field: ArraySlice<UInt8>) throws(FormatError) -> Int {
     var value = 0
     if let first = field.first, first & 0x80 != 0 {
       for byte in [first & 0x7F] + field.dropFirst() {
-        guard value < 1 << 48 else { throw FormatError("the tar archive declares an impossible size") }
+        guard value < 1 << 48 else { throw FormatError(impossibleSize) }
         value = value << 8 | Int(byte)
       }
       return value
     }
     for byte in field.drop(while: { $0 == 32 }) {
       if byte == 0 || byte == 32 { break }
-      guard (48...55).contains(byte) else { throw FormatError("the tar archive has a number that is none; copy or download it again") }
+      guard (48...55).contains(byte) else { throw FormatError("the tar archive has a damaged number; copy or download it again") }
       value = value << 3 | Int(byte - 48)
     }
     return value
@@ -125,7 +129,7 @@ package struct TarReader {
     return prefix.isEmpty ? name : "\(prefix)/\(name)"
   }
 
-  /// "LENGTH KEY=VALUE\n" one after another.
+  /// Reads a sequence of fields "LENGTH KEY=VALUE\n".
   private static func fields(_ bytes: [UInt8]) -> [String: String] {
     var fields: [String: String] = [:]
     var rest = bytes[...]

@@ -1,9 +1,9 @@
 /// A failure that comes from outside the program: a file, a checkpoint, a device, a script, a download, or memory.
 ///
-/// Programming errors (shapes, dtypes, indices) are not thrown; they trap with the operator, libtorch's message and the
+/// Programming errors (shapes, dtypes, indices) are not thrown. They trap with the operator's name, libtorch's message and the
 /// operands' shapes.
 public struct TorchError: Error, Sendable, Equatable, CustomStringConvertible {
-  /// What kind of thing went wrong. Raw values are the status codes of `torch_shim.h`.
+  /// The kind of the failure. The raw values are the status codes of `torch_shim.h`.
   public enum Code: Int32, Sendable {
     case runtime = 1
     case index = 2
@@ -16,7 +16,7 @@ public struct TorchError: Error, Sendable, Equatable, CustomStringConvertible {
   }
 
   public var code: Code
-  /// One sentence that names the thing, what was expected, and how to mend it.
+  /// One sentence that names the thing, says what was expected, and tells how to fix it.
   public var message: String
 
   public init(_ code: Code, _ message: String) {
@@ -27,7 +27,7 @@ public struct TorchError: Error, Sendable, Equatable, CustomStringConvertible {
   public var description: String { message }
 }
 
-/// A precondition whose message is printed in optimized builds too, where `precondition` drops it.
+/// Checks a precondition and prints the message in optimized builds too, because `precondition` drops it there.
 @inline(__always)
 package func require(_ condition: @autoclosure () -> Bool, _ message: @autoclosure () -> String) {
   if !condition() { fatalError(message()) }

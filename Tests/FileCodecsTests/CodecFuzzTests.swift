@@ -3,7 +3,7 @@ import Testing
 
 @testable import FileCodecs
 
-/// Pictures and gzip files, damaged, in a process of their own: no crash, no growth of memory.
+/// Gives the readers damaged pictures and gzip files in a separate process. No reader may crash or use much memory.
 @Suite(.serialized) struct CodecFuzzTests {
   @Test func pictures() async {
     let run = await #expect(processExitsWith: .success, observing: [\.standardOutputContent]) {
@@ -23,7 +23,7 @@ import Testing
   @Test func gzipStreams() async {
     let run = await #expect(processExitsWith: .success, observing: [\.standardOutputContent]) {
       let compressed = try! FileBytes.read(Fixtures.path("pictures/palette.png"))
-      // Stored, so that the damage is in what zlib parses and not only in what it checks.
+      // The member stores its data, so the damage hits the parts that zlib parses and not only the checksum.
       let member = TarFile.gzip(compressed)
       fuzz("gzip stream", seeds: [member, member + member, member + [0, 0, 0]], iterations: 20_000) { bytes, generator in
         guard let stream = try? GzipStream(bytes) else { return false }
@@ -39,7 +39,7 @@ import Testing
   }
 }
 
-/// Shows what the other process measured.
+/// Prints the measurements of the other process.
 private func report(_ run: ExitTest.Result?) {
   print(String(decoding: run?.standardOutputContent ?? [], as: UTF8.self), terminator: "")
 }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// How often each reader is given a damaged file.
+/// The number of damaged files that each reader gets.
 let fuzzIterations = 100_000
 
 /// SplitMix64: the same seed gives the same damage on every machine.
@@ -19,7 +19,7 @@ struct SeededGenerator: RandomNumberGenerator {
     return z ^ (z >> 31)
   }
 
-  /// A number below `bound`, or 0 where that is 0.
+  /// Draws a number below `bound`, or returns 0 if `bound` is 0.
   mutating func below(_ bound: Int) -> Int {
     bound <= 0 ? 0 : Int(next() % UInt64(bound))
   }
@@ -30,7 +30,7 @@ struct Mutator {
   var generator: SeededGenerator
   let seeds: [[UInt8]]
 
-  /// Lengths and offsets at the edges of the integer types, which headers are checked least often for.
+  /// Lengths and offsets at the edges of the integer types. Readers check headers least often for them.
   private static let edges: [UInt64] = [
     0, 1, 2, 7, 8, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0xFFFF, 0x1_0000, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF, 0x1_0000_0000,
     0x3FFF_FFFF_FFFF_FFFF, 0x7FFF_FFFF_FFFF_FFFF, 0x8000_0000_0000_0000, 0xFFFF_FFFF_FFFF_FFFF,
@@ -41,7 +41,7 @@ struct Mutator {
     self.seeds = seeds
   }
 
-  /// One of the seeds with one to four damages, most often one: each more lets fewer files past the first checks.
+  /// Returns one of the seeds with one to four damages, most often one. Each extra damage lets fewer files pass the first checks.
   mutating func next() -> [UInt8] {
     var bytes = seeds[generator.below(seeds.count)]
     for _ in 0...(generator.below(2) == 0 ? 0 : generator.below(4)) { damage(&bytes) }
@@ -64,7 +64,7 @@ struct Mutator {
       let piece = Array(bytes[start..<min(bytes.count, start + 1 + generator.below(32))])
       bytes.insert(contentsOf: piece, at: position)
     default:
-      // A length field, little- or big-endian, of any width and at any place.
+      // Damages a length field, little- or big-endian, of any width and at any place.
       let width = [2, 4, 8][generator.below(3)]
       let value = generator.below(2) == 0 ? Self.edges[generator.below(Self.edges.count)] : UInt64(generator.below(2 * bytes.count))
       let isBig = generator.below(4) == 0
@@ -75,9 +75,9 @@ struct Mutator {
   }
 }
 
-/// Peak memory of this process in bytes: resident, and reserved (which shows allocations that were never touched).
+/// Returns the peak memory of this process in bytes. The reserved memory also shows allocations that were never touched.
 func peakMemory() -> (resident: Int, reserved: Int) {
-  // Not getrusage, whose peak includes the parent's from before exec.
+  // The peak of getrusage includes the parent's memory from before exec.
   let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
   func kilobytes(_ key: String) -> Int {
     let line = status.split(separator: "\n").first { $0.hasPrefix(key) } ?? ""
@@ -86,14 +86,14 @@ func peakMemory() -> (resident: Int, reserved: Int) {
   return (kilobytes("VmHWM:") * 1024, kilobytes("VmPeak:") * 1024)
 }
 
-/// Gives a reader `iterations` damaged files; stops the process when memory grows past any use of such small files.
+/// Gives a reader `iterations` damaged files, and stops the process if memory grows more than such small files can need.
 ///
-/// Run it in a process of its own (an exit test), where neither other tests nor a crash can blur the result.
+/// Run it in a separate process (an exit test), so that other tests and crashes cannot disturb the result.
 ///
-/// - Parameter read: answers whether the file was accepted.
+/// - Parameter read: returns true if the reader accepted the file.
 func fuzz(_ name: String, seeds: [[UInt8]], iterations: Int = fuzzIterations, read: ([UInt8], inout SeededGenerator) -> Bool) {
   precondition(!seeds.isEmpty && seeds.allSatisfy { !$0.isEmpty }, "\(name): no seeds")
-  // Warm up, so that what any reader allocates once is not counted.
+  // The warm-up keeps allocations that a reader makes once out of the measurement.
   var helper = SeededGenerator(seed: 1)
   for seed in seeds { _ = read(seed, &helper) }
   let before = peakMemory()

@@ -3,9 +3,9 @@ import Testing
 
 @testable import FileCodecs
 
-/// Files of gzip, whole and in pieces.
+/// Reads gzip files, whole and in pieces.
 @Suite struct GzipStreamTests {
-  /// "hello hello hello\n", by `gzip -n`.
+  /// The text "hello hello hello\n", compressed by `gzip -n`.
   static let hello: [UInt8] = [
     0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3, 0xCB, 0x48, 0xCD, 0xC9, 0xC9, 0x57, 0xC8, 0x40, 0x90, 0x5C, 0, 0x3B, 0x7C, 0x8A, 0xDF, 0x12,
     0, 0, 0,
@@ -32,7 +32,7 @@ import Testing
     #expect(Self.problem(wrong, limit: 100).contains("damaged"))
   }
 
-  /// Every way of cutting the reads gives the same bytes.
+  /// Reads of every size give the same bytes.
   @Test(arguments: [1, 2, 5, 17, 18, 19, 100]) func piecesJoin(size: Int) throws {
     let stream = try GzipStream(Self.hello + [0, 0] + Self.hello)
     var pieces: [UInt8] = []

@@ -3,7 +3,7 @@ import Testing
 
 @testable import FileCodecs
 
-/// Pictures against Pillow's decoding of the same files.
+/// Compares decoded pictures with Pillow's results for the same files.
 @Suite struct ImageCodecTests {
   static let lossless = [
     "rgb.png", "grey.png", "alpha.png", "palette.png", "transparent-palette.png", "one-bit.png", "grey-alpha.png", "sixteen-bit.png",
@@ -25,7 +25,7 @@ import Testing
     #expect(try ImageCodec.format(Self.bytes(name)) == .png)
   }
 
-  /// Two versions of libjpeg differ by a step of rounding, CMYK's conversion by another.
+  /// Two versions of libjpeg differ by one step of rounding. The conversion of CMYK adds another step.
   @Test(arguments: lossy) func jpegIsPillows(name: String) throws {
     let (actual, expected) = (try ImageCodec.decode(Self.bytes(name)), try Fixtures.tensors("pictures")[name])
     expectClose(actual.to(.float32), expected.to(.float32), absolute: 2, relative: 0, name)
@@ -50,7 +50,7 @@ import Testing
     expectIdentical(try ImageCodec.decode(try ImageCodec.png(picture.flipped(dims: [2]))), picture.flipped(dims: [2]))
   }
 
-  /// Every cut is an error, however late: what is missing is not filled with grey.
+  /// Every cut is an error, even near the end. The decoder does not fill the missing part with grey.
   @Test(arguments: lossless + lossy) func aFileThatIsCutOffIsRefused(name: String) throws {
     let whole = try Self.bytes(name)
     for length in stride(from: 0, to: whole.count - 4, by: 13) {

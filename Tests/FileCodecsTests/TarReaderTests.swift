@@ -4,7 +4,7 @@ import Testing
 
 @testable import FileCodecs
 
-/// Archives made by the system's tar, and damaged ones.
+/// Reads archives of the system's tar, and damaged archives.
 @Suite struct TarReaderTests {
   static func entries(_ archive: GzipStream) throws -> [(entry: TarReader.Entry, contents: [UInt8])] {
     var reader = TarReader(archive)

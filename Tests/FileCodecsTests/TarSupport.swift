@@ -2,7 +2,7 @@ import Foundation
 import SwiftTorch
 import Testing
 
-/// Tar archives for tests: made by the system's tar, or by hand where no tar would make them.
+/// Makes tar archives for tests, with the system's tar or by hand if no tar would write them.
 enum TarFile {
   static func tar(_ arguments: [String], in folder: String) throws {
     let process = Process()
@@ -14,9 +14,9 @@ enum TarFile {
     #expect(process.terminationStatus == 0, "tar \(arguments)")
   }
 
-  /// Archives files of many sizes and names in `folder`, and answers their sizes by name; the archive is called x.tgz.
+  /// Archives files of many sizes and names as x.tgz in `folder`, and returns their sizes by name.
   static func archive(format: String, in folder: String) throws -> [String: Int] {
-    // Too long for the hundred bytes of the oldest format; ustar splits it at a slash.
+    // The name is too long for the 100 bytes of the oldest format. ustar splits it at a slash.
     let long = "set/\(String(repeating: "d", count: 90))/\(String(repeating: "f", count: 80)).bin"
     var files = ["set/empty": 0, "set/a.bin": 513, long: 70_001, "set/block": 1024]
     if format != "ustar" { files["set/\(String(repeating: "x", count: 240))"] = 5 }
@@ -29,7 +29,7 @@ enum TarFile {
     return files
   }
 
-  /// A header of `ustar`, and what follows it.
+  /// Makes an entry: a header of `ustar`, the contents and the padding.
   static func entry(_ name: String, _ contents: [UInt8] = [], type: Character = "0", size: String? = nil) -> [UInt8] {
     var header = [UInt8](repeating: 0, count: 512)
     func put(_ text: String, at offset: Int) { header.replaceSubrange(offset..<offset + text.utf8.count, with: text.utf8) }
@@ -43,7 +43,7 @@ enum TarFile {
     return header + contents + [UInt8](repeating: 0, count: (512 - contents.count % 512) % 512)
   }
 
-  /// A gzip member that stores `bytes` uncompressed.
+  /// Makes a gzip member that stores `bytes` uncompressed.
   static func gzip(_ bytes: [UInt8]) -> [UInt8] {
     func little(_ value: Int, _ width: Int) -> [UInt8] { (0..<width).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
     let pieces = stride(from: 0, to: bytes.count, by: 60_000).map { Array(bytes[$0..<min($0 + 60_000, bytes.count)]) }
@@ -54,7 +54,7 @@ enum TarFile {
     return blocks + little(Int(Inflater.checksum(bytes[...])), 4) + little(bytes.count, 4)
   }
 
-  /// A small archive, one with GNU's long name and one with a pax header, for a fuzzer to damage.
+  /// Archives for a fuzzer to damage: a small one, one with GNU's long name and one with a pax header.
   static var seeds: [[UInt8]] {
     let small = entry("set/a", [1, 2, 3]) + entry("set", type: "5") + entry("set/b", [UInt8](repeating: 7, count: 600))
     let long = entry("././@LongLink", Array("set/long name\u{0}".utf8), type: "L") + entry("x", [1])
@@ -62,7 +62,7 @@ enum TarFile {
     return [small, long, pax]
   }
 
-  /// Makes the checksums of a damaged archive's headers right again, so that the damage gets past them.
+  /// Corrects the checksums in a damaged archive's headers, so that the damage passes the check.
   static func repairingChecksums(_ archive: [UInt8]) -> [UInt8] {
     var archive = archive
     for start in stride(from: 0, to: archive.count - 511, by: 512) where archive[start] != 0 {

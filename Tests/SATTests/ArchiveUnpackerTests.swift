@@ -24,8 +24,8 @@ import Testing
     (TarFile.entry("..", type: "5"), "leads out of the archive"), (TarFile.entry("set/link", type: "2"), "a link or a device"),
     (TarFile.entry("set/hard", type: "1"), "a link or a device"), (TarFile.entry("set/device", type: "3"), "a link or a device"),
     (TarFile.entry("set/a", [1]) + TarFile.entry("set/a", [2]), "twice"), (TarFile.entry("set/big", size: "77777777777"), "cut off"),
-    (TarFile.entry("set/long", [1], size: "2000"), "cut off"), (TarFile.entry("set/x", [1], size: "9"), "a number that is none"),
-    ([UInt8](repeating: 65, count: 1024), "is no tar archive"), (Array(TarFile.entry("set/a", [1])[..<300]), "cut off"),
+    (TarFile.entry("set/long", [1], size: "2000"), "cut off"), (TarFile.entry("set/x", [1], size: "9"), "a damaged number"),
+    ([UInt8](repeating: 65, count: 1024), "is not a tar archive"), (Array(TarFile.entry("set/a", [1])[..<300]), "cut off"),
     (TarFile.entry("set", type: "5"), "holds no files"), ([UInt8](repeating: 0, count: 1024), "holds no files"),
   ])
   func nothingEscapesAndNothingIsKept(archive: [UInt8], words: String) throws {

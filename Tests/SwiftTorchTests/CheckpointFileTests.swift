@@ -38,7 +38,7 @@ import Testing
       #expect(chmod(path, 0o640) == 0)
       try AtomicFile.write(to: path) { file throws(TorchError) in
         try file.append("two")
-        // Nothing is visible before the end.
+        // The new contents are not visible before the end.
         #expect(try FileBytes.read(path) == Array("one".utf8))
         try file.append([UInt8](repeating: 33, count: 3_000_000))
       }
@@ -80,7 +80,7 @@ import Testing
     }
   }
 
-  /// A limit on file sizes stops `write` half-way as a full disk does.
+  /// A limit on file sizes stops `write` halfway, as a full disk does.
   @Test func writesThatRunOutOfRoomLeaveTheOldFile() async {
     await #expect(processExitsWith: .success) {
       signal(SIGXFSZ, SIG_IGN)
@@ -109,7 +109,7 @@ import Testing
     #expect(FileContents(ZipBuilder(entries: [.init(name: "a.txt", data: [1])]).bytes(), name: "f").kind == .zip)
     #expect(FileContents([], name: "f").kind == .unknown)
     #expect(FileContents([0x80, 2, 0x7D, 0x2E], name: "f").kind == .unknown)
-    // Cut-off files keep their kind, so that the reader's sentence says what is missing.
+    // Files that are cut off keep their kind, so the reader's message says what is missing.
     for name in ["module.zip.pt", "bytes.npz", "expected.safetensors", "module.legacy.pt", "tiny.ts"] {
       let bytes = try FileBytes.read(fixture(name))
       #expect(FileContents(Array(bytes.prefix(bytes.count / 2)), name: "f").kind == FileContents(bytes, name: "f").kind, "\(name)")

@@ -3,26 +3,26 @@ import Testing
 
 @testable import SwiftTorch
 
-/// A small file that `Tests/Fixtures/make_fixtures.py` wrote.
+/// Returns the path of a small file that `Tests/Fixtures/make_fixtures.py` wrote.
 func fixture(_ name: String) -> String {
   URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .appendingPathComponent("Fixtures/files/\(name)").path
 }
 
-/// Real data: the folder that SAT_TEST_DATA names, else `../shared/data` beside the package; nil where there is none.
+/// The folder with real data: SAT_TEST_DATA, or `../shared/data` beside the package, or nil if there is none.
 let realData: String? = {
   let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
   let folder =
     ProcessInfo.processInfo.environment["SAT_TEST_DATA"]
     ?? package.deletingLastPathComponent().appendingPathComponent("shared/data").path
   guard FileManager.default.fileExists(atPath: folder) else {
-    print("Tests on real data are skipped: there is no folder \(folder); name one in SAT_TEST_DATA.")
+    print("Tests with real data are skipped: there is no folder \(folder); set SAT_TEST_DATA to a folder.")
     return nil
   }
   return folder
 }()
 
-/// A new folder, removed after `body`.
+/// Makes a folder, runs `body` with its path and removes it.
 func withTemporaryFolder<R>(_ body: (String) throws -> R) throws -> R {
   let folder = FileManager.default.temporaryDirectory.appendingPathComponent("checkpoints-\(UUID().uuidString)").path
   try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -30,7 +30,7 @@ func withTemporaryFolder<R>(_ body: (String) throws -> R) throws -> R {
   return try body(folder)
 }
 
-/// Runs `body`, which must throw, and answers its message.
+/// Runs `body`, which must throw, and returns the error's message.
 func message(of body: () throws -> Any) -> String {
   do {
     return "nothing was thrown but \(try body()) returned"
@@ -43,7 +43,7 @@ func little(_ value: some FixedWidthInteger) -> [UInt8] {
   withUnsafeBytes(of: value.littleEndian) { Array($0) }
 }
 
-/// A zip archive as plain writers make it; the fields that hostile archives falsify can be set.
+/// Builds a zip archive as simple writers do. Tests can set the fields that hostile archives falsify.
 struct ZipBuilder {
   struct Entry {
     var name: String
@@ -52,7 +52,7 @@ struct ZipBuilder {
     var flags: UInt16 = 0
     var size: Int?
     var checksum: UInt32?
-    /// The place of another entry's header, for archives whose entries share bytes.
+    /// The offset of another entry's header, for archives with entries that share bytes.
     var headerOffset: Int?
   }
 
@@ -104,7 +104,7 @@ struct ZipBuilder {
   }
 }
 
-/// A zip checkpoint around a pickle, as `torch.save` lays it out.
+/// Makes a zip checkpoint from a pickle, in the layout of `torch.save`.
 func zipCheckpoint(_ pickle: [UInt8], storages: [String: [UInt8]] = [:], byteorder: String? = "little") -> [UInt8] {
   var builder = ZipBuilder(entries: [.init(name: "archive/data.pkl", data: pickle)])
   if let byteorder { builder.entries.append(.init(name: "archive/byteorder", data: Array(byteorder.utf8))) }
@@ -114,7 +114,7 @@ func zipCheckpoint(_ pickle: [UInt8], storages: [String: [UInt8]] = [:], byteord
   return builder.bytes()
 }
 
-/// A legacy checkpoint around a pickle without tensors.
+/// Makes a legacy checkpoint from a pickle without tensors.
 func legacyCheckpoint(_ pickle: [UInt8]) -> [UInt8] {
   let magic: [UInt8] = [0x80, 2, 0x8A, 10] + PyTorchCheckpoint.legacyMagic + Array(".".utf8)
   return magic + [0x80, 2] + Array("M".utf8) + little(UInt16(1001)) + Array(".".utf8) + [0x80, 2] + Array("}.".utf8) + pickle + [

@@ -3,7 +3,7 @@ import Testing
 @testable import SwiftTorch
 
 @Suite struct CheckpointNumPyTests {
-  /// An array file by the format's description: header padded to 64 bytes, then the data.
+  /// Makes an array file by the format's description: a header padded to 64 bytes, then the data.
   static func array(_ header: String, _ data: [UInt8], version: UInt8 = 1) -> [UInt8] {
     let prefix = [0x93] + Array("NUMPY".utf8) + [version, 0]
     var text = Array(header.utf8)
@@ -38,9 +38,9 @@ import Testing
   @Test func missingAndObjectArraysAreNamed() {
     #expect(
       message { try NumPyFile.readArchive(fixture("bytes.npz"), names: ["images", "targets"]) }
-        .contains("holds no array 'targets' but 'images.npy', 'labels.npy'"))
+        .contains("holds no array 'targets'; it has 'images.npy', 'labels.npy'"))
     #expect(message { try NumPyFile.readArchive(fixture("objects.npz")) }.contains("array 'images': has the element type '|O'"))
-    // What is not asked for is not looked at.
+    // The reader does not touch other arrays.
     #expect(throws: Never.self) { try NumPyFile.readArchive(fixture("objects.npz"), names: ["labels"]) }
     #expect(message { try NumPyFile.readArray(fixture("bytes.npz")) }.contains("does not begin as NumPy arrays do"))
   }

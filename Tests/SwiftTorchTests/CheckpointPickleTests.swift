@@ -3,7 +3,7 @@ import Testing
 
 @testable import SwiftTorch
 
-/// The files of `Fixtures/files`, which PyTorch wrote, and what `contents.json` says of them.
+/// Compares the files that PyTorch wrote to `Fixtures/files` with `contents.json`.
 @Suite struct CheckpointFixtureTests {
   struct Contents: Decodable {
     struct Good: Decodable, Sendable {
@@ -95,9 +95,10 @@ import Testing
   @Test func otherFilesAreNamedForWhatTheyAre() {
     #expect(message { try PyTorchCheckpoint.read(fixture("tiny.ts")) }.contains("is a TorchScript archive"))
     #expect(message { try PyTorchCheckpoint.read(fixture("bytes.npz")) }.contains("is a NumPy archive"))
-    #expect(message { try PyTorchCheckpoint.read(fixture("contents.json")) }.contains("is no kind of file that is known here"))
+    #expect(message { try PyTorchCheckpoint.read(fixture("contents.json")) }.contains("is a file of unknown kind"))
     #expect(
-      message { try PyTorchCheckpoint.read(fixture("not-a-dict.zip.pt")).stateDict() }.contains("holds no state_dict but a list"))
+      message { try PyTorchCheckpoint.read(fixture("not-a-dict.zip.pt")).stateDict() }
+        .contains("holds a list instead of a state_dict"))
     #expect(message { try PyTorchCheckpoint.read(fixture("empty-dict.zip.pt")).stateDict() }.contains("an empty dictionary"))
   }
 
@@ -115,7 +116,7 @@ import Testing
   }
 }
 
-/// Pickles written by hand, opcode by opcode.
+/// Reads pickles written by hand, opcode by opcode.
 @Suite struct CheckpointPickleTests {
   private static func text(_ text: String) -> [UInt8] { Array("X".utf8) + little(UInt32(text.utf8.count)) + Array(text.utf8) }
 
@@ -202,7 +203,7 @@ import Testing
       Issue.record("\(value)")
       return
     }
-    // The fourth thing memoized is the dictionary itself.
+    // The fourth value in the memo is the dictionary itself.
     #expect(message { try Self.run(start, items, short("self"), [0x68, 3, 0x73]) }.contains("inside itself"))
   }
 
@@ -223,7 +224,7 @@ import Testing
   }
 
   @Test func nestingIsBounded() {
-    // Lists in lists, tuples in tuples, and a chain through the memo, each a million deep.
+    // Lists in lists and tuples in tuples are a million deep, and a chain through the memo is 200,000 deep.
     let deep = 1_000_000
     let lists = [UInt8](repeating: 0x5D, count: deep) + [UInt8](repeating: 0x61, count: deep - 1)
     #expect(message { try Self.run(lists) }.contains("nested deeper"))
@@ -234,14 +235,14 @@ import Testing
   }
 
   @Test func sharedPartsDoNotMultiply() throws {
-    // Each list holds the one before twice: 2^60 leaves as a tree, 60 lists in the file.
+    // Each list holds the list before it twice. A tree would have 2^60 leaves, but the file has 60 lists.
     var bytes: [UInt8] = [0x5D, 0x71, 0]
     for level in 0..<60 { bytes += [0x5D, 0x68, UInt8(level), 0x61, 0x68, UInt8(level), 0x61, 0x71, UInt8(level + 1)] }
     guard case .list(let top) = try Self.run(bytes), top.count == 2 else {
       Issue.record("not a list of two")
       return
     }
-    // A long list copied again and again by a few bytes each time.
+    // A few bytes copy a long list again and again.
     var copies: [UInt8] =
       Self.ascii("](") + [UInt8](repeating: 0x4E, count: 10_000) + Self.ascii("e") + [0x85, 0x71, 0]
       + Self.ascii("cbuiltins\nset\n") + [0x71, 1]

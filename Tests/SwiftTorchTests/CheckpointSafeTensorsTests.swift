@@ -4,7 +4,7 @@ import Testing
 @testable import SwiftTorch
 
 @Suite struct CheckpointSafeTensorsTests {
-  /// What Python's safetensors 0.8.0 writes for the tensors of `sample`.
+  /// The file that Python's safetensors 0.8.0 writes for the tensors of `sample`.
   private static let reference: [UInt8] =
     little(UInt64(320))
     + Array(
@@ -58,7 +58,7 @@ import Testing
       let bytes = try FileBytes.read(path)
       let (stored, metadata) = try SafeTensorsHeader.parse(bytes)
       #expect(metadata.isEmpty && stored.count == DType.allCases.count + 1)
-      // Aligned for readers that map the file.
+      // Readers that map the file need alignment.
       let data = 8 + bytes[..<8].reversed().reduce(0) { $0 << 8 | Int($1) }
       #expect(data % 8 == 0)
       for (name, tensor) in stored {
@@ -123,7 +123,7 @@ import Testing
         text.contains("the JSON header is wrong") || text.contains("goes on after") || text.contains("cut off"), "\(wrong): \(text)"
       )
     }
-    #expect(message { try SafeTensorsHeader.parse(little(UInt64.max) + [1]) }.contains("no safetensors file"))
+    #expect(message { try SafeTensorsHeader.parse(little(UInt64.max) + [1]) }.contains("not a safetensors file"))
     #expect(message { try SafeTensorsHeader.parse(little(UInt64(99_000_000)) + [1]) }.contains("only 1 follow"))
   }
 

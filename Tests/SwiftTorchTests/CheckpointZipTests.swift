@@ -3,7 +3,7 @@ import Testing
 @testable import SwiftTorch
 
 @Suite struct CheckpointZipTests {
-  /// "a" 40 times, deflated.
+  /// The letter "a" 40 times, deflated.
   private static let deflated: [UInt8] = [0x4B, 0x4C, 0x24, 0x0E, 0, 0]
   private static let letters = [UInt8](repeating: 0x61, count: 40)
 
@@ -62,7 +62,7 @@ import Testing
         "two different names"))
   }
 
-  /// Two directory entries that share one entry's bytes: the header of the second lies in the data of the first.
+  /// Two directory entries share bytes: the header of the second lies in the data of the first.
   @Test func overlappingEntriesAreRefused() {
     let inner = Self.archive(.init(name: "inner", data: [1, 2, 3]))
     let local = Array(inner[..<(30 + 5 + 3)])

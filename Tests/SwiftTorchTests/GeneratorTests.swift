@@ -1,7 +1,7 @@
 import SwiftTorch
 import Testing
 
-/// One entry of draws.json.
+/// An entry of draws.json.
 struct Draw: Decodable, Sendable, CustomTestStringConvertible {
   var name: String?
   let function: String
@@ -14,7 +14,7 @@ struct Draw: Decodable, Sendable, CustomTestStringConvertible {
 
   static let kept = 16
 
-  /// The same draw from this library.
+  /// Makes the same draw with this library.
   func make(_ generator: Generator) throws -> Tensor {
     let dtype: DType = options.text("dtype") == "float64" ? .float64 : .float32
     let target = Tensor.empty(shape, dtype: dtype)
@@ -62,7 +62,7 @@ struct Draws: Decodable, Sendable {
 
   static func load() throws -> Draws { try Fixtures.description("draws") }
 
-  /// Normal numbers go through a kernel that depends on the processor's vector width; everything else is exact.
+  /// Compares draws. Normal numbers depend on the processor's vector width, and all other draws are exact.
   static func compare(_ drawn: Tensor, _ golden: Tensor, _ draw: Draw) {
     let head = drawn.flattened()[..<min(drawn.count, Draw.kept)]
     if draw.function.contains("normal") || draw.function == "randn" {
@@ -122,7 +122,7 @@ struct Draws: Decodable, Sendable {
     let order = Array(0..<50).shuffled(using: &a)
     #expect(order.sorted() == Array(0..<50))
     #expect(order == Array(0..<50).shuffled(using: &b))
-    // All 64 bits have to vary.
+    // All 64 bits must vary.
     let words = (0..<200).map { _ in a.next() }
     #expect(words.reduce(0, |) == .max && words.reduce(.max, &) == 0)
   }
@@ -132,7 +132,7 @@ struct Draws: Decodable, Sendable {
     let drawn = weights.multinomial(4000, replacement: true, generator: Generator(seed: 2))
     let counts = drawn.oneHot(classes: 3).sum(dim: 0).array(of: Int.self)
     #expect(counts[0] == 0)
-    // 3/4 of 4000, whose standard deviation is 27.
+    // The mean is 3/4 of 4000, with a standard deviation of 27.
     #expect(abs(counts[2] - 3000) < 140)
     let noReplacement = Tensor.ones(20).multinomial(20, generator: Generator(seed: 2))
     #expect(noReplacement.array(of: Int.self).sorted() == Array(0..<20))

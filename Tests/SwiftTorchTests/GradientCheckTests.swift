@@ -1,7 +1,7 @@
 import SwiftTorch
 import Testing
 
-/// A scalar function of float64 tensors whose gradients are compared with central differences.
+/// A scalar function of float64 tensors. The test compares its gradients with central differences.
 private struct Check: Sendable, CustomTestStringConvertible {
   let name: String
   let shapes: [[Int]]
@@ -14,7 +14,7 @@ private struct Check: Sendable, CustomTestStringConvertible {
   }
 }
 
-/// Unequal weights, so that an output that goes to the wrong place is noticed.
+/// Sums with unequal weights, so that an output in the wrong place changes the result.
 private func weighted(_ tensor: Tensor) -> Tensor {
   let weights = Tensor.arange(0..<tensor.count).to(.float64).cos().reshaped(to: tensor.shape)
   return (tensor * weights).sum()
@@ -68,7 +68,7 @@ private let checks: [Check] = [
     return check.shapes.map { Tensor.randn($0, generator: generator, dtype: .float64).requireGrad() }
   }
 
-  /// d function / d inputs[which] by central differences; the error is of the order of step² times the third derivative.
+  /// Returns d function / d inputs[which] by central differences. The error is of the order of step² times the third derivative.
   private func difference(_ function: ([Tensor]) -> Double, _ inputs: [Tensor], _ which: Int) -> Tensor {
     let step = 1e-5
     let values = inputs[which].detached().array(of: Double.self)
@@ -92,7 +92,7 @@ private let checks: [Check] = [
     }
   }
 
-  /// As attacks through a gradient penalty need it.
+  /// Attacks on models with a gradient penalty need second derivatives.
   @Test(arguments: checks.filter { ["cross-entropy, mean", "linear", "convolution", "batch norm, training"].contains($0.name) })
   fileprivate func secondDerivativesAgreeWithDifferences(_ check: Check) {
     let inputs = inputs(check, seed: 8)

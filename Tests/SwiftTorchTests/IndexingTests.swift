@@ -1,7 +1,7 @@
 import SwiftTorch
 import Testing
 
-/// Subscripts of `torch.arange(24).reshape(2, 3, 4)`; the expectations are what PyTorch gives for the expression in `name`.
+/// A subscript of `torch.arange(24).reshape(2, 3, 4)`. The expectation is PyTorch's result for the expression in `name`.
 private struct Case: Sendable, CustomTestStringConvertible {
   let name: String
   let shape: [Int]
@@ -68,7 +68,7 @@ private let copies: [Case] = [
   Case("x[:, x[0] > 5]", [2, 6], Array(6..<12) + Array(18..<24)) { $0[.all, $0[0].greater(than: 5)] },
 ]
 
-/// Assignments to int64 zeros of shape [2, 3], and what PyTorch makes of them.
+/// Assignments to int64 zeros of shape [2, 3], with PyTorch's results.
 private let assignments: [Case] = [
   Case("y[0] = [1, 2, 3]", [1, 2, 3, 0, 0, 0]) { $0[0] = Tensor([1, 2, 3]) },
   Case("y[:, 1:] = 7", [0, 7, 7, 0, 7, 7]) { $0[.all, 1...] = Tensor(7) },

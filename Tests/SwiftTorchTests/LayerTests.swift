@@ -1,7 +1,7 @@
 import SwiftTorch
 import Testing
 
-/// One entry of layers.json: a layer or a pointwise function.
+/// An entry of layers.json: a layer or a pointwise function.
 private struct LayerCase: Decodable, Sendable, CustomTestStringConvertible {
   let name: String
   let layer: String?
@@ -17,7 +17,7 @@ private struct LayerCase: Decodable, Sendable, CustomTestStringConvertible {
     return try Fixtures.description("layers", as: File.self).cases
   }
 
-  /// Options of PyTorch's that the layers of this library leave to `torch.nn.functional`'s counterparts or do not have.
+  /// PyTorch's options that this library's layers do not have. The functions of `Tensor` have some of them.
   static let beyondTheLayers: Set = ["conv2d-rectangular", "batch-norm-no-affine", "adaptive-avg-pool-3x2"]
 
   func makeLayer() throws -> any Layer {
@@ -125,7 +125,7 @@ private struct LayerCase: Decodable, Sendable, CustomTestStringConvertible {
     let layer = Dropout(0.25, generator: Generator(seed: 1))
     let x = Tensor.ones(10_000)
     let dropped = layer(x)
-    // 7500 kept, with a standard deviation of 43, each scaled by 4/3.
+    // On average 7500 are kept, with a standard deviation of 43. Each is scaled by 4/3.
     #expect(abs(dropped.greater(than: 0).sum().item() - 7500) < 220)
     expectClose(dropped.max(), Tensor(4 / 3 as Float))
     #expect(!layer(x).isEqual(to: dropped), "every call draws a new mask")

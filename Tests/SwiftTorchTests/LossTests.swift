@@ -1,7 +1,7 @@
 import SwiftTorch
 import Testing
 
-/// One entry of losses.json.
+/// An entry of losses.json.
 private struct LossCase: Decodable, Sendable, CustomTestStringConvertible {
   let name: String
   let function: String
@@ -42,7 +42,7 @@ private struct LossCase: Decodable, Sendable, CustomTestStringConvertible {
   }
 
   @Test func crossEntropyHasItsClosedForm() {
-    // Logits log(p) of probabilities p: the loss is -log p of the label.
+    // The logits are log(p) of probabilities p, so the loss is -log p of the label.
     let p = Tensor([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]] as [[Double]])
     let labels = Tensor([0, 2])
     expectClose(p.log().crossEntropy(labels, reduction: .none), -Tensor([0.5, 0.8]).log())

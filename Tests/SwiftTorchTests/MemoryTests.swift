@@ -2,15 +2,15 @@ import Foundation
 import SwiftTorch
 import Testing
 
-/// Resident memory of this process in bytes.
+/// Returns the resident memory of this process in bytes.
 private func residentMemory() throws -> Int {
   let fields = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(separator: " ")
   return try #require(Int(fields[1])) * Int(sysconf(Int32(_SC_PAGESIZE)))
 }
 
-/// What repeating `body` leaves behind: handles in all, and bytes of memory after a first stretch.
+/// Repeats `body`, and returns the handles that are left and the growth of memory in bytes after a warm-up.
 private func remains(rounds: Int, _ body: () throws -> Void) throws -> (handles: Int, bytes: Int) {
-  // Worker threads would only wait for each other beside the other tests' processes.
+  // The other tests' processes use the processors, so more threads would only wait for each other.
   try Torch.setThreadCount(1)
   let handles = Torch.liveHandleCount
   for _ in 0..<max(rounds / 10, 20) { try body() }
@@ -27,7 +27,7 @@ private func expectNothingLeft(rounds: Int, sourceLocation: SourceLocation = #_s
   #expect(left.bytes < allowedGrowth, sourceLocation: sourceLocation)
 }
 
-/// Every way a tensor comes into being: operators of fixed and of any arguments, lists in and out, views, host data, gradients.
+/// Makes tensors in every way: operators with fixed and with variable arguments, lists in and out, views, host data, gradients.
 private func tenOperations() {
   let x = Tensor([1, 2, 3, 4] as [Float]).requireGrad()
   var y = x + 1
@@ -47,7 +47,7 @@ private func makeNetwork() -> Sequential {
     Dropout(0.2, generator: generator), Linear(36, 3, generator: generator))
 }
 
-/// Tests run side by side in one process, so each of these counts in a process of its own.
+/// Counts handles and memory. Tests run side by side in one process, so each of these runs in a separate process.
 @Suite struct MemoryTests {
   @Test func aHundredThousandOperationsLeaveNothing() async {
     await #expect(processExitsWith: .success) {
@@ -73,7 +73,7 @@ private func makeNetwork() -> Sequential {
         }
         step()
         let handles = Torch.liveHandleCount
-        // Gradients live in the weights, without handles of their own.
+        // The weights hold the gradients, so these have no handles.
         try expectNothingLeft(rounds: 100, step)
         #expect(Torch.liveHandleCount == handles)
         #expect(handles > start)

@@ -1,7 +1,7 @@
 import SwiftTorch
 import Testing
 
-/// The part of training.json that is about optimizers.
+/// The optimizers' part of training.json.
 private struct Training: Decodable, Sendable {
   struct Run: Decodable, Sendable, CustomTestStringConvertible {
     let name: String
@@ -36,7 +36,7 @@ private struct Training: Decodable, Sendable {
 
   static func load() throws -> Training { try Fixtures.description("training") }
 
-  /// One step on the quadratic of the fixture.
+  /// Makes one update on the fixture's quadratic.
   func step(_ point: Parameter, _ optimizer: any Optimizer) {
     optimizer.clearGradients()
     (0.5 * Tensor(curvature) * (point.value - Tensor(minimum)).square()).sum().backward()

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// The rule of CONTRIBUTING: only the `Interop` folders import C modules or handle pointers.
+/// Checks the rule of CONTRIBUTING: only the `Interop` folders import C modules or handle pointers.
 @Suite struct PointerTests {
   @Test func pointersStayInInterop() throws {
     let package = Fixtures.folder.deletingLastPathComponent().deletingLastPathComponent()

@@ -3,7 +3,7 @@ import Testing
 @testable import SwiftTorch
 
 @Suite struct PreparedConvolutionTests {
-  /// A convolution, an input size, and a batch size.
+  /// A convolution, a size of the input, and a batch size.
   struct Case: Sendable, CustomStringConvertible {
     var inputs: Int
     var outputs: Int
@@ -18,7 +18,7 @@ import Testing
       "\(inputs)→\(outputs) k\(kernel) s\(stride) p\(padding) \(size.height)×\(size.width) batch \(batch)\(bias ? "" : " no bias")"
     }
 
-    /// Bias left out of the initialisation's narrow range, so that a misplaced one is seen.
+    /// Makes the layer. The bias gets large values, so that a misplaced bias changes the result.
     func layer(_ generator: Generator, dtype: DType = .float64) -> Conv2d {
       let layer = Conv2d(inputs, outputs, kernel: kernel, stride: stride, padding: padding, bias: bias, generator: generator)
       if let value = layer.bias?.value { Initialization.normal(value, generator: generator) }
@@ -31,7 +31,7 @@ import Testing
     }
   }
 
-  /// Output and the input's gradient under a fixed, uneven seed.
+  /// Returns the output, and the input's gradient for a fixed random gradient of the output.
   private static func run(_ function: (Tensor) -> Tensor, _ input: Tensor) -> (output: Tensor, gradient: Tensor) {
     let leaf = input.detached().requireGrad()
     let output = function(leaf)
@@ -56,7 +56,7 @@ import Testing
     ] as [(Int, Int, [Double])])
   func theCoefficientsAreACorrelation(_ outputs: Int, _ taps: Int, _ points: [Double]) {
     let algorithm = BilinearAlgorithm(outputs: outputs, taps: taps, points: points)
-    // Bilinear in weights and inputs, so the unit vectors prove it for all.
+    // The algorithm is bilinear in weights and inputs, so a check of the unit vectors proves it for all.
     var worst = 0.0
     for tap in 0..<algorithm.taps {
       for place in 0..<algorithm.inputs {
@@ -73,9 +73,9 @@ import Testing
     #expect(algorithm.outputTransform.allSatisfy { $0[algorithm.biasProduct] == 1 })
   }
 
-  // MARK: Forms, in double precision
+  // MARK: Kinds, in double precision
 
-  // Rows on both sides of where the products are computed in another way.
+  // The numbers of rows lie on both sides of the limits between the ways to compute the products.
   static let bilinear = [
     Case(inputs: 3, outputs: 5, kernel: 5, size: (8, 8), batch: 1),
     Case(inputs: 3, outputs: 5, kernel: 5, size: (8, 8), batch: 8),
@@ -216,7 +216,7 @@ import Testing
     Case(inputs: 3, outputs: 32, kernel: 7, stride: 2, padding: 3, size: (32, 32), batch: 5),
   ]
 
-  /// The root mean square error, which unlike the largest one hardly depends on the draw.
+  /// Returns the root mean square error. Unlike the largest error, it hardly depends on the draw.
   private static func error(_ actual: Tensor, _ exact: Tensor) -> Double {
     (actual.to(.float64) - exact).square().mean().sqrt().item()
   }
@@ -231,7 +231,7 @@ import Testing
     let exact = Self.run({ reference($0) }, input.to(.float64))
     let direct = Self.run(DirectConvolution(layer).callAsFunction, input.contiguous(.channelsLast))
     let prepared = Self.run(layer.prepared(inputShape: [given.inputs, given.size.height, given.size.width]), input)
-    // Measured with the bilinear kind: 0.8 times the direct kind's error in the output, 2.3 times in the gradient.
+    // The bilinear kind had 0.8 times the direct kind's error in the output, and 2.3 times in the gradient.
     #expect(Self.error(prepared.output, exact.output) <= 1.5 * Self.error(direct.output, exact.output))
     #expect(Self.error(prepared.gradient, exact.gradient) <= 3 * Self.error(direct.gradient, exact.gradient))
   }
@@ -246,7 +246,7 @@ import Testing
     for sample in [0, given.batch / 2, given.batch - 1] {
       #expect(Self.distance(prepared(input[sample..<sample + 1]), together[sample..<sample + 1]) <= 2e-5)
     }
-    // Other batch mates, also ones that are not finite, leave a sample's value as it is to the bit.
+    // The other samples of the batch do not change a bit of a sample's value, even if they are not finite.
     let others = input.cloned()
     others[0..<1] = Tensor.full([1] + Array(input.shape.dropFirst()), Double.nan)
     #expect(prepared(others)[1...].isEqual(to: together[1...]))

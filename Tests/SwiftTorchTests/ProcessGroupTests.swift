@@ -18,7 +18,7 @@ private let hasGloo: Bool = {
   }
 }()
 
-/// What each of two members does; `rank` is known from which exit test calls it.
+/// Runs one of two members. The exit test that calls it gives the rank.
 private func member(_ rank: Int, meetingAt path: String) throws {
   let group = try ProcessGroup(meetingAt: path, rank: rank, size: 2, timeout: 60)
   #expect((group.rank, group.size) == (rank, 2))

@@ -2,7 +2,7 @@ import Testing
 
 @testable import SwiftTorch
 
-/// Every reader of files, given `fuzzIterations` damaged ones in a process of its own: no crash, no growth of memory.
+/// Gives every reader `fuzzIterations` damaged files in a separate process. No reader may crash or use much memory.
 @Suite(.serialized) struct ReaderFuzzTests {
   @Test func pickles() async {
     let run = await #expect(processExitsWith: .success, observing: [\.standardOutputContent]) {
@@ -29,7 +29,7 @@ import Testing
       let seeds = [pickle, small, large.bytes(), zipCheckpoint([0x80, 2, 0x7D, 0x2E])]
       fuzz("zip", seeds: seeds) { bytes, generator in
         if generator.below(4) == 0 {
-          // A damaged pickle in a sound archive, which checksums would otherwise keep from the reader.
+          // The archive around the damaged pickle is sound. Otherwise its checksum would keep the pickle from the reader.
           var mutator = Mutator(seed: generator.next(), seeds: [data])
           return readsCheckpoint(zipCheckpoint(mutator.next(), storages: ["0": [UInt8](repeating: 0, count: 16)]))
         }
@@ -73,7 +73,7 @@ import Testing
         if bytes.first == 0x93, generator.below(2) == 0 {
           return (try? NumPyFile.decodeArray(bytes)).map { touches([("", $0)]) } ?? false
         }
-        // Around damaged arrays a sound archive, whose checksum lets them through to the reader.
+        // The archive around the damaged array is sound, so its checksum lets the array through to the reader.
         let file = bytes.first == 0x93 ? ZipBuilder(entries: [.init(name: "x.npy", data: bytes)]).bytes() : bytes
         guard let tensors = try? NumPyFile.decodeArchive(FileContents(file, name: "f")) else { return false }
         return touches(tensors)
@@ -83,22 +83,22 @@ import Testing
   }
 }
 
-/// Shows what the other process measured.
+/// Prints the measurements of the other process.
 private func report(_ run: ExitTest.Result?) {
   print(String(decoding: run?.standardOutputContent ?? [], as: UTF8.self), terminator: "")
 }
 
-/// Reads a checkpoint and everything in it, as a caller would.
+/// Reads a checkpoint and all its tensors, as a caller would.
 private func readsCheckpoint(_ bytes: [UInt8]) -> Bool {
   guard let checkpoint = try? PyTorchCheckpoint.decode(FileContents(bytes, name: "f")) else { return false }
   if let state = try? checkpoint.stateDict() { return touches(state.entries) }
   return true
 }
 
-/// Reads every element of tensors whose file was accepted; their bounds must hold.
+/// Reads every element of the tensors of an accepted file. Their bounds must hold.
 private func touches(_ tensors: NamedStoredTensors) -> Bool {
   tensors.allSatisfy { _, tensor in
-    // A broadcast tensor may repeat a few bytes millions of times, which is its right but not this test's subject.
+    // A broadcast tensor may repeat a few bytes millions of times. This is allowed, so the test skips large tensors.
     tensor.count > 1 << 12 || tensor.packedBytes().count == tensor.count * tensor.dtype.size
   }
 }

@@ -28,7 +28,7 @@ import Testing
   }
 
   @Test func threadCountIsSet() async {
-    // The number of threads belongs to the process, and other tests run in this one.
+    // The number of threads belongs to the process, and other tests run in this process.
     await #expect(processExitsWith: .success) {
       try Torch.setThreadCount(1)
       #expect(Torch.threadCount == 1)

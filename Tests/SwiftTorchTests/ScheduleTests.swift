@@ -1,7 +1,7 @@
 import SwiftTorch
 import Testing
 
-/// The part of training.json that is about learning rates.
+/// The learning rates' part of training.json.
 private struct Schedules: Decodable, Sendable {
   struct Run: Decodable, Sendable, CustomTestStringConvertible {
     let name: String
@@ -11,7 +11,7 @@ private struct Schedules: Decodable, Sendable {
 
     var testDescription: String { name }
 
-    /// The schedule here, and for how many epochs PyTorch's is the same function.
+    /// Makes the schedule, and the number of epochs for which PyTorch's schedule is the same function.
     func make(base: Double) throws -> (schedule: LearningRateSchedule, epochs: Int) {
       switch schedule {
       case "StepLR": return (.step(try options.int("step_size"), gamma: try options.double("gamma")), rates.count)
@@ -20,7 +20,7 @@ private struct Schedules: Decodable, Sendable {
         return (.multiStep(milestones, gamma: try options.double("gamma")), rates.count)
       case "ExponentialLR": return (.exponential(try options.double("gamma")), rates.count)
       case "CosineAnnealingLR":
-        // PyTorch's goes up again after T_max, this one stays down.
+        // PyTorch's schedule rises again after T_max, and this one stays down.
         let length = try options.int("T_max")
         return (.cosine(length, minimum: try options.double("eta_min") / base), min(rates.count, length + 1))
       case "LinearLR":
@@ -51,7 +51,7 @@ private struct Schedules: Decodable, Sendable {
 }
 
 @Suite struct ScheduleTests {
-  // One cycle with cosine flanks has no counterpart here.
+  // This library has no one-cycle schedule with cosine flanks.
   @Test(arguments: try Schedules.load().schedules.filter { $0.name != "one-cycle-cosine" })
   fileprivate func ratesAgreeWithPyTorch(_ run: Schedules.Run) throws {
     let base = try Schedules.load().baseRate

@@ -2,7 +2,7 @@ import Foundation
 import SwiftTorch
 import Testing
 
-/// files/tiny.ts: a convolution, a branch on the batch's size and a linear layer (golden/files.py).
+/// Tests files/tiny.ts: a convolution, a branch on the batch's size and a linear layer (golden/files.py).
 @Suite struct ScriptModuleTests {
   private func tiny() throws -> ScriptModule { try ScriptModule(FileContents(Fixtures.bytes("files/tiny.ts"), name: "tiny.ts")) }
 
@@ -57,7 +57,7 @@ import Testing
     #expect(try script(Tensor([[1, 0, -1]] as [[Float]])).array(of: Float.self) == [-3, -5])
   }
 
-  // MARK: What users get wrong
+  // MARK: Mistakes of users
 
   @Test(arguments: ["no bytes": [], "text": Array("not an archive".utf8), "zeros": [UInt8](repeating: 0, count: 5000)])
   func garbageIsRefused(_ name: String, _ bytes: [UInt8]) {

@@ -2,7 +2,7 @@ import Foundation
 import SwiftTorch
 import Testing
 
-/// The files that `Tests/Fixtures/make_fixtures.py` made with PyTorch.
+/// Reads the files that `Tests/Fixtures/make_fixtures.py` made with PyTorch.
 enum Fixtures {
   static let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appending(path: "Fixtures")
 
@@ -10,12 +10,12 @@ enum Fixtures {
 
   static func bytes(_ name: String) throws -> [UInt8] { [UInt8](try Data(contentsOf: URL(filePath: path(name)))) }
 
-  /// NAME.json.
+  /// Decodes NAME.json.
   static func description<T: Decodable>(_ name: String, as type: T.Type = T.self) throws -> T {
     try JSONDecoder().decode(type, from: Data(contentsOf: URL(filePath: path("\(name).json"))))
   }
 
-  /// NAME.safetensors.
+  /// Reads NAME.safetensors.
   static func tensors(_ name: String) throws -> GoldenTensors {
     GoldenTensors(
       named: Dictionary(
@@ -23,7 +23,7 @@ enum Fixtures {
   }
 }
 
-/// Golden tensors by name; a missing one fails the test and says which.
+/// Golden tensors by name. A missing tensor fails the test, and the message has its name.
 struct GoldenTensors {
   let named: [String: Tensor]
 
@@ -32,7 +32,7 @@ struct GoldenTensors {
   }
 }
 
-/// A value of a fixture's `options`, under PyTorch's name of it.
+/// A value of a fixture's `options`. Its key is PyTorch's name.
 enum Option: Decodable, Sendable {
   case flag(Bool)
   case number(Double)
@@ -74,7 +74,7 @@ extension [String: Option] {
   }
 }
 
-/// Fails, with the largest difference, unless shapes and dtypes agree and every |a - b| <= absolute + relative * |b|.
+/// Fails unless shapes and dtypes agree and every |a - b| <= absolute + relative * |b|. The message has the largest difference.
 func expectClose(
   _ actual: Tensor, _ expected: Tensor, absolute: Double = 1e-6, relative: Double = 1e-5, _ what: String = "",
   sourceLocation: SourceLocation = #_sourceLocation
@@ -93,7 +93,7 @@ func expectClose(
     sourceLocation: sourceLocation)
 }
 
-/// Fails, showing both, unless dtypes, shapes and every value agree exactly.
+/// Fails unless dtypes, shapes and every value agree exactly. The message shows both tensors.
 func expectIdentical(
   _ actual: Tensor, _ expected: Tensor, _ what: String = "", sourceLocation: SourceLocation = #_sourceLocation
 ) {
@@ -101,7 +101,7 @@ func expectIdentical(
   #expect(equal, "\(what.isEmpty ? "" : "\(what): ")\(actual), expected \(expected)", sourceLocation: sourceLocation)
 }
 
-/// Fails unless `body` throws a `TorchError` whose sentence holds all of `fragments`.
+/// Fails unless `body` throws a `TorchError` and its message contains all `fragments`.
 func expectTorchError(
   _ fragments: [String], sourceLocation: SourceLocation = #_sourceLocation, _ body: () throws -> Void
 ) {

@@ -62,7 +62,7 @@ import Testing
     #expect((2 * x / 4).array(of: Float.self) == [0.5, 1, 2])
     #expect((1 / x).array(of: Float.self) == [1, 0.5, 0.25])
     #expect((-x).array(of: Float.self) == [-1, -2, -4])
-    // PyTorch divides whole numbers as real ones.
+    // PyTorch divides whole numbers as real numbers.
     expectClose(1.5 / Tensor([2, 4]), Tensor([0.75, 0.375] as [Float]))
     #expect((Tensor([7]) / 2).dtype == .float32)
   }

@@ -1,7 +1,7 @@
 import SwiftTorch
 import Testing
 
-/// A programming error, and what the message on standard error has to say.
+/// A programming error, and the parts that its message on standard error must contain.
 private struct Misuse: Sendable, CustomTestStringConvertible {
   let name: String
   let says: [String]
@@ -80,7 +80,7 @@ private let misuses: [Misuse] = [
     Tensor.ones(2).requireGrad().grad = Tensor.ones(3)
   },
   Misuse("dropout", ["dropout: p is 1.0; expected 0 <= p < 1"]) { read(Tensor.ones(2).dropout(1, generator: Generator(seed: 0))) },
-  Misuse("convolution groups", ["Conv2d: 3 and 4 channels in 2 groups"]) {
+  Misuse("convolution groups", ["Conv2d: 2 groups do not divide 3 inputs and 4 outputs"]) {
     _ = Conv2d(3, 4, kernel: 3, groups: 2, generator: Generator(seed: 0))
   },
   Misuse("nesterov", ["SGD: Nesterov needs a momentum and no dampening"]) { _ = SGD([], learningRate: 0.1, nesterov: true) },

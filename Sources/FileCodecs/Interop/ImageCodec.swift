@@ -2,30 +2,32 @@ internal import CImageCodecs
 internal import Glibc
 package import SwiftTorch
 
-/// Pictures in JPEG and PNG files, decoded to bytes of red, green and blue.
+/// Decodes JPEG and PNG files to bytes of red, green and blue, and encodes PNG files.
 package enum ImageCodec {
   package enum Format: String { case jpeg = "JPEG", png = "PNG" }
 
-  /// The most pixels of a picture: 12,000 x 8,000, beyond any camera's and any data set's.
+  /// The most pixels of a picture: 12,000 x 8,000. Pictures of cameras and data sets are smaller.
   package static let largestPicture = 96_000_000
-  /// The most pixels that a byte of a file can stand for. A damaged header that declares more takes no memory.
+  /// Returns the most pixels that one byte of a file can encode. A damaged header that declares more gets no memory.
   ///
-  /// A blank PNG of one bit a pixel reaches 8 times deflate's best ratio. A blank JPEG reaches 512, one bit for each 8 x 8 block;
-  /// the limit is twice that.
+  /// A blank PNG with one bit per pixel reaches 8 times deflate's best ratio. A blank JPEG reaches 512 pixels per byte, one bit for
+  /// each 8 x 8 block. The limit is twice that number.
   private static func mostPixelsPerByte(_ format: Format) -> Int { format == .png ? 8 * Inflater.maximumRatio : 1024 }
 
-  /// The format that the first bytes show; nil for any other file.
+  /// Returns the format by the first bytes, or nil for any other file.
   package static func format(_ bytes: [UInt8]) -> Format? {
     if ic_is_jpeg(bytes, bytes.count) != 0 { return .jpeg }
     return ic_is_png(bytes, bytes.count) != 0 ? .png : nil
   }
 
-  /// Decodes a file: grey is repeated, a palette looked up, alpha dropped, 16 bits rounded to 8, CMYK converted.
+  /// Decodes a file to red, green and blue.
   ///
-  /// - Returns: [3, height, width], uint8, in the order of the file's pixels in memory (channels last).
+  /// It repeats grey, looks up a palette, drops alpha, rounds 16 bits to 8 and converts CMYK.
+  ///
+  /// - Returns: [3, height, width], uint8. The memory has the file's order of pixels (channels last).
   package static func decode(_ bytes: [UInt8]) throws(FormatError) -> Tensor {
     guard let format = format(bytes) else {
-      throw FormatError("is neither a JPEG nor a PNG picture; expected one of them, so remove it from the folder or convert it")
+      throw FormatError("is neither a JPEG nor a PNG picture; expected one of them; remove it from the folder or convert it")
     }
     var image = ic_image()
     let limit = Int64(min(largestPicture, mostPixelsPerByte(format) * bytes.count))
@@ -43,17 +45,19 @@ package enum ImageCodec {
       .permuted(2, 0, 1)
   }
 
-  /// A PNG file of a picture.
+  /// Encodes a picture as a PNG file.
   ///
   /// - Parameter picture: [3, H, W], uint8, on the CPU.
   package static func png(_ picture: Tensor) throws(TorchError) -> [UInt8] {
-    require(picture.ndim == 3 && picture.size(0) == 3 && picture.dtype == .uint8, "png: a picture of shape \(picture.shape), \(picture.dtype)")
+    require(
+      picture.ndim == 3 && picture.size(0) == 3 && picture.dtype == .uint8,
+      "png: the picture is \(picture.dtype) \(picture.shape); expected uint8 [3, H, W]")
     let rows = picture.permuted(1, 2, 0).hostBytes()
     var out: UnsafeMutablePointer<UInt8>?
     var count = 0
     var message = [CChar](repeating: 0, count: Int(IC_MESSAGE_SIZE))
     guard ic_png_encode(rows, Int32(picture.size(2)), Int32(picture.size(1)), &out, &count, &message) == 0, let out else {
-      throw TorchError(.runtime, "the picture of \(picture.size(2)) x \(picture.size(1)) could not be encoded: \(text(message))")
+      throw TorchError(.runtime, "the encoder failed on a picture of \(picture.size(2)) x \(picture.size(1)): \(text(message))")
     }
     defer { free(out) }
     return Array(UnsafeBufferPointer(start: out, count: count))
@@ -63,7 +67,7 @@ package enum ImageCodec {
     withUnsafeBytes(of: image.message) { text($0.map { CChar(bitPattern: $0) }) }
   }
 
-  /// The library's words, fit to stand inside a sentence.
+  /// Returns the library's message in a form that fits into a sentence.
   private static func text(_ characters: [CChar]) -> String {
     let whole = String(decoding: characters.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     return String(quoted(whole).dropFirst().dropLast())

@@ -1,4 +1,4 @@
-/// What a parser found wrong, before the file's name is put in front of it.
+/// The fault that a parser found, without the file's name. `naming(_:_:)` puts the name in front.
 package struct FormatError: Error, Equatable {
   package let message: String
 
@@ -7,7 +7,7 @@ package struct FormatError: Error, Equatable {
   }
 }
 
-/// Runs a parser and names the file in what it throws.
+/// Runs a parser and puts the file's name in front of its error message.
 package func naming<R>(_ path: String, _ body: () throws(FormatError) -> R) throws(TorchError) -> R {
   do {
     return try body()
@@ -16,7 +16,9 @@ package func naming<R>(_ path: String, _ body: () throws(FormatError) -> R) thro
   }
 }
 
-/// Text from a file made fit for a one-line message: control characters replaced, length bounded.
+/// Returns text from a file in quotation marks, fit for a one-line message.
+///
+/// Question marks replace control characters, and an ellipsis replaces the text after 120 characters.
 package func quoted(_ text: String) -> String {
   var result = "'"
   for (count, scalar) in text.unicodeScalars.enumerated() {
@@ -26,7 +28,7 @@ package func quoted(_ text: String) -> String {
   return result + "'"
 }
 
-/// The product of a shape's sizes, or nil where one is negative or the product does not fit an `Int`.
+/// Returns the product of a shape's sizes, or nil if a size is negative or the product does not fit an `Int`.
 package func elementCount(_ shape: [Int]) -> Int? {
   var product = 1
   var isZero = false
@@ -40,12 +42,12 @@ package func elementCount(_ shape: [Int]) -> Int? {
   return isZero ? 0 : product
 }
 
-/// A bounds-checked, little-endian reader over part of a file.
+/// A little-endian reader of a part of a file. It checks every bound.
 struct ByteCursor {
   let bytes: [UInt8]
   private(set) var position: Int
   let end: Int
-  /// What is being read, for the message when it ends too early.
+  /// The name of this part in error messages.
   let subject: String
 
   init(_ bytes: [UInt8], from start: Int = 0, to end: Int? = nil, subject: String) {
@@ -57,7 +59,7 @@ struct ByteCursor {
 
   var remaining: Int { end - position }
 
-  /// Steps over `count` bytes and answers where they are.
+  /// Steps over `count` bytes and returns their range.
   mutating func take(_ count: Int) throws(FormatError) -> Range<Int> {
     guard count >= 0, count <= remaining else { throw FormatError("\(subject) is cut off; copy or download the file again") }
     let start = position
@@ -65,13 +67,14 @@ struct ByteCursor {
     return start..<position
   }
 
+  /// Reads one byte.
   mutating func byte() throws(FormatError) -> UInt8 {
     guard position < end else { throw FormatError("\(subject) is cut off; copy or download the file again") }
     defer { position += 1 }
     return bytes[position]
   }
 
-  /// An unsigned little-endian number of `width` bytes, at most 8.
+  /// Reads an unsigned little-endian number of `width` bytes, at most 8.
   mutating func number(_ width: Int) throws(FormatError) -> UInt64 {
     var value: UInt64 = 0
     var shift: UInt64 = 0
@@ -83,13 +86,15 @@ struct ByteCursor {
     return value
   }
 
-  /// A length or offset of `width` bytes; one too large for `Int` cannot lie within any file.
+  /// Reads a length or an offset of `width` bytes. A number too large for `Int` fits no file, so it is an error.
   mutating func size(_ width: Int) throws(FormatError) -> Int {
-    guard let value = Int(exactly: try number(width)) else { throw FormatError("\(subject) declares an impossible size") }
+    guard let value = Int(exactly: try number(width)) else {
+      throw FormatError("\(subject) declares an impossible size; copy or download the file again")
+    }
     return value
   }
 
-  /// The bytes before the next newline, which is stepped over.
+  /// Returns the range of the bytes before the next newline, and steps over the newline.
   mutating func line() throws(FormatError) -> Range<Int> {
     guard let newline = bytes[position..<end].firstIndex(of: 0x0A) else {
       throw FormatError("\(subject) is cut off; copy or download the file again")

@@ -1,25 +1,25 @@
-/// The named tensors of a model, found in a checkpoint. PyTorch: `Module.state_dict()`.
+/// The named tensors of a model in a checkpoint (PyTorch's `Module.state_dict()`).
 public struct StateDict: Sendable {
-  /// The tensors in the file's order, `prefix` taken off their names.
+  /// The tensors in the file's order, with names without `prefix`.
   public var entries: NamedStoredTensors
-  /// Where in the checkpoint they were ("state_dict"); empty where they were at the top.
+  /// The place of the tensors in the checkpoint ("state_dict"); empty if they are at the top.
   public let location: String
-  /// What every name began with ("module." of `DataParallel`), empty where nothing was taken off.
+  /// The prefix that was removed from every name ("module." of `DataParallel`); empty if none was removed.
   public let prefix: String
-  /// Entries beside the tensors that are no tensors (an epoch count, say).
+  /// The names of the entries that are not tensors, such as an epoch count.
   public let ignored: [String]
 
-  /// CPU tensors for all entries; those that share a storage in the file share memory.
+  /// Makes CPU tensors of all entries. Tensors that share a storage in the file share memory.
   public func tensors() -> NamedTensors {
     TensorMaker.tensors(entries)
   }
 }
 
 extension Array {
-  /// Takes off the first parts ("module.") that all names share, one after another. No name becomes empty.
+  /// Removes the first parts that all names share ("module."), one after another. No name becomes empty.
   ///
-  /// - Parameter isWrapper: whether a part belongs to a wrapper rather than to the network.
-  /// - Returns: everything that was taken off.
+  /// - Parameter isWrapper: returns true if a part belongs to a wrapper and not to the network.
+  /// - Returns: the removed prefix.
   @discardableResult
   package mutating func removeSharedPrefix<Value>(
     where isWrapper: (Substring) -> Bool = { _ in true }
@@ -36,23 +36,25 @@ extension Array {
 }
 
 extension PyTorchCheckpoint {
-  /// The names under which training scripts keep a model's state, the usual ones first.
+  /// The names under which training scripts save a model's state. The usual names come first.
   private static let wrappers = ["state_dict", "model_state_dict", "model", "net", "network", "best", "last"]
 
-  /// What wrappers put in front of every name: data parallelism, `torch.compile`, and an attribute called `model`. A caller's own
-  /// module may hold all others too, so no other prefix goes.
+  /// The prefixes that wrappers add to every name: data parallelism, `torch.compile`, and an attribute with the name `model`.
+  ///
+  /// The code removes no other prefix, because a network may also keep all its layers in one module.
   private static let prefixes: Set = ["module.", "_orig_mod.", "model."]
 
-  /// Finds the model's tensors: at the top of the file, or under one of the usual names.
+  /// Finds the model's tensors at the top of the file or under one of the usual names.
   ///
-  /// A prefix is taken off only where every name has it.
+  /// It removes a wrapper's prefix only if every name has it.
   ///
-  /// - Throws: `TorchError` naming the file and what it holds instead.
+  /// - Throws: `TorchError` that names the file and its contents if the file holds no named tensors.
   public func stateDict() throws(TorchError) -> StateDict {
     guard let (location, members) = Self.find(root, at: [], depth: 0) else {
       throw TorchError(
         .value,
-        "\(path): holds no state_dict but \(summary); expected named tensors, bare or under \(Self.wrappers.map { "'\($0)'" }.joined(separator: ", ")); "
+        "\(path): holds \(summary) instead of a state_dict; expected named tensors, at the top or under "
+          + "\(Self.wrappers.map { "'\($0)'" }.joined(separator: ", ")); "
           + "save model.state_dict()")
     }
     var entries: NamedStoredTensors = []

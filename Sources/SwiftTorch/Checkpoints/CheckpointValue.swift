@@ -1,6 +1,6 @@
-/// What a PyTorch checkpoint holds, as plain values: a tree of numbers, text, containers and tensors.
+/// The contents of a PyTorch checkpoint as a tree of numbers, text, containers and tensors.
 ///
-/// Nesting is bounded (`maximumDepth`), and parts that the file shares are shared here, so a small file stays small.
+/// `maximumDepth` bounds the nesting. The tree shares the parts that the file shares, so a small file stays small in memory.
 public enum CheckpointValue: Sendable {
   case none
   case bool(Bool)
@@ -10,28 +10,29 @@ public enum CheckpointValue: Sendable {
   case bytes([UInt8])
   /// A list, tuple, `torch.Size` or set.
   case list([CheckpointValue])
-  /// A dictionary, `OrderedDict`, `defaultdict`, `Counter` or `argparse.Namespace`, in insertion order, each key once.
+  /// A dictionary, `OrderedDict`, `defaultdict`, `Counter` or `argparse.Namespace`. The keys keep their order, and each occurs
+  /// once.
   case dictionary([(key: CheckpointValue, value: CheckpointValue)])
   case tensor(StoredTensor)
-  /// Something kept only as a description: a dtype, a bare storage, a number beyond 64 bits.
+  /// The description of a value that has no case of its own: a dtype, a bare storage, a number beyond 64 bits.
   case other(String)
 
-  /// The deepest nesting a checkpoint may have.
+  /// The deepest nesting that a checkpoint may have.
   public static let maximumDepth = 128
 
-  /// The value under a text key of a dictionary; nil where there is none.
+  /// The value of a dictionary's text key, or nil if there is none.
   public subscript(_ name: String) -> CheckpointValue? {
     guard case .dictionary(let entries) = self else { return nil }
     for case (.string(name), let value) in entries { return value }
     return nil
   }
 
-  /// The tensor, where it is one.
+  /// The tensor, or nil for any other value.
   public var tensor: StoredTensor? {
     if case .tensor(let tensor) = self { tensor } else { nil }
   }
 
-  /// What it is, in Python's words, for messages.
+  /// The kind of the value in Python's words, for messages.
   var kind: String {
     switch self {
     case .none: "None"
@@ -47,19 +48,21 @@ public enum CheckpointValue: Sendable {
 }
 
 extension Unpickler {
-  /// Turns what a pickle left behind into a tree, its tensors bound to `storages` (one for each of `self.storages`).
+  /// Turns the result of a pickle into a tree, with tensors on the given storages.
+  ///
+  /// - Parameter storages: one storage for each of `self.storages`.
   func tree(_ root: Value, storages bound: [StoredTensor.Storage]) throws(FormatError) -> CheckpointValue {
-    guard bound.count == storages.count else { throw damaged("holds tensors where none belong") }
+    guard bound.count == storages.count else { throw damaged("holds tensors in the wrong place") }
     var builder = TreeBuilder(source: self, storages: bound)
     return try builder.build(root, depth: 0).value
   }
 }
 
-/// Copies the unpickler's arena into values, each container once, refusing cycles and deep nesting.
+/// Copies the unpickler's arena into values, with each container once. It refuses cycles and deep nesting.
 private struct TreeBuilder {
   typealias Node = (value: CheckpointValue, height: Int)
 
-  /// A dictionary key that Python would find equal to another of the same value.
+  /// A dictionary key. Two keys are equal if Python finds them equal.
   private enum Key: Hashable {
     case string(String)
     case int(Int)
@@ -115,7 +118,7 @@ private struct TreeBuilder {
       height = max(height, node.height + 1)
       nodes.append(node.value)
     }
-    // A container met before may be deeper than the path that led to it here.
+    // A container that was finished earlier may be deeper than the present path.
     guard height <= CheckpointValue.maximumDepth else { throw tooDeep }
     let value: CheckpointValue
     switch container.kind {
@@ -132,7 +135,7 @@ private struct TreeBuilder {
     )
   }
 
-  /// Pairs from alternating keys and values; a key that comes again replaces its value and keeps its place, as in Python.
+  /// Makes pairs of alternating keys and values. A key that occurs again replaces its value and keeps its place, as in Python.
   private func dictionary(_ items: [CheckpointValue]) -> [(key: CheckpointValue, value: CheckpointValue)] {
     var result: [(key: CheckpointValue, value: CheckpointValue)] = []
     var places: [Key: Int] = [:]

@@ -1,11 +1,11 @@
-/// A whole file in memory and its kind. Its readers share one parse of a zip archive's directory.
+/// A whole file in memory, with its kind. The readers of a zip archive share one parse of its directory.
 public struct FileContents: Sendable {
-  /// The file, as messages call it.
+  /// The file's name in messages.
   public let name: String
   public let bytes: [UInt8]
-  /// What the file is, found by reading it. A file that is cut off keeps its kind, so that its reader can say what is missing.
+  /// The kind of the file, by its contents. A file that is cut off keeps its kind, so its reader can say what is missing.
   public let kind: FileKind
-  /// The directory of a file that begins as a zip archive does, or what is wrong with it; nil for other files.
+  /// The directory of a zip archive, or the fault in it; nil for a file that does not begin as a zip archive does.
   private let directory: Result<ZipArchive, FormatError>?
 
   public init(_ bytes: [UInt8], name: String) {
@@ -17,13 +17,13 @@ public struct FileContents: Sendable {
 
   /// Reads the file at `path`.
   ///
-  /// - Parameter expected: what the caller hoped to find ("a model"), for the message.
-  /// - Throws: `TorchError` when the file cannot be read at all; a file of no known kind is `.unknown`.
+  /// - Parameter expected: the contents that the caller expects ("a model"), for the message.
+  /// - Throws: `TorchError` if the file cannot be read. A file of unknown kind is not an error.
   public static func read(_ path: String, expecting expected: String = "a file") throws(TorchError) -> FileContents {
     FileContents(try FileBytes.read(path, expecting: expected), name: path)
   }
 
-  /// The file as a zip archive.
+  /// Returns the file as a zip archive.
   func archive() throws(FormatError) -> ZipArchive {
     if let directory { return try directory.get() }
     return try ZipArchive(bytes)

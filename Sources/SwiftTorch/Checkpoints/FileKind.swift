@@ -1,22 +1,22 @@
-/// The kind of a file, found by reading it (`FileContents`), never by its extension.
+/// The kind of a file, by its contents (`FileContents`) and never by its extension.
 public enum FileKind: Sendable, Equatable, CustomStringConvertible {
   /// Named tensors with a JSON header.
   case safetensors
   /// A program with its parameters, saved by `torch.jit.save`.
   case torchScript
-  /// A checkpoint of `torch.save`, PyTorch 1.6 or later.
+  /// A checkpoint of `torch.save` from PyTorch 1.6 or later.
   case pytorchZip
-  /// A checkpoint of `torch.save` in the older sequence of pickles.
+  /// A checkpoint of `torch.save` in the older format, a sequence of pickles.
   case pytorchLegacy
   /// One NumPy array.
   case npy
   /// Several NumPy arrays in a zip archive.
   case npz
-  /// MNIST's format.
+  /// The format of MNIST's files.
   case idx
-  /// Something compressed by gzip.
+  /// Any data compressed by gzip.
   case gzip
-  /// A zip archive of something else.
+  /// A zip archive with other contents.
   case zip
   case unknown
 
@@ -30,12 +30,12 @@ public enum FileKind: Sendable, Equatable, CustomStringConvertible {
     case .npz: "a NumPy archive"
     case .idx: "an IDX file"
     case .gzip: "a gzip file"
-    case .zip: "a zip archive of something else, or one that is cut off"
-    case .unknown: "no kind of file that is known here"
+    case .zip: "a zip archive with other contents, or one that is cut off"
+    case .unknown: "a file of unknown kind"
     }
   }
 
-  /// The kind of a file that is no zip archive.
+  /// Returns the kind of a file that is not a zip archive.
   static func ofOther(_ bytes: [UInt8]) -> FileKind {
     if isGzip(bytes) { return .gzip }
     if bytes.starts(with: [0x93] + Array("NUMPY".utf8)) { return .npy }
@@ -52,24 +52,24 @@ public enum FileKind: Sendable, Equatable, CustomStringConvertible {
     return .unknown
   }
 
-  /// Whether `bytes` begin as a gzip file does.
+  /// Returns true if `bytes` begin as a gzip file does.
   package static func isGzip(_ bytes: [UInt8]) -> Bool { bytes.starts(with: [0x1F, 0x8B]) }
 
-  /// Whether `bytes` begin as a zip archive does.
+  /// Returns true if `bytes` begin as a zip archive does.
   static func beginsAsZip(_ bytes: [UInt8]) -> Bool {
     bytes.starts(with: [0x50, 0x4B, 0x03, 0x04]) || bytes.starts(with: [0x50, 0x4B, 0x05, 0x06])
   }
 
-  /// The kind of a zip archive by the names of its entries.
+  /// Returns the kind of a zip archive by the names of its entries.
   ///
-  /// - Parameter archive: nil when its directory is missing or damaged.
+  /// - Parameter archive: the archive, or nil if its directory is missing or damaged.
   static func ofZip(_ bytes: [UInt8], archive: ZipArchive?) -> FileKind {
     let names: [String]
     if let archive {
       names = archive.entries.map(\.name)
     } else {
-      // Cut off, so without its directory: the first entry's name still tells. `torch.save` begins with the pickle, `torch.jit.save`
-      // with the tensors.
+      // An archive that is cut off has no directory, but its first entry shows the kind. `torch.save` begins with the pickle, and
+      // `torch.jit.save` with the tensors.
       var cursor = ByteCursor(bytes, from: min(26, bytes.count), subject: "the first entry")
       guard let length = try? cursor.size(2), (try? cursor.size(2)) != nil, let range = try? cursor.take(length) else {
         return .zip
@@ -83,7 +83,7 @@ public enum FileKind: Sendable, Equatable, CustomStringConvertible {
     return .zip
   }
 
-  /// Whether the first pickle is the legacy format's magic number, in whatever protocol it was written.
+  /// Returns true if the first pickle is the legacy format's magic number, in any pickle protocol.
   private static func isLegacyCheckpoint(_ bytes: [UInt8]) -> Bool {
     guard let first = bytes.first, first == 0x80 || first == UInt8(ascii: "L") else { return false }
     var machine = Unpickler(bytes, to: min(bytes.count, 64))

@@ -1,6 +1,6 @@
-/// A strict, non-recursive reader for the small JSON dialects of checkpoint headers: objects, arrays of whole numbers, strings.
+/// A strict reader, without recursion, of the JSON in checkpoint headers: objects, arrays of whole numbers, strings.
 ///
-/// It makes no tree: the caller says what must come next, so a hostile header can cost no more than its own length.
+/// It makes no tree. The caller says which value must come next, so the work is bounded by the header's length.
 struct JSONScanner {
   private let bytes: [UInt8]
   private(set) var position: Int
@@ -12,13 +12,13 @@ struct JSONScanner {
     end = range.upperBound
   }
 
-  /// Whether only white space is left.
+  /// Returns true if only white space is left.
   mutating func isAtEnd() -> Bool {
     skipSpace()
     return position == end
   }
 
-  /// Takes `character` if it comes next.
+  /// Steps over `character` and returns true, if it comes next.
   mutating func takes(_ character: UInt8) -> Bool {
     skipSpace()
     guard position < end, bytes[position] == character else { return false }
@@ -30,7 +30,7 @@ struct JSONScanner {
     guard takes(character) else { throw failure("'\(Unicode.Scalar(character))'") }
   }
 
-  /// Reads `{"key": value, …}`, calling `member` with each key when its value comes next.
+  /// Reads `{"key": value, …}`. It calls `member` with each key when the value comes next.
   mutating func object(_ member: (inout JSONScanner, String) throws(FormatError) -> Void) throws(FormatError) {
     try expect(UInt8(ascii: "{"))
     if takes(UInt8(ascii: "}")) { return }
@@ -42,20 +42,22 @@ struct JSONScanner {
     try expect(UInt8(ascii: "}"))
   }
 
-  /// Reads an array of whole numbers of at most `limit` elements.
+  /// Reads an array of at most `limit` whole numbers.
   mutating func integers(limit: Int) throws(FormatError) -> [Int] {
     var result: [Int] = []
     try expect(UInt8(ascii: "["))
     if takes(UInt8(ascii: "]")) { return result }
     repeat {
-      guard result.count < limit else { throw FormatError("a list in the header has more than \(limit) numbers") }
+      guard result.count < limit else {
+        throw FormatError("a list in the header has more than \(limit) numbers; copy or download the file again")
+      }
       result.append(try integer())
     } while takes(UInt8(ascii: ","))
     try expect(UInt8(ascii: "]"))
     return result
   }
 
-  /// Reads a whole number of at least 0.
+  /// Reads a whole number that is not negative.
   mutating func integer() throws(FormatError) -> Int {
     skipSpace()
     let start = position
@@ -63,7 +65,9 @@ struct JSONScanner {
     while position < end, case let digit = bytes[position] &- 0x30, digit < 10 {
       let (product, overflow) = value.multipliedReportingOverflow(by: 10)
       let (sum, overflowed) = product.addingReportingOverflow(Int(digit))
-      guard !overflow, !overflowed else { throw FormatError("a number in the header is too large") }
+      guard !overflow, !overflowed else {
+        throw FormatError("a number in the header is too large; copy or download the file again")
+      }
       value = sum
       position += 1
     }
@@ -151,7 +155,7 @@ struct JSONScanner {
     FormatError("the JSON header is wrong at byte \(position); expected \(expected); copy or download the file again")
   }
 
-  /// `text` as a JSON string with its quotation marks.
+  /// Returns `text` as a JSON string with its quotation marks.
   static func quote(_ text: String) -> String {
     var result = "\""
     for scalar in text.unicodeScalars {

@@ -1,24 +1,24 @@
-/// NumPy's files: `.npy`, one array, and `.npz`, a zip archive of several.
+/// A reader of NumPy's files: `.npy` with one array, and `.npz`, a zip archive of several arrays.
 ///
-/// Source: `numpy.lib.format`, versions 1 to 3. Arrays of Python objects are pickles and are refused.
+/// It refuses arrays of Python objects, because they are pickles. Source: `numpy.lib.format`, versions 1 to 3.
 public enum NumPyFile {
   /// Reads the array of an `.npy` file.
   ///
-  /// - Throws: `TorchError` naming `path`: cut off, big-endian, or of a type without a tensor equivalent.
+  /// - Throws: `TorchError` that names `path` if the array is cut off, is big-endian, or has an element type without a dtype.
   public static func readArray(_ path: String) throws(TorchError) -> StoredTensor {
     let bytes = try FileBytes.read(path, expecting: "a NumPy array")
     return try naming(path) { () throws(FormatError) in try decodeArray(bytes) }
   }
 
-  /// Reads arrays of an `.npz` file by name (without the `.npy` of the archive's entries), in the archive's order.
+  /// Reads arrays of an `.npz` file by name, in the archive's order.
   ///
-  /// - Parameter names: the arrays wanted; all where nil. Others are not even unpacked.
-  /// - Throws: `TorchError` naming `path` and the array that is missing or wrong.
+  /// - Parameter names: the names of the arrays, without `.npy`; nil for all. The reader does not unpack other arrays.
+  /// - Throws: `TorchError` that names `path` and the missing or damaged array.
   public static func readArchive(_ path: String, names: Set<String>? = nil) throws(TorchError) -> NamedStoredTensors {
     try decodeArchive(try FileContents.read(path, expecting: "a NumPy archive"), names: names)
   }
 
-  /// As `readArchive`, from a file's contents.
+  /// Reads arrays from the contents of an `.npz` file, as `readArchive` does.
   public static func decodeArchive(_ file: FileContents, names: Set<String>? = nil) throws(TorchError) -> NamedStoredTensors {
     try naming(file.name) { () throws(FormatError) in try arrays(of: file.archive(), names: names) }
   }
@@ -30,7 +30,7 @@ public enum NumPyFile {
       guard names?.contains(name) ?? true else { continue }
       let contents = try archive.contents(of: entry)
       do {
-        // A stored entry is a slice of the whole archive, whose array the cursor can share.
+        // A stored entry is a slice of the archive, so the cursor can share the archive's bytes.
         let array =
           entry.isDeflated
           ? try decodeArray(Array(contents)) : try decodeArray(archive.bytes, in: entry.data)
@@ -42,7 +42,8 @@ public enum NumPyFile {
     if let missing = names?.subtracting(arrays.map(\.name)).sorted().first {
       let found = archive.entries.prefix(8).map { quoted($0.name) }.joined(separator: ", ")
       throw FormatError(
-        "holds no array \(quoted(missing)) but \(found.isEmpty ? "nothing" : found); save it with numpy.savez(path, \(missing)=…)")
+        "holds no array \(quoted(missing)); it has \(found.isEmpty ? "no entries" : found); "
+          + "save the array with numpy.savez(path, \(missing)=…)")
     }
     return arrays
   }
@@ -82,7 +83,7 @@ public enum NumPyFile {
   ]
 }
 
-/// The Python dictionary literal at the head of an `.npy` file: `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`.
+/// A parser of the Python dictionary in an `.npy` header: `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`.
 private struct NumPyHeader {
   private let bytes: [UInt8]
   private let range: Range<Int>
@@ -170,7 +171,7 @@ private struct NumPyHeader {
         position += 1
       }
       guard digits > 0, sizes.count < StoredTensor.maximumDimensions else { throw failure }
-      _ = takes("L")  // Python 2 wrote long integers so.
+      _ = takes("L")  // Python 2 wrote long integers with an L.
       sizes.append(size)
       if !takes(",") {
         try expect(")")

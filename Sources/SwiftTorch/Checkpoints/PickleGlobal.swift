@@ -1,10 +1,10 @@
-/// The names a pickle may ask for: those of which a state_dict or a plain training checkpoint is made.
+/// The Python names that a pickle may use: those that a state_dict or a plain training checkpoint needs.
 ///
-/// None of them runs code: each stands for a container, a number or a tensor that the unpickler itself builds. PyTorch:
-/// `torch.load(weights_only=True)` has the same idea.
+/// No name runs code. Each stands for a container, a number or a tensor that the unpickler itself builds, as in PyTorch's
+/// `torch.load(weights_only=True)`.
 enum PickleGlobal: Equatable {
   case mapping, list, tuple, set, namespace
-  /// A type that may be named (a `defaultdict`'s factory, say) but not called.
+  /// A type that a pickle may name but not call, such as a `defaultdict`'s factory.
   case inert(String)
   case storage(DType)
   case unsupportedStorage(String)
@@ -13,7 +13,7 @@ enum PickleGlobal: Equatable {
   case dtype(String)
   case numpyScalar, numpyType, encode, reconstructor
 
-  /// The global of that name, or an error that names it; nothing is ever imported.
+  /// Finds the global with this name. The function imports nothing; it throws an error with the name if the name is not allowed.
   static func find(module: String, name: String) throws(FormatError) -> PickleGlobal {
     if let known = known["\(module) \(name)"] { return known }
     if module == "torch" || module == "torch.cuda" {

@@ -1,5 +1,5 @@
 extension Unpickler {
-  /// The instructions of pickle protocols 0 to 5 that PyTorch's files use, by `pickletools`' names.
+  /// The instructions of pickle protocols 0 to 5 that PyTorch's files use, with the names of `pickletools`.
   enum Opcode: UInt8 {
     // Stack and memo.
     case mark = 0x28, pop = 0x30, popMark = 0x31, duplicate = 0x32, put = 0x70, binPut = 0x71, longBinPut = 0x72,
@@ -17,7 +17,7 @@ extension Unpickler {
     // Globals, calls and storages outside the pickle.
     case global = 0x63, stackGlobal = 0x93, inst = 0x69, obj = 0x6F, reduce = 0x52, newObj = 0x81, newObjEx = 0x92,
       build = 0x62, binPersID = 0x51
-    // Framing, the end, and what is always refused.
+    // Framing, the end, and the instructions that the unpickler always refuses.
     case stop = 0x2E, persID = 0x50, proto = 0x80, frame = 0x95, ext1 = 0x82, ext2 = 0x83, ext4 = 0x84
   }
 }

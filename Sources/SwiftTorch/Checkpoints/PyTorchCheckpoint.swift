@@ -1,22 +1,22 @@
-/// A file written by `torch.save`, read without running anything in it.
+/// A file of `torch.save`. The reader runs no code from the file.
 ///
-/// Both formats are read: the zip archive of PyTorch 1.6 and later, and the older sequence of pickles
+/// The reader knows both formats: the zip archive of PyTorch 1.6 and later, and the older sequence of pickles
 /// (`_use_new_zipfile_serialization=False`).
 public struct PyTorchCheckpoint: Sendable {
-  /// The file, as the caller named it.
+  /// The path that the caller gave.
   public let path: String
-  /// Everything that was saved.
+  /// The whole saved value.
   public let root: CheckpointValue
 
   /// Reads a file of either format.
   ///
-  /// - Throws: `TorchError` naming `path`: cut off or damaged, not a checkpoint, big-endian, an unsupported dtype, or a pickle
-  ///   that asks for a name which is no part of a state_dict (named in the message, never run).
+  /// - Throws: `TorchError` that names `path` if the file is cut off, damaged, not a checkpoint or big-endian, or has an
+  ///   unsupported dtype. It also throws if the pickle asks for a name that is not part of a state_dict; the message has that name.
   public static func read(_ path: String) throws(TorchError) -> PyTorchCheckpoint {
     try decode(try FileContents.read(path, expecting: "a PyTorch checkpoint"))
   }
 
-  /// Reads a file's contents.
+  /// Reads a checkpoint from a file's contents.
   public static func decode(_ file: FileContents) throws(TorchError) -> PyTorchCheckpoint {
     let root = try naming(file.name) { () throws(FormatError) -> CheckpointValue in
       switch file.kind {
@@ -34,7 +34,7 @@ public struct PyTorchCheckpoint: Sendable {
 
   // MARK: The zip format
 
-  /// `<root>/data.pkl`, `<root>/data/<key>` for each storage, and `<root>/byteorder` in files of PyTorch 2.1 and later.
+  /// Reads `<root>/data.pkl`, `<root>/data/<key>` for each storage, and `<root>/byteorder` in files of PyTorch 2.1 and later.
   private static func zip(_ archive: ZipArchive) throws(FormatError) -> CheckpointValue {
     let pickles = archive.entries.filter { $0.name == "data.pkl" || $0.name.hasSuffix("/data.pkl") }
     guard pickles.count == 1, let pickle = pickles.first else {
@@ -48,7 +48,7 @@ public struct PyTorchCheckpoint: Sendable {
       }
     }
     let contents = try archive.contents(of: pickle)
-    // A stored pickle is read in place; the machine takes whole arrays, and the archive already is one.
+    // The machine reads a stored pickle in place, without a copy.
     let place = pickle.data
     var machine =
       pickle.isDeflated ? Unpickler(Array(contents)) : Unpickler(archive.bytes, from: place.lowerBound, to: place.upperBound)
@@ -72,10 +72,10 @@ public struct PyTorchCheckpoint: Sendable {
 
   // MARK: The legacy format
 
-  /// 0x1950A86A20F9469CFC6C, little-endian: the first pickle of a legacy file.
+  /// The first pickle of a legacy file: 0x1950A86A20F9469CFC6C, little-endian.
   static let legacyMagic: [UInt8] = [0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19]
 
-  /// Five pickles (magic number, protocol 1001, system, object, storage keys), then each storage: its length, its elements.
+  /// Reads five pickles (magic number, protocol 1001, system, object, storage keys), then the length and elements of each storage.
   private static func legacy(_ bytes: [UInt8]) throws(FormatError) -> CheckpointValue {
     var position = 0
     func next() throws(FormatError) -> (machine: Unpickler, value: Unpickler.Value) {
@@ -106,7 +106,7 @@ public struct PyTorchCheckpoint: Sendable {
     var contents: [String: ArraySlice<UInt8>] = [:]
     for key in keys {
       guard case .string(let name) = key, let (count, dtype) = declared[name], contents[name] == nil else {
-        throw FormatError("lists a storage that no tensor uses, or one twice; copy or download it again")
+        throw FormatError("lists a storage that no tensor uses, or lists one twice; copy or download it again")
       }
       guard try cursor.size(8) == count else {
         throw FormatError("gives storage \(quoted(name)) two different sizes; copy or download it again")

@@ -1,10 +1,10 @@
-/// Named tensors and text in a safetensors file, this project's native checkpoint format.
+/// The named tensors and text of a safetensors file, this project's own checkpoint format.
 ///
-/// PyTorch: `safetensors.torch.load_file` and `save_file` read and write the same files.
+/// In PyTorch, `safetensors.torch.load_file` and `save_file` read and write the same files.
 public struct SafeTensors {
-  /// The tensors by name; written files keep this order among tensors of one element size.
+  /// The named tensors. A written file keeps this order among tensors with the same element size.
   public var tensors: NamedTensors
-  /// Free text by key, stored under `__metadata__`.
+  /// Free text by key. The file stores it under `__metadata__`.
   public var metadata: [String: String]
 
   public init(tensors: NamedTensors, metadata: [String: String] = [:]) {
@@ -12,29 +12,30 @@ public struct SafeTensors {
     self.metadata = metadata
   }
 
-  /// The tensor of that name.
+  /// The tensor with this name, or nil.
   public subscript(_ name: String) -> Tensor? {
     tensors.first { $0.name == name }?.tensor
   }
 
   /// Reads a file into CPU tensors.
   ///
-  /// - Throws: `TorchError` naming `path` and what is wrong: cut off, overlapping or missing data, an unknown dtype, bad JSON.
+  /// - Throws: `TorchError` that names `path` if data are cut off, overlap or are missing, a dtype is unknown, or the JSON is
+  ///   wrong.
   public static func read(_ path: String) throws(TorchError) -> SafeTensors {
     try decode(try FileContents.read(path, expecting: "a safetensors file"))
   }
 
-  /// Reads a file's contents.
+  /// Reads CPU tensors from a file's contents.
   public static func decode(_ file: FileContents) throws(TorchError) -> SafeTensors {
     let (stored, metadata) = try naming(file.name) { () throws(FormatError) in try SafeTensorsHeader.parse(file.bytes) }
     return SafeTensors(tensors: TensorMaker.tensors(stored), metadata: metadata)
   }
 
-  /// Writes the file whole or not at all, one tensor in memory at a time beside the tensors themselves.
+  /// Writes the whole file or nothing.
   ///
-  /// Tensors of any layout and device are stored packed in row-major order.
+  /// It packs every tensor in row-major order, from any layout and device. It copies one tensor at a time.
   ///
-  /// - Throws: `TorchError` naming `path` when it cannot be written, or a name that is used twice or reserved.
+  /// - Throws: `TorchError` that names `path` if the file cannot be written, or a tensor's name is used twice or reserved.
   public func write(to path: String) throws(TorchError) {
     var names: Set<String> = ["__metadata__"]
     for (name, _) in tensors where !names.insert(name).inserted {

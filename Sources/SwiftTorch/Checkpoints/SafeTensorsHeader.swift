@@ -1,9 +1,9 @@
-/// The layout of a safetensors file, without libtorch: 8 bytes of header length, a JSON header, the tensors' bytes.
+/// The layout of a safetensors file: 8 bytes with the header's length, a JSON header, the tensors' bytes. It needs no libtorch.
 ///
-/// Source: the safetensors format of Hugging Face, version 0.x. Read as strictly as its reference implementation: tensors must
-/// cover the data exactly, without gaps or overlaps.
+/// The reader is as strict as the reference implementation. The tensors must cover the data exactly, without gaps or overlaps.
+/// Source: the safetensors format of Hugging Face, version 0.x.
 struct SafeTensorsHeader {
-  /// The longest header the reference implementation accepts.
+  /// The longest header in bytes that the reference implementation accepts.
   static let maximumLength = 100_000_000
 
   private static let names: [(dtype: DType, name: String)] = [
@@ -17,13 +17,13 @@ struct SafeTensorsHeader {
     var offsets: [Int]?
   }
 
-  /// Reads a whole file: its tensors in the header's order, and its metadata.
+  /// Reads a whole file and returns its tensors in the header's order, and its metadata.
   static func parse(_ bytes: [UInt8]) throws(FormatError) -> (tensors: NamedStoredTensors, metadata: [String: String]) {
     var cursor = ByteCursor(bytes, subject: "the safetensors file")
     let length = try cursor.number(8)
     guard length >= 2, length <= UInt64(maximumLength) else {
       throw FormatError(
-        "its header declares \(length) bytes; expected 2 to \(maximumLength), so this is no safetensors file; check the path")
+        "its header declares \(length) bytes; expected 2 to \(maximumLength), so this is not a safetensors file; check the path")
     }
     guard Int(length) <= cursor.remaining else {
       throw FormatError(
@@ -78,7 +78,7 @@ struct SafeTensorsHeader {
     var seen: Set<String> = []
     var scanner = JSONScanner(bytes, in: range)
     try scanner.object { scanner, name throws(FormatError) in
-      guard seen.insert(name).inserted else { throw FormatError("its header names \(quoted(name)) twice") }
+      guard seen.insert(name).inserted else { throw FormatError("its header names \(quoted(name)) twice; save the file again") }
       if name == "__metadata__" {
         try scanner.object { scanner, key throws(FormatError) in metadata[key] = try scanner.string() }
         return
@@ -89,19 +89,21 @@ struct SafeTensorsHeader {
         case "dtype": info.dtype = try scanner.string()
         case "shape": info.shape = try scanner.integers(limit: StoredTensor.maximumDimensions)
         case "data_offsets": info.offsets = try scanner.integers(limit: 2)
-        default: throw FormatError("tensor \(quoted(name)) has the unknown field \(quoted(key)) in the header")
+        default: throw FormatError("tensor \(quoted(name)) has the unknown field \(quoted(key)) in the header; save the file again")
         }
       }
       infos.append((name, info))
     }
-    guard scanner.isAtEnd() else { throw FormatError("its header goes on after its JSON at byte \(scanner.position)") }
+    guard scanner.isAtEnd() else {
+      throw FormatError("its header goes on after its JSON at byte \(scanner.position); save the file again")
+    }
     return (infos, metadata)
   }
 
-  /// The first bytes of a file of these tensors, and the order in which their bytes must follow.
+  /// Returns the first bytes of a file of these tensors, and the order in which the tensors' bytes must follow.
   ///
-  /// The data are ordered by falling element size, then as given, so that every tensor is aligned; readers that map the
-  /// file rely on it.
+  /// Tensors with larger elements come first, and otherwise the given order stays. Therefore every tensor is aligned; readers that
+  /// map the file need this.
   static func encode(
     _ tensors: [(name: String, dtype: DType, shape: [Int])], metadata: [String: String]
   ) -> (bytes: [UInt8], order: [Int]) {

@@ -1,16 +1,16 @@
-/// Which modules of a TorchScript archive were in training mode when it was saved; libtorch tells it of the outermost only.
+/// The modules of a TorchScript archive that were in training mode when it was saved. libtorch reports only the outermost module.
 ///
-/// Reads the archive's pickle of objects, in which every module is a NEWOBJ … BUILD whose attributes are keys and values, `training` among
-/// them. Nothing is built; what is not understood ends the reading.
+/// The reader scans the archive's pickle of objects. Each module is a NEWOBJ … BUILD with attributes as keys and values, and
+/// `training` is one of them. The reader builds no object and stops at the first instruction that it does not know.
 struct ScriptTrainingFlags {
-  /// Their names as PyTorch has them, "layer.0.dropout"; "" for the outermost.
+  /// PyTorch's names of these modules, such as "layer.0.dropout"; "" for the outermost module.
   private(set) var modules: [String] = []
 
   private var cursor: ByteCursor
-  /// Attributes on the way to the module that is being read.
+  /// The attributes that lead to the present module.
   private var path: [String] = []
   private var memo: [Int: String] = [:]
-  /// The text pushed last, and whether nothing came after it.
+  /// The last text on the stack. `isTextOnTop` is true if nothing came after it.
   private var text = ""
   private var isTextOnTop = false
 
@@ -33,7 +33,7 @@ struct ScriptTrainingFlags {
       if wasTextOnTop { memo[index] = text }
       isTextOnTop = wasTextOnTop
     case .binGet, .longBinGet:
-      // What is recalled is no text where it is a class: the name before it is still the attribute's.
+      // The memo also recalls classes. Then the last text is still the attribute's name.
       guard let known = memo[try cursor.size(opcode == .binGet ? 1 : 4)] else { return }
       (text, isTextOnTop) = (known, true)
     case .newObj: path.append(text)

@@ -1,9 +1,9 @@
-/// Tensors of a file with their names, in the file's order.
+/// The named tensors of a file, in the file's order.
 public typealias NamedStoredTensors = [(name: String, tensor: StoredTensor)]
 
-/// A tensor as a file describes it: a typed, strided view of a block of bytes. Its bounds have been checked.
+/// A tensor as a file describes it: a typed, strided view of a block of bytes, with checked bounds.
 public struct StoredTensor: Sendable {
-  /// A block of bytes that one or more tensors share, as PyTorch's storages do.
+  /// A block of bytes that one or more tensors share, as PyTorch's storages are.
   public final class Storage: Sendable {
     /// Packed little-endian elements.
     public let bytes: ArraySlice<UInt8>
@@ -13,23 +13,23 @@ public struct StoredTensor: Sendable {
     }
   }
 
-  /// The most elements a view may have beyond those stored (a broadcast tensor repeats elements with a stride of 0).
+  /// The most elements of a view that has more elements than its storage. A broadcast tensor repeats elements with a stride of 0.
   static let maximumRepeatedElements = 1 << 24
 
-  /// The most dimensions libtorch's operators accept.
+  /// The most dimensions that libtorch's operators accept.
   static let maximumDimensions = 64
 
   public let dtype: DType
   public let shape: [Int]
-  /// Steps between neighbours, in elements, one a dimension.
+  /// The step between neighbours along each dimension, in elements.
   public let strides: [Int]
-  /// The first element's place in the storage, in elements.
+  /// The place of the first element in the storage, in elements.
   public let offset: Int
   public let storage: Storage
-  /// Whether the file marks it as a parameter to be trained.
+  /// True if the file marks the tensor as a trained parameter.
   public let requiresGrad: Bool
 
-  /// A packed row-major tensor over all of `bytes`.
+  /// Makes a packed row-major tensor of all `bytes`.
   init(bytes: ArraySlice<UInt8>, shape: [Int], dtype: DType) throws(FormatError) {
     guard shape.count <= Self.maximumDimensions, let count = elementCount(shape) else {
       throw FormatError("a tensor has an impossible shape of \(shape.count) dimensions, \(shape.prefix(8))")
@@ -46,7 +46,7 @@ public struct StoredTensor: Sendable {
     requiresGrad = false
   }
 
-  /// A view of `storage`; every element it reaches must lie within it.
+  /// Makes a view of `storage`. All its elements must lie inside the storage.
   init(
     storage: Storage, dtype: DType, shape: [Int], strides: [Int], offset: Int, requiresGrad: Bool
   ) throws(FormatError) {
@@ -85,7 +85,7 @@ public struct StoredTensor: Sendable {
   /// The number of elements.
   public var count: Int { shape.reduce(1, *) }
 
-  /// Whether the elements lie packed in row-major order.
+  /// True if the elements are packed in row-major order.
   public var isContiguous: Bool {
     var expected = 1
     for (size, stride) in zip(shape, strides).reversed() where size != 1 {
@@ -96,7 +96,7 @@ public struct StoredTensor: Sendable {
     return true
   }
 
-  /// The elements in packed row-major order, little-endian.
+  /// Returns the elements packed in row-major order, little-endian.
   public func packedBytes() -> [UInt8] {
     let width = dtype.size
     let start = storage.bytes.startIndex
@@ -112,7 +112,7 @@ public struct StoredTensor: Sendable {
       result.append(contentsOf: storage.bytes[start + element * width..<start + (element + 1) * width])
       for dimension in shape.indices.reversed() {
         index[dimension] += 1
-        // Wrapping: a dimension of size 1 may have any stride, which is added and taken back.
+        // A dimension of size 1 may have any stride, so the sum may wrap. The subtraction below undoes it.
         element &+= strides[dimension]
         if index[dimension] < shape[dimension] { break }
         element &-= strides[dimension] &* shape[dimension]

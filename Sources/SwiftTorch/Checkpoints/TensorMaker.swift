@@ -1,8 +1,8 @@
-/// Makes CPU tensors from stored ones; tensors that share a storage in the file share memory here, as in PyTorch.
+/// Makes CPU tensors from stored tensors. Tensors that share a storage in the file share memory, as in PyTorch.
 struct TensorMaker {
   private var storages: [ObjectIdentifier: Tensor] = [:]
 
-  /// Tensors for all of `stored`, in order.
+  /// Makes a tensor for each stored tensor, in order.
   static func tensors(_ stored: NamedStoredTensors) -> NamedTensors {
     var uses: [ObjectIdentifier: Int] = [:]
     for (_, tensor) in stored { uses[ObjectIdentifier(tensor.storage), default: 0] += 1 }
@@ -29,7 +29,7 @@ struct TensorMaker {
     return base.asStrided(size: stored.shape, stride: stored.strides, offset: stored.offset)
   }
 
-  /// Booleans other than 0 and 1 break libtorch's kernels; Python reads any other byte as true.
+  /// Turns the bytes of booleans into 0 and 1. Other bytes break libtorch's kernels, and Python reads them as true.
   private func sanitized(_ bytes: ArraySlice<UInt8>, _ dtype: DType) -> ArraySlice<UInt8> {
     guard dtype == .bool, bytes.contains(where: { $0 > 1 }) else { return bytes }
     return bytes.map { $0 == 0 ? 0 : 1 }[...]
@@ -37,7 +37,7 @@ struct TensorMaker {
 }
 
 extension StoredTensor {
-  /// A CPU tensor with memory of its own and the stored strides.
+  /// Makes a CPU tensor with its own memory and the stored strides.
   public func makeTensor() -> Tensor {
     var maker = TensorMaker()
     return maker.tensor(self, isShared: false)

@@ -1,7 +1,7 @@
 extension Unpickler {
-  /// What REDUCE, NEWOBJ, INST and OBJ do: pushes the value that a permitted global makes of its arguments.
+  /// Does REDUCE, NEWOBJ, INST and OBJ: pushes the value that a permitted global makes from its arguments.
   mutating func call(_ function: Value, _ arguments: [Value]) throws(FormatError) {
-    guard case .global(let global) = function else { throw damaged("calls something that is not a function") }
+    guard case .global(let global) = function else { throw damaged("calls a value that is not a function") }
     switch global {
     case .mapping: try push(.mapping, try mapping(arguments))
     case .list: try push(.list, try copies(arguments))
@@ -23,14 +23,14 @@ extension Unpickler {
     case .reconstructor:
       // Protocols 0 and 1 write `Namespace()` as `_reconstructor(Namespace, object, None)`.
       guard arguments.count == 3, case .global(.namespace) = arguments[0] else {
-        throw damaged("reconstructs something else than a Namespace")
+        throw damaged("reconstructs a value other than a Namespace")
       }
       try push(.namespace, [])
     case .inert, .dtype, .storage, .unsupportedStorage: throw damaged("calls a type that is only allowed as a name")
     }
   }
 
-  /// What BUILD does: the value stays on top, its attributes set where they matter.
+  /// Does BUILD: sets the attributes that matter, and leaves the value on top.
   mutating func build(state: Value) throws(FormatError) {
     switch try top() {
     case .container(let index) where containers[index].kind == .namespace:
@@ -44,19 +44,20 @@ extension Unpickler {
       if state.count > 1, case .string(">") = state[1] {
         throw FormatError("a numpy number in the pickle is big-endian; re-save it with little-endian numbers")
       }
-    default: throw damaged("sets the state of something that has none")
+    default: throw damaged("sets the state of a value without state")
     }
   }
 
-  /// What BINPERSID does: a storage by its key, `('storage', type, key, location, count[, view])`.
+  /// Does BINPERSID: finds a storage by its key, `('storage', type, key, location, count[, view])`.
   mutating func persistentStorage(_ identifier: Value) throws(FormatError) -> Value {
     let parts = try items(identifier, .tuple)
     guard parts.count >= 5, case .string("storage") = parts[0], case .global(let type) = parts[1] else {
-      throw damaged("refers to something outside that is not a storage")
+      throw damaged("refers to an outside object that is not a storage")
     }
     if case .unsupportedStorage(let name) = type {
       throw FormatError(
-        "a tensor is made of \(quoted(name)), which is not supported; expected \(Self.dtypeNames); convert it in Python and save again"
+        "a tensor's storage is \(quoted(name)), which is not supported; expected \(Self.dtypeNames); "
+          + "convert it in Python and save again"
       )
     }
     guard case .storage(let dtype) = type, case .int(let count) = parts[4], count >= 0 else {
@@ -93,10 +94,10 @@ extension Unpickler {
 
   // MARK: Tensors
 
-  /// `_rebuild_tensor(storage, offset, size, stride)`, v2 with `requires_grad, hooks` and v3 with a dtype after those.
+  /// Runs `_rebuild_tensor(storage, offset, size, stride)`. Version 2 adds `requires_grad, hooks`, and version 3 adds a dtype.
   private mutating func tensor(_ arguments: [Value], count: ClosedRange<Int>) throws(FormatError) -> Value {
     guard count.contains(arguments.count), case .storage(let storage) = arguments[0], case .int(let offset) = arguments[1] else {
-      throw damaged("makes a tensor of the wrong parts")
+      throw damaged("makes a tensor from the wrong arguments")
     }
     var dtype = storages[storage].dtype
     if count.lowerBound == 7 {
@@ -117,9 +118,9 @@ extension Unpickler {
     return .tensor(tensors.count - 1)
   }
 
-  /// `_rebuild_parameter(data, requires_grad, hooks[, state])` and `Parameter(data[, requires_grad])`.
+  /// Runs `_rebuild_parameter(data, requires_grad, hooks[, state])` and `Parameter(data[, requires_grad])`.
   private mutating func parameter(_ arguments: [Value]) throws(FormatError) -> Value {
-    guard case .tensor(let index)? = arguments.first else { throw damaged("makes a parameter of something else than a tensor") }
+    guard case .tensor(let index)? = arguments.first else { throw damaged("makes a parameter from a value that is not a tensor") }
     var record = tensors[index]
     record.requiresGrad = true
     if arguments.count > 1, case .bool(let flag) = arguments[1] { record.requiresGrad = flag }
@@ -133,7 +134,7 @@ extension Unpickler {
     try charge(values.count)
     var result: [Int] = []
     for value in values {
-      guard case .int(let number) = value else { throw damaged("makes a tensor with a size that is no whole number") }
+      guard case .int(let number) = value else { throw damaged("makes a tensor with a size that is not a whole number") }
       result.append(number)
     }
     return result
@@ -141,46 +142,46 @@ extension Unpickler {
 
   // MARK: Containers and numbers
 
-  /// `dict(…)`, `OrderedDict(…)`, `Counter(…)`: nothing, pairs or another mapping; `defaultdict` has its factory in front.
+  /// Runs `dict(…)`, `OrderedDict(…)` and `Counter(…)` with nothing, pairs or another mapping. `defaultdict` has its factory first.
   private mutating func mapping(_ arguments: [Value]) throws(FormatError) -> [Value] {
     var arguments = arguments[...]
     if case .global? = arguments.first { arguments = arguments.dropFirst() }
     if case .none? = arguments.first { arguments = arguments.dropFirst() }
-    guard arguments.count <= 1 else { throw damaged("makes a dictionary of too many parts") }
+    guard arguments.count <= 1 else { throw damaged("makes a dictionary from too many arguments") }
     guard let source = arguments.first else { return [] }
-    guard case .container(let index) = source else { throw damaged("makes a dictionary of something else") }
+    guard case .container(let index) = source else { throw damaged("makes a dictionary from a value that is not a container") }
     let items = containers[index].items
     try charge(items.count * 2)
     if containers[index].kind == .mapping { return items }
     var pairs: [Value] = []
     for item in items {
       let pair = try self.items(item, .tuple, .list)
-      guard pair.count == 2 else { throw damaged("makes a dictionary of parts that are no pairs") }
+      guard pair.count == 2 else { throw damaged("makes a dictionary from items that are not pairs") }
       pairs.append(contentsOf: pair)
     }
     return pairs
   }
 
   private mutating func copies(_ arguments: [Value]) throws(FormatError) -> [Value] {
-    guard arguments.count <= 1 else { throw damaged("makes a container of too many parts") }
+    guard arguments.count <= 1 else { throw damaged("makes a container from too many arguments") }
     guard let source = arguments.first else { return [] }
     let items = try self.items(source, .list, .tuple, .set)
     try charge(items.count)
     return items
   }
 
-  /// `torch.device("cuda", 0)` as "cuda:0".
+  /// Returns `torch.device("cuda", 0)` as "cuda:0".
   private func device(_ arguments: [Value]) throws(FormatError) -> String {
     guard case .string(let type)? = arguments.first, arguments.count <= 2 else { throw damaged("makes a device without a name") }
     if arguments.count == 2, case .int(let index) = arguments[1] { return "\(type):\(index)" }
     return type
   }
 
-  /// `_codecs.encode(text, "latin1")`, Python 2's way to write bytes.
+  /// Runs `_codecs.encode(text, "latin1")`, which is how Python 2 writes bytes.
   private mutating func latin1(_ arguments: [Value]) throws(FormatError) -> [UInt8] {
     guard arguments.count == 2, case .string(let text) = arguments[0], case .string(let codec) = arguments[1],
       codec == "latin1" || codec == "latin-1"
-    else { throw damaged("encodes something else than Latin-1 text") }
+    else { throw damaged("encodes a value that is not Latin-1 text") }
     try charge(text.utf8.count)
     var bytes: [UInt8] = []
     for scalar in text.unicodeScalars {
@@ -190,7 +191,7 @@ extension Unpickler {
     return bytes
   }
 
-  /// `numpy.core.multiarray.scalar(dtype, bytes)` as a plain number.
+  /// Returns `numpy.core.multiarray.scalar(dtype, bytes)` as a plain number.
   private mutating func numpyScalar(_ arguments: [Value]) throws(FormatError) -> Value {
     guard arguments.count == 2, case .numpyType(let code) = arguments[0] else { throw damaged("has a numpy number without a type") }
     let raw: [UInt8]

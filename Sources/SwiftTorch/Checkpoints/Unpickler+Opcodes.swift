@@ -68,7 +68,7 @@ extension Unpickler {
       try call(.global(function), try popToMark())
     case .obj:
       let values = try popToMark()
-      guard let function = values.first else { throw damaged("makes an object of nothing") }
+      guard let function = values.first else { throw damaged("makes an object without a type") }
       try call(function, Array(values.dropFirst()))
     case .reduce, .newObj:
       let arguments = try items(try pop(), .tuple)
@@ -93,13 +93,13 @@ extension Unpickler {
       throw FormatError(
         "the pickle asks for an entry of Python's extension registry, which is not part of a state_dict and is not run; re-save it with torch.save(model.state_dict(), path)"
       )
-    case .stop: break  // Ends the loop of `run()` before it gets here.
+    case .stop: break  // `run()` handles this opcode and never passes it on.
     }
   }
 
   // MARK: Reading operands
 
-  /// POP takes a mark where a mark is on top.
+  /// Does POP, which removes a mark if a mark is on top.
   private mutating func popOrUnmark() throws(FormatError) {
     do {
       _ = try pop()
@@ -118,7 +118,7 @@ extension Unpickler {
   }
 
   private mutating func memoIndex() throws(FormatError) -> Int {
-    guard let index = Int(try asciiLine()), index >= 0 else { throw damaged("has a memo index that is no number") }
+    guard let index = Int(try asciiLine()), index >= 0 else { throw damaged("has a memo index that is not a number") }
     return index
   }
 
@@ -129,7 +129,7 @@ extension Unpickler {
     return .string(text)
   }
 
-  /// Python 2's byte strings: text where they are UTF-8, as state_dict keys are; bytes otherwise.
+  /// Reads a byte string of Python 2: text if it is UTF-8, as state_dict keys are, and bytes otherwise.
   private mutating func legacyText(_ width: Int) throws(FormatError) -> Value {
     let raw = cursor.bytes[try cursor.take(try cursor.size(width))]
     return String(validating: raw, as: UTF8.self).map(Value.string) ?? .bytes(Array(raw))
@@ -156,7 +156,7 @@ extension Unpickler {
     // The magic number of PyTorch's legacy format has 80 bits.
     var bytes: [UInt8] = []
     guard line.utf8.count <= 40, line.utf8.allSatisfy({ 0x30...0x39 ~= $0 }) else {
-      throw damaged("has a whole number that is no number")
+      throw damaged("has a whole number that cannot be read")
     }
     for digit in line.utf8 {
       var carry = Int(digit) - 0x30
@@ -171,7 +171,7 @@ extension Unpickler {
   }
 
   private mutating func textFloat() throws(FormatError) -> Double {
-    guard let value = Double(try asciiLine()) else { throw damaged("has a decimal number that is no number") }
+    guard let value = Double(try asciiLine()) else { throw damaged("has a decimal number that cannot be read") }
     return value
   }
 }

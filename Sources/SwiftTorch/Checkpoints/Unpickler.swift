@@ -1,7 +1,7 @@
-/// A pickle machine that can build numbers, text, containers and tensor descriptions, and nothing else.
+/// A pickle machine that can build only numbers, text, containers and descriptions of tensors.
 ///
-/// Protocols 0 to 5 as PyTorch writes them. Containers live in one flat arena and refer to each other by index, so that no
-/// input, however nested or self-referring, can make memory management recurse; the work is bounded by the input's length.
+/// It reads protocols 0 to 5 as PyTorch writes them. All containers live in one flat arena and refer to each other by index.
+/// Therefore nested or cyclic input cannot make memory management recurse. The input's length bounds the work.
 ///
 /// Source: the opcode table of Python's `pickletools`.
 struct Unpickler {
@@ -9,7 +9,7 @@ struct Unpickler {
     case none
     case bool(Bool)
     case int(Int)
-    /// A whole number beyond 64 bits, two's complement, little-endian.
+    /// A whole number beyond 64 bits, in two's complement, little-endian.
     case long([UInt8])
     case float(Double)
     case string(String)
@@ -24,16 +24,16 @@ struct Unpickler {
   struct Container {
     enum Kind { case list, tuple, set, mapping, namespace }
     let kind: Kind
-    /// The elements; a mapping's keys and values take turns.
+    /// The elements. In a mapping, keys and values alternate.
     var items: [Value]
   }
 
-  /// A storage that the pickle mentions and the file holds elsewhere.
+  /// A storage that the pickle names and that the file holds in another place.
   struct StorageRecord {
     let key: String
     let dtype: DType
     let count: Int
-    /// A part of the keyed storage, in elements (only in files of PyTorch 0.x).
+    /// The used part of the storage, in elements. Only files of PyTorch 0.x have one.
     let view: Range<Int>?
   }
 
@@ -46,7 +46,7 @@ struct Unpickler {
     var requiresGrad: Bool
   }
 
-  /// A state_dict has a few thousand values; the bound keeps a hostile file from costing many times its size in memory.
+  /// The most values of one pickle. A state_dict has a few thousand. A hostile file could need many times its size in memory.
   static let maximumValues = 8_000_000
 
   var cursor: ByteCursor
@@ -61,15 +61,17 @@ struct Unpickler {
   private var copied = 0
   private let allowance: Int
 
+  /// Prepares to read a pickle.
+  ///
   /// - Parameters:
-  ///   - start: where the pickle begins in `bytes`.
-  ///   - end: the first byte that does not belong to it; the end of the file where nil.
+  ///   - start: the index of the pickle's first byte.
+  ///   - end: the index after the pickle's last possible byte; nil for the end of the file.
   init(_ bytes: [UInt8], from start: Int = 0, to end: Int? = nil) {
     cursor = ByteCursor(bytes, from: start, to: end, subject: "the pickle")
     allowance = 4 * cursor.remaining + 1024
   }
 
-  /// Runs to the STOP opcode and answers the value on top; `cursor.position` is then just behind the pickle.
+  /// Runs to the STOP opcode and returns the value on top. Then `cursor.position` is the first byte after the pickle.
   mutating func run() throws(FormatError) -> Value {
     while true {
       let code = try cursor.byte()
@@ -133,13 +135,13 @@ struct Unpickler {
   }
 
   mutating func recall(_ index: Int) throws(FormatError) {
-    guard let value = memo[index] else { throw damaged("recalls something it never stored") }
+    guard let value = memo[index] else { throw damaged("recalls a value that it never stored") }
     try push(value)
   }
 
   // MARK: Containers
 
-  /// Counts elements that are copied rather than moved, which a few bytes of pickle could otherwise repeat for ever.
+  /// Counts copied elements and throws if there are too many. Without a limit, a few bytes of pickle could repeat copies for ever.
   mutating func charge(_ count: Int) throws(FormatError) {
     copied += count
     guard copied <= allowance else { throw damaged("copies more than a file of its size can hold") }
@@ -154,7 +156,7 @@ struct Unpickler {
 
   mutating func append(_ values: [Value], kind: Container.Kind) throws(FormatError) {
     guard case .container(let index) = try top(), containers[index].kind == kind else {
-      throw damaged("adds to something that cannot grow")
+      throw damaged("adds to a value that cannot grow")
     }
     guard kind != .mapping || values.count.isMultiple(of: 2) else { throw damaged("adds a key without a value") }
     containers[index].items.append(contentsOf: values)

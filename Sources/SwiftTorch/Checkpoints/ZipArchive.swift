@@ -1,12 +1,11 @@
-/// A zip archive in memory: stored and deflated entries, zip64, checksums. What a header declares is believed only after it
-/// was checked against the file.
+/// A zip archive in memory, with stored and deflated entries, zip64 and checksums.
 ///
-/// Source: PKWARE APPNOTE.TXT 6.3.
+/// The reader checks every declaration of a header against the file before it uses it. Source: PKWARE APPNOTE.TXT 6.3.
 struct ZipArchive {
   struct Entry {
     let name: String
     let isDeflated: Bool
-    /// Where the entry's data lie in the archive.
+    /// The range of the entry's data in the archive.
     let data: Range<Int>
     let size: Int
     let checksum: UInt32
@@ -25,30 +24,32 @@ struct ZipArchive {
     var cursor = ByteCursor(bytes, from: directory.range.lowerBound, to: directory.range.upperBound, subject: "the zip directory")
     var entries: [Entry] = []
     var indices: [String: Int] = [:]
-    // The directory's own length bounds the entries: each takes at least 46 bytes of it.
+    // The directory's length bounds the number of entries, because each takes at least 46 bytes.
     for _ in 0..<directory.count {
       let entry = try Self.readEntry(&cursor, bytes: bytes, dataEnd: directory.range.lowerBound)
       guard indices.updateValue(entries.count, forKey: entry.name) == nil else {
-        throw FormatError("the zip archive names \(quoted(entry.name)) twice")
+        throw FormatError("the zip archive names \(quoted(entry.name)) twice; save it again")
       }
       entries.append(entry)
     }
-    // Entries that share bytes are how a small archive unfolds into petabytes.
+    // Entries that share bytes would let a small archive expand into petabytes.
     var end = 0
     for entry in entries.sorted(by: { $0.data.lowerBound < $1.data.lowerBound }) where !entry.data.isEmpty {
-      guard entry.data.lowerBound >= end else { throw FormatError("entries of the zip archive overlap at \(quoted(entry.name))") }
+      guard entry.data.lowerBound >= end else {
+        throw FormatError("entries of the zip archive overlap at \(quoted(entry.name)); save it again")
+      }
       end = entry.data.upperBound
     }
     self.entries = entries
     self.indices = indices
   }
 
-  /// The entry of exactly that name.
+  /// Returns the entry with this name, or nil.
   func entry(_ name: String) -> Entry? {
     indices[name].map { entries[$0] }
   }
 
-  /// An entry's contents, its checksum verified; stored entries are slices of the archive, not copies.
+  /// Returns an entry's contents after a check of their checksum. A stored entry is a slice of the archive, not a copy.
   func contents(of entry: Entry) throws(FormatError) -> ArraySlice<UInt8> {
     let raw = bytes[entry.data]
     let contents: ArraySlice<UInt8>
@@ -68,7 +69,7 @@ struct ZipArchive {
     return contents
   }
 
-  /// The central directory's place and number of entries, from the record at the end of the file.
+  /// Finds the range of the central directory and its number of entries, from the record at the end of the file.
   private static func findDirectory(_ bytes: [UInt8]) throws(FormatError) -> (range: Range<Int>, count: Int) {
     let recordSize = 22
     guard bytes.count >= recordSize else { throw FormatError(cutOff) }

@@ -1,6 +1,6 @@
 import CTorchShim
 
-/// One argument of an operator call.
+/// An argument of an operator call.
 enum Argument {
   case none
   case bool(Bool)
@@ -28,7 +28,7 @@ enum Argument {
 }
 
 extension [Argument] {
-  /// The tensors among the arguments, for messages.
+  /// The tensors among the arguments, for error messages.
   var tensors: [Tensor] {
     flatMap { argument -> [Tensor] in
       switch argument {
@@ -40,9 +40,9 @@ extension [Argument] {
     }
   }
 
-  /// Lays the arguments out as the shim wants them, valid for the length of `body` only.
+  /// Gives `body` the arguments in the shim's layout. They are valid only inside `body`.
   ///
-  /// Lists are copied to scratch memory first, so that no pointer into an array or a tensor outlives its owner.
+  /// The function copies lists to scratch memory, so no pointer into an array or a tensor outlives its owner.
   func withValues<Result>(_ body: (UnsafeBufferPointer<ts_value>) -> Result) -> Result {
     var words = 0
     for argument in self {

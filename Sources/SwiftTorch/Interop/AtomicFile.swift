@@ -1,24 +1,25 @@
 import Glibc
 import Synchronization
 
-/// Files that appear whole or not at all: written under a temporary name in the same folder, flushed to disk, then renamed.
+/// Writes files that appear whole or not at all.
 ///
-/// On any failure the temporary file is removed and an older file of that name stays as it was. A symbolic link is followed:
-/// the file it points to is replaced. The permissions of a replaced file are kept.
+/// The writer uses a temporary name in the same folder, flushes the file to disk and renames it. After a failure it removes the
+/// temporary file, and an older file with the final name stays unchanged. The writer follows a symbolic link and replaces its
+/// target. It keeps the permissions of a replaced file.
 public enum AtomicFile {
   /// Writes `bytes` as the whole contents of `path`.
   public static func write(_ bytes: [UInt8], to path: String) throws(TorchError) {
     try write(to: path) { file throws(TorchError) in try file.append(bytes) }
   }
 
-  /// Writes `text`, in UTF-8, as the whole contents of `path`.
+  /// Writes `text` in UTF-8 as the whole contents of `path`.
   public static func write(_ text: String, to path: String) throws(TorchError) {
     try write(to: path) { file throws(TorchError) in try file.append(text) }
   }
 
-  /// Writes `path` piece by piece; nothing is visible under that name until `body` has returned.
+  /// Writes `path` piece by piece. The file appears under this name after `body` has returned.
   ///
-  /// - Throws: what `body` throws, or `TorchError` naming `path` (no folder, not permitted, disk full, not a regular file).
+  /// - Throws: the error of `body`, or `TorchError` that names `path` (no folder, not permitted, disk full, not a regular file).
   public static func write(to path: String, _ body: (Writer) throws(TorchError) -> Void) throws(TorchError) {
     let writer = try Writer(replacing: path)
     do {
@@ -30,12 +31,12 @@ public enum AtomicFile {
     }
   }
 
-  /// Finds out whether `path` could be written, before work whose result is to go there.
+  /// Checks that `path` can be written, before a long computation of its contents.
   ///
-  /// - Throws: what `write` would; nothing is left of the attempt.
+  /// - Throws: the error that `write` would throw. The check leaves no file.
   public static func check(_ path: String) throws(TorchError) { try Writer(replacing: path).abandon() }
 
-  /// The open temporary file; valid only inside the closure that received it.
+  /// The open temporary file. It is valid only inside the closure that receives it.
   public final class Writer {
     private let path: String
     private let destination: String
@@ -63,7 +64,7 @@ public enum AtomicFile {
       self.destination = destination
       let slash = destination.utf8.lastIndex(of: UInt8(ascii: "/"))
       let folder = slash.map { String(destination[...$0]) } ?? ""
-      // A name of its own rather than the target's plus a suffix, which could exceed the 255 bytes of a file name.
+      // A name derived from the target's name could exceed the 255 bytes of a file name.
       var name = ""
       var opened: Int32 = -1
       repeat {
@@ -104,7 +105,7 @@ public enum AtomicFile {
     public func append(_ text: String) throws(TorchError) { try append(Array(text.utf8)) }
 
     fileprivate func commit() throws(TorchError) {
-      // Some file systems cannot flush a single file and say so with EINVAL; the rename is still atomic there.
+      // Some file systems cannot flush a single file and return EINVAL. The rename is still atomic there.
       if fsync(descriptor) != 0 && errno != EINVAL { throw failure(errno) }
       let closed = close(descriptor)
       descriptor = -1
@@ -113,7 +114,7 @@ public enum AtomicFile {
       let slash = destination.utf8.lastIndex(of: UInt8(ascii: "/"))
       let folder = open(slash.map { String(destination[...$0]) } ?? ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
       if folder >= 0 {
-        // Makes the new name itself survive a power cut; the contents are safe already, so a refusal is no failure.
+        // This lets the new name survive a power cut. The contents are safe already, so a failure here does not matter.
         _ = fsync(folder)
         close(folder)
       }

@@ -1,20 +1,20 @@
 import CTorchShim
 
 extension Tensor {
-  /// Whether autograd tracks operations on this tensor.
+  /// True if autograd tracks operations on this tensor (`requires_grad`).
   public var requiresGrad: Bool { ts_tensor_requires_grad(handle) }
 
-  /// Whether the tensor was made by the user rather than by a tracked operation.
+  /// True if the tensor is not the result of a tracked operation (`is_leaf`).
   public var isLeaf: Bool { ts_tensor_is_leaf(handle) }
 
-  /// Turns tracking on (or off) for a leaf of floating-point type, in place, and returns it (`requires_grad_`).
+  /// Turns tracking on or off for a floating-point leaf in place, and returns the leaf (`requires_grad_`).
   @discardableResult
   public func requireGrad(_ required: Bool = true) -> Tensor {
     guard ts_tensor_set_requires_grad(handle, required) == TS_OK else { fatalError("requireGrad: \(lastErrorMessage())") }
     return self
   }
 
-  /// The gradient `backward()` accumulated here, nil when there is none.
+  /// The gradient that `backward()` accumulated for this leaf, or nil (`grad`).
   public var grad: Tensor? {
     get {
       var out: ts_tensor?
@@ -27,14 +27,17 @@ extension Tensor {
     }
   }
 
-  /// Accumulates the gradient of this tensor into the `grad` of every leaf it depends on (`Tensor.backward`).
+  /// Adds the gradients of this tensor to the `grad` of every leaf that it depends on (`Tensor.backward`).
   ///
-  /// - Parameter gradient: of this tensor's shape; nil for a scalar.
+  /// - Parameters:
+  ///   - gradient: the gradient with respect to this tensor, of its shape; nil for a scalar.
+  ///   - retainGraph: true to keep the graph for another backward pass.
+  ///   - createGraph: true to make the gradients differentiable.
   public func backward(_ gradient: Tensor? = nil, retainGraph: Bool = false, createGraph: Bool = false) {
     let status = withExtendedLifetime((self, gradient)) {
       var output: ts_tensor? = handle
       var seed: ts_tensor? = gradient?.handle
-      // Without seeds libtorch takes a scalar output only; a NULL among them would stand for ones of any shape.
+      // Without seeds libtorch accepts only a scalar output. A NULL seed would mean ones of any shape.
       return withUnsafePointer(to: &seed) {
         ts_backward(&output, 1, gradient == nil ? nil : $0, retainGraph || createGraph, createGraph)
       }
@@ -42,19 +45,25 @@ extension Tensor {
     guard status == TS_OK else { fatalError("backward: \(lastErrorMessage()) (output of shape \(shape))") }
   }
 
-  /// The gradient of `output` with respect to one tensor (`torch.autograd.grad`), of that tensor's shape.
+  /// Returns the gradient of `output` with respect to one tensor, in that tensor's shape (`torch.autograd.grad`).
   ///
-  /// Nothing is accumulated anywhere and no other gradient is computed: weights pay nothing for it.
+  /// The function computes no other gradient and accumulates none, so it spends no time on the weights.
+  ///
   /// - Parameters:
-  ///   - output: a scalar, or with `seed` a tensor of `seed`'s shape.
-  ///   - createGraph: whether the result can be differentiated again.
+  ///   - output: a scalar, or a tensor of the shape of `seed`.
+  ///   - input: a tensor that `output` depends on.
+  ///   - seed: the gradient with respect to `output`; nil for a scalar.
+  ///   - retainGraph: true to keep the graph for another gradient.
+  ///   - createGraph: true to make the result differentiable.
   public static func gradient(
     of output: Tensor, withRespectTo input: Tensor, seed: Tensor? = nil, retainGraph: Bool = false, createGraph: Bool = false
   ) -> Tensor {
     gradient(of: output, withRespectTo: [input], seed: seed, retainGraph: retainGraph, createGraph: createGraph)[0]
   }
 
-  /// As above for several tensors. One that `output` does not depend on is a programming error.
+  /// Returns the gradients of `output` with respect to several tensors (`torch.autograd.grad`).
+  ///
+  /// The function traps if `output` does not depend on one of the tensors.
   public static func gradient(
     of output: Tensor, withRespectTo inputs: [Tensor], seed: Tensor? = nil, retainGraph: Bool = false, createGraph: Bool = false
   ) -> [Tensor] {
@@ -66,20 +75,23 @@ extension Tensor {
     }
   }
 
-  /// As `gradient`, for a graph that somebody else's model built and that may not be differentiable.
+  /// Returns the gradient of a model from elsewhere, which may not be differentiable. See `gradient(of:withRespectTo:)`.
   ///
-  /// - Returns: nil for an input that `output` does not depend on.
+  /// - Returns: the gradient, or nil if `output` does not depend on `input`.
+  /// - Throws: `TorchError` with libtorch's message.
   public static func checkedGradient(
     of output: Tensor, withRespectTo input: Tensor, retainGraph: Bool = false
   ) throws(TorchError) -> Tensor? {
     try gradients(of: [output], [input], nil, retainGraph, false, allowUnused: true)[0]
   }
 
-  /// The gradient of Σ ⟨output, seed⟩ over several outputs with respect to several tensors, in one pass (`torch.autograd.grad` with
-  /// `allow_unused`).
+  /// Returns the gradients of Σ ⟨output, seed⟩ over several outputs with respect to several tensors, in one backward pass.
   ///
-  /// - Parameter seeds: one per output, of its shape; nil for scalar outputs.
-  /// - Returns: nil for a tensor that no output depends on.
+  /// PyTorch: `torch.autograd.grad` with `allow_unused=True`.
+  ///
+  /// - Parameter seeds: one tensor per output, of its shape; nil for scalar outputs.
+  /// - Returns: one gradient per tensor, or nil for a tensor that no output depends on.
+  /// - Throws: `TorchError` with libtorch's message.
   public static func checkedGradients(
     of outputs: [Tensor], withRespectTo inputs: [Tensor], seeds: [Tensor]? = nil, retainGraph: Bool = false,
     createGraph: Bool = false
@@ -97,7 +109,7 @@ extension Tensor {
         for (i, tensor) in (inputs + outputs + (seeds ?? [])).enumerated() { slots[i] = tensor.handle }
         let sources = slots.baseAddress! + inputs.count
         let weights = sources + outputs.count
-        // Past the inputs, the outputs and as many seeds.
+        // The slots hold the inputs, the outputs, the seeds and the results.
         let results = weights + outputs.count
         let status = ts_gradient(
           sources, outputs.count, slots.baseAddress, inputs.count, seeds == nil ? nil : weights, retainGraph, createGraph,
@@ -110,7 +122,7 @@ extension Tensor {
   }
 }
 
-/// Whether autograd records on this thread (`torch.is_grad_enabled()`).
+/// True if autograd records on this thread (`torch.is_grad_enabled()`).
 public var isGradEnabled: Bool { ts_grad_mode() }
 
 /// Runs `body` without recording for autograd (`torch.no_grad()`).
@@ -118,14 +130,14 @@ public func withNoGrad<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
   try withGradMode(false, body)
 }
 
-/// Runs `body` with recording on, inside a `withNoGrad` for instance (`torch.enable_grad()`).
+/// Runs `body` with recording on, for example inside `withNoGrad` (`torch.enable_grad()`).
 public func withGrad<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
   try withGradMode(true, body)
 }
 
 /// Runs `body` with recording on or off, and restores the mode on every exit (`torch.set_grad_enabled(mode)`).
 ///
-/// The mode belongs to the thread, so `body` is synchronous.
+/// The mode belongs to the thread, so `body` must be synchronous.
 public func withGradMode<R, E: Error>(_ enabled: Bool, _ body: () throws(E) -> R) throws(E) -> R {
   let previous = ts_grad_mode_set(enabled)
   defer { _ = ts_grad_mode_set(previous) }

@@ -1,18 +1,18 @@
 import Glibc
 
-/// Whole files in memory, with a sentence for everything that can be wrong on the way.
+/// Reads whole files into memory, with one sentence for each thing that can go wrong.
 public enum FileBytes {
-  /// The contents of a regular file.
+  /// Reads a regular file.
   ///
   /// - Parameters:
-  ///   - path: the file; relative paths start at the working folder.
-  ///   - expected: what the caller hoped to find ("a checkpoint"), for the message.
-  /// - Throws: `TorchError` naming `path` when it is missing, a folder, a device or pipe, unreadable, empty, or larger than
+  ///   - path: the path of the file. A relative path starts at the working folder.
+  ///   - expected: the contents that the caller expects ("a checkpoint"), for the message.
+  /// - Throws: `TorchError` that names `path` if the file is missing, a folder, a device or pipe, unreadable, empty, or larger than
   ///   the machine's memory.
   public static func read(_ path: String, expecting expected: String = "a file") throws(TorchError) -> [UInt8] {
     var info = stat()
     guard stat(path, &info) == 0 else { throw unreadable(path, expected, errno) }
-    // Checked before open: opening a pipe without a writer would block for ever.
+    // The check comes before `open`, because `open` of a pipe without a writer would block for ever.
     switch info.st_mode & S_IFMT {
     case S_IFREG: break
     case S_IFDIR: throw TorchError(.io, "\(path): is a folder; expected \(expected); name a file inside it")
@@ -62,11 +62,13 @@ public enum FileBytes {
   }
 }
 
-/// A file read piece by piece.
+/// A file that the reader reads piece by piece.
 package final class FileStream {
   private let descriptor: Int32
 
-  /// - Throws: `TorchError` naming `path` when it cannot be opened.
+  /// Opens a file.
+  ///
+  /// - Throws: `TorchError` that names `path` if the file cannot be opened.
   package init(_ path: String) throws(TorchError) {
     descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw TorchError(.io, "\(path): cannot be read (\(systemMessage(errno))); check the path") }
@@ -76,7 +78,7 @@ package final class FileStream {
     if descriptor >= 0 { close(descriptor) }
   }
 
-  /// The next bytes, at most `count`; none at the file's end.
+  /// Reads the next bytes, at most `count`. It returns none at the file's end.
   package func read(_ count: Int) throws(FormatError) -> [UInt8] {
     var failure: Int32 = 0
     let piece = [UInt8](unsafeUninitializedCapacity: count) { buffer, produced in
@@ -90,14 +92,14 @@ package final class FileStream {
   }
 }
 
-/// The path of a file or folder without links; nil where nothing is.
+/// Returns the path of a file or folder without symbolic links, or nil if there is none.
 package func realPath(_ path: String) -> String? {
   guard let resolved = realpath(path, nil) else { return nil }
   defer { free(resolved) }
   return String(cString: resolved)
 }
 
-/// The C library's words for an `errno` value.
+/// Returns the C library's text for an `errno` value.
 package func systemMessage(_ code: Int32) -> String {
   String(cString: strerror(code))
 }

@@ -1,7 +1,7 @@
 import CTorchShim
 
 extension Tensor {
-  /// Sizes of the dimensions, outermost first.
+  /// The sizes of the dimensions, outermost first.
   public var shape: [Int] {
     let rank = ndim
     return Array(unsafeUninitializedCapacity: rank) { buffer, initialized in
@@ -10,7 +10,7 @@ extension Tensor {
     }
   }
 
-  /// Steps between neighbours along each dimension, in elements.
+  /// The step between neighbours along each dimension, in elements.
   public var strides: [Int] {
     let rank = ndim
     return Array(unsafeUninitializedCapacity: rank) { buffer, initialized in
@@ -19,24 +19,24 @@ extension Tensor {
     }
   }
 
-  /// A CPU tensor with a copy of row-major `elements`.
+  /// Makes a CPU tensor with a copy of `elements` in row-major order.
   ///
   /// - Parameters:
-  ///   - elements: as many as `shape` holds.
-  ///   - shape: nil for one dimension of `elements.count`.
+  ///   - elements: as many elements as `shape` needs.
+  ///   - shape: the shape; nil for one dimension of `elements.count`.
   public convenience init<Element: TensorElement>(_ elements: [Element], shape: [Int]? = nil) {
     let shape = shape ?? [elements.count]
     self.init(owning: elements.withUnsafeBytes { Tensor.make($0, shape: shape, dtype: Element.dtype) })
   }
 
-  /// A CPU tensor with a copy of packed, row-major, little-endian bytes.
+  /// Makes a CPU tensor with a copy of packed, row-major, little-endian bytes.
   ///
-  /// - Parameter bytes: exactly as many as `shape` and `dtype` need.
+  /// - Parameter bytes: exactly as many bytes as `shape` and `dtype` need.
   public convenience init(bytes: ArraySlice<UInt8>, shape: [Int], dtype: DType) {
     self.init(owning: bytes.withUnsafeBytes { Tensor.make($0, shape: shape, dtype: dtype) })
   }
 
-  /// A CPU tensor with a copy of packed, row-major memory.
+  /// Makes a CPU tensor with a copy of packed, row-major memory.
   package convenience init(copying memory: UnsafeRawBufferPointer, shape: [Int], dtype: DType) {
     self.init(owning: Tensor.make(memory, shape: shape, dtype: dtype))
   }
@@ -50,9 +50,9 @@ extension Tensor {
     return out
   }
 
-  /// The elements in row-major order, copied to the host.
+  /// Copies the elements to the host in row-major order.
   ///
-  /// The tensor's dtype must be the element's; convert with `to(_:)` first.
+  /// The tensor's dtype must match the element type. Convert it with `to(_:)` first.
   public func array<Element: TensorElement>(of type: Element.Type = Element.self) -> [Element] {
     require(dtype == Element.dtype, "array(of: \(type)): the tensor is \(dtype), not \(Element.dtype); convert with to(_:)")
     let total = count
@@ -62,7 +62,7 @@ extension Tensor {
     }
   }
 
-  /// The elements' bytes in row-major order, copied to the host.
+  /// Copies the elements' bytes to the host in row-major order.
   public func hostBytes() -> [UInt8] {
     let total = count * dtype.size
     return Array(unsafeUninitializedCapacity: total) { buffer, initialized in
@@ -71,9 +71,9 @@ extension Tensor {
     }
   }
 
-  /// A number that is equal for tensors of the same shape, dtype and bytes, and differs otherwise but for a chance of one in 2^64.
+  /// A hash of shape, dtype and bytes. Different tensors have the same hash with a chance of one in 2^64.
   ///
-  /// Not a cryptographic hash: it tells files and data sets apart, not forgeries.
+  /// It tells files and data sets apart. It is not a cryptographic hash, so it cannot detect forgeries.
   public var fingerprint: UInt64 {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     func mix(_ word: UInt64) {
@@ -97,7 +97,7 @@ extension Tensor {
     }
   }
 
-  /// Gives `body` the elements of a contiguous CPU tensor in place, without a copy; valid only inside `body`.
+  /// Gives `body` the elements of a contiguous CPU tensor without a copy. The span is valid only inside `body`.
   public func withElements<Element: TensorElement, R>(of type: Element.Type, _ body: (Span<Element>) -> R) -> R {
     require(dtype == Element.dtype, "withElements(of: \(type)): the tensor is \(dtype), not \(Element.dtype)")
     return withExtendedLifetime(self) {

@@ -2,21 +2,21 @@ internal import CZlib
 
 /// Decompresses one deflate or gzip stream piece by piece. No other type of the package calls zlib.
 ///
-/// Output is allocated as it arrives, never from a size that a file declares.
+/// It allocates output as it arrives, and never by a size that a file declares.
 package final class Inflater {
   package enum Format: Int32 {
-    /// Deflate without a header, as zip archives hold it. The raw values are zlib's `windowBits`.
+    /// Deflate without a header, as in zip archives. The raw values are zlib's `windowBits`.
     case deflate = -15
-    /// One member of a gzip file; zlib checks its CRC-32 and its length.
+    /// One member of a gzip file. zlib checks its CRC-32 and its length.
     case gzip = 31
   }
 
-  /// Deflate's best ratio: one bit can stand for a match of 258 bytes, so a byte gives at most 1032.
+  /// The most output bytes per input byte of deflate. One bit can stand for a match of 258 bytes, so a byte gives at most 1032.
   package static let maximumRatio = 1032
 
-  /// Whether the whole stream was decompressed.
+  /// True after the end of the stream.
   package private(set) var isAtEnd = false
-  /// On the heap because zlib keeps a pointer back to it.
+  /// The state of zlib. It is on the heap because zlib keeps a pointer to it.
   private let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
 
   package init(_ format: Format) throws(FormatError) {
@@ -31,9 +31,9 @@ package final class Inflater {
     stream.deallocate()
   }
 
-  /// The next bytes of the contents, at most `count`. Takes the bytes that it used off the front of `input`.
+  /// Returns the next bytes of the contents, at most `count`, and removes the used bytes from the front of `input`.
   ///
-  /// Fewer than `count` bytes mean that the stream has ended or needs more input.
+  /// It returns fewer than `count` bytes if the stream has ended or needs more input.
   package func next(_ count: Int, from input: inout ArraySlice<UInt8>) throws(FormatError) -> [UInt8] {
     var code = Z_OK
     var used = 0
@@ -52,7 +52,7 @@ package final class Inflater {
     }
     input = input.dropFirst(used)
     switch code {
-    // zlib says Z_BUF_ERROR where it needs more input.
+    // zlib returns Z_BUF_ERROR if it needs more input.
     case Z_OK, Z_BUF_ERROR: break
     case Z_STREAM_END: isAtEnd = true
     case Z_MEM_ERROR: throw FormatError("there is not enough memory to decompress it")
@@ -69,13 +69,13 @@ package final class Inflater {
     isAtEnd = false
   }
 
-  /// Decompresses deflate without a header, which must fill `input` and give exactly `size` bytes.
+  /// Decompresses deflate without a header. The stream must fill `input` and give exactly `size` bytes.
   package static func deflate(_ input: ArraySlice<UInt8>, size: Int) throws(FormatError) -> [UInt8] {
     let inflater = try Inflater(.deflate)
     var rest = input
     var output: [UInt8] = []
     while !inflater.isAtEnd {
-      // Asks for one byte more than may come, so that one byte too many shows.
+      // The request has one extra byte, so a stream that is too long shows up.
       let wanted = min(size - output.count, 1 << 17) + 1
       let piece = try inflater.next(wanted, from: &rest)
       guard piece.count <= size - output.count else {
@@ -94,12 +94,12 @@ package final class Inflater {
     return output
   }
 
-  /// The error for a stream whose input ends too early.
+  /// The error for a stream with input that ends too early.
   package static var cutOff: FormatError {
     FormatError("the compressed data is cut off; copy or download the file again")
   }
 
-  /// The CRC-32 that zip and gzip use.
+  /// Returns the CRC-32 of `bytes`, as zip and gzip use it.
   package static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
     bytes.withUnsafeBufferPointer { UInt32(truncatingIfNeeded: crc32_z(0, $0.baseAddress, $0.count)) }
   }

@@ -1,15 +1,17 @@
 import CTorchShim
 
-/// One ATen operator overload, looked up once and called through the shim's boxed entry point.
+/// One overload of an ATen operator. The code looks it up once and calls it through the shim's boxed entry point.
 ///
-/// A new operator is one line in `Operators.swift` and the method that exposes it.
+/// A new operator needs one line in `Operators.swift` and a method that exposes it.
 struct Operator: @unchecked Sendable {
   // The handle is immutable and lives as long as the process.
   private let handle: ts_operator
   let name: String
 
+  /// Looks an operator up, and traps if libtorch does not have it.
+  ///
   /// - Parameters:
-  ///   - name: the operator's name in the `aten` namespace, or qualified ("mkldnn::…").
+  ///   - name: the operator's name in the `aten` namespace, or a qualified name ("mkldnn::…").
   ///   - overload: the overload's name without the dot.
   init(_ name: String, _ overload: String = "") {
     let qualified = name.contains("::") ? name : "aten::\(name)"
@@ -36,7 +38,7 @@ struct Operator: @unchecked Sendable {
     withUnsafeTemporaryAllocation(of: ts_value.self, capacity: 2) { arguments in
       arguments.initializeElement(at: 0, to: ts_value(a))
       arguments.initializeElement(at: 1, to: ts_value(b))
-      // Not a tuple of both, for which each would be retained: 20 ns of the 500 that a small addition takes.
+      // A tuple of both would retain each, which costs 20 ns of the 500 ns of a small addition.
       return withExtendedLifetime(a) { withExtendedLifetime(b) { single(UnsafeBufferPointer(arguments)) { [a, b] } } }
     }
   }
@@ -45,14 +47,14 @@ struct Operator: @unchecked Sendable {
     arguments.withValues { values in single(values) { arguments.tensors } }
   }
 
-  /// All results that are tensors, lists flattened; an undefined tensor (an unused optional result) is nil.
+  /// Returns all results that are tensors, with lists flattened. An undefined tensor (an unused optional result) is nil.
   func results(_ arguments: Argument...) -> [Tensor?] {
     arguments.withValues { values in
       do throws(TorchError) { return try invoke(values) } catch { trap(error, arguments.tensors) }
     }
   }
 
-  /// The one scalar result as a Double.
+  /// Returns the only scalar result as a Double.
   func double(_ arguments: Argument...) -> Double {
     arguments.withValues { values in
       var result = ts_value()
@@ -64,19 +66,19 @@ struct Operator: @unchecked Sendable {
       case TS_BOOL: return result.as.boolean ? 1 : 0
       case TS_INT: return Double(result.as.integer)
       case TS_DOUBLE: return result.as.real
-      default: fatalError("\(name): a scalar was expected, kind \(result.kind) came back")
+      default: fatalError("\(name): expected a scalar, but the result has kind \(result.kind)")
       }
     }
   }
 
-  // MARK: Calls whose failure is the environment's
+  // MARK: Calls that can fail because of the environment
 
-  /// As `callAsFunction`, for calls fed by files, devices or memory limits.
+  /// Calls the operator and throws instead of trapping, for calls that depend on files, devices or memory limits.
   func checked(_ arguments: Argument...) throws(TorchError) -> Tensor {
     let outcome: Result<Tensor, TorchError> = arguments.withValues { values in
       do throws(TorchError) {
         guard let tensor = try invoke(values).first ?? nil else {
-          return .failure(TorchError(.runtime, "\(name): no tensor came back"))
+          return .failure(TorchError(.runtime, "\(name): expected a tensor, but there is no result"))
         }
         return .success(tensor)
       } catch { return .failure(error) }
@@ -93,7 +95,7 @@ struct Operator: @unchecked Sendable {
     let status = ts_operator_call(handle, values.baseAddress, values.count, &result, 1, &produced)
     if status != TS_OK { trap(TorchError(status: status), operands()) }
     guard Int(result.kind) == TS_TENSOR, let tensor = result.as.tensor else {
-      fatalError("\(name): a tensor was expected, kind \(result.kind) came back")
+      fatalError("\(name): expected a tensor, but the result has kind \(result.kind)")
     }
     return Tensor(owning: tensor)
   }
@@ -133,16 +135,16 @@ struct Operator: @unchecked Sendable {
   }
 }
 
-/// The message of the last failing call on this thread.
+/// Returns the message of the last failed call on this thread.
 func lastErrorMessage() -> String { String(cString: ts_error_message()) }
 
 extension TorchError {
-  /// The failure that just happened on this thread.
+  /// Makes an error from the last failed call on this thread.
   init(status: ts_status) {
     self.init(Code(rawValue: status) ?? .runtime, lastErrorMessage())
   }
 
-  /// Throws unless `status` is success.
+  /// Throws if `status` is not success.
   static func check(_ status: ts_status) throws(TorchError) {
     if status != TS_OK { throw TorchError(status: status) }
   }

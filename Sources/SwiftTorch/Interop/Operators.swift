@@ -1,4 +1,4 @@
-/// The operators this library calls, each looked up on first use. Adding one is a line here.
+/// The operators that this library calls. Each is looked up on first use, and a new one needs one line here.
 enum Op {
   // Creation
   static let empty = Operator("empty", "memory_format")

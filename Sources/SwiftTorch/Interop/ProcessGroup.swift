@@ -1,13 +1,14 @@
 import CTorchShim
 
-/// Processes that work on one job and combine tensors (`torch.distributed`), over Gloo.
+/// A group of processes that work on one job and combine tensors over Gloo (`torch.distributed`).
 public final class ProcessGroup {
   private let handle: ts_process_group
-  /// This process's number, from 0.
+  /// The number of this process, from 0.
   public let rank: Int
+  /// The number of processes in the group.
   public let size: Int
 
-  /// How members' values are combined.
+  /// The function that combines the members' values.
   public enum Combination: Int32, Sendable {
     case sum = 0
     case product = 2
@@ -18,9 +19,11 @@ public final class ProcessGroup {
   /// Joins the group that meets at a file, and waits for all its members.
   ///
   /// - Parameters:
-  ///   - path: a file on a disk all members see, not there before the first of them arrives.
-  ///   - timeout: seconds to wait for the others, here and in every operation.
-  /// - Throws: `TorchError` when the others do not come or this libtorch has no Gloo.
+  ///   - path: a file on a disk that all members see. It must not exist before the first member arrives.
+  ///   - rank: the number of this process, 0 <= rank < size.
+  ///   - size: the number of processes in the group.
+  ///   - timeout: the number of seconds to wait for the others, here and in every operation.
+  /// - Throws: `TorchError` if the others do not arrive or this libtorch has no Gloo.
   public init(meetingAt path: String, rank: Int, size: Int, timeout: Double = 300) throws(TorchError) {
     guard size > 0, (0..<size).contains(rank), let narrow = Int32(exactly: size) else {
       throw TorchError(.value, "rank \(rank) of a process group of \(size); expected 0 <= rank < size")
@@ -34,16 +37,16 @@ public final class ProcessGroup {
 
   deinit { ts_process_group_free(handle) }
 
-  /// Replaces the tensor by the combination of all members' tensors, in place.
+  /// Replaces the tensor in place by the combination of all members' tensors (`all_reduce`).
   public func allReduce(_ tensor: Tensor, _ combination: Combination = .sum) throws(TorchError) {
     try TorchError.check(ts_process_group_all_reduce(handle, tensor.handle, combination.rawValue))
   }
 
-  /// Replaces the tensor by the root's, in place.
+  /// Replaces the tensor in place by the root's tensor (`broadcast`).
   public func broadcast(_ tensor: Tensor, from root: Int = 0) throws(TorchError) {
     try TorchError.check(ts_process_group_broadcast(handle, tensor.handle, Int32(root)))
   }
 
-  /// Waits until all members are here.
+  /// Waits until all members have called this function (`barrier`).
   public func barrier() throws(TorchError) { try TorchError.check(ts_process_group_barrier(handle)) }
 }

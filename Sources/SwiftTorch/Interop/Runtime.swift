@@ -13,10 +13,10 @@ extension Device {
     self = Int(abi.type) == TS_CPU ? .cpu : .cuda(Int(max(abi.index, 0)))
   }
 
-  /// The number of CUDA devices libtorch sees.
+  /// The number of CUDA devices that libtorch sees.
   public static var cudaCount: Int { Int(ts_device_count(Int8(TS_CUDA))) }
 
-  /// The name the driver gives the device; "CPU" for the CPU.
+  /// Returns the driver's name of the device; "CPU" for the CPU.
   public func name() throws(TorchError) -> String {
     guard isCUDA else { return "CPU" }
     var buffer = [CChar](repeating: 0, count: 256)
@@ -24,37 +24,39 @@ extension Device {
     return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
-  /// Waits until all work queued on the device is done. Nothing to wait for on the CPU.
+  /// Waits until the device has finished all its work. On the CPU it returns at once.
   public func synchronize() throws(TorchError) {
     if isCUDA { try TorchError.check(ts_device_synchronize(abi)) }
   }
 
-  /// Bytes libtorch's allocator holds on a CUDA device: now, and at most since the last `resetPeakMemory()`.
+  /// Returns the bytes that libtorch's allocator holds on a CUDA device: now, and at most since the last `resetPeakMemory()`.
   public func memory() throws(TorchError) -> (allocated: Int, peak: Int) {
     var (allocated, peak): (Int64, Int64) = (0, 0)
     try TorchError.check(ts_device_memory(abi, &allocated, &peak))
     return (Int(allocated), Int(peak))
   }
 
+  /// Restarts the measurement of peak memory on a CUDA device.
   public func resetPeakMemory() throws(TorchError) {
     try TorchError.check(ts_device_memory_reset_peak(abi))
   }
 }
 
-/// The libtorch underneath: versions, threads, memory.
+/// Settings and facts of the loaded libtorch: versions, threads, memory.
 public enum Torch {
-  /// libtorch's version, e.g. "2.13.0".
+  /// The version of libtorch, such as "2.13.0".
   public static var version: String { String(cString: ts_torch_version()) }
-  /// The version of the C ABI the loaded shim speaks.
+  /// The version of the loaded shim's C ABI.
   public static var abiVersion: Int { Int(ts_abi_version()) }
-  /// The version of the C ABI this library was compiled against.
+  /// The version of the C ABI that this library was compiled for.
   public static var expectedABIVersion: Int { Int(TS_ABI_VERSION) }
-  /// How libtorch was built (`torch.__config__.show()`).
+  /// The options with which libtorch was built (`torch.__config__.show()`).
   public static var buildConfiguration: String { String(cString: ts_build_configuration()) }
-  /// The instruction set its CPU kernels chose, e.g. "AVX512".
+  /// The instruction set of the CPU kernels, such as "AVX512".
   public static var cpuCapability: String { String(cString: ts_cpu_capability()) }
+  /// True if libtorch was built with oneDNN.
   public static var hasOneDNN: Bool { ts_has_onednn() }
-  /// Whether the processor has instructions for products of bfloat16 numbers, without which they are slower than those of float32.
+  /// True if the processor has instructions for products of bfloat16 numbers. Without them, bfloat16 is slower than float32.
   public static let hasBFloat16Instructions: Bool = {
     guard let file = fopen("/proc/cpuinfo", "r") else { return false }
     defer { fclose(file) }
@@ -67,16 +69,18 @@ public enum Torch {
     }
     return false
   }()
-  /// Handles the shim has given out and not yet got back: tensors, generators, scripts, process groups. For leak tests.
+  /// The number of live handles of the shim: tensors, generators, scripts and process groups. Tests for leaks use it.
   public static var liveHandleCount: Int { Int(ts_live_handles()) }
 
-  /// Starts libtorch's own generators from a seed (`torch.manual_seed`): what TorchScript archives draw from, which take no `Generator`.
+  /// Seeds libtorch's own generators (`torch.manual_seed`). TorchScript archives draw from them, because they take no `Generator`.
   public static func manualSeed(_ seed: UInt64) throws(TorchError) { try TorchError.check(ts_manual_seed(seed)) }
 
-  /// Threads an operator may use (`torch.get_num_threads()`).
+  /// The number of threads that an operator may use (`torch.get_num_threads()`).
   public static var threadCount: Int { Int(ts_threads()) }
 
-  /// - Throws: `TorchError` when `count` is not positive.
+  /// Sets the number of threads that an operator may use (`torch.set_num_threads`).
+  ///
+  /// - Throws: `TorchError` if `count` is not positive.
   public static func setThreadCount(_ count: Int) throws(TorchError) {
     guard let narrow = Int32(exactly: count), narrow > 0 else {
       throw TorchError(.value, "\(count) threads were asked for; expected at least 1")
@@ -86,14 +90,18 @@ public enum Torch {
 
   /// Lets the C allocator keep freed memory for reuse instead of returning every large block to the system.
   ///
-  /// A training step frees and allocates the same activations again; without this each pays a page fault per 4 KiB. Process-wide,
-  /// for programs rather than libraries to call. False where the C library has no such setting.
+  /// A training step frees and allocates the same activations again. Without this setting, each costs a page fault per 4 KiB.
+  /// The setting belongs to the process, so programs should call it and libraries should not.
+  ///
+  /// - Returns: false if the C library has no such setting.
   @discardableResult
   public static func keepHostMemory() -> Bool { ts_host_memory_keep() }
 
-  /// Runs `body` with operators on `device` computing in `dtype` where autocast deems it safe (`torch.autocast`).
+  /// Runs `body` with operators on `device` that compute in `dtype` if autocast allows it (`torch.autocast`).
   ///
-  /// Not to be nested: leaving the inner one turns autocast off.
+  /// Do not nest calls, because the end of the inner call turns autocast off.
+  ///
+  /// - Parameter dtype: the dtype of the computation; nil to run `body` without autocast.
   public static func withAutocast<R, E: Error>(
     _ dtype: DType?, on device: Device, _ body: () throws(E) -> R
   ) throws(E) -> R {

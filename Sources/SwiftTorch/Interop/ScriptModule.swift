@@ -1,13 +1,13 @@
 import CTorchShim
 
-/// A TorchScript archive: loaded, run, differentiated, its parameters listed (`torch.jit.load`).
+/// A loaded TorchScript archive that can be run and differentiated (`torch.jit.load`).
 public final class ScriptModule {
   let handle: ts_script
-  /// What to call it in messages.
+  /// The name of the archive in error messages.
   public let name: String
-  /// The TorchScript code in the archive, all of its files.
+  /// The TorchScript code of all files in the archive.
   public let source: String
-  /// The modules that were in training mode when the archive was saved, by PyTorch's names; "" for the outermost.
+  /// PyTorch's names of the modules that were in training mode when the archive was saved; "" for the outermost module.
   public let trainingModules: [String]
 
   private init(owning handle: ts_script, name: String, source: String, trainingModules: [String]) {
@@ -21,9 +21,9 @@ public final class ScriptModule {
 
   /// Loads an archive.
   ///
-  /// - Throws: `TorchError` when it is not a TorchScript archive or the device is not there.
+  /// - Throws: `TorchError` if the file is not a TorchScript archive or the machine does not have the device.
   public convenience init(_ file: FileContents, device: Device = .cpu) throws(TorchError) {
-    // libtorch believes what a damaged archive says, up to gigabytes of memory; a checksum is cheaper.
+    // libtorch trusts a damaged archive and may allocate gigabytes, so the code verifies the checksums first.
     var (source, trainingModules) = ("", [String]())
     do throws(FormatError) {
       let archive = try file.archive()
@@ -45,7 +45,7 @@ public final class ScriptModule {
 
   /// Runs `forward(input)`.
   ///
-  /// - Throws: `TorchError` when the model rejects the input or returns something else than one tensor.
+  /// - Throws: `TorchError` if the model rejects the input or does not return exactly one tensor.
   public func callAsFunction(_ input: Tensor) throws(TorchError) -> Tensor {
     var out: ts_tensor?
     let status = withExtendedLifetime((self, input)) { ts_script_forward(handle, input.handle, &out) }
@@ -60,27 +60,29 @@ public final class ScriptModule {
     return Tensor(owning: out)
   }
 
-  /// What went wrong, without the traceback through the script's source that TorchScript puts before it.
+  /// Returns the cause of an error without TorchScript's traceback through the source.
   private static func cause(_ message: String) -> String {
     let line = message.split(separator: "\n").last { !$0.allSatisfy(\.isWhitespace) } ?? ""
     return String(line.hasPrefix("RuntimeError: ") ? line.dropFirst("RuntimeError: ".count) : line)
   }
 
+  /// True if the outermost module is in training mode.
   public var isTraining: Bool { ts_script_is_training(handle) }
 
-  /// `train(mode)`.
+  /// Sets the mode of all modules (`train(mode)`).
   public func setTraining(_ training: Bool) throws(TorchError) {
     try TorchError.check(ts_script_set_training(handle, training))
   }
 
+  /// Moves parameters and buffers to a device (`to(device)`).
   public func move(to device: Device) throws(TorchError) {
     try TorchError.check(ts_script_to_device(handle, device.abi))
   }
 
-  /// Parameters by name, the module's own tensors.
+  /// Returns the named parameters. They share memory with the module.
   public func namedParameters() throws(TorchError) -> NamedTensors { try state().parameters }
 
-  /// Buffers by name, the module's own tensors.
+  /// Returns the named buffers. They share memory with the module.
   public func namedBuffers() throws(TorchError) -> NamedTensors { try state().buffers }
 
   private func state() throws(TorchError) -> (parameters: NamedTensors, buffers: NamedTensors) {
@@ -96,7 +98,9 @@ public final class ScriptModule {
     return (Array(entries.prefix(parameters)), Array(entries.dropFirst(parameters)))
   }
 
-  /// A copy in evaluation mode with its constants folded in, for forward passes only (`torch.jit.freeze`).
+  /// Returns a copy with folded constants, for forward passes only (`torch.jit.freeze`).
+  ///
+  /// - Throws: `TorchError` if the module is not in evaluation mode.
   public func frozen() throws(TorchError) -> ScriptModule {
     var out: ts_script?
     try TorchError.check(ts_script_freeze(handle, &out))

@@ -1,6 +1,6 @@
-/// Normalisation of each channel over batch and space (`nn.BatchNorm2d`).
+/// Normalises each channel over the batch and the positions of the image (`nn.BatchNorm2d`).
 ///
-/// Training mode uses the batch's statistics and moves the running ones; evaluation mode uses the running ones.
+/// Training mode uses the batch's statistics and updates the running statistics. Evaluation mode uses the running statistics.
 public final class BatchNorm2d: Module, HookableLayer {
   public let weight: Parameter
   public let bias: Parameter
@@ -8,7 +8,7 @@ public final class BatchNorm2d: Module, HookableLayer {
   public let runningVariance: Buffer
   public let batchesTracked: Buffer
   public let epsilon: Double
-  /// How far a batch moves the running statistics; nil makes them the mean over all batches since they were reset.
+  /// The weight of the current batch in the running statistics. Nil makes them the mean over all batches since the last reset.
   public var momentum: Double?
   public var forwardHook: ForwardHook?
 
@@ -26,7 +26,7 @@ public final class BatchNorm2d: Module, HookableLayer {
     self.momentum = momentum
   }
 
-  /// `reset_running_stats()`.
+  /// Sets the running mean to 0, the running variance to 1 and the batch count to 0 (`reset_running_stats()`).
   public func resetStatistics() {
     withNoGrad {
       runningMean.value.zeroInPlace()
@@ -35,10 +35,13 @@ public final class BatchNorm2d: Module, HookableLayer {
     }
   }
 
+  /// Normalises images.
+  ///
   /// - Parameter input: [N, channels, H, W].
+  /// - Returns: the input's shape.
   public func callAsFunction(_ input: Tensor) -> Tensor {
     if isTraining { withNoGrad { _ = batchesTracked.value.addInPlace(Tensor(1).to(batchesTracked.value.device)) } }
-    // The count is read back from the device only where it decides the factor.
+    // Reading the count waits for the device, so the code reads it only when the factor depends on it.
     let factor = momentum ?? (isTraining ? 1 / batchesTracked.value.item() : 0)
     let output = Op.batchNorm(
       .tensor(input), .tensor(weight.value), .tensor(bias.value), .tensor(runningMean.value), .tensor(runningVariance.value),

@@ -1,13 +1,17 @@
-/// A convolution of stride 1 by a fast bilinear algorithm in both dimensions (Lavin and Gray, "Fast Algorithms for Convolutional
-/// Neural Networks", 2016): the transforms of input and output are matrix products over space, and between them stands, for
-/// each of the products, one matrix product over channels.
+/// Computes a convolution of stride 1 by a fast bilinear algorithm in both dimensions.
 ///
-/// Data stay in channels-last order throughout. Padding is folded into the transform of the input.
+/// Matrix products over space transform the input and the output. Between them, each product of the algorithm is one matrix product
+/// over channels. The data stay in channels-last order, and the transform of the input includes the padding.
+///
+/// Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016.
 struct BilinearConvolution {
-  /// Below so many rows (tiles of the batch) the direct convolution is faster: the transformed weights are 3.2 times as large, and reading
-  /// them is what a small batch costs. This and the next as measured with 128 channels in a network, on 2 cores.
+  /// The fewest rows (tiles of the batch) for the algorithm. The direct convolution is faster for fewer rows.
+  ///
+  /// The transformed weights are 3.2 times as large, and a small batch spends its time on reading them. Both limits were measured
+  /// with 128 channels in a network, on 2 cores.
   static let fewestRows = 8
-  /// From so many rows on one grouped convolution is faster than a batch of matrix products, which do not reorder the weights.
+  /// The fewest rows for one grouped convolution. A batch of matrix products is faster for fewer rows, because it does not reorder
+  /// the weights.
   static let fewestRowsOfGroupedConvolution = 48
 
   private let direct: DirectConvolution
@@ -17,14 +21,14 @@ struct BilinearConvolution {
   private let tile: Int
   private let height: Axis
   private let width: Axis
-  /// [products², outputs, inputs].
+  /// The transformed weights, [products², outputs, inputs].
   private let weight: Tensor
-  /// [products², 1, outputs], zero but for one product.
+  /// The bias, [products², 1, outputs], zero except for one product.
   private let bias: Tensor
-  /// [tile², products²].
+  /// The transform of the output, [tile², products²].
   private let outputTransform: Tensor
 
-  /// One dimension of the input and its transform, [tiles · products, size].
+  /// One dimension of the input and its transform. The transform is [tiles · products, size].
   private struct Axis {
     let size: Int
     let tiles: Int
@@ -43,7 +47,7 @@ struct BilinearConvolution {
     }
   }
 
-  /// Whether the algorithm's tiles cover the output of `layer` exactly.
+  /// Returns true if the algorithm's tiles cover the output of `layer` exactly.
   static func fits(_ layer: Conv2d, _ algorithm: BilinearAlgorithm, height: Int, width: Int) -> Bool {
     layer.stride == 1 && layer.dilation == 1 && layer.groups == 1
       && layer.weight.value.shape.suffix(2) == [algorithm.taps, algorithm.taps]
@@ -53,9 +57,12 @@ struct BilinearConvolution {
       }
   }
 
+  /// Copies and transforms the weights of a layer.
+  ///
   /// - Parameters:
-  ///   - layer: its weights are copied; `fits` must hold for it.
-  ///   - height: of the input, as `width`.
+  ///   - layer: a layer for which `fits` returns true.
+  ///   - height: the height of the input in pixels.
+  ///   - width: the width of the input in pixels.
   init(_ layer: Conv2d, _ algorithm: BilinearAlgorithm, height: Int, width: Int) {
     direct = DirectConvolution(layer)
     let original = layer.weight.value.detached()
@@ -66,7 +73,7 @@ struct BilinearConvolution {
     tile = algorithm.outputs
     self.height = Axis(algorithm, size: height, padding: layer.padding, like: original)
     self.width = Axis(algorithm, size: width, padding: layer.padding, like: original)
-    // The weights are transformed in double precision, so that only the rounding of the result is added to theirs.
+    // The transform of the weights runs in double precision, so it adds only the rounding of its result.
     (weight, bias, outputTransform) = withNoGrad {
       let transform = Self.twoDimensional(algorithm.weightTransform).to(original.device)
       let flat = original.to(.float64).reshaped(to: [shape[0] * shape[1], shape[2] * shape[3]])
@@ -78,12 +85,14 @@ struct BilinearConvolution {
     }
   }
 
-  /// The transform of a square, both dimensions at once.
+  /// Returns the transform of a square tile, for both dimensions at once.
   private static func twoDimensional(_ matrix: BilinearAlgorithm.Matrix) -> Tensor {
     let tensor = Tensor(matrix)
     return Op.kron(tensor, tensor)
   }
 
+  /// Convolves images.
+  ///
   /// - Parameter input: [N, inputs, H, W].
   /// - Returns: [N, outputs, H', W'], in channels-last order.
   func callAsFunction(_ input: Tensor) -> Tensor {
@@ -106,12 +115,12 @@ struct BilinearConvolution {
       .permuted(0, 3, 1, 2)
   }
 
-  /// [rows, products², inputs] to [rows, products², outputs] as products² matrix products.
+  /// Maps [rows, products², inputs] to [rows, products², outputs] by products² matrix products.
   private func batchedProduct(_ input: Tensor) -> Tensor {
     Op.baddbmm(.tensor(bias), .tensor(input.transposed(0, 1)), .tensor(weight.transposed(1, 2))).transposed(0, 1)
   }
 
-  /// The same as one convolution with a 1 x 1 kernel, whose groups are the products and whose pixels are the rows.
+  /// Does the same by one grouped convolution with a 1 x 1 kernel. Its groups are the products, and its pixels are the rows.
   private func groupedProduct(_ input: Tensor, _ rows: Int) -> Tensor {
     let groups = products * products
     return input.reshaped(to: [1, rows, 1, groups * channels]).permuted(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-/// Layers applied in order (`nn.Sequential`). Its children are named "0", "1", ….
+/// Applies layers in order (`nn.Sequential`). The children have the names "0", "1", ….
 public final class Sequential: Module, Layer {
   public let layers: [any Layer]
 
@@ -10,17 +10,17 @@ public final class Sequential: Module, Layer {
   public func callAsFunction(_ input: Tensor) -> Tensor { layers.reduce(input) { $1($0) } }
 }
 
-/// [N, …] to [N, features] (`nn.Flatten`).
+/// Flattens [N, …] to [N, features] (`nn.Flatten`).
 public final class Flatten: Module, Layer {
   public func callAsFunction(_ input: Tensor) -> Tensor { input.flattened(from: 1) }
 }
 
-/// `nn.ReLU`.
+/// Computes max(x, 0) (`nn.ReLU`).
 public final class ReLU: Module, Layer {
   public func callAsFunction(_ input: Tensor) -> Tensor { input.relu() }
 }
 
-/// A pointwise function as a layer, for `Sequential`: `Activation { $0.tanh() }`.
+/// Wraps a pointwise function as a layer for `Sequential`: `Activation { $0.tanh() }`.
 public final class Activation: Module, Layer {
   private let function: (Tensor) -> Tensor
 
@@ -29,7 +29,7 @@ public final class Activation: Module, Layer {
   public func callAsFunction(_ input: Tensor) -> Tensor { function(input) }
 }
 
-/// `nn.MaxPool2d` with a square window.
+/// Takes the maximum of each square window (`nn.MaxPool2d`).
 public final class MaxPool2d: Module, Layer {
   public let kernel: Int
   public let stride: Int
@@ -44,7 +44,7 @@ public final class MaxPool2d: Module, Layer {
   public func callAsFunction(_ input: Tensor) -> Tensor { input.maxPool2d(kernel, stride: stride, padding: padding) }
 }
 
-/// `nn.AvgPool2d` with a square window.
+/// Takes the mean of each square window (`nn.AvgPool2d`).
 public final class AvgPool2d: Module, Layer {
   public let kernel: Int
   public let stride: Int
@@ -59,7 +59,7 @@ public final class AvgPool2d: Module, Layer {
   public func callAsFunction(_ input: Tensor) -> Tensor { input.averagePool2d(kernel, stride: stride, padding: padding) }
 }
 
-/// `nn.AdaptiveAvgPool2d` to a square output.
+/// Averages images down to a square output of `size` x `size` (`nn.AdaptiveAvgPool2d`).
 public final class AdaptiveAvgPool2d: Module, Layer {
   public let size: Int
 
@@ -68,14 +68,16 @@ public final class AdaptiveAvgPool2d: Module, Layer {
   public func callAsFunction(_ input: Tensor) -> Tensor { input.adaptiveAveragePool2d(size) }
 }
 
-/// Drops values in training mode and passes them through otherwise (`nn.Dropout`).
+/// Drops random values in training mode and changes nothing in evaluation mode (`nn.Dropout`).
 public final class Dropout: Module, Layer {
   public let p: Double
   private let generator: Generator
 
+  /// Makes a dropout layer.
+  ///
   /// - Parameters:
-  ///   - p: probability of dropping a value, 0 <= p < 1.
-  ///   - generator: every mask is drawn from it.
+  ///   - p: the probability that a value is dropped, 0 <= p < 1.
+  ///   - generator: the source of every mask.
   public init(_ p: Double = 0.5, generator: Generator) {
     self.p = p
     self.generator = generator

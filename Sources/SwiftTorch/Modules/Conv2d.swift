@@ -1,8 +1,8 @@
-/// 2-D convolution (`nn.Conv2d`) with a square kernel.
+/// A 2-D convolution with a square kernel (`nn.Conv2d`).
 public final class Conv2d: Module, HookableLayer {
-  /// [outputs, inputs / groups, kernel, kernel].
+  /// The weights, [outputs, inputs / groups, kernel, kernel].
   public let weight: Parameter
-  /// [outputs].
+  /// The bias, [outputs], or nil.
   public let bias: Parameter?
   public let stride: Int
   public let padding: Int
@@ -10,12 +10,16 @@ public final class Conv2d: Module, HookableLayer {
   public let groups: Int
   public var forwardHook: ForwardHook?
 
-  /// - Parameter generator: draws PyTorch's default initialisation.
+  /// Makes a layer with PyTorch's default initialisation.
+  ///
+  /// - Parameter generator: the source of the random weights.
   public init(
     _ inputs: Int, _ outputs: Int, kernel: Int, stride: Int = 1, padding: Int = 0, dilation: Int = 1, groups: Int = 1,
     bias: Bool = true, generator: Generator
   ) {
-    require(inputs % groups == 0 && outputs % groups == 0, "Conv2d: \(inputs) and \(outputs) channels in \(groups) groups")
+    require(
+      inputs % groups == 0 && outputs % groups == 0,
+      "Conv2d: \(groups) groups do not divide \(inputs) inputs and \(outputs) outputs")
     let weightValue = Tensor.empty([outputs, inputs / groups, kernel, kernel])
     let biasValue = bias ? Tensor.empty([outputs]) : nil
     Initialization.defaults(weight: weightValue, bias: biasValue, generator: generator)
@@ -27,14 +31,16 @@ public final class Conv2d: Module, HookableLayer {
     self.groups = groups
   }
 
-  /// A layer of weights that are there.
+  /// Makes a layer from given weights.
   ///
   /// - Parameters:
   ///   - weight: [outputs, inputs / groups, kernel, kernel].
   ///   - bias: [outputs].
   public init(weight: Tensor, bias: Tensor? = nil, stride: Int = 1, padding: Int = 0, dilation: Int = 1, groups: Int = 1) {
     let shape = weight.shape
-    require(shape.count == 4 && shape[2] == shape[3], "Conv2d: a weight of shape \(shape); expected [outputs, inputs / groups, k, k]")
+    require(
+      shape.count == 4 && shape[2] == shape[3],
+      "Conv2d: the weight has shape \(shape); expected [outputs, inputs / groups, k, k]")
     self.weight = Parameter(weight)
     self.bias = bias.map(Parameter.init)
     self.stride = stride
@@ -43,7 +49,10 @@ public final class Conv2d: Module, HookableLayer {
     self.groups = groups
   }
 
+  /// Convolves images.
+  ///
   /// - Parameter input: [N, inputs, H, W].
+  /// - Returns: [N, outputs, H', W'].
   public func callAsFunction(_ input: Tensor) -> Tensor {
     let output = input.requiresGrad && isFastestRowUnfolded(input.dtype) ? RowUnfoldedConvolution(differentiating: self)(input) : direct(input)
     return forwardHook?(input, output) ?? output

@@ -1,7 +1,8 @@
-/// Arithmetic that moves per-channel factors and shifts into the weights of a convolution, for networks whose weights do not change.
-/// It is done in double precision, so that only the rounding of the result is added; nothing of it is recorded for autograd.
+// This file moves factors and shifts of channels into the weights of a convolution, for networks with fixed weights.
+// The arithmetic runs in double precision, so it adds only the rounding of its result. Autograd does not record it.
+
 extension BatchNorm2d {
-  /// Evaluation mode as scale · x + shift, one value a channel, float64.
+  /// The layer in evaluation mode as scale · x + shift. Both are float64 with one value per channel.
   public var scaleAndShift: (scale: Tensor, shift: Tensor) {
     withNoGrad {
       let scale = weight.value.detached().to(.float64) / (runningVariance.value.to(.float64) + epsilon).sqrt()
@@ -11,7 +12,7 @@ extension BatchNorm2d {
 }
 
 extension Conv2d {
-  /// This convolution and the BatchNorm behind it, in evaluation mode, as one convolution.
+  /// Returns one convolution that equals this one followed by `norm` in evaluation mode.
   public func followed(by norm: BatchNorm2d) -> Conv2d {
     let (scale, shift) = norm.scaleAndShift
     return withNoGrad {
@@ -21,15 +22,21 @@ extension Conv2d {
     }
   }
 
-  /// This convolution of inputs multiplied by one factor a channel.
+  /// Returns the convolution that first multiplies each input channel by a factor.
+  ///
+  /// - Parameter factors: [inputs].
   public func scalingInputs(by factors: Tensor) -> Conv2d {
-    require(groups == 1 && factors.shape == [weight.value.size(1)], "scalingInputs: \(factors.shape) factors for \(weight.value.shape)")
+    require(
+      groups == 1 && factors.shape == [weight.value.size(1)],
+      "scalingInputs: factors \(factors.shape) for weights \(weight.value.shape)")
     return withNoGrad {
       replacing(weight: weight.value.detached().to(.float64) * factors.to(.float64).reshaped(to: 1, -1, 1, 1), bias: bias?.value.detached())
     }
   }
 
-  /// This convolution with one number a channel added to its outputs.
+  /// Returns the convolution that adds a number to each output channel.
+  ///
+  /// - Parameter shift: [outputs].
   public func addingToOutputs(_ shift: Tensor) -> Conv2d {
     withNoGrad {
       let shift = shift.to(.float64)
@@ -43,7 +50,7 @@ extension Conv2d {
     return Conv2d(weight: new.to(dtype), bias: bias?.to(dtype), stride: stride, padding: padding, dilation: dilation, groups: groups)
   }
 
-  /// [C, H, W] of the output for an input of such a shape.
+  /// Returns the shape [C, H, W] of the output for an input of shape [C, H, W].
   public func outputShape(of inputShape: [Int]) -> [Int] {
     let reach = dilation * (weight.value.size(2) - 1) + 1
     return [weight.value.size(0)] + inputShape.suffix(2).map { ($0 + 2 * padding - reach) / stride + 1 }

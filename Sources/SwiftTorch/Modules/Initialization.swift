@@ -1,19 +1,22 @@
-/// PyTorch's `torch.nn.init`: the same draws from the same generator state. Each writes over the tensor and returns it.
+/// Fills tensors as PyTorch's `torch.nn.init` does, with the same draws from the same generator state.
+///
+/// Each function overwrites its tensor and returns it.
 public enum Initialization {
   @TaskLocal private static var isSkipped = false
 
-  /// Runs `body`, in which random initialisation leaves memory as it is (`torch.nn.utils.skip_init`): for networks of which only the
-  /// keys and shapes matter, or whose weights are loaded next.
+  /// Runs `body` without random initialisation, which leaves memory as it is (`torch.nn.utils.skip_init`).
+  ///
+  /// Use it for a network that loads its weights next, or that only needs its keys and shapes.
   public static func skipping<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
     try $isSkipped.withValue(true) { () -> Result<R, E> in
       do throws(E) { return .success(try body()) } catch { return .failure(error) }
     }.get()
   }
 
-  /// What `fan` counts: the inputs or the outputs of one unit.
+  /// The connections that `fan` counts: the inputs or the outputs of one unit.
   public enum Fan: Sendable { case input, output }
 
-  /// The nonlinearities `calculate_gain` knows.
+  /// The nonlinearities that `calculate_gain` knows.
   public enum Nonlinearity: Sendable {
     case linear, sigmoid, tanh, relu
     case leakyRelu(negativeSlope: Double)
@@ -29,7 +32,7 @@ public enum Initialization {
     }
   }
 
-  /// Inputs and outputs of one unit of a weight [out, in, …] (`_calculate_fan_in_and_fan_out`).
+  /// Counts the inputs and outputs of one unit of a weight [out, in, …] (`_calculate_fan_in_and_fan_out`).
   static func fans(_ weight: Tensor) -> (input: Int, output: Int) {
     let shape = weight.shape
     require(shape.count >= 2, "a weight of shape \(shape) has no fan; expected at least two dimensions")
@@ -37,11 +40,13 @@ public enum Initialization {
     return (shape[1] * field, shape[0] * field)
   }
 
+  /// Draws from the uniform distribution on `range` (`uniform_`).
   @discardableResult
   public static func uniform(_ tensor: Tensor, in range: ClosedRange<Double>, generator: Generator) -> Tensor {
     isSkipped ? tensor : withNoGrad { tensor.uniformInPlace(in: range, generator: generator) }
   }
 
+  /// Draws from a normal distribution (`normal_`).
   @discardableResult
   public static func normal(
     _ tensor: Tensor, mean: Double = 0, standardDeviation: Double = 1, generator: Generator
@@ -50,10 +55,11 @@ public enum Initialization {
       ? tensor : withNoGrad { tensor.normalInPlace(mean: mean, standardDeviation: standardDeviation, generator: generator) }
   }
 
+  /// Sets every element to `value` (`constant_`).
   @discardableResult
   public static func constant(_ tensor: Tensor, _ value: Double) -> Tensor { withNoGrad { tensor.fillInPlace(value) } }
 
-  /// `kaiming_uniform_`.
+  /// Draws uniformly on ±gain·√(3/fan) (`kaiming_uniform_`).
   @discardableResult
   public static func kaimingUniform(
     _ weight: Tensor, fan: Fan = .input, nonlinearity: Nonlinearity = .leakyRelu(negativeSlope: 0), generator: Generator
@@ -62,7 +68,7 @@ public enum Initialization {
     return uniform(weight, in: -bound...bound, generator: generator)
   }
 
-  /// `kaiming_normal_`.
+  /// Draws from a normal distribution of standard deviation gain/√fan (`kaiming_normal_`).
   @discardableResult
   public static func kaimingNormal(
     _ weight: Tensor, fan: Fan = .input, nonlinearity: Nonlinearity = .leakyRelu(negativeSlope: 0), generator: Generator
@@ -70,7 +76,7 @@ public enum Initialization {
     normal(weight, standardDeviation: nonlinearity.gain / Double(count(fan, weight)).squareRoot(), generator: generator)
   }
 
-  /// `xavier_uniform_`.
+  /// Draws uniformly on ±gain·√(6/(fan_in + fan_out)) (`xavier_uniform_`).
   @discardableResult
   public static func xavierUniform(_ weight: Tensor, gain: Double = 1, generator: Generator) -> Tensor {
     let fans = fans(weight)
@@ -78,7 +84,7 @@ public enum Initialization {
     return uniform(weight, in: -bound...bound, generator: generator)
   }
 
-  /// `xavier_normal_`.
+  /// Draws from a normal distribution of standard deviation gain·√(2/(fan_in + fan_out)) (`xavier_normal_`).
   @discardableResult
   public static func xavierNormal(_ weight: Tensor, gain: Double = 1, generator: Generator) -> Tensor {
     let fans = fans(weight)
@@ -90,7 +96,7 @@ public enum Initialization {
     fan == .input ? fans(weight).input : fans(weight).output
   }
 
-  /// The default of `nn.Linear` and `nn.Conv2d`: weight, then bias, uniform on ±1/√fan_in.
+  /// Draws the default of `nn.Linear` and `nn.Conv2d`: the weight, then the bias, both uniform on ±1/√fan_in.
   static func defaults(weight: Tensor, bias: Tensor?, generator: Generator) {
     kaimingUniform(weight, nonlinearity: .leakyRelu(negativeSlope: 5.0.squareRoot()), generator: generator)
     if let bias {

@@ -1,12 +1,14 @@
-/// y = x Wᵀ + b (`nn.Linear`).
+/// An affine map y = x Wᵀ + b (`nn.Linear`).
 public final class Linear: Module, HookableLayer {
-  /// [outputs, inputs].
+  /// The weights, [outputs, inputs].
   public let weight: Parameter
-  /// [outputs].
+  /// The bias, [outputs], or nil.
   public let bias: Parameter?
   public var forwardHook: ForwardHook?
 
-  /// - Parameter generator: draws PyTorch's default initialisation.
+  /// Makes a layer with PyTorch's default initialisation.
+  ///
+  /// - Parameter generator: the source of the random weights.
   public init(_ inputs: Int, _ outputs: Int, bias: Bool = true, generator: Generator) {
     let weightValue = Tensor.empty([outputs, inputs])
     let biasValue = bias ? Tensor.empty([outputs]) : nil
@@ -15,7 +17,10 @@ public final class Linear: Module, HookableLayer {
     self.bias = biasValue.map(Parameter.init)
   }
 
+  /// Computes x Wᵀ + b.
+  ///
   /// - Parameter input: [..., inputs].
+  /// - Returns: [..., outputs].
   public func callAsFunction(_ input: Tensor) -> Tensor {
     let output = input.linear(weight: weight.value, bias: bias?.value)
     return forwardHook?(input, output) ?? output

@@ -1,12 +1,12 @@
-/// A tensor that is trained. Its `value` requires a gradient.
+/// A tensor that training changes. Its `value` requires a gradient.
 public final class Parameter {
-  /// The tensor itself. Replaced only when it moves to another device, dtype or memory format; optimizers hold the `Parameter`.
+  /// The tensor itself. A move to another device, dtype or memory format replaces it, so optimizers hold the `Parameter`.
   public var value: Tensor
 
   public init(_ value: Tensor) { self.value = value.detached().requireGrad() }
 }
 
-/// A tensor that belongs to a module's state but is not trained, such as a running mean.
+/// A tensor of a module's state that gradients do not change, such as a running mean.
 public final class Buffer {
   public var value: Tensor
 
@@ -15,17 +15,19 @@ public final class Buffer {
 
 /// A part of a network that owns parameters, buffers and other modules (`torch.nn.Module`).
 ///
-/// Nothing is registered by hand: stored properties of type `Parameter`, `Buffer` and `Module` (also optional, or arrays of
-/// parameters or of modules) are found by reflection, once, in the order of their declaration, superclass first. Their names are
-/// PyTorch's `state_dict` keys: `layer1.0.conv1.weight`. Plain `Tensor` properties are not state.
+/// The module finds its parts by reflection, so a program registers nothing. The parts are the stored properties of type
+/// `Parameter`, `Buffer` and `Module`, also optional ones, and arrays of parameters or modules. The module looks once, in the order
+/// of their declaration, superclass first. Their names are PyTorch's `state_dict` keys: `layer1.0.conv1.weight`. Plain `Tensor`
+/// properties are not state.
 open class Module {
-  /// Whether layers that behave differently in training do so. Set with `setTraining(_:)` or `withMode(_:_:)`.
+  /// True in training mode, false in evaluation mode. `setTraining(_:)` and `withMode(_:_:)` set it.
   public private(set) final var isTraining = true
 
   public init() {}
 
-  /// PyTorch's names of properties whose Swift names differ ("runningMean": "running_mean"). An empty name drops the level, as
-  /// for the children of a `Sequential`.
+  /// PyTorch's names for the properties with other Swift names ("runningMean": "running_mean").
+  ///
+  /// An empty name drops the level, as `Sequential` does for its children.
   open class var stateNames: [String: String] { [:] }
 
   private enum Member {
@@ -34,7 +36,7 @@ open class Module {
     case module(Module)
   }
 
-  // Reflection costs microseconds per property and the set of members never changes, so the walk is done once.
+  // Reflection costs microseconds per property, and the members never change, so the module looks once.
   private lazy var members: [(name: String, member: Member)] = findMembers()
 
   private func findMembers() -> [(name: String, member: Member)] {
@@ -62,31 +64,31 @@ open class Module {
     return found
   }
 
-  /// Child modules by name, in order.
+  /// The child modules with their names, in order.
   public var children: [(name: String, module: Module)] {
     members.compactMap { name, member in
       if case .module(let module) = member { (name, module) } else { nil }
     }
   }
 
-  /// This module and all below it.
+  /// This module and all modules below it.
   public var modules: [Module] { [self] + children.flatMap { $0.module.modules } }
 
-  /// Parameters of this module alone.
+  /// The parameters of this module alone.
   var ownParameters: [(name: String, parameter: Parameter)] {
     members.compactMap { name, member in
       if case .parameter(let parameter) = member { (name, parameter) } else { nil }
     }
   }
 
-  /// Buffers of this module alone.
+  /// The buffers of this module alone.
   var ownBuffers: [(name: String, buffer: Buffer)] {
     members.compactMap { name, member in
       if case .buffer(let buffer) = member { (name, buffer) } else { nil }
     }
   }
 
-  /// Parameters by PyTorch's names, module by module (`named_parameters`).
+  /// All parameters with PyTorch's names, module by module (`named_parameters`).
   public var namedParameters: [(name: String, parameter: Parameter)] {
     ownParameters
       + children.flatMap { child in
@@ -94,7 +96,7 @@ open class Module {
       }
   }
 
-  /// Buffers by PyTorch's names (`named_buffers`).
+  /// All buffers with PyTorch's names (`named_buffers`).
   public var namedBuffers: [(name: String, buffer: Buffer)] {
     ownBuffers
       + children.flatMap { child in
@@ -104,26 +106,26 @@ open class Module {
 
   private static func join(_ prefix: String, _ name: String) -> String { prefix.isEmpty ? name : "\(prefix).\(name)" }
 
-  /// Every parameter once, also where modules share one, so that an optimizer moves it once (`parameters()`).
+  /// Every parameter once (`parameters()`). A parameter that modules share appears once, so an optimizer moves it once.
   public var parameters: [Parameter] {
     var seen: Set<ObjectIdentifier> = []
     return namedParameters.map(\.parameter).filter { seen.insert(ObjectIdentifier($0)).inserted }
   }
 
-  /// Number of trained values.
+  /// The number of trained values.
   public var parameterCount: Int { parameters.reduce(0) { $0 + $1.value.count } }
 
   // MARK: Mode
 
-  /// `train(mode)`, for this module and all below it.
+  /// Sets the mode of this module and all modules below it (`train(mode)`).
   public final func setTraining(_ training: Bool) {
     for module in modules { module.isTraining = training }
   }
 
-  /// Whether a module behaves as in training or as in use.
+  /// The mode in which a module works. BatchNorm and dropout behave differently in the two modes.
   public enum Mode: Sendable { case training, evaluation }
 
-  /// Runs `body` in a mode and gives every module back the mode it had, on every exit.
+  /// Runs `body` in a mode, and restores the mode of every module on every exit.
   public final func withMode<R, E: Error>(_ mode: Mode, _ body: () throws(E) -> R) throws(E) -> R {
     let before = modules.map { ($0, $0.isTraining) }
     setTraining(mode == .training)
@@ -131,24 +133,24 @@ open class Module {
     return try body()
   }
 
-  // MARK: Gradients, place, layout
+  // MARK: Gradients, device, layout
 
   /// Drops the gradients that `backward()` accumulated (`zero_grad(set_to_none=True)`).
   public final func clearGradients() {
     for parameter in parameters { parameter.value.grad = nil }
   }
 
-  /// Moves parameters and buffers to a device.
+  /// Moves parameters and buffers to a device (`to(device)`).
   public final func move(to device: Device) {
     replaceTensors { $0.to(device) }
   }
 
-  /// Lays 4-dimensional parameters out in a memory format (`to(memory_format=)`).
+  /// Converts 4-dimensional parameters and buffers to a memory format (`to(memory_format=)`).
   public final func setMemoryFormat(_ format: MemoryFormat) {
     replaceTensors { $0.ndim == 4 ? $0.contiguous(format) : $0 }
   }
 
-  /// Converts floating-point parameters and buffers (`to(dtype)`).
+  /// Converts floating-point parameters and buffers to another dtype (`to(dtype)`).
   public final func convert(to dtype: DType) {
     replaceTensors { $0.dtype.isFloatingPoint ? $0.to(dtype) : $0 }
   }
@@ -169,11 +171,13 @@ public protocol Layer: Module {
   func callAsFunction(_ input: Tensor) -> Tensor
 }
 
-/// Gets a layer's input and output; what it returns takes the output's place.
+/// A function that gets a layer's input and output. Its result replaces the output.
 public typealias ForwardHook = (_ input: Tensor, _ output: Tensor) -> Tensor
 
-/// A layer whose passes can be watched and changed (`register_forward_hook`): those of this library that hold parameters.
+/// A layer with a hook that can watch and change its forward passes (`register_forward_hook`).
+///
+/// The layers of this library that hold parameters conform to it.
 public protocol HookableLayer: Layer {
-  /// Called at the end of every pass; nil for none.
+  /// The hook that runs at the end of every forward pass, or nil.
   var forwardHook: ForwardHook? { get set }
 }

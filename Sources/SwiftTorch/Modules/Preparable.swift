@@ -1,39 +1,42 @@
-/// A layer that can be prepared for many passes over unchanged weights, as the steps of an attack are.
+/// A layer that can be prepared for many passes with unchanged weights, such as the steps of an attack.
 public protocol Preparable: Layer {
-  /// The layer as it is now, in evaluation mode, as a function of its input.
+  /// Returns the layer in evaluation mode, with its present weights, as a function of its input.
   ///
-  /// It is differentiable with respect to the input only and does not see later changes of the weights. Values and gradients
-  /// equal the layer's up to rounding; each sample's also depend on the size of its batch by rounding, but on no other sample.
-  /// Not for use under `Torch.withAutocast`.
+  /// The function is differentiable with respect to the input only. It does not see later changes of the weights. Its values and
+  /// gradients equal the layer's up to rounding. The rounding of a sample depends on the size of its batch, but on no other sample.
+  /// Do not use the function under `Torch.withAutocast`.
+  ///
   /// - Parameters:
-  ///   - inputShape: [C, H, W] of one input; the batches that follow are [N, C, H, W] with any N.
-  ///   - dtype: what it computes in and answers in, nil for the weights' own; bfloat16 is the faster one where the processor has it,
-  ///     with three significant digits.
+  ///   - inputShape: [C, H, W] of one input. The function takes batches [N, C, H, W] with any N.
+  ///   - dtype: the dtype of the computation and of the result; nil for the weights' dtype. On a processor with bfloat16
+  ///     instructions, bfloat16 is faster and keeps three significant digits.
   func prepared(inputShape: [Int], dtype: DType?) -> (Tensor) -> Tensor
 }
 
 extension Preparable {
-  /// As above, computing in the weights' own dtype.
+  /// Returns the prepared layer, which computes in the weights' dtype.
   public func prepared(inputShape: [Int]) -> (Tensor) -> Tensor { prepared(inputShape: inputShape, dtype: nil) }
 }
 
 extension Layer {
-  /// The prepared layer where it is `Preparable`, else the layer itself.
+  /// Returns the prepared layer if the layer is `Preparable`, and the layer itself otherwise.
   public func preparedIfPossible(inputShape: [Int]) -> (Tensor) -> Tensor {
     (self as? any Preparable)?.prepared(inputShape: inputShape, dtype: nil) ?? { self($0) }
   }
 }
 
 extension Conv2d: Preparable {
+  /// Returns the convolution with a copy of its weights, in the fastest form for this input.
+  ///
   /// - Parameters:
   ///   - inputShape: [inputs, H, W].
-  ///   - dtype: of the inputs and the results; nil for the weights'.
-  /// - Returns: a function of [N, inputs, H, W]. Its results lie in channels-last order on the CPU, and it is fastest on inputs that
-  ///   do.
+  ///   - dtype: the dtype of the inputs and the results; nil for the weights' dtype.
+  /// - Returns: a function of [N, inputs, H, W]. On the CPU its results have channels-last order, and it is fastest for inputs in
+  ///   that order.
   public func prepared(inputShape: [Int], dtype: DType?) -> (Tensor) -> Tensor {
     require(
       inputShape.count == 3 && inputShape[0] == weight.value.size(1) * groups,
-      "Conv2d.prepared: inputs of shape \(inputShape); expected [\(weight.value.size(1) * groups), H, W]")
+      "Conv2d.prepared: the input shape is \(inputShape); expected [\(weight.value.size(1) * groups), H, W]")
     let dtype = dtype ?? weight.value.dtype
     switch fastestPreparedKind(height: inputShape[1], width: inputShape[2], dtype: dtype) {
     case .rowUnfolded: return RowUnfoldedConvolution(self, dtype: dtype).callAsFunction
@@ -43,19 +46,22 @@ extension Conv2d: Preparable {
     }
   }
 
-  /// The convolutions that a layer can be prepared as.
+  /// The ways in which a prepared layer can compute the convolution.
   enum PreparedKind {
     case direct
     case rowUnfolded
     case bilinear(BilinearAlgorithm)
   }
 
-  /// The kind to prefer, by measurement on CPUs; elsewhere the vendor's own choice is left alone. The intermediate values of the
-  /// bilinear kind exceed the half precisions.
+  /// Returns the fastest kind, by measurements on CPUs. On other devices the vendor's library chooses.
   ///
-  /// Forward and input gradient together, row unfolding was 1.0 to 7 times as fast for a kernel of 5 or more and at most 3
-  /// channels, and slower with 16; for a kernel of 3 and one channel 1.7 times. The bilinear kind was 1.1 to 2.5 times as fast from 64 · 128 channels on with one tile of
-  /// outputs, and 1.0 to 1.5 times from 128 · 128 with several; for kernels of 3 it lost accuracy or time.
+  /// The measurements cover the forward pass and the input gradient together, against the direct kind:
+  /// - Row unfolding was 1.0 to 7 times as fast for a kernel of 5 or more and at most 3 channels. It was 1.7 times as fast for a
+  ///   kernel of 3 and one channel, and slower with 16 channels.
+  /// - The bilinear kind was 1.1 to 2.5 times as fast from 64 · 128 channels on with one tile of outputs. With several tiles it was
+  ///   1.0 to 1.5 times as fast from 128 · 128 on. It lost accuracy or time for kernels of 3.
+  ///
+  /// The half precisions cannot hold the intermediate values of the bilinear kind.
   func fastestPreparedKind(height: Int, width: Int, dtype: DType) -> PreparedKind {
     let shape = weight.value.shape
     if isFastestRowUnfolded(dtype) { return .rowUnfolded }
@@ -74,14 +80,14 @@ extension Conv2d: Preparable {
     return .direct
   }
 
-  /// Whether row unfolding is the fastest kind where the gradient of the input is wanted.
+  /// Returns true if row unfolding is the fastest kind for a forward pass with an input gradient.
   func isFastestRowUnfolded(_ dtype: DType) -> Bool {
     let shape = weight.value.shape
     return shape[1] <= 3 && shape[2] >= 5 && weight.value.device == .cpu && dtype != .float16 && RowUnfoldedConvolution.fits(self)
   }
 }
 
-/// The convolution itself with a copy of the weights, in channels-last order on the CPU.
+/// Computes the convolution itself with a copy of the weights, in channels-last order on the CPU.
 struct DirectConvolution {
   private let weight: Tensor
   private let bias: Tensor?
@@ -92,7 +98,7 @@ struct DirectConvolution {
 
   init(_ layer: Conv2d, dtype: DType? = nil) {
     let original = layer.weight.value.detached().to(dtype ?? layer.weight.value.dtype)
-    // The order is made by hand, because `contiguous(.channelsLast)` takes weights of one input channel for channels-last already.
+    // `contiguous(.channelsLast)` would leave weights of one input channel as they are, so the code reorders them itself.
     (weight, bias) = withNoGrad {
       let copy =
         original.device.isCUDA ? original.cloned() : original.permuted(0, 2, 3, 1).contiguous().cloned().permuted(0, 3, 1, 2)
@@ -105,8 +111,8 @@ struct DirectConvolution {
   }
 
   func callAsFunction(_ input: Tensor) -> Tensor {
-    // Images of one channel lie in both orders at once, and libtorch takes them for channels-first, with results in that order, which
-    // later layers are slower on; a view with the other strides says which is meant.
+    // An image of one channel has both orders at once. libtorch would choose channels-first and give results in that order, which
+    // slow down later layers. A view with channels-last strides makes the order clear.
     let shape = input.shape
     let isAmbiguous = shape[1] == 1 && input.device == .cpu
     let input = isAmbiguous ? input.reshaped(to: [shape[0], shape[2], shape[3], 1]).permuted(0, 3, 1, 2) : input

@@ -1,29 +1,31 @@
-/// A convolution of few input channels with a large kernel, as one of many channels with a kernel of one column.
+/// Computes a convolution of few input channels by a convolution of many channels with a kernel of one column.
 ///
-/// The values that lie side by side under the kernel, in `stride` rows of every channel, become the channels. The convolution that
-/// is left has inputs · stride · kernel of them and a kernel of ceil(kernel / stride) rows, which a CPU runs at its speed, where one
-/// or three channels leave most of a vector register empty; the gain is largest for the gradient with respect to the input.
+/// The values side by side under the kernel, in `stride` rows of every channel, become the channels. The new convolution has
+/// inputs · stride · kernel channels and a kernel of ceil(kernel / stride) rows. A CPU runs it at full speed, but one or three
+/// channels leave most of a vector register empty. The gradient with respect to the input gains most.
 /// Every output is the same sum of the same products.
 struct RowUnfoldedConvolution {
   private let kernel: Int
   private let stride: Int
   private let padding: Int
-  /// [outputs, inputs · stride · kernel, ceil(kernel / stride), 1], channels last.
+  /// The reordered weights, [outputs, inputs · stride · kernel, ceil(kernel / stride), 1], channels last.
   private let weight: Tensor
   private let bias: Tensor?
 
   static func fits(_ layer: Conv2d) -> Bool { layer.dilation == 1 && layer.groups == 1 }
 
+  /// Copies the weights of a layer.
+  ///
   /// - Parameters:
-  ///   - layer: its weights are copied; `fits` must hold for it.
-  ///   - dtype: to compute in; nil for the weights'.
+  ///   - layer: a layer for which `fits` returns true.
+  ///   - dtype: the dtype of the computation; nil for the weights' dtype.
   init(_ layer: Conv2d, dtype: DType? = nil) {
     let original = layer.weight.value.detached().to(dtype ?? layer.weight.value.dtype)
     let bias = layer.bias?.value.detached().to(original.dtype)
     self = withNoGrad { Self(layer, weight: original.cloned(), bias: bias?.cloned()) }
   }
 
-  /// For one pass, through which the layer's own weights are differentiated as well.
+  /// Prepares one pass that also differentiates with respect to the layer's own weights.
   init(differentiating layer: Conv2d) { self.init(layer, weight: layer.weight.value, bias: layer.bias?.value) }
 
   private init(_ layer: Conv2d, weight: Tensor, bias: Tensor?) {
@@ -39,6 +41,8 @@ struct RowUnfoldedConvolution {
       .reshaped(to: [outputs, bands, 1, inputs * stride * kernel]).contiguous().permuted(0, 3, 1, 2)
   }
 
+  /// Convolves images.
+  ///
   /// - Parameter input: [N, inputs, H, W].
   /// - Returns: [N, outputs, H', W'], in channels-last order.
   func callAsFunction(_ input: Tensor) -> Tensor {
@@ -49,7 +53,7 @@ struct RowUnfoldedConvolution {
     if stride == 1 { return shifted(input, width: outputs[1]).conv2d(weight: weight, bias: bias, padding: [padding, 0]) }
     let bands = outputs[0] - 1 + (kernel + stride - 1) / stride
     let width = (outputs[1] - 1) * stride + kernel
-    // Negative amounts drop the last rows and columns, which the kernel does not reach.
+    // Negative amounts drop the last rows and columns, because the kernel does not reach them.
     let padded = input.padded([padding, width - shape[3] - padding, padding, bands * stride - shape[2] - padding])
       .reshaped(to: [n, channels, bands, stride, width])
     return Op.unfold(.tensor(padded), .int(4), .int(kernel), .int(stride))
@@ -57,8 +61,9 @@ struct RowUnfoldedConvolution {
       .permuted(0, 3, 1, 2).conv2d(weight: weight, bias: bias)
   }
 
-  /// The input and the copies of it that begin further to the right, as channels: with stride 1 that is the unfolding, and both it and
-  /// its gradient are plain copies.
+  /// Stacks copies of the input that begin 0, 1, … columns further to the right, as channels.
+  ///
+  /// With stride 1 this is the unfolding. It and its gradient are plain copies.
   ///
   /// - Returns: [N, inputs · kernel, H, width], channels last.
   private func shifted(_ input: Tensor, width: Int) -> Tensor {

@@ -1,9 +1,10 @@
-/// Tensors with their names, in the order of a module or a file (PyTorch's `state_dict()`).
+/// Named tensors in the order of a module or a file (PyTorch's `state_dict()`).
 public typealias NamedTensors = [(name: String, tensor: Tensor)]
 
 extension Module {
-  /// Parameters and buffers under PyTorch's keys, in the order `state_dict()` lists them: module by module, the parameters of a
-  /// module before its buffers. The tensors are the module's own, not copies.
+  /// The parameters and buffers under PyTorch's keys, in the order of `state_dict()`.
+  ///
+  /// The order is module by module, with the parameters of a module before its buffers. The tensors share memory with the module.
   public var stateDict: NamedTensors {
     var entries: NamedTensors = []
     func walk(_ module: Module, _ prefix: String) {
@@ -19,14 +20,14 @@ extension Module {
   /// Copies tensors into this module's parameters and buffers by name (`load_state_dict`).
   ///
   /// - Parameters:
-  ///   - state: converted to the dtype, device and layout already here.
-  ///   - source: what to call the state in a message, such as a file's path.
-  /// - Throws: `TorchError` that lists missing and unexpected keys and wrong shapes; nothing has been changed then.
+  ///   - state: the tensors to copy. Each takes the dtype, device and layout of the module's tensor.
+  ///   - source: the name of the state in error messages, such as a file's path.
+  /// - Throws: `TorchError` that lists missing keys, unexpected keys and wrong shapes. The module has not changed then.
   public func loadStateDict(_ state: NamedTensors, source: String = "the state_dict") throws(TorchError) {
     let given = Dictionary(state.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })
     let own = stateDict
     let known = Set(own.map(\.name))
-    // `num_batches_tracked` is absent from files older than PyTorch 0.4.1 and nothing but momentum=None reads it.
+    // Files older than PyTorch 0.4.1 lack `num_batches_tracked`, and only momentum=None reads it.
     let missing = own.map(\.name).filter { given[$0] == nil && !$0.hasSuffix("num_batches_tracked") }
     let unexpected = state.map(\.name).filter { !known.contains($0) }
     let mismatched = own.compactMap { name, tensor in

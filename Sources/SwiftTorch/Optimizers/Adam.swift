@@ -1,4 +1,4 @@
-/// Adam, by the update rule of `torch.optim.Adam` (weight decay enters the gradient).
+/// Adam with the update rule of `torch.optim.Adam`. The gradient includes the weight decay.
 public final class Adam: Optimizer {
   public var learningRate: Double
   public let betas: (Double, Double)

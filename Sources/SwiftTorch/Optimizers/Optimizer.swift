@@ -1,29 +1,31 @@
-/// Changes parameters along the gradients that `backward()` left in them (`torch.optim.Optimizer`).
+/// Updates parameters with the gradients that `backward()` accumulated in them (`torch.optim.Optimizer`).
 public protocol Optimizer: AnyObject {
-  /// Set by a learning-rate schedule between steps.
+  /// The learning rate of the next update. A schedule sets it between updates.
   var learningRate: Double { get set }
   var parameters: [Parameter] { get }
 
-  /// One update. A parameter without a gradient is left alone.
+  /// Updates every parameter that has a gradient, and leaves the others unchanged.
   func step()
 
-  /// Everything a later `step()` depends on besides the parameters, by name, for a checkpoint.
+  /// The named tensors that a checkpoint needs besides the parameters, so that a later `step()` gives the same result.
   var state: NamedTensors { get }
 
-  /// Goes on from a saved `state`.
+  /// Restores a saved `state`.
   ///
-  /// - Throws: `TorchError` when it is not the state of such an optimizer over such parameters; nothing has been changed then.
+  /// - Throws: `TorchError` if the state belongs to another kind of optimizer or to other parameters. The optimizer has not changed
+  ///   then.
   func restore(_ state: NamedTensors) throws(TorchError)
 }
 
 extension Optimizer {
-  /// Drops the gradients (`zero_grad()`).
+  /// Drops the gradients of all parameters (`zero_grad()`).
   public func clearGradients() {
     for parameter in parameters { parameter.value.grad = nil }
   }
 
-  /// Scales all gradients so that their joint L2 norm is at most `maximum`, and returns the norm before
-  /// (`clip_grad_norm_`).
+  /// Scales all gradients so that their joint L2 norm is at most `maximum` (`clip_grad_norm_`).
+  ///
+  /// - Returns: the norm before the scaling.
   @discardableResult
   public func clipGradientNorm(to maximum: Double) -> Double {
     withNoGrad {
@@ -42,7 +44,7 @@ extension Optimizer {
     }
   }
 
-  /// Checks that saved per-parameter tensors called `prefix.i` are there with the parameters' shapes.
+  /// Finds the saved tensors `prefix.i` of the parameters and checks their shapes. A parameter without one gets nil.
   func slots(_ prefix: String, in state: NamedTensors) throws(TorchError) -> [Tensor?] {
     let given = Dictionary(state.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })
     var found: [Tensor?] = []

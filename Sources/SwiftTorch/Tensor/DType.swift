@@ -1,4 +1,4 @@
-/// The element type of a tensor. Raw values are libtorch's `c10::ScalarType`.
+/// The element type of a tensor. The raw values are those of libtorch's `c10::ScalarType`.
 public enum DType: Int32, Sendable, Hashable, CaseIterable, CustomStringConvertible {
   case uint8 = 0
   case int8 = 1
@@ -11,7 +11,7 @@ public enum DType: Int32, Sendable, Hashable, CaseIterable, CustomStringConverti
   case bool = 11
   case bfloat16 = 15
 
-  /// Bytes of one element.
+  /// The size of one element in bytes.
   public var size: Int {
     switch self {
     case .uint8, .int8, .bool: 1
@@ -21,7 +21,7 @@ public enum DType: Int32, Sendable, Hashable, CaseIterable, CustomStringConverti
     }
   }
 
-  /// Whether tensors of this type can carry gradients.
+  /// True if tensors of this type can have gradients.
   public var isFloatingPoint: Bool {
     switch self {
     case .float16, .bfloat16, .float32, .float64: true
@@ -29,7 +29,7 @@ public enum DType: Int32, Sendable, Hashable, CaseIterable, CustomStringConverti
     }
   }
 
-  /// PyTorch's name without the `torch.` in front ("float32").
+  /// PyTorch's name without `torch.` ("float32").
   public var description: String {
     switch self {
     case .uint8: "uint8"

@@ -1,12 +1,12 @@
-/// Where a tensor lives.
+/// The device that holds a tensor (`torch.device`).
 public enum Device: Sendable, Hashable, CustomStringConvertible {
   case cpu
-  /// A CUDA device by its index.
+  /// The CUDA device with this index.
   case cuda(Int)
 
   /// Parses PyTorch's notation: "cpu", "cuda", "cuda:1".
   ///
-  /// - Throws: `TorchError` for another word, or for a device this machine or this libtorch does not have.
+  /// - Throws: `TorchError` for any other text, and for a device that this machine or this libtorch does not have.
   public init(_ text: String) throws(TorchError) {
     if text == "cpu" {
       self = .cpu
@@ -24,7 +24,7 @@ public enum Device: Sendable, Hashable, CustomStringConvertible {
     self = .cuda(index)
   }
 
-  /// The best device present: the first CUDA device, else the CPU.
+  /// The first CUDA device, or the CPU if there is none.
   public static var best: Device { cudaCount > 0 ? .cuda(0) : .cpu }
 
   public var isCUDA: Bool { self != .cpu }

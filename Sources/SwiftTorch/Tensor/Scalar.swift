@@ -1,11 +1,11 @@
-/// A number handed to an operator, PyTorch's `Scalar`.
+/// A number as an operator's argument, PyTorch's `Scalar`.
 public enum Scalar: Sendable, Hashable {
   case bool(Bool)
   case int(Int)
   case double(Double)
 }
 
-/// A Swift number that an operator takes as a scalar.
+/// A Swift number that an operator accepts as a scalar.
 public protocol ScalarConvertible {
   var scalar: Scalar { get }
 }
@@ -30,9 +30,9 @@ extension Float: ScalarConvertible {
   public var scalar: Scalar { .double(Double(self)) }
 }
 
-/// A Swift type that is the element of a tensor on the host.
+/// A Swift type that can be a tensor's element in host memory.
 public protocol TensorElement: BitwiseCopyable {
-  /// The tensor element type it stands for.
+  /// The dtype of a tensor with these elements.
   static var dtype: DType { get }
 }
 
@@ -47,7 +47,7 @@ extension Int8: TensorElement { public static var dtype: DType { .int8 } }
 extension UInt8: TensorElement { public static var dtype: DType { .uint8 } }
 extension Bool: TensorElement { public static var dtype: DType { .bool } }
 
-/// How a tensor's elements lie in memory, PyTorch's `memory_format`.
+/// The order of a tensor's elements in memory, PyTorch's `memory_format`.
 public enum MemoryFormat: Int32, Sendable, Hashable {
   case contiguous = 0
   case preserve = 1

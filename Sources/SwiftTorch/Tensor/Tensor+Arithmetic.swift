@@ -1,5 +1,5 @@
-/// Arithmetic broadcasts and promotes dtypes as PyTorch does. `a += b` rebinds `a` to a new tensor; what changes storage says so in
-/// its name (`addInPlace`).
+// Arithmetic broadcasts and promotes dtypes as PyTorch does. `a += b` rebinds `a` to a new tensor. An operation that changes
+// storage has a name that says so (`addInPlace`).
 extension Tensor {
   public static func + (a: Tensor, b: Tensor) -> Tensor { Op.add(a, b) }
   public static func + (a: Tensor, b: some ScalarConvertible) -> Tensor { Op.addScalar(.tensor(a), .scalar(b.scalar)) }
@@ -20,27 +20,27 @@ extension Tensor {
   public static func *= (a: inout Tensor, b: Tensor) { a = a * b }
   public static func /= (a: inout Tensor, b: Tensor) { a = a / b }
 
-  /// `self + alpha * other` in one pass (`torch.add` with alpha).
+  /// Returns `self + alpha * other` in one pass over memory (`torch.add` with alpha).
   public func adding(_ other: Tensor, alpha: Double) -> Tensor { Op.add(.tensor(self), .tensor(other), .double(alpha)) }
 
-  /// `self + a * b` in one pass (`torch.addcmul`).
+  /// Returns `self + a * b` in one pass over memory (`torch.addcmul`).
   public func addingProduct(_ a: Tensor, _ b: Tensor) -> Tensor { Op.addcmul(.tensor(self), .tensor(a), .tensor(b)) }
 
-  /// The remainder with the divisor's sign (`torch.remainder`).
+  /// Returns the remainder with the divisor's sign (`torch.remainder`).
   public func remainder(_ divisor: some ScalarConvertible) -> Tensor { Op.remainder(.tensor(self), .scalar(divisor.scalar)) }
 
-  /// The quotient rounded down (`torch.floor_divide`).
+  /// Returns the quotient, rounded down (`torch.floor_divide`).
   public func floorDivided(by divisor: some ScalarConvertible) -> Tensor {
     Op.floorDivide(.tensor(self), .scalar(divisor.scalar))
   }
 
-  /// `torch.pow`.
+  /// Raises each element to a power (`torch.pow`).
   public func pow(_ exponent: some ScalarConvertible) -> Tensor { Op.pow(.tensor(self), .scalar(exponent.scalar)) }
 
   // MARK: Pointwise functions, by PyTorch's names
 
   public func abs() -> Tensor { Op.abs(self) }
-  /// -1, 0 or 1 (`torch.sign`).
+  /// Returns the sign of each element: -1, 0 or 1 (`torch.sign`).
   public func sign() -> Tensor { Op.sign(self) }
   public func exp() -> Tensor { Op.exp(self) }
   public func log() -> Tensor { Op.log(self) }
@@ -53,14 +53,14 @@ extension Tensor {
   public func sigmoid() -> Tensor { Op.sigmoid(self) }
   public func floor() -> Tensor { Op.floor(self) }
   public func ceil() -> Tensor { Op.ceil(self) }
-  /// Halves go to the even neighbour, as PyTorch and IEEE do.
+  /// Rounds to whole numbers, and halves to the even neighbour (`torch.round`, IEEE).
   public func rounded() -> Tensor { Op.round(self) }
-  /// The larger of the two, element by element (`torch.maximum`).
+  /// Returns the larger value for each element (`torch.maximum`).
   public func maximum(_ other: Tensor) -> Tensor { Op.maximum(self, other) }
-  /// The smaller of the two, element by element (`torch.minimum`).
+  /// Returns the smaller value for each element (`torch.minimum`).
   public func minimum(_ other: Tensor) -> Tensor { Op.minimum(self, other) }
 
-  /// `torch.clamp` to a range of numbers.
+  /// Clamps each element to a range of numbers (`torch.clamp`).
   public func clamped(to range: ClosedRange<Double>) -> Tensor {
     Op.clamp(.tensor(self), .double(range.lowerBound), .double(range.upperBound))
   }
@@ -71,27 +71,29 @@ extension Tensor {
     Op.clamp(.tensor(self), .none, .double(range.upperBound))
   }
 
-  /// `torch.clamp` between tensors that broadcast to this one's shape.
+  /// Clamps each element between two tensors that broadcast to this tensor's shape (`torch.clamp`).
   public func clamped(between low: Tensor, and high: Tensor) -> Tensor {
     Op.clampTensor(.tensor(self), .tensor(low), .tensor(high))
   }
 
   // MARK: Linear algebra
 
-  /// Matrix product, batched over leading dimensions (`torch.matmul`).
+  /// Returns the matrix product, batched over the leading dimensions (`torch.matmul`).
   public func matmul(_ other: Tensor) -> Tensor { Op.matmul(self, other) }
 
-  /// `input + self.matmul(other)` for batches of matrices in one pass (`torch.baddbmm`).
+  /// Returns `input + self.matmul(other)` for batches of matrices in one pass (`torch.baddbmm`).
   public func matmul(_ other: Tensor, addingTo input: Tensor) -> Tensor {
     Op.baddbmm(.tensor(input), .tensor(self), .tensor(other))
   }
 
-  /// The scalar product of two vectors (`torch.dot`).
+  /// Returns the scalar product of two vectors (`torch.dot`).
   public func dot(_ other: Tensor) -> Tensor { Op.dot(self, other) }
 
-  /// The eigenvalues and eigenvectors of symmetric matrices [..., n, n] (`torch.linalg.eigh`). Reads the lower triangle.
+  /// Computes the eigenvalues and eigenvectors of symmetric matrices [..., n, n] (`torch.linalg.eigh`).
   ///
-  /// - Returns: [..., n], in rising order, and [..., n, n], whose columns are orthonormal.
+  /// It reads the lower triangle.
+  ///
+  /// - Returns: the eigenvalues [..., n] in ascending order, and the eigenvectors [..., n, n] as orthonormal columns.
   public func eigh() -> (values: Tensor, vectors: Tensor) {
     let results = Op.eigh.results(.tensor(self), .string("L"))
     return (results[0]!, results[1]!)

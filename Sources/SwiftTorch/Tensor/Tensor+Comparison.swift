@@ -1,5 +1,5 @@
-/// Comparisons element by element give bool tensors. `==` is not defined, so that two tensors are never compared by accident of
-/// identity; `isEqual(to:)` and `isClose(to:)` compare whole tensors.
+// A comparison of elements returns a bool tensor. `isEqual(to:)` and `isClose(to:)` compare whole tensors. `==` does not exist,
+// because a reader could not tell which of the two it does.
 extension Tensor {
   public func equal(to other: Tensor) -> Tensor { Op.eq(self, other) }
   public func equal(to value: some ScalarConvertible) -> Tensor { Op.eqScalar(.tensor(self), .scalar(value.scalar)) }
@@ -20,20 +20,20 @@ extension Tensor {
 
   public func isFinite() -> Tensor { Op.isFinite(self) }
   public func isNaN() -> Tensor { Op.isNaN(self) }
-  /// `value` where this is NaN or infinite (`torch.nan_to_num` with the same value for all three).
+  /// Replaces NaN and both infinities by `value` (`torch.nan_to_num`).
   public func replacingNonFinite(with value: Double) -> Tensor {
     Op.nanToNum(.tensor(self), .double(value), .double(value), .double(value))
   }
 
-  /// Same shape and bit-for-bit equal values, NaN unequal to itself (`torch.equal`).
+  /// Returns true if both tensors have the same shape and equal values. NaN is unequal to itself (`torch.equal`).
   public func isEqual(to other: Tensor) -> Bool { Op.equal.double(.tensor(self), .tensor(other)) != 0 }
 
-  /// Every |a - b| <= absolute + relative * |b| (`torch.allclose`).
+  /// Returns true if every |a - b| <= absolute + relative * |b| (`torch.allclose`).
   public func isClose(to other: Tensor, relative: Double = 1e-5, absolute: Double = 1e-8) -> Bool {
     Op.allClose.double(.tensor(self), .tensor(other), .double(relative), .double(absolute)) != 0
   }
 
-  /// `other` where the bool tensor `condition` holds, `self` elsewhere (`torch.where`).
+  /// Takes the elements of `other` where the bool tensor `condition` is true, and of `self` elsewhere (`torch.where`).
   public func replacing(with other: Tensor, where condition: Tensor) -> Tensor {
     Op.whereSelf(.tensor(condition), .tensor(other), .tensor(self))
   }

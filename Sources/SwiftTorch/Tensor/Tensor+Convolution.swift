@@ -1,22 +1,27 @@
-/// The pieces of a 2-D convolution, for passes of one's own through a layer.
+// The pieces of a 2-D convolution, for code that runs its own passes through a layer.
 extension Tensor {
-  /// The windows a `kernel` x `kernel` convolution reads, [N, C · kernel², positions] of [N, C, H, W] (`F.unfold`).
+  /// Returns the windows that a `kernel` x `kernel` convolution reads from [N, C, H, W] (`F.unfold`).
+  ///
+  /// - Returns: [N, C · kernel², positions].
   public func unfolded(kernel: Int, stride: Int = 1, padding: Int = 0, dilation: Int = 1) -> Tensor {
     Op.im2col(
       .tensor(self), .ints([kernel, kernel]), .ints([dilation, dilation]), .ints([padding, padding]), .ints([stride, stride]))
   }
 
-  /// The sum of windows [N, C · kernel², positions] at their places in [N, C, height, width] (`F.fold`).
+  /// Adds windows [N, C · kernel², positions] at their places in an image (`F.fold`).
+  ///
+  /// - Returns: [N, C, height, width].
   public func folded(height: Int, width: Int, kernel: Int, stride: Int = 1, padding: Int = 0, dilation: Int = 1) -> Tensor {
     Op.col2im(
       .tensor(self), .ints([height, width]), .ints([kernel, kernel]), .ints([dilation, dilation]), .ints([padding, padding]),
       .ints([stride, stride]))
   }
 
-  /// The gradients with respect to weight and bias of a convolution whose output has the gradient `self`
-  /// (`torch.nn.grad.conv2d_weight`).
+  /// Computes a convolution's gradients with respect to its weight and bias, from the gradient `self` of its output.
   ///
-  /// - Parameter weight: of the weight's shape and layout; its values are not read.
+  /// PyTorch: `torch.nn.grad.conv2d_weight`.
+  ///
+  /// - Parameter weight: a tensor with the shape and layout of the weight. The function does not read its values.
   public func conv2dParameterGradients(
     input: Tensor, weight: Tensor, stride: Int = 1, padding: Int = 0, dilation: Int = 1, groups: Int = 1
   ) -> (weight: Tensor, bias: Tensor) {

@@ -1,5 +1,5 @@
 extension Tensor: CustomStringConvertible {
-  /// The values, as PyTorch prints them, and shape, dtype and device. Of a large tensor only the rims.
+  /// The values as PyTorch prints them, with shape, dtype and device. A large tensor shows only its edges.
   public var description: String {
     let facts = "shape: \(shape), dtype: \(dtype)\(device.isCUDA ? ", device: \(device)" : "")"
     guard count > 0 else { return "Tensor([], \(facts))" }
@@ -10,7 +10,7 @@ extension Tensor: CustomStringConvertible {
   private func rows(edge: Int, indent: Int) -> String {
     if ndim == 0 {
       if dtype == .bool { return item() == 0 ? "false" : "true" }
-      // As whole numbers: a Double does not hold every int64.
+      // The conversion to Int keeps every int64; a Double does not.
       return dtype.isFloatingPoint ? Self.text(item()) : String(to(.int64).array(of: Int.self)[0])
     }
     let length = size(0)
@@ -29,7 +29,7 @@ extension Tensor: CustomStringConvertible {
     return (value < 0 ? "-" : "") + fixed(magnitude)
   }
 
-  /// Four digits after the point.
+  /// Writes a number with four digits after the point.
   private static func fixed(_ magnitude: Double) -> String {
     let scaled = Int((magnitude * 10_000).rounded(.toNearestOrEven))
     let digits = String(scaled % 10_000)

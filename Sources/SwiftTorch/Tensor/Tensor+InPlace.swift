@@ -1,13 +1,13 @@
-/// Operations that change storage, and with it every view of it. Each returns the tensor itself.
+// These operations change the storage and every view of it. Each returns the tensor itself.
 extension Tensor {
-  /// `self += alpha * other` (`add_`). Tensors of whole numbers take an `alpha` of 1 only.
+  /// Adds `alpha * other` (`add_`). Tensors of whole numbers accept only an `alpha` of 1.
   @discardableResult
   public func addInPlace(_ other: Tensor, alpha: Double = 1) -> Tensor {
-    // libtorch refuses any floating-point alpha for whole numbers, 1.0 too.
+    // libtorch refuses every floating-point alpha for whole numbers, even 1.0.
     alpha == 1 ? Op.addInPlace(self, other) : Op.addInPlace(.tensor(self), .tensor(other), .double(alpha))
   }
 
-  /// `mul_`.
+  /// Multiplies every element by a factor (`mul_`).
   @discardableResult
   public func multiplyInPlace(by factor: some ScalarConvertible) -> Tensor {
     Op.mulInPlace(.tensor(self), .scalar(factor.scalar))
@@ -16,49 +16,49 @@ extension Tensor {
   @discardableResult
   public func multiplyInPlace(by factor: Tensor) -> Tensor { Op.mulTensorInPlace(self, factor) }
 
-  /// `self += value * a * b` (`addcmul_`).
+  /// Adds `value * a * b` (`addcmul_`).
   @discardableResult
   public func addProductInPlace(_ a: Tensor, _ b: Tensor, value: Double) -> Tensor {
     Op.addcmulInPlace(.tensor(self), .tensor(a), .tensor(b), .double(value))
   }
 
-  /// `self += value * a / b` (`addcdiv_`).
+  /// Adds `value * a / b` (`addcdiv_`).
   @discardableResult
   public func addQuotientInPlace(_ a: Tensor, _ b: Tensor, value: Double) -> Tensor {
     Op.addcdivInPlace(.tensor(self), .tensor(a), .tensor(b), .double(value))
   }
 
-  /// `self += weight * (end - self)` (`lerp_`).
+  /// Adds `weight * (end - self)` (`lerp_`).
   @discardableResult
   public func interpolateInPlace(to end: Tensor, weight: Double) -> Tensor {
     Op.lerpInPlace(.tensor(self), .tensor(end), .double(weight))
   }
 
-  /// `clamp_`.
+  /// Clamps every element to a range (`clamp_`).
   @discardableResult
   public func clampInPlace(to range: ClosedRange<Double>) -> Tensor {
     Op.clampInPlace(.tensor(self), .double(range.lowerBound), .double(range.upperBound))
   }
 
-  /// `copy_`: broadcasts and converts.
+  /// Copies the elements of `other`, with broadcasting and conversion (`copy_`).
   @discardableResult
   public func copyInPlace(from other: Tensor) -> Tensor { Op.copy(self, other) }
 
-  /// `zero_`.
+  /// Sets every element to 0 (`zero_`).
   @discardableResult
   public func zeroInPlace() -> Tensor { Op.zeroInPlace(self) }
 
-  /// `fill_`.
+  /// Sets every element to `value` (`fill_`).
   @discardableResult
   public func fillInPlace(_ value: some ScalarConvertible) -> Tensor { Op.fillInPlace(.tensor(self), .scalar(value.scalar)) }
 
-  /// Rows of `source` to the given indices along `dim` (`index_copy_`).
+  /// Copies the rows of `source` to the given indices along `dim` (`index_copy_`).
   @discardableResult
   public func copyInPlace(from source: Tensor, at indices: Tensor, dim: Int = 0) -> Tensor {
     Op.indexCopyInPlace(.tensor(self), .int(dim), .tensor(indices), .tensor(source))
   }
 
-  /// Writes `source` at positions along a dimension, one position for each of its elements (`torch.Tensor.scatter_`).
+  /// Writes each element of `source` at its own position along a dimension (`torch.Tensor.scatter_`).
   @discardableResult
   public func scatterInPlace(_ source: Tensor, dim: Int, at indices: Tensor) -> Tensor {
     Op.scatterSourceInPlace(.tensor(self), .int(dim), .tensor(indices), .tensor(source))
@@ -70,19 +70,19 @@ extension Tensor {
     Op.scatterInPlace(.tensor(self), .int(dim), .tensor(indices), .scalar(value.scalar))
   }
 
-  /// Uniform draws (`uniform_`).
+  /// Draws every element from the uniform distribution on a range (`uniform_`).
   @discardableResult
   public func uniformInPlace(in range: ClosedRange<Double>, generator: Generator) -> Tensor {
     Op.uniform(.tensor(self), .double(range.lowerBound), .double(range.upperBound), .generator(generator))
   }
 
-  /// Normal draws (`normal_`).
+  /// Draws every element from a normal distribution (`normal_`).
   @discardableResult
   public func normalInPlace(mean: Double = 0, standardDeviation: Double = 1, generator: Generator) -> Tensor {
     Op.normal(.tensor(self), .double(mean), .double(standardDeviation), .generator(generator))
   }
 
-  /// 1 with probability `p`, else 0 (`bernoulli_`).
+  /// Draws every element as 1 with probability `p`, and as 0 otherwise (`bernoulli_`).
   @discardableResult
   public func bernoulliInPlace(_ p: Double, generator: Generator) -> Tensor {
     Op.bernoulli(.tensor(self), .double(p), .generator(generator))

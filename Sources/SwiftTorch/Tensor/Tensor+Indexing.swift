@@ -1,9 +1,9 @@
-/// One entry of a subscript: `x[0, 1..<3, .newAxis, .ellipsis, mask]`.
+/// An entry of a subscript, as in `x[0, 1..<3, .newAxis, .ellipsis, mask]`.
 public protocol TensorIndexConvertible {
   var tensorIndex: TensorIndex { get }
 }
 
-/// What a subscript entry does to its dimension.
+/// The effect of a subscript entry on its dimension.
 public struct TensorIndex: TensorIndexConvertible {
   enum Kind {
     case at(Int)
@@ -26,23 +26,24 @@ extension TensorIndexConvertible where Self == TensorIndex {
   public static var all: TensorIndex { TensorIndex(.all) }
   /// Inserts a dimension of size 1.
   public static var newAxis: TensorIndex { TensorIndex(.newAxis) }
-  /// Stands for as many whole dimensions as are left.
+  /// Keeps all dimensions that the other entries do not use.
   public static var ellipsis: TensorIndex { TensorIndex(.ellipsis) }
 
-  /// Every `step`-th of a stretch; nil means to the end of the dimension.
+  /// Picks every `step`-th index from `from` up to but without `to`; nil means the end of the dimension.
   public static func stride(from: Int = 0, to: Int? = nil, by step: Int) -> TensorIndex {
     TensorIndex(.slice(from: from, to: to, step: step))
   }
 }
 
 extension TensorIndex {
-  /// The stretch up to and with `last`, where -1 is the last element of the dimension, past which there is no index to name.
+  /// Picks the indices from `start` through `last`. An upper bound of nil is needed after -1, because 0 would mean the first
+  /// element.
   fileprivate static func slice(from start: Int, through last: Int) -> TensorIndex {
     TensorIndex(.slice(from: start, to: last == -1 ? nil : last + 1, step: 1))
   }
 }
 
-/// Picks one and drops the dimension; negative counts from the end.
+/// Picks one index and drops the dimension. A negative index counts from the end.
 extension Int: TensorIndexConvertible {
   public var tensorIndex: TensorIndex { TensorIndex(.at(self)) }
 }
@@ -67,15 +68,16 @@ extension PartialRangeThrough<Int>: TensorIndexConvertible {
   public var tensorIndex: TensorIndex { .slice(from: 0, through: upperBound) }
 }
 
-/// Picks by a bool mask or by int64 positions (PyTorch's advanced indexing).
+/// Picks elements by a bool mask or by int64 positions (PyTorch's advanced indexing).
 extension Tensor: TensorIndexConvertible {
   public var tensorIndex: TensorIndex { TensorIndex(.tensor(self)) }
 }
 
 extension Tensor {
-  /// Indexing by PyTorch's rules: a view for numbers and ranges, a copy for masks and positions.
+  /// Picks elements by PyTorch's rules.
   ///
-  /// Assigning changes the storage of this tensor in place (`index_put_`, `copy_`).
+  /// Numbers and ranges give a view; masks and positions give a copy. An assignment changes the storage of this tensor in place
+  /// (`index_put_`, `copy_`).
   public subscript(_ indices: any TensorIndexConvertible...) -> Tensor {
     get {
       let (view, positions) = resolved(indices.map(\.tensorIndex))
@@ -91,7 +93,7 @@ extension Tensor {
     }
   }
 
-  /// Applies everything but tensors as views; what is left for `index` is a tensor, or nil, per dimension.
+  /// Applies all entries except tensors as views, and returns the tensors for `index`: one or nil per dimension.
   private func resolved(_ indices: [TensorIndex]) -> (view: Tensor, positions: [Tensor?]) {
     let consumed = indices.reduce(0) { total, index in
       switch index.kind {
@@ -127,19 +129,19 @@ extension Tensor {
     return (view, positions.contains { $0 != nil } ? positions : [])
   }
 
-  /// The rows at the given int64 positions along `dim` (`torch.index_select`).
+  /// Returns the rows at the given int64 positions along `dim` (`torch.index_select`).
   public func selecting(_ indices: Tensor, dim: Int = 0) -> Tensor {
     Op.indexSelect(.tensor(self), .int(dim), .tensor(indices))
   }
 
-  /// `torch.gather`.
+  /// Picks the elements at int64 positions along a dimension (`torch.gather`).
   public func gathered(dim: Int, at indices: Tensor) -> Tensor { Op.gather(.tensor(self), .int(dim), .tensor(indices)) }
 
-  /// A copy with `value` at the given int64 positions along `dim` (`scatter`).
+  /// Returns a copy with `value` at the given int64 positions along `dim` (`scatter`).
   public func scattering(_ value: some ScalarConvertible, dim: Int, at indices: Tensor) -> Tensor {
     Op.scatterInPlace(.tensor(cloned()), .int(dim), .tensor(indices), .scalar(value.scalar))
   }
 
-  /// int64 labels as rows of zeros and a one (`F.one_hot`).
+  /// Turns int64 labels into rows of zeros with a single one (`F.one_hot`).
   public func oneHot(classes: Int) -> Tensor { Op.oneHot(.tensor(self), .int(classes)) }
 }

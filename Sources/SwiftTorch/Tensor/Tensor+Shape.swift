@@ -1,5 +1,5 @@
 extension Tensor {
-  /// The same elements in another shape; one size may be -1 (`torch.reshape`). A view where the strides allow it.
+  /// Gives the elements another shape; one size may be -1 (`torch.reshape`). The result is a view if the strides allow it.
   public func reshaped(to shape: [Int]) -> Tensor { Op.reshape(.tensor(self), .ints(shape)) }
   public func reshaped(to shape: Int...) -> Tensor { reshaped(to: shape) }
 
@@ -8,75 +8,77 @@ extension Tensor {
     Op.flatten(.tensor(self), .int(start), .int(end))
   }
 
-  /// A view with two dimensions exchanged (`torch.transpose`).
+  /// Returns a view with two dimensions exchanged (`torch.transpose`).
   public func transposed(_ a: Int, _ b: Int) -> Tensor { Op.transpose(.tensor(self), .int(a), .int(b)) }
 
-  /// A view with the dimensions in another order (`torch.permute`).
+  /// Returns a view with the dimensions in another order (`torch.permute`).
   public func permuted(_ dims: Int...) -> Tensor { Op.permute(.tensor(self), .ints(dims)) }
 
-  /// Drops dimensions of size 1, all of them or one (`torch.squeeze`).
+  /// Drops one dimension of size 1, or all of them (`torch.squeeze`).
   public func squeezed(dim: Int? = nil) -> Tensor { dim.map { Op.squeezeDim(.tensor(self), .int($0)) } ?? Op.squeeze(self) }
 
   /// Adds a dimension of size 1 (`torch.unsqueeze`).
   public func unsqueezed(dim: Int) -> Tensor { Op.unsqueeze(.tensor(self), .int(dim)) }
 
-  /// A view that repeats dimensions of size 1 without copying (`expand`).
+  /// Returns a view that repeats dimensions of size 1 without a copy (`expand`).
   public func expanded(to shape: [Int]) -> Tensor { Op.expand(.tensor(self), .ints(shape)) }
 
-  /// Copies laid side by side, so many along each dimension (`repeat`).
+  /// Lays copies side by side, with one count per dimension (`repeat`).
   public func tiled(_ counts: [Int]) -> Tensor { Op.repeated(.tensor(self), .ints(counts)) }
 
   /// Reverses the order along dimensions (`torch.flip`).
   public func flipped(dims: [Int]) -> Tensor { Op.flip(.tensor(self), .ints(dims)) }
 
-  /// A view of the storage with given sizes and steps, in elements (`as_strided`).
+  /// Returns a view of the storage with the given sizes, strides and offset, in elements (`as_strided`).
   public func asStrided(size: [Int], stride: [Int], offset: Int = 0) -> Tensor {
     Op.asStrided(.tensor(self), .ints(size), .ints(stride), .int(offset))
   }
 
-  /// Pads the last dimensions with a value, given from the last dimension backwards as (before, after) pairs (`F.pad`).
+  /// Pads the last dimensions with a value (`F.pad`).
+  ///
+  /// - Parameter amounts: (before, after) pairs, from the last dimension backwards.
   public func padded(_ amounts: [Int], value: Double = 0) -> Tensor {
     Op.pad(.tensor(self), .ints(amounts), .string("constant"), .double(value))
   }
 
-  /// (N, C, H·r, W·r) to (N, C·r·r, H, W) (`F.pixel_unshuffle`).
+  /// Moves pixels into channels: (N, C, H·r, W·r) becomes (N, C·r·r, H, W) (`F.pixel_unshuffle`).
   public func pixelUnshuffled(_ factor: Int) -> Tensor { Op.pixelUnshuffle(.tensor(self), .int(factor)) }
 
   // MARK: Conversion
 
-  /// Converted to another dtype; this tensor itself when it already has it (`to`).
+  /// Converts to another dtype; returns this tensor itself if it already has that dtype (`to`).
   public func to(_ dtype: DType) -> Tensor { dtype == self.dtype ? self : Op.convert(.tensor(self), .dtype(dtype)) }
 
-  /// On another device; this tensor itself when it is already there.
+  /// Copies to another device; returns this tensor itself if it is already there (`to`).
   public func to(_ device: Device) -> Tensor {
     device == self.device ? self : Op.convert(.tensor(self), .none, .none, .device(device))
   }
 
-  /// Dense in a memory format; this tensor itself when it already is (`contiguous`).
+  /// Packs the elements in a memory format; returns this tensor itself if they already are (`contiguous`).
   public func contiguous(_ format: MemoryFormat = .contiguous) -> Tensor {
     isContiguous(format) ? self : Op.contiguous(.tensor(self), .memoryFormat(format))
   }
 
-  /// A copy with storage of its own (`clone`).
+  /// Returns a copy with its own storage (`clone`).
   public func cloned() -> Tensor { Op.clone(self) }
 
-  /// The same storage, outside the graph (`detach`).
+  /// Returns a tensor on the same storage, outside the graph (`detach`).
   public func detached() -> Tensor { Op.detach(self) }
 
   // MARK: Joining and splitting
 
-  /// Along an existing dimension (`torch.cat`).
+  /// Joins tensors along an existing dimension (`torch.cat`).
   public static func concatenated(_ tensors: [Tensor], dim: Int = 0) -> Tensor { Op.cat(.tensors(tensors), .int(dim)) }
 
-  /// Along a new dimension (`torch.stack`).
+  /// Joins tensors along a new dimension (`torch.stack`).
   public static func stacked(_ tensors: [Tensor], dim: Int = 0) -> Tensor { Op.stack(.tensors(tensors), .int(dim)) }
 
-  /// Pieces of `size` along `dim`, the last one shorter where it does not divide (`torch.split`).
+  /// Splits into pieces of `size` along `dim`; the last piece may be shorter (`torch.split`).
   public func split(size: Int, dim: Int = 0) -> [Tensor] {
     Op.split.results(.tensor(self), .int(size), .int(dim)).compactMap { $0 }
   }
 
-  /// `torch.chunk`.
+  /// Splits into `pieces` parts along `dim` (`torch.chunk`).
   public func chunked(_ pieces: Int, dim: Int = 0) -> [Tensor] {
     Op.chunk.results(.tensor(self), .int(pieces), .int(dim)).compactMap { $0 }
   }

@@ -1,8 +1,8 @@
-// Learns to tell two spirals apart, saves the weights and loads them again. Exits with 1 if the accuracy is low or changes.
+// Learns to separate two spirals, saves the weights and loads them again. Exits with 1 if the accuracy is low or changes.
 import Foundation
 import SwiftTorch
 
-/// Returns `count` noisy points of two interleaved spirals as [count, 2], and the number of each point's spiral, 0 or 1.
+/// Draws `count` noisy points of two interleaved spirals as [count, 2], and the number of each point's spiral, 0 or 1.
 func sample(_ count: Int, _ generator: Generator) -> (points: Tensor, labels: Tensor) {
   let labels = Tensor.randint(0..<2, [count], generator: generator)
   let turn = 0.25 + 1.5 * Tensor.rand([count], generator: generator)

@@ -2,13 +2,13 @@
 import Glibc
 import SwiftTorch
 
-/// Returns `count` points x in [-3, 3], and sin(2x) plus Gaussian noise of standard deviation 0.1. Each has the shape [count, 1].
+/// Draws `count` points x in [-3, 3], and sin(2x) plus Gaussian noise of standard deviation 0.1. Each has the shape [count, 1].
 func sample(_ count: Int, _ generator: Generator) -> (x: Tensor, y: Tensor) {
   let x = Tensor.rand([count, 1], generator: generator) * 6 - 3
   return (x, (2 * x).sin() + 0.1 * Tensor.randn([count, 1], generator: generator))
 }
 
-/// A network is a class with its layers as properties. The properties give the parameters PyTorch's names, such as "hidden.weight".
+/// A network of three layers. The properties give the parameters PyTorch's names, such as "hidden.weight".
 final class Curve: Module, Layer {
   let hidden: Linear
   let middle: Linear
@@ -46,5 +46,5 @@ for epoch in 0..<120 {
 
 let (unseenX, unseenY) = sample(1000, generator)
 let error = withNoGrad { model(unseenX).meanSquaredError(unseenY).item() }
-print("mean squared error on unseen points: \(error); the noise alone gives 0.01")
+print("mean squared error on unseen points: \(error); the noise alone contributes 0.01")
 exit(error < 0.015 ? 0 : 1)
