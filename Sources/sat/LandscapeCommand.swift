@@ -129,13 +129,11 @@ struct LandscapeCommand: ParsableCommand {
   }
 
   /// What the values of the grid depend on.
-  private func identity(_ loaded: ModelOnImages.Subject, _ maximizer: InnerMaximizer?) throws -> [String: String] {
+  private func identity(_ loaded: ModelOnImages.Subject, _ maximizer: InnerMaximizer?) throws -> StateIdentity {
     let attack = maximizer.map { "\($0.threat.norm.rawValue) \($0.threat.epsilon), \($0.steps) steps of \($0.stepSize)" }
-    return [
-      "model": try loaded.model.fingerprint(),
-      "data": String(loaded.images.fingerprint ^ loaded.labels.fingerprint, radix: 16),
-      "examples": "\(examples.rawValue)\(attack.map { ", " + $0 } ?? "")", "seed": "\(subject.seed)",
-      "grid": "\(dimensions) x \(points) points to \(radius), vectors \(vectors.rawValue)",
-    ]
+    var identity = try StateIdentity(model: loaded.model, data: loaded.data, seed: subject.seed)
+    identity["examples"] = "\(examples.rawValue)\(attack.map { ", " + $0 } ?? "")"
+    identity["grid"] = "\(dimensions) x \(points) points to \(radius), vectors \(vectors.rawValue)"
+    return identity
   }
 }

@@ -71,7 +71,7 @@ struct ModelAndData: ParsableArguments {
     }
     let data = try selection.load(source, root: dataOptions.root)
     model.classifier.execution = settings
-    try model.check(data, device: device)
+    try model.check(data)
     for note in model.notes { Terminal.standardError.line("\(path): \(note)") }
     return Loaded(model: model, data: data, device: device, execution: settings, trained: trained)
   }

@@ -59,7 +59,7 @@ struct VerifyCommand: ParsableCommand {
       path: modelFile, checkpoint: try choice.name(in: modelFile), architecture: try architecture.architecture(),
       normalization: try architecture.normalization(), device: device)
     model.classifier.execution = settings
-    try model.check(saved.originals, device: device)
+    try model.check(saved.originals)
     let verification = try Verification(
       saved, model: model.classifier, modelName: modelFile, data: data, batchSize: batchSize, device: device,
       layout: settings.memoryFormat.format)

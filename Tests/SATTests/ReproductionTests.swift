@@ -186,12 +186,13 @@ import Testing
     network.module.setTraining(false)
     let (images, labels) = (Tensor.rand([6, 1, 28, 28], generator: Generator(seed: 2)), Tensor([0, 1, 2, 3, 4, 5]))
     // Four of six samples are measured, with other labels, by which what was kept is known again.
-    var begun = try SpectrumStore(path, identity: "a")
-    let kept = try begun.measure(network, images[0..<4], Tensor([9, 9, 9, 9]), batch: 2)
-    var resumed = try SpectrumStore(path, identity: "a")
-    let found = try resumed.measure(network, images, labels, batch: 2)
-    var other = try SpectrumStore(path, identity: "b")
-    let whole = try other.measure(network, images, labels, batch: 2)
+    func measure(_ path: String, _ images: Tensor, _ labels: Tensor) throws -> HessianReport.PerSample {
+      var store = try SpectrumStore(path, identity: ["model": "a"])
+      return try store.measure(network, images, labels, batch: 2)
+    }
+    let kept = try measure(path, images[0..<4], Tensor([9, 9, 9, 9]))
+    let found = try measure(path, images, labels)
+    let whole = try measure(path + "-of-another", images, labels)
     #expect(found.eigenvalues.count == 6 && whole.eigenvalues.count == 6)
     for (value, expected) in zip(found.eigenvalues, kept.eigenvalues + whole.eigenvalues[4...]) {
       #expect(abs(value - expected) <= 1e-12 * abs(expected))
@@ -201,8 +202,14 @@ import Testing
       #expect(estimates.count == 6)
       #expect(whole.spearman?[name] == Spearman.correlation(estimates, whole.eigenvalues.map(abs)))
     }
-    other.remove()
+    let error = #expect(throws: SATError.self) { _ = try SpectrumStore(path, identity: ["model": "b"]) }
+    #expect(error?.message.contains("the state of a spectrum with another model (a, not b)") == true, "\(error?.message ?? "")")
+    try SpectrumStore(path, identity: ["model": "a"]).remove()
     #expect(!FileManager.default.fileExists(atPath: path))
+    // The states of earlier versions were JSON; theirs was written over, ours is refused.
+    try AtomicFile.write(#"{"format":"sat-spectrum-state/1","identity":"a, 6 images"}"#, to: path)
+    let old = #expect(throws: SATError.self) { _ = try SpectrumStore(path, identity: ["model": "a"]) }
+    #expect(old?.message.contains("is not the state of a spectrum of this version") == true, "\(old?.message ?? "")")
   }
 
   @Test func aPartOfTheDataIsSpreadOverIt() throws {

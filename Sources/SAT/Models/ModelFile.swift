@@ -7,6 +7,8 @@ public struct LoadedModel {
   public let classifier: any Classifier
   /// Nil for TorchScript, which does not say.
   public let inputShape: [Int]?
+  /// Where the weights were loaded to.
+  public let device: Device
   /// The modules of a TorchScript archive that were saved in training mode, "" for the whole of it; all are in evaluation mode now.
   public var trainingModules: [String] = []
   /// What was taken from the file or left out of it without being asked for, a sentence each, for the user to see.
@@ -15,7 +17,7 @@ public struct LoadedModel {
   /// Tries the model on one image, a script on two as well, so that what does not fit is said before anything runs.
   ///
   /// - Throws: `SATError` when the images have another size, the output is not [N, classes] of floats, or there are labels beyond it.
-  public func check(_ data: ImageDataset, device: Device) throws(SATError) {
+  public func check(_ data: ImageDataset) throws(SATError) {
     if let inputShape, inputShape != data.imageShape {
       throw SATError("\(path) takes images of shape \(inputShape), but those of \(data.name) are \(data.imageShape); use data of that size")
     }
@@ -84,7 +86,7 @@ public enum ModelFile {
       let script = try ScriptModule(bytes: bytes, name: file, device: device)
       try script.setTraining(false)
       return LoadedModel(
-        path: path, classifier: ScriptClassifier(script, normalization: normalization), inputShape: nil,
+        path: path, classifier: ScriptClassifier(script, normalization: normalization), inputShape: nil, device: device,
         trainingModules: script.trainingModules)
     case .pytorchZip, .pytorchLegacy:
       let state = try PyTorchCheckpoint.decode(bytes, name: file).stateDict()
@@ -93,6 +95,20 @@ public enum ModelFile {
       throw SATError(
         "\(file) is \(kind), not a model; expected a run folder, a .safetensors file of sat, a TorchScript archive or a PyTorch state_dict")
     }
+  }
+
+  /// Loads a model and sets how it computes: device, threads, precision and layout.
+  ///
+  /// - Parameter checkpoint: of a run folder.
+  /// - Throws: as above, and `TorchError` when the device is not there.
+  public static func load(
+    path: String, checkpoint: RunFolder.Checkpoint = .best, architecture: Architecture? = nil, normalization: Normalization? = nil,
+    execution: Execution
+  ) throws -> LoadedModel {
+    let model = try load(
+      path: path, checkpoint: checkpoint.rawValue, architecture: architecture, normalization: normalization, device: execution.prepare())
+    model.classifier.execution = execution
+    return model
   }
 
   /// The file that a MODEL argument stands for.
@@ -200,7 +216,7 @@ public enum ModelFile {
     try network.module.loadStateDict(state, source: file)
     network.module.setTraining(false)
     network.move(to: device)
-    return LoadedModel(path: file, classifier: network, inputShape: inputShape)
+    return LoadedModel(path: file, classifier: network, inputShape: inputShape, device: device)
   }
 
   /// Writes a network with what is needed to load it again.

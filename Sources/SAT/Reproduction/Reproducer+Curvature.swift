@@ -24,6 +24,14 @@ extension Reproducer {
     return (model, device)
   }
 
+  private func identity(_ run: ReproductionPlan.Run, _ model: LoadedModel, _ data: ImageDataset) throws -> StateIdentity {
+    var identity = try StateIdentity(model: model, data: data, seed: run.configuration.seed)
+    let maximizer = try run.configuration.maximizer
+    identity["examples"] = "\(maximizer.threat.norm.rawValue) \(maximizer.threat.epsilon), \(maximizer.steps) steps of \(maximizer.stepSize)"
+    identity["grid"] = "\(run.limits.gridPoints) points"
+    return identity
+  }
+
   // MARK: Fig. 7
 
   /// Spearman's correlation of each estimate with the exact eigenvalues. The paper's is of its upper bound, Eq. 20, in chunks of 32.
@@ -47,7 +55,7 @@ extension Reproducer {
     let (model, device) = try exactModel(of: run)
     measuring(run, index, 0, "attack")
     let (data, images, labels) = try adversarialTrainingImages(run, model, count: run.limits.spectrumImages, device)
-    var store = try SpectrumStore("\(run.folder.path)/spectrum-state", identity: "\(try model.fingerprint()), \(data.count) images")
+    var store = try SpectrumStore("\(run.folder.path)/spectrum-state", identity: identity(run, model, data))
     let perSample = try store.measure(model.classifier, images, labels) { part, fraction in self.measuring(run, index, fraction, part) }
     var request = HessianAnalysis.Request()
     request.top = 0
@@ -92,7 +100,7 @@ extension Reproducer {
     let landscape = LossLandscape(
       model.classifier, directions: directions, axes: [axis, axis], examples: .fixed(images), labels: labels,
       batchSize: run.configuration.batchSize)
-    let store = try LandscapeStore("\(run.folder.path)/landscape-state", identity: ["model": model.fingerprint(), "images": "\(data.count)"])
+    let store = try LandscapeStore("\(run.folder.path)/landscape-state", identity: identity(run, model, data))
     try landscape.evaluate((0..<landscape.count).filter { store.values[$0] == nil }) { point, value in
       try store.put(value, at: point)
       measuring(run, index, Double(store.values.count) / Double(landscape.count), "landscape", .evaluate)

@@ -49,12 +49,12 @@ extension Reproducer {
     let data = try testImages(of: run, atMost: savingImages ? AdversarialExamples.limit : nil)
     let threat = try ThreatModel(norm: run.configuration.threat.norm, epsilon: run.configuration.threat.epsilon.value)
     let suite = AttackSuite(
-      threat: threat, seed: run.configuration.seed, classes: try model.classCount(of: data, device: device), steps: run.limits.pgdSteps ?? 40)
+      threat: threat, seed: run.configuration.seed, classes: try model.classCount(of: data), steps: run.limits.pgdSteps ?? 40)
     let names = run.limits.pgdSteps == nil ? AttackSuite.ensemble(.standard) : [.pgd]
     let (attacks, warning) = try suite.attacks(names)
-    let store = try EvaluationStore(
-      "\(run.folder.path)/evaluation-state",
-      identity: [("model", try model.fingerprint()), ("attack", names.map(\.rawValue).joined(separator: ",")), ("images", "\(data.count)")])
+    var identity = try StateIdentity(model: model, data: data, seed: run.configuration.seed)
+    identity["attack"] = "\(attacks.map { "\($0.name) \($0.parameters)" }.joined(separator: ", ")), \(threat.norm.rawValue) \(threat.epsilon)"
+    let store = try EvaluationStore("\(run.folder.path)/evaluation-state", identity: identity)
     let adversarial = AdversarialImages()
     let evaluator = Evaluator(
       model: model.classifier, data: data, batchSize: run.configuration.batchSize, device: device, layout: execution.memoryFormat.format)

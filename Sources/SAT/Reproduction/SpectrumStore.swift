@@ -1,4 +1,3 @@
-internal import Foundation
 internal import SwiftTorch
 
 /// Per-sample eigenvalues and their estimates, batch by batch in a file, so that a measurement that was stopped goes on from there.
@@ -6,23 +5,20 @@ struct SpectrumStore {
   /// Samples that are measured at a time; a multiple of the 32 that share a gradient, so that the parts give what the whole would.
   static let batch = 128
 
+  private static let kind = StateFile.Kind(format: "sat-spectrum-state/2", work: "a spectrum")
+
   private struct Contents: Codable {
-    var format = "sat-spectrum-state/1"
-    /// What the values depend on.
-    var identity: String
     var perSample: HessianReport.PerSample?
   }
 
-  private let path: String
+  private let file: StateFile
   private var contents: Contents
 
-  /// Takes up a file of the same identity; one of another is written over.
-  init(_ path: String, identity: String) throws {
-    self.path = path
-    contents = Contents(identity: identity)
-    guard FileManager.default.fileExists(atPath: path) else { return }
-    let bytes = try FileBytes.read(path, expecting: "the state of a spectrum")
-    if let found = try? JSONDecoder().decode(Contents.self, from: Data(bytes)), found.identity == identity { contents = found }
+  /// - Parameter identity: of this measurement; equal between runs that may share a state.
+  /// - Throws: a sentence when the file is there and belongs to something else, or another process has it.
+  init(_ path: String, identity: StateIdentity) throws {
+    file = try StateFile(path, Self.kind, identity: identity)
+    contents = try file.read(Contents.self)?.contents ?? Contents()
   }
 
   /// Measures the samples that are not in the file.
@@ -46,11 +42,11 @@ struct SpectrumStore {
       }
       let part = HessianReport.PerSample(analysis)!
       contents.perSample = contents.perSample?.appending(part) ?? part
-      try AtomicFile.write(Array(JSONEncoder().encode(contents)), to: path)
+      try file.write(contents)
     }
     return contents.perSample!
   }
 
   /// Deletes the file.
-  func remove() { try? FileManager.default.removeItem(atPath: path) }
+  func remove() { file.remove() }
 }

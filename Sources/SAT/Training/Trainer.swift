@@ -79,9 +79,9 @@ public final class Trainer {
     average =
       configuration.averaging.kind == .none ? nil : WeightAverage(configuration.averaging, network: try make(Generator(seed: 0)))
     let model = LoadedModel(
-      path: configuration.model.name, classifier: network, inputShape: try configuration.model.inputShape())
+      path: configuration.model.name, classifier: network, inputShape: try configuration.model.inputShape(), device: device)
     for part in [trainSet, validationSet] {
-      try network.withMode(.evaluation) { () throws(SATError) in try model.check(part, device: device) }
+      try network.withMode(.evaluation) { () throws(SATError) in try model.check(part) }
     }
     optimizer = Self.makeOptimizer(configuration.optimizer, network.module.parameters)
     learningRates = configuration.learningRateSchedule.schedule(epochs: configuration.epochs)
