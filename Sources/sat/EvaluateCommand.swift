@@ -72,7 +72,7 @@ struct EvaluateCommand: ParsableCommand {
       writing: save, records, robustbench, state.map(EvaluationStore.file), reading: subject.inputs, making: state)
     let terminal = Terminal.standardError
     let loaded = try subject.load()
-    let (path, seed, dataset, device, settings) = (subject.path, subject.seed, loaded.data, loaded.device, loaded.execution)
+    let (path, seed, dataset) = (subject.path, subject.seed, loaded.data)
     let (model, classifier) = (loaded.model, loaded.model.classifier)
     if let warning = model.trainingModeWarning { terminal.warn(warning.message) }
 
@@ -90,7 +90,7 @@ struct EvaluateCommand: ParsableCommand {
     let display = EvaluationDisplay()
     Interruption.listen()
     func evaluate() throws -> Evaluation {
-      try Evaluator(model: classifier, data: dataset, batchSize: size, device: device, layout: settings.memoryFormat.format)
+      try Evaluator(model: classifier, data: dataset, batchSize: size, device: model.device, layout: classifier.execution.memoryFormat.format)
         .run(plan, adversarial: adversarial, store: store, progress: display.show) { Interruption.isRequested }
     }
     // Compat asks the network as it is; fast may ask a form that is faster and equal up to rounding, and confirms what it finds.

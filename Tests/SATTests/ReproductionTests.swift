@@ -177,41 +177,6 @@ import Testing
     #expect(abs(widths[0]! - 1.96) < 1e-3 && widths[1] == nil)
   }
 
-  @Test func aStoppedSpectrumGoesOnFromItsBatches() throws {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "spectrum-\(UUID())")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    let path = folder.appending(path: "spectrum-state").path(percentEncoded: false)
-    let network = NetworkClassifier(MNISTNet(generator: Generator(seed: 1)), architecture: Architecture(name: "mnist-cnn"), normalization: nil)
-    network.module.setTraining(false)
-    let (images, labels) = (Tensor.rand([6, 1, 28, 28], generator: Generator(seed: 2)), Tensor([0, 1, 2, 3, 4, 5]))
-    // Four of six samples are measured, with other labels, by which what was kept is known again.
-    func measure(_ path: String, _ images: Tensor, _ labels: Tensor) throws -> HessianReport.PerSample {
-      var store = try SpectrumStore(path, identity: ["model": "a"])
-      return try store.measure(network, images, labels, batch: 2)
-    }
-    let kept = try measure(path, images[0..<4], Tensor([9, 9, 9, 9]))
-    let found = try measure(path, images, labels)
-    let whole = try measure(path + "-of-another", images, labels)
-    #expect(found.eigenvalues.count == 6 && whole.eigenvalues.count == 6)
-    for (value, expected) in zip(found.eigenvalues, kept.eigenvalues + whole.eigenvalues[4...]) {
-      #expect(abs(value - expected) <= 1e-12 * abs(expected))
-    }
-    #expect(zip(kept.eigenvalues, whole.eigenvalues).allSatisfy { abs($0 - $1) > 1e-6 * abs($1) })
-    for (name, estimates) in try #require(whole.approximations) {
-      #expect(estimates.count == 6)
-      #expect(whole.spearman?[name] == Spearman.correlation(estimates, whole.eigenvalues.map(abs)))
-    }
-    let error = #expect(throws: SATError.self) { _ = try SpectrumStore(path, identity: ["model": "b"]) }
-    #expect(error?.message.contains("the state of a spectrum with another model (a, not b)") == true, "\(error?.message ?? "")")
-    try SpectrumStore(path, identity: ["model": "a"]).remove()
-    #expect(!FileManager.default.fileExists(atPath: path))
-    // The states of earlier versions were JSON; theirs was written over, ours is refused.
-    try AtomicFile.write(#"{"format":"sat-spectrum-state/1","identity":"a, 6 images"}"#, to: path)
-    let old = #expect(throws: SATError.self) { _ = try SpectrumStore(path, identity: ["model": "a"]) }
-    #expect(old?.message.contains("is not the state of a spectrum of this version") == true, "\(old?.message ?? "")")
-  }
-
   @Test func aPartOfTheDataIsSpreadOverIt() throws {
     let labels = Tensor((0..<100).map { $0 / 10 })
     let data = try ImageDataset(name: "d", split: "train", images: .zeros(100, 1, 2, 2), labels: labels)

@@ -1,20 +1,20 @@
 internal import SwiftTorch
 
 /// The points of a landscape that are done, in a file, so that a run that was killed goes on from there.
-public final class LandscapeStore {
+final class LandscapeStore {
   private static let kind = StateFile.Kind(format: "sat-landscape-state/2", work: "a landscape")
 
   /// The file holds tensors only.
   private struct Contents: Codable {}
 
   private let file: StateFile?
-  public private(set) var values: [Int: LossLandscape.Value] = [:]
+  private(set) var values: [Int: LossLandscape.Value] = [:]
 
   /// - Parameters:
   ///   - path: of the file; nil keeps the values in memory only.
   ///   - identity: of this landscape; equal between runs that may share a state.
   /// - Throws: a sentence when the file is there and belongs to something else, or another process has it.
-  public init(_ path: String?, identity: StateIdentity) throws {
+  init(_ path: String?, identity: StateIdentity) throws {
     file = try path.map { try StateFile($0, Self.kind, identity: identity, interval: .seconds(5)) }
     guard let file, let saved = try file.read(Contents.self)?.tensors else { return }
     guard let points = saved["points"]?.array(of: Int.self), let losses = saved["loss"]?.array(of: Double.self),
@@ -24,13 +24,13 @@ public final class LandscapeStore {
   }
 
   /// Takes a value, and writes the file if the last time is seconds ago.
-  public func put(_ value: LossLandscape.Value, at point: Int) throws {
+  func put(_ value: LossLandscape.Value, at point: Int) throws {
     values[point] = value
     if let file, file.isDue { try write() }
   }
 
   /// Writes the file, whole or not at all.
-  public func write() throws {
+  func write() throws {
     let points = values.keys.sorted()
     try file?.write(
       Contents(),

@@ -3,6 +3,9 @@ public import SwiftTorch
 
 /// A model as a command line names it, ready to be asked.
 public struct LoadedModel {
+  /// The path that was asked for: a run folder, or the file itself.
+  public internal(set) var name: String
+  /// The file that holds the weights.
   public let path: String
   public let classifier: any Classifier
   /// Nil for TorchScript, which does not say.
@@ -13,6 +16,11 @@ public struct LoadedModel {
   public var trainingModules: [String] = []
   /// What was taken from the file or left out of it without being asked for, a sentence each, for the user to see.
   public var notes: [String] = []
+
+  init(path: String, classifier: any Classifier, inputShape: [Int]?, device: Device, trainingModules: [String] = []) {
+    (name, self.path, self.classifier, self.inputShape) = (path, path, classifier, inputShape)
+    (self.device, self.trainingModules) = (device, trainingModules)
+  }
 
   /// Tries the model on one image, a script on two as well, so that what does not fit is said before anything runs.
   ///
@@ -74,6 +82,14 @@ public enum ModelFile {
     path: String, checkpoint: String, architecture: Architecture?, normalization: Normalization?, device: Device
   ) throws -> LoadedModel {
     let file = try find(path, checkpoint: checkpoint)
+    var model = try load(file, architecture, normalization, device)
+    model.name = path
+    return model
+  }
+
+  private static func load(
+    _ file: String, _ architecture: Architecture?, _ normalization: Normalization?, _ device: Device
+  ) throws -> LoadedModel {
     let bytes = try FileBytes.read(file, expecting: "a model")
     switch FileKind.detect(bytes) {
     case .safetensors:
@@ -86,7 +102,7 @@ public enum ModelFile {
       let script = try ScriptModule(bytes: bytes, name: file, device: device)
       try script.setTraining(false)
       return LoadedModel(
-        path: path, classifier: ScriptClassifier(script, normalization: normalization), inputShape: nil, device: device,
+        path: file, classifier: ScriptClassifier(script, normalization: normalization), inputShape: nil, device: device,
         trainingModules: script.trainingModules)
     case .pytorchZip, .pytorchLegacy:
       let state = try PyTorchCheckpoint.decode(bytes, name: file).stateDict()

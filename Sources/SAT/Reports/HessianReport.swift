@@ -101,20 +101,11 @@ extension HessianReport.PerSample {
       approximations: analysis.approximations?.mapValues(\.values),
       spearman: analysis.approximations?.mapValues { $0.spearman.isNaN ? nil : $0.spearman })
   }
+}
 
-  /// This and what was measured at further samples, with the correlations over all of them.
-  func appending(_ other: Self) -> Self {
-    var result = Self(
-      eigenvalues: eigenvalues + other.eigenvalues, residuals: residuals + other.residuals, converged: converged + other.converged)
-    guard let first = approximations, let second = other.approximations else { return result }
-    let norms = result.eigenvalues.map(abs)
-    let all = first.merging(second) { $0 + $1 }.filter { $0.value.count == norms.count }
-    result.approximations = all
-    result.spearman = all.mapValues { values -> Double? in
-      let correlation = Spearman.correlation(values, norms)
-      return correlation.isNaN ? nil : correlation
-    }
-    return result
+extension HessianJob.Result {
+  public var document: HessianReport {
+    HessianReport(analysis, model: job.model.name, data: job.data, perturbation: job.perturbation?.maximizer, seed: job.request.seed)
   }
 }
 

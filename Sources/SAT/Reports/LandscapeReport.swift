@@ -85,3 +85,11 @@ public struct LandscapeReport: Encodable, Sendable {
       + "\(all.count) points\n\n" + TextTable(rows).description
   }
 }
+
+extension LandscapeJob.Result {
+  public var document: LandscapeReport {
+    LandscapeReport(
+      landscape, values, model: job.model.name, data: job.data, examples: job.examples.name, perturbation: job.examples.perturbation?.maximizer,
+      vectors: job.vectors, seed: job.seed, seconds: seconds)
+  }
+}

@@ -3,33 +3,15 @@ internal import SwiftTorch
 
 /// What is measured of the adversarial loss at the trained weights.
 extension Reproducer {
-  /// Training images as PGD leaves them, the same for every method.
-  private func adversarialTrainingImages(
-    _ run: ReproductionPlan.Run, _ model: LoadedModel, count: Int, _ device: Device
-  ) throws -> (data: ImageDataset, images: Tensor, labels: Tensor) {
+  /// Training images, the same for every method.
+  private func trainingImages(_ run: ReproductionPlan.Run, count: Int) throws -> ImageDataset {
     let all = try DataSource(run.configuration.data).loadForTraining(root: dataRoot).train
-    let chosen = Tensor.randperm(all.count, generator: Generator(seed: 1))[0..<min(count, all.count)]
-    let data = all.subset(chosen)
-    let (images, labels) = try data.batch(0..<data.count)
-    let adversarial = try run.configuration.maximizer.adversarialImages(
-      model.classifier, images.to(device), labels.to(device), batchSize: run.configuration.batchSize, generator: Generator(seed: 2))
-    return (data, adversarial, labels.to(device))
+    return all.subset(Tensor.randperm(all.count, generator: Generator(seed: 1))[0..<min(count, all.count)])
   }
 
-  /// In full precision, whatever the run's, for second derivatives.
-  private func exactModel(of run: ReproductionPlan.Run) throws -> (model: LoadedModel, device: Device) {
-    let device = try run.configuration.execution.prepare()
-    let model = try loaded(run, .best, device)
-    model.classifier.execution.precision = .fp32
-    return (model, device)
-  }
-
-  private func identity(_ run: ReproductionPlan.Run, _ model: LoadedModel, _ data: ImageDataset) throws -> StateIdentity {
-    var identity = try StateIdentity(model: model, data: data, seed: run.configuration.seed)
-    let maximizer = try run.configuration.maximizer
-    identity["examples"] = "\(maximizer.threat.norm.rawValue) \(maximizer.threat.epsilon), \(maximizer.steps) steps of \(maximizer.stepSize)"
-    identity["grid"] = "\(run.limits.gridPoints) points"
-    return identity
+  /// The training attack, with the same draws for every method.
+  private func perturbation(_ run: ReproductionPlan.Run) throws -> ImagePerturbation {
+    ImagePerturbation(try run.configuration.maximizer, seed: 2)
   }
 
   // MARK: Fig. 7
@@ -52,20 +34,17 @@ extension Reproducer {
     if FileManager.default.fileExists(atPath: path) {
       return try JSONDecoder().decode(RecordedHessian.self, from: Data(FileBytes.read(path, expecting: "a document of sat hessian")))
     }
-    let (model, device) = try exactModel(of: run)
-    measuring(run, index, 0, "attack")
-    let (data, images, labels) = try adversarialTrainingImages(run, model, count: run.limits.spectrumImages, device)
-    var store = try SpectrumStore("\(run.folder.path)/spectrum-state", identity: identity(run, model, data))
-    let perSample = try store.measure(model.classifier, images, labels) { part, fraction in self.measuring(run, index, fraction, part) }
     var request = HessianAnalysis.Request()
-    request.top = 0
-    var report = try HessianReport(
-      HessianAnalysis(model.classifier, images: images, labels: labels, request), model: run.folder.path, data: data,
-      perturbation: run.configuration.maximizer, seed: 0)
-    report.perSample = perSample
-    let json = try JSONText.encode(report)
+    (request.top, request.perSample, request.approximations) = (0, PerSampleSpectrum.Settings(), true)
+    var job = HessianJob(
+      model: try loaded(run, .best), data: try trainingImages(run, count: run.limits.spectrumImages), request: request,
+      perturbation: try perturbation(run))
+    job.batchSize = run.configuration.batchSize
+    job.state = "\(run.folder.path)/spectrum-state"
+    let result = try job.run(progress: { self.measuring(run, index, $0.fraction, $0.phase) }, shouldStop: shouldStop)
+    let json = try JSONText.encode(result.document)
     try AtomicFile.write(json + "\n", to: path)
-    store.remove()
+    try? FileManager.default.removeItem(atPath: "\(run.folder.path)/spectrum-state")
     observer.said("\(run.setting) \(run.method): eigenvalues measured, \(path)")
     return try JSONDecoder().decode(RecordedHessian.self, from: Data(json.utf8))
   }
@@ -90,31 +69,12 @@ extension Reproducer {
     if FileManager.default.fileExists(atPath: path) {
       return try JSONDecoder().decode(RecordedLandscape.self, from: Data(FileBytes.read(path, expecting: "a document of sat landscape")))
     }
-    let begun = ContinuousClock().now
-    let (model, device) = try exactModel(of: run)
-    measuring(run, index, 0, "attack")
-    let (data, images, labels) = try adversarialTrainingImages(run, model, count: run.limits.smoothnessImages, device)
-    let weights = try model.classifier.differentiableParameters()
-    let directions = LandscapeDirection.orthogonal(2, for: weights, seed: run.configuration.seed)
-    let axis = LossLandscape.Axis(points: run.limits.gridPoints)
-    let landscape = LossLandscape(
-      model.classifier, directions: directions, axes: [axis, axis], examples: .fixed(images), labels: labels,
-      batchSize: run.configuration.batchSize)
-    let store = try LandscapeStore("\(run.folder.path)/landscape-state", identity: identity(run, model, data))
-    try landscape.evaluate((0..<landscape.count).filter { store.values[$0] == nil }) { point, value in
-      try store.put(value, at: point)
-      measuring(run, index, Double(store.values.count) / Double(landscape.count), "landscape", .evaluate)
-    } shouldStop: {
-      shouldStop()
-    }
-    guard store.values.count == landscape.count else {
-      try store.write()
-      throw EvaluationStopped()
-    }
-    let json = try JSONText.encode(
-      LandscapeReport(
-        landscape, store.values, model: run.folder.path, data: data, examples: "fixed", perturbation: run.configuration.maximizer,
-        vectors: .fixed, seed: run.configuration.seed, seconds: (ContinuousClock().now - begun) / .seconds(1)))
+    var job = LandscapeJob(
+      model: try loaded(run, .best), data: try trainingImages(run, count: run.limits.smoothnessImages), examples: .fixed(try perturbation(run)),
+      axis: .init(points: run.limits.gridPoints))
+    (job.seed, job.batchSize, job.state) = (run.configuration.seed, run.configuration.batchSize, "\(run.folder.path)/landscape-state")
+    let result = try job.run(progress: { self.measuring(run, index, $0.fraction, $0.phase, .evaluate) }, shouldStop: shouldStop)
+    let json = try JSONText.encode(result.document)
     try AtomicFile.write(json + "\n", to: path)
     try? FileManager.default.removeItem(atPath: "\(run.folder.path)/landscape-state")
     observer.said("\(run.setting) \(run.method): landscape measured, \(path)")

@@ -43,9 +43,7 @@ extension Reproducer {
     if FileManager.default.fileExists(atPath: path), !savingImages || FileManager.default.fileExists(atPath: imagePath) {
       return try JSONDecoder().decode(RecordedEvaluation.self, from: Data(FileBytes.read(path, expecting: "an evaluation")))
     }
-    let execution = run.configuration.execution
-    let device = try execution.prepare()
-    let model = try loaded(run, .best, device)
+    let model = try loaded(run, .best)
     let data = try testImages(of: run, atMost: savingImages ? AdversarialExamples.limit : nil)
     let threat = try ThreatModel(norm: run.configuration.threat.norm, epsilon: run.configuration.threat.epsilon.value)
     let suite = AttackSuite(
@@ -57,7 +55,8 @@ extension Reproducer {
     let store = try EvaluationStore("\(run.folder.path)/evaluation-state", identity: identity)
     let adversarial = AdversarialImages()
     let evaluator = Evaluator(
-      model: model.classifier, data: data, batchSize: run.configuration.batchSize, device: device, layout: execution.memoryFormat.format)
+      model: model.classifier, data: data, batchSize: run.configuration.batchSize, device: model.device,
+      layout: run.configuration.execution.memoryFormat.format)
     func evaluate() throws -> Evaluation {
       let report = { (progress: EvaluationProgress) in
         let phases = ["clean"] + attacks.map(\.name)
@@ -80,11 +79,8 @@ extension Reproducer {
     return try JSONDecoder().decode(RecordedEvaluation.self, from: Data(json.utf8))
   }
 
-  func loaded(_ run: ReproductionPlan.Run, _ checkpoint: RunFolder.Checkpoint, _ device: Device) throws -> LoadedModel {
-    let model = try ModelFile.load(
-      path: run.folder.path, checkpoint: checkpoint.rawValue, architecture: nil, normalization: nil, device: device)
-    model.classifier.execution = run.configuration.execution
-    return model
+  func loaded(_ run: ReproductionPlan.Run, _ checkpoint: RunFolder.Checkpoint) throws -> LoadedModel {
+    try ModelFile.load(path: run.folder.path, checkpoint: checkpoint, execution: run.configuration.execution)
   }
 
   private func testImages(of run: ReproductionPlan.Run, atMost limit: Int?) throws -> ImageDataset {

@@ -15,16 +15,17 @@ final class FileLock {
     let place = URL(fileURLWithPath: file).resolvingSymlinksInPath()
     path = place.deletingLastPathComponent().appendingPathComponent(".\(place.lastPathComponent).lock").path
     var opened: Int32 = -1
-    // The process that had the lock may have removed the file between the two calls.
-    for _ in 0..<100 where opened < 0 || !Self.isFile(opened, at: path) {
+    var attempts = 0
+    repeat {
       if opened >= 0 { close(opened) }
       opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
-      if opened < 0 { break }
-      if flock(opened, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {
+      if opened >= 0, flock(opened, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {
         close(opened)
         throw SATError("another process is \(use) \(file); wait until it is done, or choose another file")
       }
-    }
+      attempts += 1
+      // The process that had the lock may have removed the file between the two calls.
+    } while opened >= 0 && attempts < 100 && !Self.isFile(opened, at: path)
     descriptor = opened
   }
 
