@@ -1,6 +1,6 @@
 # make demo and make test first do the missing set-up. make help lists all targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint bench clean
+.PHONY: help setup build demo test lint docs bench clean
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -28,6 +28,9 @@ lint: ## check the layout of every source file
 
 test: ## check the layout, run every test: the C ABI, the libraries, the command, the examples
 	@scripts/test
+
+docs: ## build the documentation of the libraries with DocC
+	@scripts/docs
 
 bench: build ## compare speed and memory with PyTorch and C++
 	@scripts/bench

@@ -6,6 +6,10 @@ let shim = Context.environment["TORCH_SHIM_DIR"] ?? "\(Context.packageDirectory)
 
 let strict: [SwiftSetting] = [.enableUpcomingFeature("InternalImportsByDefault"), .enableUpcomingFeature("MemberImportVisibility")]
 
+// Only `make docs` needs DocC's plugin, so packages that use these libraries do not fetch it.
+let documentation: [Package.Dependency] =
+  Context.environment["SAT_DOCS"] == nil ? [] : [.package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0")]
+
 let package = Package(
   name: "SAT",
   products: [
@@ -17,7 +21,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
-  ],
+  ] + documentation,
   targets: [
     .target(
       name: "CTorchShim",
@@ -34,7 +38,8 @@ let package = Package(
     .target(
       name: "SAT",
       dependencies: [
-        "SwiftTorch", "FileCodecs", .product(name: "Yams", package: "Yams"), .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+        "SwiftTorch", "FileCodecs", .product(name: "Yams", package: "Yams"),
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
       resources: ["html", "css", "js"].map { .embedInCode("Reports/HTML/Page/report.\($0)") } + [.embedInCode("Reproduction/paper.csv")],
       swiftSettings: strict),

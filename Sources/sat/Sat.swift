@@ -10,10 +10,10 @@ struct Sat: ParsableCommand {
     abstract: "Train and evaluate adversarially robust image classifiers.",
     discussion: """
       Examples:
-        sat train digits                        train P-SAT on 5,000 real digits, in minutes
-        sat evaluate runs/digits-p-sat          measure its accuracy, clean and under attack
+        sat train digits                        train P-SAT on 5,000 digits
+        sat evaluate runs/digits-p-sat          measure accuracy, also under attack
         sat evaluate model.pt --model lenet5 --data mnist --epsilon 0.3
-        sat help evaluate                       show a command's options and examples
+        sat help evaluate                       show options and examples
       """,
     version: isForCommand ? "" : "sat \(SATVersion.current), libtorch \(Torch.version)",
     subcommands: [

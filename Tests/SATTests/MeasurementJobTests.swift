@@ -91,9 +91,12 @@ import Testing
       try change(&other)
       return Self.message { _ = try other.run() }
     }
-    #expect(try refusal { $0.perturbation = try Self.perturbation(seed: 6) }.contains("another images ("))
-    #expect(refusal { $0.request.perSample?.tolerance = 0.1 }.contains("another per-sample eigenvalues ("))
-    #expect(refusal { $0.dtype = .float64 }.contains("another precision (float32, not float64)"))
+    let refusals = [
+      (try refusal { $0.perturbation = try Self.perturbation(seed: 6) }, "another images ("),
+      (refusal { $0.request.perSample!.tolerance = 0.1 }, "another per-sample eigenvalues ("),
+      (refusal { $0.dtype = .float64 }, "another precision (float32, not float64)"),
+    ]
+    for (sentence, words) in refusals { #expect(sentence.contains(words), "\(sentence)") }
   }
 
   @Test func aStoppedSpectrumGoesOnFromItsBatches() throws {
@@ -166,8 +169,11 @@ import Testing
       try change(&other)
       return Self.message { _ = try other.run() }
     }
-    #expect(refusal { $0.seed = 5 }.contains("the state of a landscape with another seed (4, not 5)"))
-    #expect(try refusal { $0.examples = .fixed(try Self.perturbation(seed: 6)) }.contains("another examples ("))
-    #expect(refusal { $0.axis.end = 2 }.contains("another grid ("))
+    let refusals = [
+      (refusal { $0.seed = 5 }, "the state of a landscape with another seed (4, not 5)"),
+      (try refusal { $0.examples = .fixed(try Self.perturbation(seed: 6)) }, "another examples ("),
+      (refusal { $0.axis.end = 2 }, "another grid ("),
+    ]
+    for (sentence, words) in refusals { #expect(sentence.contains(words), "\(sentence)") }
   }
 }

@@ -103,16 +103,16 @@ import Testing
     for (name, kind) in [
       ("module.zip.pt", FileKind.pytorchZip), ("module.legacy.pt", .pytorchLegacy), ("tiny.ts", .torchScript), ("bytes.npz", .npz),
       ("expected.safetensors", .safetensors), ("contents.json", .unknown),
-    ] { #expect(try FileKind.detect(path: fixture(name)) == kind, "\(name)") }
-    #expect(FileKind.detect([0x1F, 0x8B, 8, 0]) == .gzip)
-    #expect(FileKind.detect([0, 0, 8, 3, 0, 0, 0, 1]) == .idx)
-    #expect(FileKind.detect(ZipBuilder(entries: [.init(name: "a.txt", data: [1])]).bytes()) == .zip)
-    #expect(FileKind.detect([]) == .unknown)
-    #expect(FileKind.detect([0x80, 2, 0x7D, 0x2E]) == .unknown)
+    ] { #expect(try FileContents.read(fixture(name)).kind == kind, "\(name)") }
+    #expect(FileContents([0x1F, 0x8B, 8, 0], name: "f").kind == .gzip)
+    #expect(FileContents([0, 0, 8, 3, 0, 0, 0, 1], name: "f").kind == .idx)
+    #expect(FileContents(ZipBuilder(entries: [.init(name: "a.txt", data: [1])]).bytes(), name: "f").kind == .zip)
+    #expect(FileContents([], name: "f").kind == .unknown)
+    #expect(FileContents([0x80, 2, 0x7D, 0x2E], name: "f").kind == .unknown)
     // Cut-off files keep their kind, so that the reader's sentence says what is missing.
     for name in ["module.zip.pt", "bytes.npz", "expected.safetensors", "module.legacy.pt", "tiny.ts"] {
       let bytes = try FileBytes.read(fixture(name))
-      #expect(FileKind.detect(Array(bytes.prefix(bytes.count / 2))) == FileKind.detect(bytes), "\(name)")
+      #expect(FileContents(Array(bytes.prefix(bytes.count / 2)), name: "f").kind == FileContents(bytes, name: "f").kind, "\(name)")
     }
   }
 }

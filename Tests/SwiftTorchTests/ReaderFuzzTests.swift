@@ -36,7 +36,7 @@ import Testing
         guard let archive = try? ZipArchive(bytes) else { return false }
         var isSound = true
         for entry in archive.entries where (try? archive.contents(of: entry)) == nil { isSound = false }
-        return isSound && FileKind.detect(bytes) != .unknown
+        return isSound && FileContents(bytes, name: "f").kind != .unknown
       }
     }
     report(run)
@@ -75,7 +75,7 @@ import Testing
         }
         // Around damaged arrays a sound archive, whose checksum lets them through to the reader.
         let file = bytes.first == 0x93 ? ZipBuilder(entries: [.init(name: "x.npy", data: bytes)]).bytes() : bytes
-        guard let tensors = try? NumPyFile.decodeArchive(file) else { return false }
+        guard let tensors = try? NumPyFile.decodeArchive(FileContents(file, name: "f")) else { return false }
         return touches(tensors)
       }
     }
@@ -90,13 +90,13 @@ private func report(_ run: ExitTest.Result?) {
 
 /// Reads a checkpoint and everything in it, as a caller would.
 private func readsCheckpoint(_ bytes: [UInt8]) -> Bool {
-  guard let checkpoint = try? PyTorchCheckpoint.decode(bytes, name: "f") else { return false }
+  guard let checkpoint = try? PyTorchCheckpoint.decode(FileContents(bytes, name: "f")) else { return false }
   if let state = try? checkpoint.stateDict() { return touches(state.entries) }
   return true
 }
 
 /// Reads every element of tensors whose file was accepted; their bounds must hold.
-private func touches(_ tensors: [(name: String, tensor: StoredTensor)]) -> Bool {
+private func touches(_ tensors: NamedStoredTensors) -> Bool {
   tensors.allSatisfy { _, tensor in
     // A broadcast tensor may repeat a few bytes millions of times, which is its right but not this test's subject.
     tensor.count > 1 << 12 || tensor.packedBytes().count == tensor.count * tensor.dtype.size

@@ -10,8 +10,8 @@ package enum ImageCodec {
   package static let largestPicture = 96_000_000
   /// The most pixels that a byte of a file can stand for. A damaged header that declares more takes no memory.
   ///
-  /// A blank PNG of one bit a pixel reaches 8 times deflate's best ratio. A blank JPEG reaches 512, one bit for each 8 x 8 block; the
-  /// limit is twice that.
+  /// A blank PNG of one bit a pixel reaches 8 times deflate's best ratio. A blank JPEG reaches 512, one bit for each 8 x 8 block;
+  /// the limit is twice that.
   private static func mostPixelsPerByte(_ format: Format) -> Int { format == .png ? 8 * Inflater.maximumRatio : 1024 }
 
   /// The format that the first bytes show; nil for any other file.

@@ -22,7 +22,10 @@ public final class FirstOrderConvergence: Curriculum {
 
   /// - Parameter alwaysSteps: whether the first step is taken unasked, as in the official code.
   public init(_ threat: ThreatModel, threshold: Double, displacement: Displacement = .clean, alwaysSteps: Bool = false) {
-    (self.threat, self.threshold, self.displacement, self.alwaysSteps) = (threat, threshold, displacement, alwaysSteps)
+    self.threat = threat
+    self.threshold = threshold
+    self.displacement = displacement
+    self.alwaysSteps = alwaysSteps
   }
 
   public func finished(_ step: InnerStep) throws(TorchError) -> Tensor? {

@@ -26,7 +26,7 @@ public final class FastAT: Defense {
   private let maximizer: InnerMaximizer
   private let options: MethodOptions
   private var firstBatch: TrainingBatch?
-  private var before: (accuracy: Double, weights: [(name: String, tensor: Tensor)])?
+  private var before: (accuracy: Double, weights: NamedTensors)?
 
   public init(_ settings: DefenseSettings) {
     options = settings.options
@@ -69,8 +69,8 @@ public final class FastAT: Defense {
     }
   }
 
-  public var state: [(name: String, tensor: Tensor)] {
-    var state: [(name: String, tensor: Tensor)] = []
+  public var state: NamedTensors {
+    var state: NamedTensors = []
     if let firstBatch {
       state += [("guard.images", firstBatch.images), ("guard.labels", firstBatch.labels), ("guard.indices", firstBatch.indices)]
       state.append(("guard.epoch", Tensor(firstBatch.epoch)))
@@ -79,7 +79,7 @@ public final class FastAT: Defense {
     return state + [("guard.accuracy", Tensor(before.accuracy))] + before.weights.map { ("guard.weights.\($0.name)", $0.tensor) }
   }
 
-  public func restore(_ state: [(name: String, tensor: Tensor)]) throws(TorchError) {
+  public func restore(_ state: NamedTensors) throws(TorchError) {
     let prefix = "guard.weights."
     let named = Dictionary(state.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })
     if let images = named["guard.images"], let labels = named["guard.labels"], let indices = named["guard.indices"] {

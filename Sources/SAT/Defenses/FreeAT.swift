@@ -59,9 +59,9 @@ public final class FreeAT: Defense {
     }
   }
 
-  public var state: [(name: String, tensor: Tensor)] { perturbation.map { [("perturbation", $0)] } ?? [] }
+  public var state: NamedTensors { perturbation.map { [("perturbation", $0)] } ?? [] }
 
-  public func restore(_ state: [(name: String, tensor: Tensor)]) throws(TorchError) {
+  public func restore(_ state: NamedTensors) throws(TorchError) {
     guard let saved = state.first(where: { $0.name == "perturbation" })?.tensor else { return }
     guard saved.ndim == 4 else {
       throw TorchError(.value, "the method's 'perturbation' has shape \(saved.shape) in the checkpoint; expected [N, C, H, W]")

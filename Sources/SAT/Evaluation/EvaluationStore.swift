@@ -92,7 +92,7 @@ public final class EvaluationStore {
   var isDue: Bool { file.isDue }
 
   func save(_ state: EvaluationState, _ adversarial: AdversarialImages?) throws(TorchError) {
-    var tensors: [(name: String, tensor: Tensor)] = [("logits", state.logits)]
+    var tensors: NamedTensors = [("logits", state.logits)]
     if let parts = adversarial?.parts, !parts.isEmpty {
       tensors.append(("positions", Tensor(parts.flatMap(\.positions))))
       tensors.append(("images", Tensor.concatenated(parts.map(\.images))))

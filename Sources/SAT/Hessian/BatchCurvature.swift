@@ -18,7 +18,10 @@ final class BatchCurvature {
   ///   - labels: [N], int64.
   ///   - chunk: samples that share a gradient (Appendix C.2), in the batch's order.
   init(_ network: NetworkClassifier, _ score: CurvatureScore, _ labels: Tensor, chunk: Int, imageGradients: Bool = false) {
-    (self.network, self.score, self.labels, findsImageGradients) = (network, score, labels, imageGradients)
+    self.network = network
+    self.score = score
+    self.labels = labels
+    findsImageGradients = imageGradients
     chunks = (0..<labels.count).chunks(of: chunk)
   }
 

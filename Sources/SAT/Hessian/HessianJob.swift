@@ -23,7 +23,10 @@ public struct HessianJob {
   }
 
   public init(model: LoadedModel, data: ImageDataset, request: HessianAnalysis.Request, perturbation: ImagePerturbation? = nil) {
-    (self.model, self.data, self.request, self.perturbation) = (model, data, request, perturbation)
+    self.model = model
+    self.data = data
+    self.request = request
+    self.perturbation = perturbation
   }
 
   /// - Parameter shouldStop: asked before every batch of the perturbation, before the measurement, and with a state before every 128
@@ -101,5 +104,19 @@ public struct HessianJob {
         + (request.approximations ? ", with approximations" : "")
     }
     return identity
+  }
+}
+
+extension LoadedModel {
+  /// Runs `body` with the model in full precision, and with images in the layout of its passes; puts the model's execution back.
+  ///
+  /// Measured: second derivatives on the CPU are 5 to 15 % faster in the contiguous layout, so `auto` means it there.
+  func measuringLoss<R>(on data: ImageDataset, _ body: (_ images: Tensor, _ labels: Tensor) throws -> R) throws -> R {
+    let kept = classifier.execution
+    defer { classifier.execution = kept }
+    classifier.execution.precision = .fp32
+    if kept.memoryFormat == .auto, !device.isCUDA { classifier.execution.memoryFormat = .contiguous }
+    let (images, labels) = try data.batch(0..<data.count)
+    return try body(images.to(device).contiguous(classifier.execution.memoryFormat.format), labels.to(device))
   }
 }

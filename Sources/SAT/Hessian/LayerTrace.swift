@@ -27,10 +27,14 @@ final class LayerTrace {
   init(
     _ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor, imageGradients: Bool, weightGradients: Bool
   ) throws(TorchError) {
-    (self.network, self.images, self.labels) = (network, images, labels)
+    self.network = network
+    self.images = images
+    self.labels = labels
     layers = weightGradients ? LayerCall.layers(of: network.module) ?? [] : []
     let found = try Self.pass(network, images, labels, layers, imageGradients: imageGradients)
-    (losses, calls, self.imageGradients) = (found.losses, found.calls, found.imageGradients)
+    losses = found.losses
+    calls = found.calls
+    self.imageGradients = found.imageGradients
     if try !accountsForAllGradients() { (layers, calls) = ([], []) }
   }
 

@@ -16,7 +16,9 @@ public struct PowerMethod: Sendable {
   public var maximumIterations: Int
 
   public init(tolerance: Double = 1e-4, residualTolerance: Double = 1e-2, maximumIterations: Int = 200) {
-    (self.tolerance, self.residualTolerance, self.maximumIterations) = (tolerance, residualTolerance, maximumIterations)
+    self.tolerance = tolerance
+    self.residualTolerance = residualTolerance
+    self.maximumIterations = maximumIterations
   }
 
   /// - Parameters:

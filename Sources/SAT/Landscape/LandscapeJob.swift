@@ -1,4 +1,4 @@
-public import SwiftTorch
+internal import SwiftTorch
 
 /// Samples a model's loss on a grid around its weights.
 ///
@@ -57,8 +57,11 @@ public struct LandscapeJob {
   ///   - dimensions: 1 or 2.
   ///   - axis: of every direction.
   public init(model: LoadedModel, data: ImageDataset, examples: Examples, dimensions: Int = 2, axis: LossLandscape.Axis) {
-    (self.model, self.data, self.examples) = (model, data, examples)
-    (self.dimensions, self.axis) = (dimensions, axis)
+    self.model = model
+    self.data = data
+    self.examples = examples
+    self.dimensions = dimensions
+    self.axis = axis
   }
 
   /// - Parameter shouldStop: asked before every batch of the perturbation and before every point.

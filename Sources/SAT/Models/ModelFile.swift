@@ -18,9 +18,16 @@ public struct LoadedModel {
   public var notes: [String] = []
 
   init(path: String, classifier: any Classifier, inputShape: [Int]?, device: Device, trainingModules: [String] = []) {
-    (name, self.path, self.classifier, self.inputShape) = (path, path, classifier, inputShape)
-    (self.device, self.trainingModules) = (device, trainingModules)
+    name = path
+    self.path = path
+    self.classifier = classifier
+    self.inputShape = inputShape
+    self.device = device
+    self.trainingModules = trainingModules
   }
+
+  /// The values of every parameter that can be differentiated with respect to.
+  public func parameters() throws(TorchError) -> [Tensor] { try classifier.differentiableParameters() }
 
   /// Tries the model on one image, a script on two as well, so that what does not fit is said before anything runs.
   ///
@@ -90,22 +97,21 @@ public enum ModelFile {
   private static func load(
     _ file: String, _ architecture: Architecture?, _ normalization: Normalization?, _ device: Device
   ) throws -> LoadedModel {
-    let bytes = try FileBytes.read(file, expecting: "a model")
-    switch FileKind.detect(bytes) {
+    let contents = try FileContents.read(file, expecting: "a model")
+    switch contents.kind {
     case .safetensors:
-      let contents = try SafeTensors.decode(bytes, name: file)
-      return try native(contents, file, architecture, normalization, device)
+      return try native(SafeTensors.decode(contents), file, architecture, normalization, device)
     case .torchScript:
       guard architecture == nil else {
         throw SATError("\(file) is a TorchScript archive, which carries its own network; leave out --model")
       }
-      let script = try ScriptModule(bytes: bytes, name: file, device: device)
+      let script = try ScriptModule(contents, device: device)
       try script.setTraining(false)
       return LoadedModel(
         path: file, classifier: ScriptClassifier(script, normalization: normalization), inputShape: nil, device: device,
         trainingModules: script.trainingModules)
     case .pytorchZip, .pytorchLegacy:
-      let state = try PyTorchCheckpoint.decode(bytes, name: file).stateDict()
+      let state = try PyTorchCheckpoint.decode(contents).stateDict()
       return try foreign(state.tensors(), file, architecture, normalization, device)
     case let kind:
       throw SATError(
@@ -183,7 +189,7 @@ public enum ModelFile {
 
   /// Weights somebody else saved, under a name that was given.
   private static func foreign(
-    _ tensors: [(name: String, tensor: Tensor)], _ file: String, _ architecture: Architecture?, _ normalization: Normalization?,
+    _ tensors: NamedTensors, _ file: String, _ architecture: Architecture?, _ normalization: Normalization?,
     _ device: Device
   ) throws -> LoadedModel {
     var state: ForeignState
@@ -222,7 +228,7 @@ public enum ModelFile {
   }
 
   private static func named(
-    _ state: [(name: String, tensor: Tensor)], _ file: String, _ architecture: Architecture, _ normalization: Normalization?,
+    _ state: NamedTensors, _ file: String, _ architecture: Architecture, _ normalization: Normalization?,
     _ device: Device
   ) throws -> LoadedModel {
     let inputShape = try architecture.inputShape()

@@ -14,7 +14,9 @@ struct ActiveSet {
   private var finalImages: Tensor?
 
   init(start: Tensor, labels: Tensor, feasible: Feasible, stepSizes: Tensor? = nil, stepCounts: Tensor? = nil) {
-    (images, self.labels, self.feasible) = (start, labels, feasible)
+    images = start
+    self.labels = labels
+    self.feasible = feasible
     (self.stepSizes, self.stepCounts) = (stepSizes, stepCounts)
   }
 
@@ -83,7 +85,9 @@ struct ActiveSet {
   }
 
   private mutating func keep(_ chosen: Tensor) {
-    (images, labels, feasible) = (images.selecting(chosen), labels.selecting(chosen), feasible.selecting(chosen))
+    images = images.selecting(chosen)
+    labels = labels.selecting(chosen)
+    feasible = feasible.selecting(chosen)
     (stepSizes, stepCounts) = (stepSizes?.selecting(chosen), stepCounts?.selecting(chosen))
     positions = positions?.selecting(chosen) ?? chosen
   }

@@ -45,7 +45,10 @@ public struct ImagePerturbation: Sendable {
   public var maximizer: InnerMaximizer
   public var seed: UInt64
 
-  public init(_ maximizer: InnerMaximizer, seed: UInt64) { (self.maximizer, self.seed) = (maximizer, seed) }
+  public init(_ maximizer: InnerMaximizer, seed: UInt64) {
+    self.maximizer = maximizer
+    self.seed = seed
+  }
 
   /// The aspect of a state's identity: everything that the perturbed images depend on beside model and data.
   func description(batchSize: Int) -> String {

@@ -27,7 +27,11 @@ public struct InnerMaximizer: Sendable {
   }
 
   public init(threat: ThreatModel, steps: Int, stepSize: Double, start: Start = .random, noise: Double = 0) {
-    (self.threat, self.steps, self.stepSize, self.start, self.noise) = (threat, steps, stepSize, start, noise)
+    self.threat = threat
+    self.steps = steps
+    self.stepSize = stepSize
+    self.start = start
+    self.noise = noise
   }
 
   /// Where a batch ended.
@@ -136,5 +140,21 @@ public struct InnerMaximizer: Sendable {
     guard let finished = try withNoGrad({ () throws(TorchError) in try curriculum.finished(step) }) else { return nil }
     let remaining = (!finished).nonzero().squeezed(dim: 1)
     return remaining.count == step.labels.count ? nil : remaining
+  }
+}
+
+/// Passes through a model, counted in samples.
+public struct AttackCost: Sendable, Codable, Equatable {
+  public var forward = 0
+  public var backward = 0
+
+  public init(forward: Int = 0, backward: Int = 0) {
+    self.forward = forward
+    self.backward = backward
+  }
+
+  static func += (a: inout AttackCost, b: AttackCost) {
+    a.forward += b.forward
+    a.backward += b.backward
   }
 }

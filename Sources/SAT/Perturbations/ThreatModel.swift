@@ -103,7 +103,11 @@ struct Feasible {
   }
 
   private init(_ threat: ThreatModel, _ clean: Tensor, _ low: Tensor?, _ high: Tensor?, _ radii: Tensor?) {
-    (self.threat, self.clean, self.low, self.high, self.radii) = (threat, clean, low, high, radii)
+    self.threat = threat
+    self.clean = clean
+    self.low = low
+    self.high = high
+    self.radii = radii
   }
 
   /// Goes from `images` by `size`, or by the given sizes [n], along the steepest ascent of the norm, and back into the set.

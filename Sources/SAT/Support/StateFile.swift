@@ -56,7 +56,12 @@ final class StateFile {
   private init(
     _ path: String, _ kind: Kind, _ identity: StateIdentity, _ interval: Duration, _ lock: AnyObject, _ place: (name: String, word: String)
   ) throws {
-    (self.path, self.kind, self.identity, self.interval, self.lock, self.place) = (path, kind, identity, interval, lock, place)
+    self.path = path
+    self.kind = kind
+    self.identity = identity
+    self.interval = interval
+    self.lock = lock
+    self.place = place
     lastWrite = clock.now
     try AtomicFile.check(path)
   }
@@ -70,13 +75,13 @@ final class StateFile {
   ///   be read.
   func read<Contents: Decodable>(_ type: Contents.Type) throws -> (contents: Contents, tensors: SafeTensors)? {
     guard FileManager.default.fileExists(atPath: path) else { return nil }
-    let bytes = try FileBytes.read(path, expecting: "the state of \(kind.work)")
-    guard let file = try? SafeTensors.decode(bytes, name: path), file.metadata[Key.format] == kind.format,
-      let found: StateIdentity = decoded(file.metadata[Key.identity]), let contents: Contents = decoded(file.metadata[Key.state])
+    let found = try FileContents.read(path, expecting: "the state of \(kind.work)")
+    guard let file = try? SafeTensors.decode(found), file.metadata[Key.format] == kind.format,
+      let theirs: StateIdentity = decoded(file.metadata[Key.identity]), let contents: Contents = decoded(file.metadata[Key.state])
     else { throw unusable }
-    if let (aspect, theirs, ours) = identity.difference(from: found) {
+    if let (aspect, was, expected) = identity.difference(from: theirs) {
       throw SATError(
-        "\(place.name) holds the state of \(kind.work) with another \(aspect) (\(theirs), not \(ours)); "
+        "\(place.name) holds the state of \(kind.work) with another \(aspect) (\(was), not \(expected)); "
           + "choose another \(place.word) for the state, or delete this one")
     }
     return (contents, file)
@@ -96,7 +101,7 @@ final class StateFile {
   var isDue: Bool { interval == .zero || clock.now - lastWrite >= max(interval, cost * 20) }
 
   /// Writes the file, whole or not at all.
-  func write(_ contents: some Encodable, tensors: [(name: String, tensor: Tensor)] = []) throws(TorchError) {
+  func write(_ contents: some Encodable, tensors: NamedTensors = []) throws(TorchError) {
     let start = clock.now
     guard let state = try? JSONEncoder().encode(contents), let identity = try? JSONEncoder().encode(identity) else {
       throw TorchError(.value, "\(path): the state holds a number that JSON has no form for")

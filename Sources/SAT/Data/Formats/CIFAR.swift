@@ -125,8 +125,9 @@ struct CIFAR {
   /// One batch file that was named by its path: records of CIFAR-10 where the size and the labels say so, else of CIFAR-100; nil when
   /// it is neither.
   static func file(_ path: String, _ raw: [UInt8]) throws -> ImageDataset? {
-    let bytes =
-      FileKind.isGzip(raw) ? try naming(path) { () throws(FormatError) in try GzipStream.contents(of: raw, limit: largestBatch) } : raw
+    let bytes = try naming(path) { () throws(FormatError) in
+      FileKind.isGzip(raw) ? try GzipStream.contents(of: raw, limit: largestBatch) : raw
+    }
     for name in ["cifar10", "cifar100"] {
       let kind = CIFAR(name: name, folder: (path as NSString).deletingLastPathComponent)
       guard bytes.count % kind.recordBytes == 0, let records = try? kind.decode(bytes, path) else { continue }

@@ -97,7 +97,9 @@ public final class BatchLoader {
     private var isRunning = false
 
     init(_ maker: BatchMaker, _ plans: [BatchPlan], depth: Int) {
-      (self.maker, self.plans, self.depth) = (maker, plans, depth)
+      self.maker = maker
+      self.plans = plans
+      self.depth = depth
     }
 
     func start() {

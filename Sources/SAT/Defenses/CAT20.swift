@@ -7,7 +7,7 @@ public import SwiftTorch
 /// ỹ = (1 − w)·onehot + w·Dirichlet(1, …, 1) with w in proportion to r'. The network minimises
 /// r'·relu(max_{j≠y} z_j − z_y + kappa) − ⟨ỹ, log p⟩, the attack maximises −r'·relu(z_y − max_{j≠y} z_j + kappa) − ⟨ỹ, log p⟩.
 /// The SAT paper reports that this masks gradients.
-public final class CustomizedAT: Defense {
+public final class CAT20: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "cat20", summary: "a radius per sample and smoothed labels (Cheng et al. 2020)",
     options: [
@@ -29,7 +29,7 @@ public final class CustomizedAT: Defense {
       settings.learningRateSchedule = LearningRateSettings(kind: .multiStep, milestones: [20, 40, 60])
       settings.weightDecay = 5e-4
     }
-  ) { CustomizedAT($0) }
+  ) { CAT20($0) }
 
   private let maximizer: InnerMaximizer
   private let options: MethodOptions
@@ -75,8 +75,8 @@ public final class CustomizedAT: Defense {
   }
 
   public func finishEpoch(_ epoch: Int, _ network: NetworkClassifier) -> EpochReport { EpochReport(metrics: radii.metrics) }
-  public var state: [(name: String, tensor: Tensor)] { radii.state }
-  public func restore(_ state: [(name: String, tensor: Tensor)]) throws(TorchError) { try radii.restore(state) }
+  public var state: NamedTensors { radii.state }
+  public func restore(_ state: NamedTensors) throws(TorchError) { try radii.restore(state) }
 }
 
 /// The two losses of a batch.
@@ -89,7 +89,9 @@ private struct Hinges {
   let share: Double
 
   init(_ batch: TrainingBatch, _ radii: Tensor, smoothed: Tensor, _ options: MethodOptions) {
-    (labels, self.radii, self.smoothed) = (batch.labels, radii, smoothed)
+    labels = batch.labels
+    self.radii = radii
+    self.smoothed = smoothed
     kappa = options.number("kappa")
     share = options.text("hinge") == "sum" ? 1 / Double(batch.labels.count) : 1
   }

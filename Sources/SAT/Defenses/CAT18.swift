@@ -5,7 +5,7 @@ public import SwiftTorch
 /// A batch is cut into k + 1 parts, part j attacked with j steps of (2·eps/j)·U between 1 and 10/j. k starts at 0 and grows by one, up to
 /// `attack.steps`, after an epoch whose training accuracy is above `accuracy`, or after `patience` epochs. The quantisation of
 /// inputs that the authors add at test time is left out: it is not differentiable and hides the gradient.
-public final class StepCurriculumAT: Defense {
+public final class CAT18: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "cat18", summary: "a growing number of steps, mixed in a batch (Cai et al. 2018)",
     options: [
@@ -13,7 +13,7 @@ public final class StepCurriculumAT: Defense {
       .whole("patience", 10, from: 1, "epochs after which it begins anyway"),
       .flag("mixing", true, "whether a batch mixes 0 to k steps; false: k steps for all"),
     ]
-  ) { StepCurriculumAT($0) }
+  ) { CAT18($0) }
 
   private let maximizer: InnerMaximizer
   private let accuracy: Double
@@ -67,10 +67,12 @@ public final class StepCurriculumAT: Defense {
     return report
   }
 
-  public var state: [(name: String, tensor: Tensor)] { [("progress", Tensor([steps, epochsSince, seen.samples, seen.right]))] }
+  public var state: NamedTensors { [("progress", Tensor([steps, epochsSince, seen.samples, seen.right]))] }
 
-  public func restore(_ state: [(name: String, tensor: Tensor)]) throws(TorchError) {
+  public func restore(_ state: NamedTensors) throws(TorchError) {
     let progress = try state.required("progress", shape: [4]).array(of: Int.self)
-    (steps, epochsSince, seen) = (progress[0], progress[1], (progress[2], progress[3]))
+    steps = progress[0]
+    epochsSince = progress[1]
+    seen = (progress[2], progress[3])
   }
 }

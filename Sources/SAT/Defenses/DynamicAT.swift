@@ -1,8 +1,9 @@
 public import SwiftTorch
 
-/// DAT (Wang et al. 2019): adversarial training whose examples stop moving once they have converged well enough, the threshold falling
-/// from 0.5 to 0 over the epochs; lambda is minus the threshold, as in Table 4 of the SAT paper.
-public final class ConvergenceDAT: Defense {
+/// DAT, dynamic adversarial training (Wang et al. 2019): an example stops moving once it has converged well enough.
+///
+/// The threshold of convergence falls from 0.5 to 0 over the epochs. Lambda is minus the threshold, as in Table 4 of the SAT paper.
+public final class DynamicAT: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "dat", summary: "dynamic adversarial training, by convergence (Wang et al. 2019)", usesLambda: true,
     lambdaRange: -Limit.number.upperBound...0,
@@ -25,7 +26,7 @@ public final class ConvergenceDAT: Defense {
         }
       settings.lambda = .linear(initial: -0.5, final: 0, start: 1, end: decay + 1)
     }
-  ) { ConvergenceDAT($0) }
+  ) { DynamicAT($0) }
 
   private let settings: DefenseSettings
   private let displacement: FirstOrderConvergence.Displacement
