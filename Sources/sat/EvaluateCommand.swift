@@ -72,11 +72,11 @@ struct EvaluateCommand: ParsableCommand {
       writing: save, records, robustbench, state.map(EvaluationStore.file), reading: subject.inputs, making: state)
     let terminal = Terminal.standardError
     let loaded = try subject.load()
-    let (path, seed, dataset, device, settings) = (subject.path, subject.seed, loaded.data, loaded.device, loaded.execution)
+    let (path, seed, dataset) = (subject.path, subject.seed, loaded.data)
     let (model, classifier) = (loaded.model, loaded.model.classifier)
     if let warning = model.trainingModeWarning { terminal.warn(warning.message) }
 
-    let choice = try attack.choose(loaded.trained, seed: seed, classes: try model.classCount(of: dataset, device: device))
+    let choice = try attack.choose(loaded.trained, seed: seed, classes: try model.classCount(of: dataset))
     var plan = choice.plan
     plan.seed = seed
     if robustbench != nil, let warning = choice.warning {
@@ -90,7 +90,7 @@ struct EvaluateCommand: ParsableCommand {
     let display = EvaluationDisplay()
     Interruption.listen()
     func evaluate() throws -> Evaluation {
-      try Evaluator(model: classifier, data: dataset, batchSize: size, device: device, layout: settings.memoryFormat.format)
+      try Evaluator(model: classifier, data: dataset, batchSize: size, device: model.device, layout: classifier.execution.memoryFormat.format)
         .run(plan, adversarial: adversarial, store: store, progress: display.show) { Interruption.isRequested }
     }
     // Compat asks the network as it is; fast may ask a form that is faster and equal up to rounding, and confirms what it finds.
@@ -143,13 +143,11 @@ struct EvaluateCommand: ParsableCommand {
   }
 
   /// What a state belongs to. In mode fast the batch size is not part of it.
-  private func identity(_ loaded: ModelAndData.Loaded, _ choice: AttackOptions.Choice, _ size: Int) throws -> EvaluationStore.Identity {
-    let data = loaded.data
-    return [
-      ("model", try loaded.model.fingerprint()),
-      ("data", "\(data.name) \(data.split), \(data.count) images, \(String(try data.images.fingerprint ^ data.labels.fingerprint, radix: 16))"),
-      ("attack", choice.description), ("seed", "\(subject.seed)"), ("mode", choice.plan.mode.rawValue),
-      ("precision", loaded.execution.precision.rawValue), ("batch size", choice.plan.mode == .compat ? "\(size)" : "any"),
-    ]
+  private func identity(_ loaded: ModelAndData.Loaded, _ choice: AttackOptions.Choice, _ size: Int) throws -> StateIdentity {
+    var identity = try StateIdentity(model: loaded.model, data: loaded.data, seed: subject.seed)
+    identity["attack"] = choice.description
+    identity["mode"] = choice.plan.mode.rawValue
+    identity["batch size"] = choice.plan.mode == .compat ? "\(size)" : "any"
+    return identity
   }
 }

@@ -102,46 +102,16 @@ struct HessianCommand: ParsableCommand {
     if solver == .power && end != .magnitude { throw ValidationError("--end \(end.rawValue) needs --solver lanczos.") }
   }
 
-  mutating func run() throws {
+  func run() throws {
     try output.begin(reading: subject.options.inputs)
-    let loaded = try subject.load()
-    let classifier = loaded.model.classifier
-    guard !approximations || classifier is NetworkClassifier else {
-      throw SATError(
-        "\(subject.path) is a TorchScript archive, whose layers the scores cannot see; leave out --approximations, or use a state_dict of "
-          + "one of the networks `sat models` lists")
-    }
-    let maximizer = at == .adversarial ? try subject.perturbation.resolved(loaded.trained).maximizer : nil
-    let display = PhaseDisplay()
-    var images = loaded.images
-    if let maximizer {
-      images = try maximizer.adversarialImages(
-        classifier, images, loaded.labels, batchSize: subject.batchSize ?? 128, generator: Generator(seed: subject.seed)
-      ) { display.show("perturbing", $0) }
-    }
-    if dtype == .float64 {
-      guard let network = classifier as? NetworkClassifier else {
-        throw SATError(
-          "\(subject.path) is a TorchScript archive, which keeps the precision it was saved in; leave out --dtype float64, or use a "
-            + "state_dict of one of the networks `sat models` lists")
-      }
-      network.module.convert(to: .float64)
-      images = images.to(.float64)
-    }
-    let request = request()
-    let analysis: HessianAnalysis
-    do {
-      analysis = try HessianAnalysis.measure(classifier, images: images, labels: loaded.labels, request, progress: display.show)
-    } catch {
-      // What the sentence says of the loss or the parameters holds for every kind of model.
-      if error.code == .value { throw SATError("\(subject.path): \(error.message)") }
-      guard classifier is ScriptClassifier else { throw error }
-      throw SATError("\(subject.path) is a TorchScript archive whose loss cannot be differentiated twice: \(error.message)")
-    }
+    let loaded = try subject.options.load()
+    var job = HessianJob(model: loaded.model, data: loaded.data, request: request())
+    if at == .adversarial { job.perturbation = ImagePerturbation(try subject.perturbation.resolved(loaded.trained).maximizer, seed: subject.seed) }
+    job.batchSize = subject.batchSize ?? job.batchSize
+    job.dtype = dtype.dtype
+    let document = try job.run(progress: ProgressDisplay().show).document
     Terminal.standardError.endProgress()
-    let document = HessianDocument(
-      analysis, model: subject.path, data: loaded.data, perturbation: maximizer, seed: subject.seed)
-    try output.deliver(document, text: HessianTable(document, asked: request.top).description)
+    try output.deliver(document, text: HessianTable(document, asked: job.request.top).description)
   }
 
   private func request() -> HessianAnalysis.Request {
@@ -171,19 +141,5 @@ struct HessianCommand: ParsableCommand {
     request.approximations = approximations
     (request.chunk, request.seed) = (subject.batchSize, subject.seed)
     return request
-  }
-}
-
-/// Shows the progress of work that goes through parts of different names.
-final class PhaseDisplay {
-  private var phase = ""
-  private var start = ContinuousClock().now
-
-  func show(_ name: String, _ fraction: Double) {
-    if name != phase {
-      (phase, start) = (name, ContinuousClock().now)
-      Terminal.standardError.endProgress()
-    }
-    Terminal.standardError.progress(name, fraction: fraction, since: start)
   }
 }

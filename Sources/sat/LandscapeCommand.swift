@@ -70,56 +70,23 @@ struct LandscapeCommand: ParsableCommand {
   func run() throws {
     let terminal = Terminal.standardError
     try output.begin(writing: csv, save, state, reading: subject.options.inputs)
-    let clock = ContinuousClock()
-    let start = clock.now
-    let loaded = try subject.load()
-    let classifier = loaded.model.classifier
-    let maximizer = examples == .clean ? nil : try subject.perturbation.resolved(loaded.trained).maximizer
-    let weights = try loaded.model.parameters()
-    guard !weights.isEmpty else {
-      throw SATError("\(subject.path): the model has no parameters of a floating-point type, so its loss has no landscape")
-    }
-    let directions = LandscapeDirection.orthogonal(dimensions, for: weights, vectors: vectors, seed: subject.seed)
-    // Draws of the attack do not depend on those of the directions.
-    let attackSeed = subject.seed &* 4 &+ 1
-    let batchSize = subject.batchSize ?? 128
-    var images = LossLandscape.Examples.fixed(loaded.images)
-    if let maximizer {
-      images =
-        examples == .reattack
-        ? .reattacked(loaded.images, maximizer, seed: attackSeed)
-        : .fixed(
-          try maximizer.adversarialImages(
-            classifier, loaded.images, loaded.labels, batchSize: batchSize, generator: Generator(seed: attackSeed)))
-    }
-    let axis = LossLandscape.Axis(start: -radius, end: radius, points: points)
-    let landscape = LossLandscape(
-      classifier, directions: directions, axes: Array(repeating: axis, count: dimensions), examples: images, labels: loaded.labels,
-      batchSize: batchSize)
-    let store = try LandscapeStore(state, identity: identity(loaded, maximizer))
-    let open = (0..<landscape.count).filter { store.values[$0] == nil }
-    let isSmall = weights.reduce(0) { $0 + $1.count } < 5_000_000
+    let loaded = try subject.options.load()
+    var job = LandscapeJob(
+      model: loaded.model, data: loaded.data, examples: try chosenExamples(loaded.trained), dimensions: dimensions,
+      axis: .init(start: -radius, end: radius, points: points))
+    (job.vectors, job.seed, job.workers, job.state) = (vectors, subject.seed, workers, state)
+    job.batchSize = subject.batchSize ?? job.batchSize
     Interruption.listen()
-    let first = Double(landscape.count - open.count) / Double(landscape.count)
-    try landscape.evaluate(open, workers: workers ?? (isSmall && !loaded.device.isCUDA ? Torch.threadCount : 1)) { point, value in
-      try store.put(value, at: point)
-      terminal.progress(
-        "landscape", fraction: Double(store.values.count) / Double(landscape.count), from: first, since: start,
-        detail: "\(store.values.count)/\(landscape.count) points")
-    } shouldStop: {
-      Interruption.isRequested
-    }
-    try store.write()
-    terminal.endProgress()
-    guard store.values.count == landscape.count else {
+    let document: LandscapeDocument
+    do {
+      document = try job.run(progress: ProgressDisplay().show) { Interruption.isRequested }.document
+    } catch let stop as JobStopped {
       terminal.warn(
-        "interrupted after \(store.values.count) of \(landscape.count) points; "
+        "interrupted after \(stop.done ?? "no points"); "
           + (state.map { "they are kept in \($0), go on with the same command" } ?? "nothing was kept, name a file with --state to keep them"))
       throw ExitCode(130)
     }
-    let document = LandscapeDocument(
-      landscape, store.values, model: subject.path, data: loaded.data, examples: examples.rawValue, perturbation: maximizer,
-      vectors: vectors, seed: subject.seed, seconds: (clock.now - start) / .seconds(1))
+    terminal.endProgress()
     try output.deliver(
       document, text: LandscapeTable(document).description,
       files: [
@@ -128,14 +95,10 @@ struct LandscapeCommand: ParsableCommand {
       ])
   }
 
-  /// What the values of the grid depend on.
-  private func identity(_ loaded: ModelOnImages.Subject, _ maximizer: InnerMaximizer?) throws -> [String: String] {
-    let attack = maximizer.map { "\($0.threat.norm.rawValue) \($0.threat.epsilon), \($0.steps) steps of \($0.stepSize)" }
-    return [
-      "model": try loaded.model.fingerprint(),
-      "data": String(loaded.images.fingerprint ^ loaded.labels.fingerprint, radix: 16),
-      "examples": "\(examples.rawValue)\(attack.map { ", " + $0 } ?? "")", "seed": "\(subject.seed)",
-      "grid": "\(dimensions) x \(points) points to \(radius), vectors \(vectors.rawValue)",
-    ]
+  private func chosenExamples(_ trained: TrainingConfiguration?) throws -> LandscapeJob.Examples {
+    if examples == .clean { return .clean }
+    // The attack's draws do not depend on the directions' draws.
+    let perturbation = ImagePerturbation(try subject.perturbation.resolved(trained).maximizer, seed: subject.seed &* 4 &+ 1)
+    return examples == .fixed ? .fixed(perturbation) : .reattacked(perturbation)
   }
 }

@@ -85,7 +85,7 @@ struct ReproduceCommand: ParsableCommand {
     let data = Set(plan.runs.map(\.data)).map { InputFiles.data($0, root: dataOptions.root) }
     try output.begin(writing: csv, reading: data.reduce(InputFiles(), +), making: out)
     if self.plan {
-      let listing = PlanListing(plan, dataRoot: dataOptions.root)
+      let listing = ReproductionListing(plan, dataRoot: dataOptions.root)
       return try output.deliver(listing, text: listing.text)
     }
     let terminal = Terminal.standardError
@@ -130,65 +130,5 @@ private final class ReproductionDisplay: ReproductionObserver {
   func stop() -> Never {
     terminal.warn("interrupted; what was done is kept in \(out), and the same command goes on from there")
     Foundation.exit(130)
-  }
-}
-
-/// What `--plan` answers.
-private struct PlanListing: Encodable {
-  struct Run: Encodable {
-    var setting: String
-    var method: String
-    var folder: String
-    var epochs: Int
-    var epochsDone: Int
-  }
-
-  struct Change: Encodable {
-    var setting: String
-    var changes: [String]
-  }
-
-  var format = "sat-reproduction-plan/1"
-  var item: String
-  var scale: String
-  var results: String
-  var changes: [Change]
-  var runs: [Run]
-  /// What the runs need and is not there, in a sentence each.
-  var missingData: [String]
-
-  init(_ plan: ReproductionPlan, dataRoot: DataRoot) {
-    item = plan.item.name
-    scale = plan.scale.name.rawValue
-    results = plan.folder
-    changes = plan.changes.map { Change(setting: $0.setting, changes: $0.changes) }
-    runs =
-      plan.item.measurement == .schedule
-      ? [] : plan.runs.map {
-        Run(
-          setting: $0.setting, method: $0.method, folder: $0.folder.path, epochs: $0.configuration.epochs,
-          epochsDone: min($0.epochsDone, $0.configuration.epochs))
-      }
-    missingData = runs.isEmpty ? [] : Set(plan.runs.map(\.data)).sorted().compactMap { Self.missing($0, dataRoot) }
-  }
-
-  private static func missing(_ name: String, _ root: DataRoot) -> String? {
-    if name == "digits" {
-      do { _ = try DigitsLocation.find(dataRoot: root) } catch { return error.message }
-      return nil
-    }
-    guard let data = try? DatasetCatalog.dataset(named: name), !data.isPresent(under: root) else { return nil }
-    return "\(name) is not under \(root.path); `sat data fetch \(name)` gets it, or say where it is with --data-root"
-  }
-
-  var text: String {
-    var text = "\(item), scale \(scale); results go to \(results)\n"
-    for change in changes {
-      text += "\(change.setting): \(change.changes.isEmpty ? "the paper's setting" : change.changes.joined(separator: "; "))\n"
-    }
-    guard !runs.isEmpty else { return text + "nothing is trained\n" }
-    let rows = runs.map { [$0.setting, $0.method, "\($0.epochsDone)/\($0.epochs)", $0.folder] }
-    return text + TextTable([["setting", "method", "epochs", "folder"]] + rows, leftColumns: 4).description
-      + missingData.map { "missing: \($0)\n" }.joined()
   }
 }

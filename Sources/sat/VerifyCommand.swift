@@ -46,8 +46,6 @@ struct VerifyCommand: ParsableCommand {
 
   func run() throws {
     try output.begin(reading: .files([file]) + .model(modelFile) + .data(selection.data, root: dataOptions.root))
-    let settings = execution.applied()
-    let device = try settings.prepare()
     let saved = try SavedImages.read(file)
     let data = try selection.data.map { source in try selection.load(source, root: dataOptions.root) }
     if let data, data.count != saved.originals.count {
@@ -55,13 +53,13 @@ struct VerifyCommand: ParsableCommand {
         "\(file) holds \(saved.originals.count) images, but the options select \(data.count) of \(data.name); select the same "
           + "images with --split and --first or --indices")
     }
+    let settings = execution.applied()
     let model = try ModelFile.load(
-      path: modelFile, checkpoint: try choice.name(in: modelFile), architecture: try architecture.architecture(),
-      normalization: try architecture.normalization(), device: device)
-    model.classifier.execution = settings
-    try model.check(saved.originals, device: device)
+      path: modelFile, checkpoint: try choice.checkpoint(in: modelFile), architecture: try architecture.architecture(),
+      normalization: try architecture.normalization(), execution: settings)
+    try model.check(saved.originals)
     let verification = try Verification.run(
-      saved, model: model.classifier, modelName: modelFile, data: data, batchSize: batchSize, device: device,
+      saved, model: model.classifier, modelName: model.name, data: data, batchSize: batchSize, device: model.device,
       layout: settings.memoryFormat.format)
     try output.deliver(verification, text: VerificationTable(verification).description)
     if !verification.holds { throw ExitCode(1) }

@@ -102,7 +102,7 @@ private final class ScriptedAttack: Attack {
 
   // MARK: State
 
-  static let identity: EvaluationStore.Identity = [("model", "m"), ("data", "d")]
+  static let identity: StateIdentity = ["model": "m", "data": "d"]
 
   @Test(arguments: 0..<10)
   func aKilledEvaluationEndsAsOneThatWasNot(death: Int) throws {
@@ -143,12 +143,16 @@ private final class ScriptedAttack: Attack {
     let shared = #expect(throws: SATError.self) { _ = try EvaluationStore(folder, identity: Self.identity) }
     #expect(shared?.message.contains("another process is keeping its state in") == true)
     store = nil
-    let error = #expect(throws: SATError.self) { _ = try EvaluationStore(folder, identity: [("model", "m"), ("data", "other")]) }
+    let error = #expect(throws: SATError.self) { _ = try EvaluationStore(folder, identity: ["model": "m", "data": "other"]) }
     #expect(error?.message.contains("another data (d, not other)") == true, "\(error?.message ?? "")")
-    try SafeTensors(tensors: [("logits", .zeros(1))]).write(to: "\(folder)/state.safetensors")
-    #expect(throws: SATError.self) { _ = try EvaluationStore(folder, identity: Self.identity) }
+    for contents in [["sat.state": "{}"], ["sat.state": "{}", "sat.format": "sat-evaluation-state/1"]] {
+      try SafeTensors(tensors: [("logits", .zeros(1))], metadata: contents).write(to: "\(folder)/state.safetensors")
+      let old = #expect(throws: SATError.self) { _ = try EvaluationStore(folder, identity: Self.identity) }
+      #expect(old?.message.contains("is not the state of an evaluation of this version") == true)
+    }
     try Data("cut".utf8).write(to: URL(fileURLWithPath: "\(folder)/state.safetensors"))
-    #expect(throws: TorchError.self) { _ = try EvaluationStore(folder, identity: Self.identity) }
+    #expect(throws: SATError.self) { _ = try EvaluationStore(folder, identity: Self.identity) }
+    #expect(try Data(contentsOf: URL(fileURLWithPath: "\(folder)/state.safetensors")) == Data("cut".utf8), "nothing is written over")
     #expect(throws: SATError.self) { _ = try EvaluationStore("\(folder)/state.safetensors", identity: Self.identity) }
   }
 
@@ -266,7 +270,7 @@ private final class ScriptedAttack: Attack {
     ] {
       let path = Fixtures.path("files/odd-\(name).ts")
       let model = try ModelFile.load(path: path, checkpoint: "best", architecture: nil, normalization: nil, device: .cpu)
-      let error = #expect(throws: SATError.self) { try model.check(data, device: .cpu) }
+      let error = #expect(throws: SATError.self) { try model.check(data) }
       for word in words { #expect(error?.message.lowercased().contains(word) == true, "\(name): \(error?.message ?? "")") }
       #expect(error?.message.contains("\n") == false)
     }

@@ -125,13 +125,18 @@ import Testing
   @Test func theStoreGoesOnAndRefusesOthers() throws {
     let path = FileManager.default.temporaryDirectory.appending(path: "landscape-\(UUID().uuidString)").path(percentEncoded: false)
     defer { try? FileManager.default.removeItem(atPath: path) }
-    let store = try LandscapeStore(path, identity: ["seed": "1"])
-    try store.put(.init(loss: 0.1 + 0.2, accuracy: 1 / 3), at: 7)
-    try store.write()
-    let again = try LandscapeStore(path, identity: ["seed": "1"])
-    #expect(again.values == [7: .init(loss: 0.1 + 0.2, accuracy: 1 / 3)])
-    #expect(throws: SATError.self) { try LandscapeStore(path, identity: ["seed": "2"]) }
-    try AtomicFile.write("[]", to: path)
-    #expect(throws: SATError.self) { try LandscapeStore(path, identity: ["seed": "1"]) }
+    var store: LandscapeStore? = try LandscapeStore(path, identity: ["seed": "1"])
+    try store?.put(.init(loss: 0.1 + 0.2, accuracy: 1 / 3), at: 7)
+    try store?.write()
+    let shared = #expect(throws: SATError.self) { _ = try LandscapeStore(path, identity: ["seed": "1"]) }
+    #expect(shared?.message.contains("another process is keeping its state in \(path)") == true)
+    store = nil
+    #expect(try LandscapeStore(path, identity: ["seed": "1"]).values == [7: .init(loss: 0.1 + 0.2, accuracy: 1 / 3)])
+    let error = #expect(throws: SATError.self) { try LandscapeStore(path, identity: ["seed": "2"]) }
+    #expect(error?.message.contains("the state of a landscape with another seed (1, not 2)") == true, "\(error?.message ?? "")")
+    // The states of earlier versions were JSON.
+    try AtomicFile.write(#"{"format":"sat-landscape-state/1","identity":{"seed":"1"},"points":[],"values":[]}"#, to: path)
+    let old = #expect(throws: SATError.self) { try LandscapeStore(path, identity: ["seed": "1"]) }
+    #expect(old?.message.contains("is not the state of a landscape of this version") == true, "\(old?.message ?? "")")
   }
 }

@@ -122,7 +122,7 @@ import Testing
     let model = try load("\(scratch.path)/m")
     func message(_ images: Tensor, _ labels: [Int]) throws -> String {
       let data = try ImageDataset(name: "mine", split: "test", images: images, labels: Tensor(labels))
-      do { try model.check(data, device: .cpu) } catch { return error.message }
+      do { try model.check(data) } catch { return error.message }
       return ""
     }
     #expect(try message(.zeros(2, 1, 28, 28), [0, 9]) == "")
@@ -130,7 +130,7 @@ import Testing
     #expect(try message(.zeros(2, 1, 28, 28), [0, 10]).contains("10 classes"))
     let script = try load(Fixtures.path("files/tiny.ts"))
     let data = try ImageDataset(name: "mine", split: "test", images: .zeros(2, 5, 9, 9), labels: Tensor([0, 1]))
-    let error = #expect(throws: SATError.self) { try script.check(data, device: .cpu) }
+    let error = #expect(throws: SATError.self) { try script.check(data) }
     #expect(error?.message.contains("does not take the images of mine") == true, "\(error?.message ?? "")")
     #expect(error?.message.contains("\n") == false, "one sentence: \(error?.message ?? "")")
   }

@@ -158,9 +158,9 @@ import Testing
     // Broadcast over three channels, a script would be asked about images that nobody has.
     let script = try load(Fixtures.path("files/tiny.ts"), normalization: Normalization("cifar10"))
     let data = try ImageDataset(name: "mine", split: "test", images: .zeros(2, 1, 8, 8), labels: Tensor([0, 1]))
-    expectSentence(["normalisation has 3 channels", "mine", "have 1"]) { try script.check(data, device: .cpu) }
+    expectSentence(["normalisation has 3 channels", "mine", "have 1"]) { try script.check(data) }
     let fitting = try load(Fixtures.path("files/tiny.ts"), normalization: Normalization("0.5 0.25"))
-    try fitting.check(data, device: .cpu)
+    try fitting.check(data)
     let images = GoldenNumbers.images([3, 1, 8, 8])
     let plain = try load(Fixtures.path("files/tiny.ts")).classifier
     expectIdentical(try fitting.classifier.logits(images), try plain.logits((images - 0.5) / 0.25))

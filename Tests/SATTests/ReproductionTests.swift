@@ -177,34 +177,6 @@ import Testing
     #expect(abs(widths[0]! - 1.96) < 1e-3 && widths[1] == nil)
   }
 
-  @Test func aStoppedSpectrumGoesOnFromItsBatches() throws {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "spectrum-\(UUID())")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    let path = folder.appending(path: "spectrum-state").path(percentEncoded: false)
-    let network = NetworkClassifier(MNISTNet(generator: Generator(seed: 1)), architecture: Architecture(name: "mnist-cnn"), normalization: nil)
-    network.module.setTraining(false)
-    let (images, labels) = (Tensor.rand([6, 1, 28, 28], generator: Generator(seed: 2)), Tensor([0, 1, 2, 3, 4, 5]))
-    // Four of six samples are measured, with other labels, by which what was kept is known again.
-    var begun = try SpectrumStore(path, identity: "a")
-    let kept = try begun.measure(network, images[0..<4], Tensor([9, 9, 9, 9]), batch: 2)
-    var resumed = try SpectrumStore(path, identity: "a")
-    let found = try resumed.measure(network, images, labels, batch: 2)
-    var other = try SpectrumStore(path, identity: "b")
-    let whole = try other.measure(network, images, labels, batch: 2)
-    #expect(found.eigenvalues.count == 6 && whole.eigenvalues.count == 6)
-    for (value, expected) in zip(found.eigenvalues, kept.eigenvalues + whole.eigenvalues[4...]) {
-      #expect(abs(value - expected) <= 1e-12 * abs(expected))
-    }
-    #expect(zip(kept.eigenvalues, whole.eigenvalues).allSatisfy { abs($0 - $1) > 1e-6 * abs($1) })
-    for (name, estimates) in try #require(whole.approximations) {
-      #expect(estimates.count == 6)
-      #expect(whole.spearman?[name] == Spearman.correlation(estimates, whole.eigenvalues.map(abs)))
-    }
-    other.remove()
-    #expect(!FileManager.default.fileExists(atPath: path))
-  }
-
   @Test func aPartOfTheDataIsSpreadOverIt() throws {
     let labels = Tensor((0..<100).map { $0 / 10 })
     let data = try ImageDataset(name: "d", split: "train", images: .zeros(100, 1, 2, 2), labels: labels)

@@ -1,4 +1,3 @@
-internal import Foundation
 public import SwiftTorch
 
 /// How far an evaluation has come, all of it between two batches.
@@ -43,29 +42,18 @@ public final class AdversarialImages {
 
 /// A folder in which an evaluation writes down how far it is, so that it can be killed at any moment and go on.
 public final class EvaluationStore {
-  /// What a state belongs to, by aspect; the sentence that refuses a state names the aspect.
-  public typealias Identity = [(aspect: String, value: String)]
+  private static let kind = StateFile.Kind(format: "sat-evaluation-state/2", work: "an evaluation")
 
-  private let folder: String
-  private let identity: Identity
-  private let interval: Duration
-  /// How long a block of an attack should take at most, since a kill loses the one under way.
+  private let file: StateFile
+  /// How long a block of an attack should take at most, because a kill loses the block under way.
   let block: Duration
-  private let lock: FolderLock
-  private let clock = ContinuousClock()
-  private var lastSave: ContinuousClock.Instant
-  private var cost = Duration.zero
   private(set) var saved: (state: EvaluationState, adversarial: [(positions: [Int], images: Tensor)])?
 
-  private var path: String { Self.file(in: folder) }
+  /// The file of a folder that holds the state.
+  public static func file(in folder: String) -> String { StateFile.path(inFolder: folder) }
 
-  /// The file of a folder that the state is kept in.
-  public static func file(in folder: String) -> String { "\(folder)/state.safetensors" }
-
-  /// What a state file's metadata holds beside its tensors.
+  /// What the file holds beside its tensors.
   private struct Contents: Codable {
-    var format = "sat-evaluation-state/1"
-    var identity: [String: String]
     var predictions: [Int]
     var warnings: [Evaluation.Warning]
     var isDifferentiable: Bool
@@ -86,58 +74,33 @@ public final class EvaluationStore {
   ///   - block: what a kill may lose, about.
   /// - Throws: `SATError` when another process has the folder, or the state is another evaluation's or is no state; `TorchError` when it
   ///   cannot be read.
-  public init(_ folder: String, identity: Identity, interval: Duration = .seconds(1), block: Duration = .seconds(60)) throws {
-    (self.folder, self.identity, self.interval, self.block) = (folder, identity, interval, block)
-    lastSave = clock.now
-    var isFolder: ObjCBool = false
-    if FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder) {
-      guard isFolder.boolValue else { throw SATError("\(folder) is a file; expected a folder for --state") }
-    } else {
-      try OutputFolder.create(folder, advice: "name another with --state")
-    }
-    lock = try FolderLock(folder, use: "keeping its state in")
-    if FileManager.default.fileExists(atPath: path) { saved = try read() }
-    try AtomicFile.check(path)
-  }
-
-  private func read() throws -> (state: EvaluationState, adversarial: [(positions: [Int], images: Tensor)]) {
-    let file = try SafeTensors.read(path)
-    guard let text = file.metadata["sat.state"], let logits = file["logits"],
-      let contents = try? JSONDecoder().decode(Contents.self, from: Data(text.utf8))
-    else { throw SATError("\(path) is not the state of an evaluation of this version; expected one that `sat evaluate --state` wrote") }
-    for (aspect, value) in identity where contents.identity[aspect] != value {
-      throw SATError(
-        "\(folder) holds the state of an evaluation with another \(aspect) (\(contents.identity[aspect] ?? "none"), not \(value)); "
-          + "give another folder to --state, or delete this one")
-    }
+  public init(_ folder: String, identity: StateIdentity, interval: Duration = .seconds(1), block: Duration = .seconds(60)) throws {
+    self.block = block
+    file = try StateFile(inFolder: folder, Self.kind, identity: identity, interval: interval)
+    guard let (contents, file) = try file.read(Contents.self) else { return }
+    guard let logits = file["logits"] else { throw self.file.unusable }
     var state = EvaluationState(logits: logits, predictions: contents.predictions, warnings: contents.warnings)
     (state.isDifferentiable, state.isRandom) = (contents.isDifferentiable, contents.isRandom)
     (state.outcomes, state.current, state.done) = (contents.outcomes, contents.current, contents.done)
     (state.records, state.seconds) = (contents.records, contents.seconds)
     var adversarial: [(positions: [Int], images: Tensor)] = []
     if let positions = file["positions"], let images = file["images"] { adversarial.append((positions.array(of: Int.self), images)) }
-    return (state, adversarial)
+    saved = (state, adversarial)
   }
 
   /// Whether the last write was long enough ago.
-  var isDue: Bool { interval == .zero || clock.now - lastSave >= max(interval, cost * 20) }
+  var isDue: Bool { file.isDue }
 
   func save(_ state: EvaluationState, _ adversarial: AdversarialImages?) throws(TorchError) {
-    let start = clock.now
-    let contents = Contents(
-      identity: Dictionary(uniqueKeysWithValues: identity.map { ($0.aspect, $0.value) }), predictions: state.predictions,
-      warnings: state.warnings, isDifferentiable: state.isDifferentiable, isRandom: state.isRandom, outcomes: state.outcomes,
-      current: state.current, done: state.done, records: state.records, seconds: state.seconds)
-    guard let json = try? JSONEncoder().encode(contents) else {
-      throw TorchError(.value, "\(path): the state holds a number that JSON has no form for")
-    }
     var tensors: NamedTensors = [("logits", state.logits)]
     if let parts = adversarial?.parts, !parts.isEmpty {
       tensors.append(("positions", Tensor(parts.flatMap(\.positions))))
       tensors.append(("images", Tensor.concatenated(parts.map(\.images))))
     }
-    try SafeTensors(tensors: tensors, metadata: ["sat.state": String(decoding: json, as: UTF8.self)]).write(to: path)
-    lastSave = clock.now
-    cost = lastSave - start
+    try file.write(
+      Contents(
+        predictions: state.predictions, warnings: state.warnings, isDifferentiable: state.isDifferentiable, isRandom: state.isRandom,
+        outcomes: state.outcomes, current: state.current, done: state.done, records: state.records, seconds: state.seconds),
+      tensors: tensors)
   }
 }

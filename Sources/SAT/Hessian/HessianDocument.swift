@@ -99,26 +99,18 @@ extension HessianDocument.PerSample {
       spearman: analysis.approximations?.mapValues { $0.spearman.isNaN ? nil : $0.spearman })
   }
 
-  /// This and what was measured at further samples, with the correlations over all of them.
-  func appending(_ other: Self) -> Self {
-    var result = Self(eigenvalues: eigenvalues + other.eigenvalues, residuals: residuals + other.residuals)
-    if let first = converged, let second = other.converged { result.converged = first + second }
-    guard let first = approximations, let second = other.approximations else { return result }
-    let norms = result.eigenvalues.map(abs)
-    let all = first.merging(second) { $0 + $1 }.filter { $0.value.count == norms.count }
-    result.approximations = all
-    result.spearman = all.mapValues { values -> Double? in
-      let correlation = Spearman.correlation(values, norms)
-      return correlation.isNaN ? nil : correlation
-    }
-    return result
-  }
-
   fileprivate func inconsistency(samples: Int) -> String? {
     let count = eigenvalues.count
     guard samples == count else { return "perSample has \(count) eigenvalues of \(samples) samples" }
     let lists = [("residuals", residuals.count), ("converged", converged?.count ?? count)]
     let scores = (approximations ?? [:]).sorted { $0.key < $1.key }.map { ("approximations.\($0.key)", $0.value.count) }
     return (lists + scores).first { $0.1 != count }.map { "perSample.\($0.0) has \($0.1) values for \(count) eigenvalues" }
+  }
+}
+
+extension HessianJob.Result {
+  public var document: HessianDocument {
+    HessianDocument(
+      analysis, model: job.model.name, data: job.data, perturbation: job.perturbation?.maximizer, seed: job.request.seed)
   }
 }

@@ -1,7 +1,7 @@
 public import SwiftTorch
 
 /// σ₁ of every sample: the eigenvalue of largest magnitude of each sample's own ∇²_θ ℓ (paper, Section 4.2 and Fig. 7).
-public struct PerSampleSpectrum {
+public struct PerSampleSpectrum: Codable, Sendable {
   /// [N]: the eigenvalue of largest magnitude with its sign; its magnitude is the spectral norm ‖∇²_θ ℓ‖₍₂₎.
   public var eigenvalues: [Double]
   /// ‖Hv − λv‖ / |λ| per sample: an eigenvalue lies that near.
@@ -57,7 +57,7 @@ public struct PerSampleSpectrum {
     return result
   }
 
-  private mutating func append(_ other: PerSampleSpectrum) {
+  mutating func append(_ other: PerSampleSpectrum) {
     eigenvalues += other.eigenvalues
     residuals += other.residuals
     iterations += other.iterations

@@ -88,3 +88,11 @@ public struct LandscapeDocument: VersionedDocument {
     [("loss", Tensor(loss)), ("accuracy", Tensor(accuracy)), ("x", Tensor(x))] + (y.map { [("y", Tensor($0))] } ?? [])
   }
 }
+
+extension LandscapeJob.Result {
+  public var document: LandscapeDocument {
+    LandscapeDocument(
+      landscape, values, model: job.model.name, data: job.data, examples: job.examples.name, perturbation: job.examples.perturbation?.maximizer,
+      vectors: job.vectors, seed: job.seed, seconds: seconds)
+  }
+}

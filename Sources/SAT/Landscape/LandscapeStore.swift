@@ -1,54 +1,41 @@
-internal import Foundation
 internal import SwiftTorch
 
 /// The points of a landscape that are done, in a file, so that a run that was killed goes on from there.
-public final class LandscapeStore {
-  private struct Contents: Codable {
-    var format = "sat-landscape-state/1"
-    /// What the values depend on.
-    var identity: [String: String]
-    var points: [Int]
-    var values: [LossLandscape.Value]
-  }
+final class LandscapeStore {
+  private static let kind = StateFile.Kind(format: "sat-landscape-state/2", work: "a landscape")
 
-  private let path: String?
-  private let identity: [String: String]
-  public private(set) var values: [Int: LossLandscape.Value] = [:]
-  private let clock = ContinuousClock()
-  private var written: ContinuousClock.Instant
+  /// The file holds tensors only.
+  private struct Contents: Codable {}
+
+  private let file: StateFile?
+  private(set) var values: [Int: LossLandscape.Value] = [:]
 
   /// - Parameters:
   ///   - path: of the file; nil keeps the values in memory only.
-  ///   - identity: a file of another one is refused.
-  /// - Throws: a sentence when the file is there and belongs to something else.
-  public init(_ path: String?, identity: [String: String]) throws {
-    (self.path, self.identity) = (path, identity)
-    written = clock.now
-    guard let path, FileManager.default.fileExists(atPath: path) else { return }
-    let bytes = try FileBytes.read(path, expecting: "the state of a landscape")
-    guard let contents = try? JSONDecoder().decode(Contents.self, from: Data(bytes)), contents.points.count == contents.values.count else {
-      throw SATError("\(path) is not the state of a landscape; name another file with --state")
-    }
-    let differing = identity.keys.filter { contents.identity[$0] != identity[$0] }.sorted()
-    guard differing.isEmpty else {
-      let was = differing.map { "\($0) was \(contents.identity[$0] ?? "absent"), is \(identity[$0]!)" }.joined(separator: "; ")
-      throw SATError("\(path) is the state of another landscape (\(was)); name another file with --state, or delete it")
-    }
-    values = Dictionary(zip(contents.points, contents.values), uniquingKeysWith: { first, _ in first })
+  ///   - identity: of this landscape; equal between runs that may share a state.
+  /// - Throws: a sentence when the file is there and belongs to something else, or another process has it.
+  init(_ path: String?, identity: StateIdentity) throws {
+    file = try path.map { try StateFile($0, Self.kind, identity: identity, interval: .seconds(5)) }
+    guard let file, let saved = try file.read(Contents.self)?.tensors else { return }
+    guard let points = saved["points"]?.array(of: Int.self), let losses = saved["loss"]?.array(of: Double.self),
+      let accuracies = saved["accuracy"]?.array(of: Double.self), points.count == losses.count, points.count == accuracies.count
+    else { throw file.unusable }
+    for (point, (loss, accuracy)) in zip(points, zip(losses, accuracies)) { values[point] = .init(loss: loss, accuracy: accuracy) }
   }
 
   /// Takes a value, and writes the file if the last time is seconds ago.
-  public func put(_ value: LossLandscape.Value, at point: Int) throws {
+  func put(_ value: LossLandscape.Value, at point: Int) throws {
     values[point] = value
-    if clock.now - written >= .seconds(5) { try write() }
+    if let file, file.isDue { try write() }
   }
 
   /// Writes the file, whole or not at all.
-  public func write() throws {
-    guard let path else { return }
+  func write() throws {
     let points = values.keys.sorted()
-    let contents = Contents(identity: identity, points: points, values: points.map { values[$0]! })
-    try AtomicFile.write(Array(JSONEncoder().encode(contents)), to: path)
-    written = clock.now
+    try file?.write(
+      Contents(),
+      tensors: [
+        ("points", Tensor(points)), ("loss", Tensor(points.map { values[$0]!.loss })), ("accuracy", Tensor(points.map { values[$0]!.accuracy })),
+      ])
   }
 }

@@ -108,6 +108,20 @@ extension NetworkClassifier {
     defer { (preparedPass, preparedPrecision) = kept }
     return try body()
   }
+
+  /// A network of its own with the same weights, in evaluation mode.
+  func copy() throws -> NetworkClassifier {
+    let twin = NetworkClassifier(
+      try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: normalization)
+    if let first = module.parameters.first?.value {
+      twin.module.convert(to: first.dtype)
+      twin.move(to: first.device)
+    }
+    try twin.module.loadStateDict(module.stateDict)
+    twin.execution = execution
+    twin.module.setTraining(false)
+    return twin
+  }
 }
 
 /// A TorchScript archive as a classifier.

@@ -3,19 +3,33 @@ public import SwiftTorch
 
 /// A model as a command line names it, ready to be asked.
 public struct LoadedModel {
+  /// The path that was asked for: a run folder, or the file itself.
+  public internal(set) var name: String
+  /// The file that holds the weights.
   public let path: String
   public let classifier: any Classifier
   /// Nil for TorchScript, which does not say.
   public let inputShape: [Int]?
+  /// Where the weights were loaded to.
+  public let device: Device
   /// The modules of a TorchScript archive that were saved in training mode, "" for the whole of it; all are in evaluation mode now.
   public var trainingModules: [String] = []
   /// What was taken from the file or left out of it without being asked for, a sentence each, for the user to see.
   public var notes: [String] = []
 
+  init(path: String, classifier: any Classifier, inputShape: [Int]?, device: Device, trainingModules: [String] = []) {
+    name = path
+    self.path = path
+    self.classifier = classifier
+    self.inputShape = inputShape
+    self.device = device
+    self.trainingModules = trainingModules
+  }
+
   /// Tries the model on one image, a script on two as well, so that what does not fit is said before anything runs.
   ///
   /// - Throws: `SATError` when the images have another size, the output is not [N, classes] of floats, or there are labels beyond it.
-  public func check(_ data: ImageDataset, device: Device) throws(SATError) {
+  public func check(_ data: ImageDataset) throws(SATError) {
     if let inputShape, inputShape != data.imageShape {
       throw SATError("\(path) takes images of shape \(inputShape), but those of \(data.name) are \(data.imageShape); use data of that size")
     }
@@ -72,6 +86,14 @@ public enum ModelFile {
     path: String, checkpoint: String, architecture: Architecture?, normalization: Normalization?, device: Device
   ) throws -> LoadedModel {
     let file = try find(path, checkpoint: checkpoint)
+    var model = try load(file, architecture, normalization, device)
+    model.name = path
+    return model
+  }
+
+  private static func load(
+    _ file: String, _ architecture: Architecture?, _ normalization: Normalization?, _ device: Device
+  ) throws -> LoadedModel {
     let contents = try FileContents.read(file, expecting: "a model")
     switch contents.kind {
     case .safetensors:
@@ -83,7 +105,7 @@ public enum ModelFile {
       let script = try ScriptModule(contents, device: device)
       try script.setTraining(false)
       return LoadedModel(
-        path: path, classifier: ScriptClassifier(script, normalization: normalization), inputShape: nil,
+        path: file, classifier: ScriptClassifier(script, normalization: normalization), inputShape: nil, device: device,
         trainingModules: script.trainingModules)
     case .pytorchZip, .pytorchLegacy:
       let state = try PyTorchCheckpoint.decode(contents).stateDict()
@@ -92,6 +114,20 @@ public enum ModelFile {
       throw SATError(
         "\(file) is \(kind), not a model; expected a run folder, a .safetensors file of sat, a TorchScript archive or a PyTorch state_dict")
     }
+  }
+
+  /// Loads a model and sets how it computes: device, threads, precision and layout.
+  ///
+  /// - Parameter checkpoint: of a run folder.
+  /// - Throws: as above, and `TorchError` when the device is not there.
+  public static func load(
+    path: String, checkpoint: RunFolder.Checkpoint = .best, architecture: Architecture? = nil, normalization: Normalization? = nil,
+    execution: Execution
+  ) throws -> LoadedModel {
+    let model = try load(
+      path: path, checkpoint: checkpoint.rawValue, architecture: architecture, normalization: normalization, device: execution.prepare())
+    model.classifier.execution = execution
+    return model
   }
 
   /// The file that a MODEL argument stands for.
@@ -199,7 +235,7 @@ public enum ModelFile {
     try network.module.loadStateDict(state, source: file)
     network.module.setTraining(false)
     network.move(to: device)
-    return LoadedModel(path: file, classifier: network, inputShape: inputShape)
+    return LoadedModel(path: file, classifier: network, inputShape: inputShape, device: device)
   }
 
   /// Writes a network with what is needed to load it again.

@@ -15,9 +15,21 @@ extension InnerMaximizer {
     _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, batchSize: Int = 128, generator: Generator,
     progress: (Double) -> Void = { _ in }
   ) throws(TorchError) -> Tensor {
-    func ascend() throws(TorchError) -> Tensor {
+    try adversarialImages(classifier, images, labels, batchSize: batchSize, generator: generator, progress: progress) { false }!
+  }
+
+  /// The same, for work that can be stopped.
+  ///
+  /// - Parameter shouldStop: asked before every batch.
+  /// - Returns: nil when it was asked to stop.
+  func adversarialImages(
+    _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, batchSize: Int, generator: Generator, progress: (Double) -> Void,
+    shouldStop: () -> Bool
+  ) throws(TorchError) -> Tensor? {
+    func ascend() throws(TorchError) -> Tensor? {
       var parts: [Tensor] = []
       for (x, y) in zip(images.split(size: batchSize), labels.split(size: batchSize)) {
+        if shouldStop() { return nil }
         parts.append(try self(classifier, x, y, curriculum: FullStrength(), generator: generator).images)
         progress(Double(parts.count * batchSize) / Double(max(labels.count, parts.count * batchSize)))
       }
@@ -25,5 +37,29 @@ extension InnerMaximizer {
     }
     guard let network = classifier as? NetworkClassifier else { return try ascend() }
     return try network.withPreparedWeights(for: images, precision: .fp32, ascend)
+  }
+}
+
+/// The perturbation of images at which a loss is measured: ascent at full strength, and the seed of its random draws.
+public struct ImagePerturbation: Sendable {
+  public var maximizer: InnerMaximizer
+  public var seed: UInt64
+
+  public init(_ maximizer: InnerMaximizer, seed: UInt64) {
+    self.maximizer = maximizer
+    self.seed = seed
+  }
+
+  /// The aspect of a state's identity: everything that the perturbed images depend on beside model and data.
+  func description(batchSize: Int) -> String {
+    let start =
+      switch maximizer.start {
+      case .clean: "the image"
+      case .random: "a random point"
+      case .gaussian(let deviation): "Gaussian noise of \(deviation)"
+      }
+    let noise = maximizer.noise > 0 ? ", noise \(maximizer.noise)" : ""
+    return "\(maximizer.threat.norm.rawValue) \(maximizer.threat.epsilon), \(maximizer.steps) steps of \(maximizer.stepSize) from \(start)"
+      + "\(noise), seed \(seed), batches of \(batchSize)"
   }
 }

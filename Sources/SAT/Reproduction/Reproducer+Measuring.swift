@@ -43,21 +43,20 @@ extension Reproducer {
     if FileManager.default.fileExists(atPath: path), !savingImages || FileManager.default.fileExists(atPath: imagePath) {
       return try EvaluationDocument.read(from: path)
     }
-    let execution = run.configuration.execution
-    let device = try execution.prepare()
-    let model = try loaded(run, .best, device)
+    let model = try loaded(run, .best)
     let data = try testImages(of: run, atMost: savingImages ? AdversarialExamples.limit : nil)
     let threat = try ThreatModel(norm: run.configuration.threat.norm, epsilon: run.configuration.threat.epsilon.value)
     let suite = AttackSuite(
-      threat: threat, seed: run.configuration.seed, classes: try model.classCount(of: data, device: device), steps: run.limits.pgdSteps ?? 40)
+      threat: threat, seed: run.configuration.seed, classes: try model.classCount(of: data), steps: run.limits.pgdSteps ?? 40)
     let names = run.limits.pgdSteps == nil ? AttackSuite.ensemble(.standard) : [.pgd]
     let (attacks, warning) = try suite.attacks(names)
-    let store = try EvaluationStore(
-      "\(run.folder.path)/evaluation-state",
-      identity: [("model", try model.fingerprint()), ("attack", names.map(\.rawValue).joined(separator: ",")), ("images", "\(data.count)")])
+    var identity = try StateIdentity(model: model, data: data, seed: run.configuration.seed)
+    identity["attack"] = "\(attacks.map { "\($0.name) \($0.parameters)" }.joined(separator: ", ")), \(threat.norm.rawValue) \(threat.epsilon)"
+    let store = try EvaluationStore("\(run.folder.path)/evaluation-state", identity: identity)
     let adversarial = AdversarialImages()
     let evaluator = Evaluator(
-      model: model.classifier, data: data, batchSize: run.configuration.batchSize, device: device, layout: execution.memoryFormat.format)
+      model: model.classifier, data: data, batchSize: run.configuration.batchSize, device: model.device,
+      layout: run.configuration.execution.memoryFormat.format)
     func evaluate() throws -> Evaluation {
       let report = { (progress: EvaluationProgress) in
         let phases = ["clean"] + attacks.map(\.name)
@@ -79,11 +78,8 @@ extension Reproducer {
     return document
   }
 
-  func loaded(_ run: ReproductionPlan.Run, _ checkpoint: RunFolder.Checkpoint, _ device: Device) throws -> LoadedModel {
-    let model = try ModelFile.load(
-      path: run.folder.path, checkpoint: checkpoint.rawValue, architecture: nil, normalization: nil, device: device)
-    model.classifier.execution = run.configuration.execution
-    return model
+  func loaded(_ run: ReproductionPlan.Run, _ checkpoint: RunFolder.Checkpoint) throws -> LoadedModel {
+    try ModelFile.load(path: run.folder.path, checkpoint: checkpoint, execution: run.configuration.execution)
   }
 
   private func testImages(of run: ReproductionPlan.Run, atMost limit: Int?) throws -> ImageDataset {

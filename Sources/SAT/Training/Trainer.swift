@@ -102,8 +102,8 @@ public final class Trainer {
   /// - Throws: `SATError` when the network does not take a data set's images, or has fewer classes.
   private static func check(_ network: NetworkClassifier, takes sets: [ImageDataset], on device: Device) throws(SATError) {
     let model = LoadedModel(
-      path: network.architecture.name, classifier: network, inputShape: try network.architecture.inputShape())
-    for data in sets { try network.withMode(.evaluation) { () throws(SATError) in try model.check(data, device: device) } }
+      path: network.architecture.name, classifier: network, inputShape: try network.architecture.inputShape(), device: device)
+    for data in sets { try network.withMode(.evaluation) { () throws(SATError) in try model.check(data) } }
   }
 
   private static func makeOptimizer(

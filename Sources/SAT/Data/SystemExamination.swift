@@ -1,0 +1,117 @@
+internal import Foundation
+internal import SwiftTorch
+
+/// What this machine gives `sat` to run on, and what is wrong with it.
+public struct SystemExamination: Encodable, Sendable {
+  public enum Severity: String, Encodable, Sendable {
+    /// Keeps `sat` from working.
+    case fault
+    case advice
+  }
+
+  public struct Finding: Encodable, Sendable {
+    public var severity: Severity
+    public var message: String
+  }
+
+  public struct DeviceEntry: Encodable, Sendable {
+    public var device: String
+    public var name: String
+  }
+
+  public var format = "sat-doctor/1"
+  public var versions: [String: String]
+  public var threads: Int
+  public var processors: Int
+  public var cpuCapability: String
+  public var bfloat16: Bool
+  public var blas: String
+  public var oneDNN: Bool
+  public var devices: [DeviceEntry]
+  public var findings: [Finding] = []
+
+  /// Whether something keeps `sat` from working.
+  public var hasFault: Bool { findings.contains { $0.severity == .fault } }
+
+  /// Examines the machine.
+  public init(dataRoot: DataRoot) {
+    let build = Torch.buildConfiguration
+    versions = [
+      "sat": SATVersion.current, "shim": "ABI \(Torch.abiVersion)", "libtorch": Torch.version, "swift": Self.swiftVersion,
+    ]
+    threads = Torch.threadCount
+    processors = ProcessInfo.processInfo.activeProcessorCount
+    cpuCapability = Torch.cpuCapability
+    bfloat16 = Torch.hasBFloat16Instructions
+    blas = Self.field("BLAS_INFO", build) ?? "unknown"
+    oneDNN = Torch.hasOneDNN
+    devices = [DeviceEntry(device: "cpu", name: Self.cpuName())]
+    for index in 0..<Device.cudaCount {
+      let device = Device.cuda(index)
+      devices.append(DeviceEntry(device: "\(device)", name: (try? device.name()) ?? "unknown"))
+    }
+    examine(dataRoot)
+  }
+
+  private mutating func examine(_ dataRoot: DataRoot) {
+    func fault(_ message: String) { findings.append(Finding(severity: .fault, message: message)) }
+    func advise(_ message: String) { findings.append(Finding(severity: .advice, message: message)) }
+    let probe = Tensor.ones(64, 64).matmul(Tensor.ones(64, 64)).sum().item()
+    if probe != 64 * 64 * 64 { fault("a matrix product came out as \(probe), expected 262144; this libtorch is broken, install another") }
+    if !oneDNN { advise("this libtorch has no oneDNN, so convolutions are several times slower; the one from pip (torch) has it") }
+    if ["generic", "unknown", "none"].contains(blas) {
+      advise("this libtorch's BLAS is \(blas), so matrix products are slow; install libopenblas-dev or use the libtorch from pip (torch)")
+    }
+    if cpuCapability == "DEFAULT" || cpuCapability == "NO AVX" {
+      advise("libtorch uses no vector instructions; unset ATEN_CPU_CAPABILITY if it is set, else this CPU has none it knows")
+    }
+    if threads > processors {
+      advise("\(threads) threads are set for \(processors) processors; unset OMP_NUM_THREADS or pass --threads \(processors)")
+    }
+    let hasDriver = FileManager.default.fileExists(atPath: "/proc/driver/nvidia/version")
+    if hasDriver && Device.cudaCount == 0 {
+      advise("an NVIDIA driver is here but libtorch sees no CUDA device; set LIBTORCH to a CUDA build of libtorch and run scripts/bootstrap")
+    }
+    do { _ = try DigitsLocation.find(dataRoot: dataRoot) } catch { advise(error.message) }
+    do { _ = try Downloader().findCurl() } catch { advise("`sat data fetch` cannot work: \(error.message)") }
+    do { _ = try PlotlyLocation.load() } catch { advise("`sat report` cannot work: \(error)") }
+  }
+
+  /// The text for a person.
+  public var text: String {
+    var rows = [["sat", versions["sat"]!]]
+    rows.append(["shim", versions["shim"]!])
+    rows.append(["libtorch", versions["libtorch"]!])
+    rows.append(["Swift", "\(versions["swift"]!), of the compiler that built sat"])
+    rows.append(["threads", "\(threads) of \(processors) processors"])
+    rows.append(["CPU", cpuCapability + (bfloat16 ? ", bfloat16" : "")])
+    rows.append(["BLAS", blas])
+    rows.append(["oneDNN", oneDNN ? "yes" : "no"])
+    for device in devices { rows.append([device.device, device.name]) }
+    var text = TextTable(rows, leftColumns: 2).description + "\n"
+    if findings.isEmpty { text += "nothing is wrong\n" }
+    for finding in findings { text += "\(finding.severity.rawValue): \(finding.message)\n" }
+    return text
+  }
+
+  private static func field(_ name: String, _ text: String) -> String? {
+    guard let range = text.range(of: name + "=") else { return nil }
+    return String(text[range.upperBound...].prefix { $0 != "," && $0 != "\n" && $0 != " " })
+  }
+
+  private static func cpuName() -> String {
+    let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
+    let line = text.split(separator: "\n").first { $0.hasPrefix("model name") }
+    return line?.split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespaces) } ?? "CPU"
+  }
+
+  private static var swiftVersion: String {
+    #if compiler(>=6.4)
+      "6.4 or later"
+    #elseif compiler(>=6.3)
+      "6.3"
+    #else
+      "6.2"
+    #endif
+  }
+}

@@ -1,0 +1,41 @@
+internal import SwiftTorch
+
+extension LoadedModel {
+  /// Tells models apart by their weights, their network and their normalisation.
+  public func fingerprint() throws -> String {
+    let tensors: [Tensor]
+    var text: String
+    let normalization: Normalization?
+    if let network = classifier as? NetworkClassifier {
+      tensors = network.module.stateDict.map(\.tensor)
+      text = network.architecture.name + network.architecture.options.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined()
+      normalization = network.normalization
+    } else if let script = classifier as? ScriptClassifier {
+      tensors = try (script.script.namedParameters() + script.script.namedBuffers()).map(\.tensor)
+      text = script.script.source
+      normalization = script.normalization
+    } else {
+      throw SATError("\(path) cannot be told from other models, so no state can be kept of work on it")
+    }
+    text += normalization?.description ?? ""
+    let bytes = Array(text.utf8)
+    let all = tensors + [Tensor(bytes: bytes[...], shape: [bytes.count], dtype: .uint8)]
+    return String(all.reduce(0) { ($0 << 7 | $0 >> 57) ^ $1.fingerprint }, radix: 16)
+  }
+}
+
+extension StateIdentity {
+  /// What every measurement of a model on images depends on; each kind of work adds its own aspects.
+  ///
+  /// - Throws: `SATError` for a model that cannot be told from others, `TorchError` when an image cannot be read.
+  public init(model: LoadedModel, data: ImageDataset, seed: UInt64) throws {
+    let execution = model.classifier.execution
+    let (precision, attacks) = (execution.precision.rawValue, execution.attackPrecision.rawValue)
+    self = [
+      "model": try model.fingerprint(),
+      "data": "\(data.name) \(data.split), \(data.count) images, \(String(try data.images.fingerprint ^ data.labels.fingerprint, radix: 16))",
+      "seed": "\(seed)", "precision": attacks == precision ? precision : "\(precision), attacks \(attacks)",
+      "device": model.device.isCUDA ? "cuda" : "cpu",
+    ]
+  }
+}

@@ -1,0 +1,61 @@
+/// What a reproduction would do, and what is done of it already.
+public struct ReproductionListing: Encodable, Sendable {
+  public struct Run: Encodable, Sendable {
+    public var setting: String
+    public var method: String
+    public var folder: String
+    public var epochs: Int
+    public var epochsDone: Int
+  }
+
+  /// What the scale changes of a setting of the paper.
+  public struct Change: Encodable, Sendable {
+    public var setting: String
+    public var changes: [String]
+  }
+
+  public var format = "sat-reproduction-plan/1"
+  public var item: String
+  public var scale: String
+  public var results: String
+  public var changes: [Change]
+  public var runs: [Run]
+  /// Data that the runs need and that are not there, in a sentence each.
+  public var missingData: [String]
+
+  public init(_ plan: ReproductionPlan, dataRoot: DataRoot) {
+    item = plan.item.name
+    scale = plan.scale.name.rawValue
+    results = plan.folder
+    changes = plan.changes.map { Change(setting: $0.setting, changes: $0.changes) }
+    runs =
+      plan.item.measurement == .schedule
+      ? [] : plan.runs.map {
+        Run(
+          setting: $0.setting, method: $0.method, folder: $0.folder.path, epochs: $0.configuration.epochs,
+          epochsDone: min($0.epochsDone, $0.configuration.epochs))
+      }
+    missingData = runs.isEmpty ? [] : Set(plan.runs.map(\.data)).sorted().compactMap { Self.missing($0, dataRoot) }
+  }
+
+  private static func missing(_ name: String, _ root: DataRoot) -> String? {
+    if name == "digits" {
+      do { _ = try DigitsLocation.find(dataRoot: root) } catch { return error.message }
+      return nil
+    }
+    guard let data = try? DatasetCatalog.dataset(named: name), !data.isPresent(under: root) else { return nil }
+    return "\(name) is not under \(root.path); `sat data fetch \(name)` gets it, or say where it is with --data-root"
+  }
+
+  /// The text for a person.
+  public var text: String {
+    var text = "\(item), scale \(scale); results go to \(results)\n"
+    for change in changes {
+      text += "\(change.setting): \(change.changes.isEmpty ? "the paper's setting" : change.changes.joined(separator: "; "))\n"
+    }
+    guard !runs.isEmpty else { return text + "nothing is trained\n" }
+    let rows = runs.map { [$0.setting, $0.method, "\($0.epochsDone)/\($0.epochs)", $0.folder] }
+    return text + TextTable([["setting", "method", "epochs", "folder"]] + rows, leftColumns: 4).description
+      + missingData.map { "missing: \($0)\n" }.joined()
+  }
+}

@@ -1,0 +1,15 @@
+/// How far a job is.
+public struct JobProgress: Sendable {
+  /// The part of the work that is under way.
+  public var phase: String
+  /// The fraction of the phase that is done, 0…1.
+  public var fraction: Double
+  /// The same in numbers, for a person; may be empty.
+  public var detail = ""
+}
+
+/// A job that was asked to stop has no result. The work that it had done is in its state, if it has one.
+public struct JobStopped: Error {
+  /// The work that was done, for a person, such as "12 of 441 points"; nil where the job does not count it.
+  public var done: String?
+}

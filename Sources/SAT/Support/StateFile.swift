@@ -1,0 +1,121 @@
+internal import Foundation
+internal import SwiftTorch
+
+/// A file in which work writes down how far it is, so that it can be killed at any moment and goes on.
+///
+/// The file is a safetensors file: JSON in its metadata, and tensors. One process at a time holds it. It appears whole or not at all. A
+/// file that belongs to something else, or is no state, is refused and stays as it is.
+final class StateFile {
+  /// What a state is of.
+  struct Kind: Sendable {
+    /// Names the layout of the contents and its version.
+    var format: String
+    /// With its article, such as "an evaluation".
+    var work: String
+  }
+
+  private enum Key {
+    static let format = "sat.format"
+    static let identity = "sat.identity"
+    static let state = "sat.state"
+  }
+
+  let path: String
+  private let kind: Kind
+  private let identity: StateIdentity
+  /// What the user named, in the sentences: the file, or the folder that it is in.
+  private let place: (name: String, word: String)
+  /// Shortest time between two writes; zero writes whenever it is asked for.
+  private let interval: Duration
+  private let lock: AnyObject
+  private let clock = ContinuousClock()
+  private var lastWrite: ContinuousClock.Instant
+  private var cost = Duration.zero
+
+  /// Holds a folder, and makes it where it is not there; the state is a file in it.
+  ///
+  /// - Throws: `SATError` when another process holds the folder, or it cannot be made.
+  convenience init(inFolder folder: String, _ kind: Kind, identity: StateIdentity, interval: Duration = .seconds(1)) throws {
+    var isFolder: ObjCBool = false
+    if FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder) {
+      guard isFolder.boolValue else { throw SATError("\(folder) is a file; expected a folder for the state of \(kind.work)") }
+    } else {
+      try OutputFolder.create(folder, advice: "choose another folder for the state")
+    }
+    let lock = try FolderLock(folder, use: "keeping its state in")
+    try self.init(Self.path(inFolder: folder), kind, identity, interval, lock, (folder, "folder"))
+  }
+
+  /// Holds a file of any name.
+  ///
+  /// - Throws: `SATError` when another process holds it, `TorchError` when it could not be written.
+  convenience init(_ path: String, _ kind: Kind, identity: StateIdentity, interval: Duration = .seconds(1)) throws {
+    try self.init(path, kind, identity, interval, FileLock(path, use: "keeping its state in"), (path, "file"))
+  }
+
+  private init(
+    _ path: String, _ kind: Kind, _ identity: StateIdentity, _ interval: Duration, _ lock: AnyObject, _ place: (name: String, word: String)
+  ) throws {
+    self.path = path
+    self.kind = kind
+    self.identity = identity
+    self.interval = interval
+    self.lock = lock
+    self.place = place
+    lastWrite = clock.now
+    try AtomicFile.check(path)
+  }
+
+  /// The file of a folder that holds the state.
+  static func path(inFolder folder: String) -> String { "\(folder)/state.safetensors" }
+
+  /// Reads what is there; nil where there is no file.
+  ///
+  /// - Throws: `SATError` when the file belongs to something else or is no state of this kind and version, `TorchError` when it cannot
+  ///   be read.
+  func read<Contents: Decodable>(_ type: Contents.Type) throws -> (contents: Contents, tensors: SafeTensors)? {
+    guard FileManager.default.fileExists(atPath: path) else { return nil }
+    let found = try FileContents.read(path, expecting: "the state of \(kind.work)")
+    guard let file = try? SafeTensors.decode(found), file.metadata[Key.format] == kind.format,
+      let theirs: StateIdentity = decoded(file.metadata[Key.identity]), let contents: Contents = decoded(file.metadata[Key.state])
+    else { throw unusable }
+    if let (aspect, was, expected) = identity.difference(from: theirs) {
+      throw SATError(
+        "\(place.name) holds the state of \(kind.work) with another \(aspect) (\(was), not \(expected)); "
+          + "choose another \(place.word) for the state, or delete this one")
+    }
+    return (contents, file)
+  }
+
+  /// The sentence about a file that is no state of this kind.
+  var unusable: SATError {
+    SATError(
+      "\(path) is not the state of \(kind.work) of this version of sat; choose another \(place.word) for the state, or delete this one")
+  }
+
+  private func decoded<Value: Decodable>(_ text: String?) -> Value? {
+    text.flatMap { try? JSONDecoder().decode(Value.self, from: Data($0.utf8)) }
+  }
+
+  /// Whether the last write was long enough ago: the interval, or twenty times as long as a write takes.
+  var isDue: Bool { interval == .zero || clock.now - lastWrite >= max(interval, cost * 20) }
+
+  /// Writes the file, whole or not at all.
+  func write(_ contents: some Encodable, tensors: NamedTensors = []) throws(TorchError) {
+    let start = clock.now
+    guard let state = try? JSONEncoder().encode(contents), let identity = try? JSONEncoder().encode(identity) else {
+      throw TorchError(.value, "\(path): the state holds a number that JSON has no form for")
+    }
+    try SafeTensors(
+      tensors: tensors,
+      metadata: [
+        Key.format: kind.format, Key.identity: String(decoding: identity, as: UTF8.self), Key.state: String(decoding: state, as: UTF8.self),
+      ]
+    ).write(to: path)
+    lastWrite = clock.now
+    cost = lastWrite - start
+  }
+
+  /// Deletes the file.
+  func remove() { try? FileManager.default.removeItem(atPath: path) }
+}
