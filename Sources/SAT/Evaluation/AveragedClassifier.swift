@@ -96,7 +96,8 @@ private struct Tally {
 
   init(like answers: Tensor) {
     logits = Tensor.zeros(like: answers.to(.float64))
-    (gaps, squares) = (logits, logits)
+    gaps = logits
+    squares = logits
   }
 
   mutating func take(_ answers: Tensor, _ labels: Tensor) {

@@ -12,7 +12,10 @@ struct BlockSize {
   /// How much dearer than in the best block a pass may be.
   private static let tolerance = 1.5
 
-  init(most: Int, limit: Duration) { (self.most, self.limit) = (most, limit / .seconds(1)) }
+  init(most: Int, limit: Duration) {
+    self.most = most
+    self.limit = limit / .seconds(1)
+  }
 
   /// - Parameter pace: seconds a sample takes; nil where nobody knows.
   func samples(pace: Double?) -> Int {

@@ -20,7 +20,9 @@ public struct EvaluationState {
   var seconds = 0.0
 
   init(logits: Tensor, predictions: [Int], warnings: [Evaluation.Warning]) {
-    (self.logits, self.predictions, self.warnings) = (logits, predictions, warnings)
+    self.logits = logits
+    self.predictions = predictions
+    self.warnings = warnings
   }
 }
 
@@ -87,7 +89,10 @@ public final class EvaluationStore {
   /// - Throws: `SATError` when another process has the folder, or the state is another evaluation's or is no state; `TorchError` when it
   ///   cannot be read.
   public init(_ folder: String, identity: Identity, interval: Duration = .seconds(1), block: Duration = .seconds(60)) throws {
-    (self.folder, self.identity, self.interval, self.block) = (folder, identity, interval, block)
+    self.folder = folder
+    self.identity = identity
+    self.interval = interval
+    self.block = block
     lastSave = clock.now
     var isFolder: ObjCBool = false
     if FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder) {
@@ -111,9 +116,13 @@ public final class EvaluationStore {
           + "give another folder to --state, or delete this one")
     }
     var state = EvaluationState(logits: logits, predictions: contents.predictions, warnings: contents.warnings)
-    (state.isDifferentiable, state.isRandom) = (contents.isDifferentiable, contents.isRandom)
-    (state.outcomes, state.current, state.done) = (contents.outcomes, contents.current, contents.done)
-    (state.records, state.seconds) = (contents.records, contents.seconds)
+    state.isDifferentiable = contents.isDifferentiable
+    state.isRandom = contents.isRandom
+    state.outcomes = contents.outcomes
+    state.current = contents.current
+    state.done = contents.done
+    state.records = contents.records
+    state.seconds = contents.seconds
     var adversarial: [(positions: [Int], images: Tensor)] = []
     if let positions = file["positions"], let images = file["images"] { adversarial.append((positions.array(of: Int.self), images)) }
     return (state, adversarial)

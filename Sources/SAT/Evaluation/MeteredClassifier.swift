@@ -18,8 +18,11 @@ final class MeteredClassifier: Classifier {
   init(
     _ model: any Classifier, expected: Int, countsConfirmations: Bool, shouldStop: @escaping () -> Bool, report: @escaping (Double) -> Void
   ) {
-    (self.model, self.expected, self.countsConfirmations) = (model, expected, countsConfirmations)
-    (self.shouldStop, self.report) = (shouldStop, report)
+    self.model = model
+    self.expected = expected
+    self.countsConfirmations = countsConfirmations
+    self.shouldStop = shouldStop
+    self.report = report
   }
 
   var execution: Execution {

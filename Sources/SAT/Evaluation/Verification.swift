@@ -15,12 +15,17 @@ public struct Verification: Encodable, Sendable {
     public var contradictions: [String] = []
 
     init(_ name: String, _ question: String, contradictions: [String]) {
-      (self.name, self.question, self.failed, self.contradictions) = (name, question, [], contradictions)
+      self.name = name
+      self.question = question
+      failed = []
+      self.contradictions = contradictions
       holds = contradictions.isEmpty
     }
 
     init(_ name: String, _ question: String, failed: [Int]) {
-      (self.name, self.question, self.failed) = (name, question, failed)
+      self.name = name
+      self.question = question
+      self.failed = failed
       holds = failed.isEmpty
     }
   }

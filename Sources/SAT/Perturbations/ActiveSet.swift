@@ -14,8 +14,11 @@ struct ActiveSet {
   private var settled: Tensor?
 
   init(start: Tensor, labels: Tensor, feasible: Feasible, stepSizes: Tensor? = nil, stepCounts: Tensor? = nil) {
-    (images, self.labels, self.feasible) = (start, labels, feasible)
-    (self.stepSizes, self.stepCounts) = (stepSizes, stepCounts)
+    images = start
+    self.labels = labels
+    self.feasible = feasible
+    self.stepSizes = stepSizes
+    self.stepCounts = stepCounts
   }
 
   var count: Int { labels.count }

@@ -27,7 +27,11 @@ public struct InnerMaximizer: Sendable {
   }
 
   public init(threat: ThreatModel, steps: Int, stepSize: Double, start: Start = .random, noise: Double = 0) {
-    (self.threat, self.steps, self.stepSize, self.start, self.noise) = (threat, steps, stepSize, start, noise)
+    self.threat = threat
+    self.steps = steps
+    self.stepSize = stepSize
+    self.start = start
+    self.noise = noise
   }
 
   /// Where a batch ended.

@@ -14,7 +14,11 @@ public struct InnerSamples {
   public let positions: Tensor?
 
   public init(index: Int, images: Tensor, clean: Tensor, labels: Tensor, positions: Tensor? = nil) {
-    (self.index, self.images, self.clean, self.labels, self.positions) = (index, images, clean, labels, positions)
+    self.index = index
+    self.images = images
+    self.clean = clean
+    self.labels = labels
+    self.positions = positions
   }
 
   /// The rows of a tensor [N, …] of the batch that belong to these samples.
@@ -31,7 +35,9 @@ public final class InnerStep {
   private var found: Tensor?
 
   public init(samples: InnerSamples, logits: Tensor, gradient: @escaping () throws(TorchError) -> Tensor) {
-    (self.samples, self.logits, differentiate) = (samples, logits, gradient)
+    self.samples = samples
+    self.logits = logits
+    differentiate = gradient
   }
 
   public var index: Int { samples.index }
