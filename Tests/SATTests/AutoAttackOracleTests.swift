@@ -37,8 +37,8 @@ import Testing
     for seed in 1...3 as ClosedRange<UInt64> {
       let oracle = LinearOracle(classes: 5, samples: 60, seed: seed)
       var together = AttackResult(images: oracle.images.cloned(), findings: Array(repeating: nil, count: 60))
-      let suite = AttackSuite(threat: threat, mode: mode, seed: 5, classes: 5)
-      for attack in try suite.attacks([.apgdCE, .apgdT, .fabT]).attacks {
+      let suite = AttackSuite(AttackSettings(threat: threat, mode: mode, seed: 5, classes: 5))
+      for attack in try suite.attacks([APGD.crossEntropyEntry, APGD.targetedEntry, FAB.targetedEntry]).attacks {
         let open = together.findings.indices.filter { together.findings[$0] == nil }
         let result = try attack.perturb(oracle.model, oracle.batch(open))
         for (i, sample) in open.enumerated() { together.findings[sample] = result.findings[i] }
@@ -53,8 +53,8 @@ import Testing
   func targetedAttacksSteerToTheLikeliestNineOfAThousand(mode: AttackMode) throws {
     let threat = try ThreatModel(epsilon: 0.006)
     let oracle = LinearOracle(classes: 1000, samples: 24, seed: 1)
-    let suite = AttackSuite(threat: threat, mode: mode, seed: 5, classes: 1000)
-    let (attacks, warning) = try suite.attacks([.apgdT, .fabT])
+    let suite = AttackSuite(AttackSettings(threat: threat, mode: mode, seed: 5, classes: 1000))
+    let (attacks, warning) = try suite.attacks([APGD.targetedEntry, FAB.targetedEntry])
     #expect(warning == nil)
     let order = oracle.logits.sorted(dim: 1, descending: true).indices.array(of: Int.self, shaped: true)
     var found = Set<Int>()

@@ -55,6 +55,9 @@ import Testing
       ("--attack autoattack --steps 3", ["version standard", "name the attacks"]),
       ("--attack apgd-ce --version rand --eot 3", ["version rand"]), ("--attack square --version plus --queries 3", ["version plus"]),
       ("--attack clean --steps 3", ["--steps", "clean"]), ("--attack clean --epsilon 0.1", ["--epsilon"]), ("--attack clean --state s", ["--state"]),
+      ("--attack pgd --set queries=5", ["--queries", "pgd", "--step-size"]), ("--attack pgd --set weight=5", ["--set weight", "pgd"]),
+      ("--attack pgd --set steps", ["--set steps", "name=value"]), ("--attack pgd --steps 3 --set steps=4", ["--set steps=4", "second time"]),
+      ("--attack square --set queries=0", ["--queries is 0", "1 to"]), ("--attack clean --set steps=3", ["--steps", "clean"]),
       ("--attack clean --robustbench rb", ["--robustbench"]), ("--attack pgd --robustbench rb", ["autoattack_acc"]),
       ("--attack autoattack,pgd --robustbench rb", ["autoattack_acc"]), ("--attack autoattack --version rand --robustbench rb", ["autoattack_acc"]),
       ("--attack apgd-ce,apgd-t,fab-t,square --queries 10 --robustbench rb", ["autoattack_acc"]),
@@ -73,6 +76,20 @@ import Testing
       ["evaluate", model, "--data", data, "--epsilon", "0.1", "--attack", "autoattack", "--robustbench", "rb", "--state", "s"], in: scratch.path)
     #expect(few.status == 1 && few.sentence.contains("3 target classes"), "\(few.errors)")
     #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path).sorted() == ["images.safetensors", "model.safetensors"])
+  }
+
+  /// A parameter's name does what its option does.
+  @Test func setReachesWhatOptionsReach() throws {
+    let scratch = try Scratch()
+    let (model, data) = try scratch.untrained(count: 2)
+    func parameters(_ typed: [String]) throws -> NSArray {
+      let outcome = try Command.run(
+        ["evaluate", model, "--data", data, "--attack", "pgd,apgd-ce,square", "--epsilon", "0.001", "--json", "--quiet"] + typed)
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      return try #require(outcome.json["attacks"] as? [[String: Any]]).map { $0["parameters"] as? [String: Any] ?? [:] } as NSArray
+    }
+    let named = try parameters(["--set", "steps=3", "--set", "queries=4", "--set", "loss=margin"])
+    #expect(try named == parameters(["--steps", "3", "--queries", "4", "--loss", "margin"]))
   }
 
   /// What one attack of a list can use goes to it alone.

@@ -55,7 +55,7 @@ public struct Evaluator {
     }
     let clean = zip(labels, state.predictions).map { $0 == $1 }
     let votes = plan.mode == .fast && state.isRandom
-    let attacks = state.isDifferentiable ? plan.attacks : plan.attacks.filter { !$0.needsGradient }
+    let attacks = state.isDifferentiable ? plan.attacks : plan.attacks.filter { !type(of: $0).needsGradients }
     guard !attacks.isEmpty || plan.attacks.isEmpty else {
       throw SATError(
         "the model's output cannot be differentiated with respect to the image, which \(plan.attacks.map(\.name).joined(separator: ", ")) "
@@ -147,7 +147,7 @@ public struct Evaluator {
       let (images, some) = try data.batch(at: chosen)
       let findings = try SanityChecks(
         model: model, images: images.to(device).contiguous(layout), labels: some.to(device), logits: state.logits.selecting(chosen).to(device)
-      ).run(needsGradient: plan.attacks.contains { $0.needsGradient }, expectsRandomness: plan.expectsRandomness, mode: plan.mode)
+      ).run(needsGradient: plan.attacks.contains { type(of: $0).needsGradients }, expectsRandomness: plan.expectsRandomness, mode: plan.mode)
       if findings.isRandom && !state.isRandom && plan.mode == .fast {
         pass = try look(votes: averaged)
         state = pass.state
@@ -165,7 +165,7 @@ public struct Evaluator {
   /// Seconds a sample of an attack takes, as measured, or else as expected of the passes so far; nil where nobody knows.
   private func pace(of attack: any Attack, _ state: EvaluationState, _ current: Evaluation.Outcome, now: Double) -> Double? {
     if state.done > 0 { return current.seconds / Double(state.done) }
-    let passes = attack.passesPerSample(classes: state.logits.size(1)) * (attack.needsGradient ? 3 : 1)
+    let passes = attack.passesPerSample(classes: state.logits.size(1)) * (type(of: attack).needsGradients ? 3 : 1)
     let spent = state.outcomes.reduce(data.count) { $0 + $1.cost.passes }
     return passes == 0 ? nil : Double(passes) * (state.seconds + now) / Double(spent)
   }

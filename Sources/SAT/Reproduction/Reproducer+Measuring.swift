@@ -49,12 +49,13 @@ extension Reproducer {
     let data = try testImages(of: run, atMost: savingImages ? AdversarialExamples.limit : nil)
     let threat = try ThreatModel(norm: run.configuration.threat.norm, epsilon: run.configuration.threat.epsilon.value)
     let suite = AttackSuite(
-      threat: threat, seed: run.configuration.seed, classes: try model.classCount(of: data, device: device), steps: run.limits.pgdSteps ?? 40)
-    let names = run.limits.pgdSteps == nil ? AttackSuite.ensemble(.standard) : [.pgd]
-    let (attacks, warning) = try suite.attacks(names)
+      AttackSettings(
+        threat: threat, seed: run.configuration.seed, classes: try model.classCount(of: data, device: device), steps: run.limits.pgdSteps ?? 40))
+    let entries = run.limits.pgdSteps == nil ? AutoAttack.ensemble(.standard) : [PGD.entry]
+    let (attacks, warning) = try suite.attacks(entries)
     let store = try EvaluationStore(
       "\(run.folder.path)/evaluation-state",
-      identity: [("model", try model.fingerprint()), ("attack", names.map(\.rawValue).joined(separator: ",")), ("images", "\(data.count)")])
+      identity: [("model", try model.fingerprint()), ("attack", entries.map(\.name).joined(separator: ",")), ("images", "\(data.count)")])
     let adversarial = AdversarialImages()
     let evaluator = Evaluator(
       model: model.classifier, data: data, batchSize: run.configuration.batchSize, device: device, layout: execution.memoryFormat.format)
@@ -71,7 +72,7 @@ extension Reproducer {
     if let warning { evaluation.warnings.insert(warning, at: 0) }
     let report = EvaluationReport(
       evaluation, model: run.folder.path, data: data, threat: threat, seed: run.configuration.seed, batchSize: run.configuration.batchSize,
-      version: run.limits.pgdSteps == nil ? AttackSuite.Version.standard.rawValue : nil, attacks: attacks)
+      version: run.limits.pgdSteps == nil ? AutoAttack.Version.standard.rawValue : nil, attacks: attacks)
     if savingImages { try SavedImages.write(adversarial, data, report, to: imagePath) }
     let json = try report.json()
     try AtomicFile.write(json + "\n", to: path)

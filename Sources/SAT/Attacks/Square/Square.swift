@@ -9,6 +9,13 @@ public import SwiftTorch
 /// `fast`: windows and signs are drawn for each sample, as in the paper; a proposal that changes nothing costs no pass; a sample leaves as
 /// soon as it is misclassified. `compat`: AutoAttack's order of draws, in which one window serves the whole batch.
 public final class Square: Attack {
+  static let entry = AttackEntry(
+    name: "square", summary: "random search without gradients (Andriushchenko et al. 2020)",
+    parameters: [.restarts { _, _ in 1 }, .queries { _, _ in 5000 }],
+    make: { settings, own in
+      Square(threat: settings.threat, mode: settings.mode, seed: settings.seed, queries: own.queries!, restarts: own.restarts!)
+    })
+
   public let name = "square"
   public let threat: ThreatModel
   public let mode: AttackMode
@@ -19,8 +26,18 @@ public final class Square: Attack {
   public internal(set) var cost = AttackCost()
 
   public init(threat: ThreatModel, mode: AttackMode = .fast, seed: UInt64, queries: Int = 5000, restarts: Int = 1) {
-    (self.threat, self.mode, self.seed, self.queries, self.restarts) = (threat, mode, seed, queries, restarts)
+    self.threat = threat
+    self.mode = mode
+    self.seed = seed
+    self.queries = queries
+    self.restarts = restarts
   }
+
+  public static var needsGradients: Bool { false }
+
+  public var parameters: AttackParameters { AttackParameters(restarts: restarts, queries: queries) }
+
+  public func passesPerSample(classes: Int) -> Int { restarts * (queries + 1) }
 
   public func perturb(_ model: any Classifier, _ batch: AttackBatch) throws(TorchError) -> AttackResult {
     try withNoGrad { () throws(TorchError) in

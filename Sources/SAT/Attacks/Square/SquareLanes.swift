@@ -18,7 +18,10 @@ struct SquareLanes {
   private let layout: MemoryFormat
 
   init(_ attack: Square, _ model: any Classifier, _ batch: AttackBatch, _ result: AttackResult) {
-    (self.attack, self.model, self.batch, self.result) = (attack, model, batch, result)
+    self.attack = attack
+    self.model = model
+    self.batch = batch
+    self.result = result
     shape = batch.images.shape
     layout = batch.images.isContiguous() ? .contiguous : .channelsLast
     let stored = Self.stored(batch.images, layout).to(.cpu)
