@@ -3,8 +3,15 @@ public struct AttackCost: Sendable, Codable, Equatable {
   public var forward = 0
   public var backward = 0
 
+  /// Forward passes that take as long: a gradient costs about two.
+  var passes: Int { forward + 2 * backward }
+
   static func += (a: inout AttackCost, b: AttackCost) {
     a.forward += b.forward
     a.backward += b.backward
+  }
+
+  static func - (a: AttackCost, b: AttackCost) -> AttackCost {
+    AttackCost(forward: a.forward - b.forward, backward: a.backward - b.backward)
   }
 }

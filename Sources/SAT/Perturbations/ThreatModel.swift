@@ -27,6 +27,15 @@ public struct ThreatModel: Sendable, Equatable {
     self.epsilon = epsilon
   }
 
+  /// The largest size that is epsilon up to rounding in float32.
+  public var tolerance: Double {
+    switch norm {
+    case .linf: epsilon + 1e-6
+    case .l2: epsilon * (1 + 1e-5) + 1e-6
+    case .l1: epsilon * (1 + 1e-5) + 1e-5
+    }
+  }
+
   /// The sizes of the perturbations [N] between two batches [N, …].
   public func size(from clean: Tensor, to perturbed: Tensor) -> Tensor {
     let difference = (perturbed - clean).flattened(from: 1)
@@ -104,7 +113,11 @@ struct Feasible {
   }
 
   private init(_ threat: ThreatModel, _ clean: Tensor, _ low: Tensor?, _ high: Tensor?, _ radii: Tensor?) {
-    (self.threat, self.clean, self.low, self.high, self.radii) = (threat, clean, low, high, radii)
+    self.threat = threat
+    self.clean = clean
+    self.low = low
+    self.high = high
+    self.radii = radii
   }
 
   /// Goes from `images` by `size`, or by the given sizes [n], along the steepest ascent of the norm, and back into the set.
