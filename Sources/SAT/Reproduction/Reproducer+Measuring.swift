@@ -47,9 +47,10 @@ extension Reproducer {
     let data = try testImages(of: run, atMost: savingImages ? AdversarialExamples.limit : nil)
     let threat = try ThreatModel(norm: run.configuration.threat.norm, epsilon: run.configuration.threat.epsilon.value)
     let suite = AttackSuite(
-      threat: threat, seed: run.configuration.seed, classes: try model.classCount(of: data), steps: run.limits.pgdSteps ?? 40)
-    let names = run.limits.pgdSteps == nil ? AttackSuite.ensemble(.standard) : [.pgd]
-    let (attacks, warning) = try suite.attacks(names)
+      AttackSettings(
+        threat: threat, seed: run.configuration.seed, classes: try model.classCount(of: data), steps: run.limits.pgdSteps ?? 40))
+    let entries = run.limits.pgdSteps == nil ? AutoAttack.ensemble(.standard) : [PGD.entry]
+    let (attacks, warning) = try suite.attacks(entries)
     var identity = try StateIdentity(model: model, data: data, seed: run.configuration.seed)
     identity["attack"] = "\(attacks.map { "\($0.name) \($0.parameters)" }.joined(separator: ", ")), \(threat.norm.rawValue) \(threat.epsilon)"
     let store = try EvaluationStore("\(run.folder.path)/evaluation-state", identity: identity)
@@ -70,7 +71,7 @@ extension Reproducer {
     if let warning { evaluation.warnings.insert(warning, at: 0) }
     let document = EvaluationDocument(
       evaluation, model: run.folder.path, data: data, threat: threat, seed: run.configuration.seed, batchSize: run.configuration.batchSize,
-      version: run.limits.pgdSteps == nil ? AttackSuite.Version.standard.rawValue : nil, attacks: attacks)
+      version: run.limits.pgdSteps == nil ? AutoAttack.Version.standard.rawValue : nil, attacks: attacks)
     if savingImages { try SavedImages.write(adversarial, data, document, to: imagePath) }
     try document.write(to: path)
     try? FileManager.default.removeItem(atPath: "\(run.folder.path)/evaluation-state")
