@@ -94,7 +94,7 @@ import Testing
     for bytes in [[UInt8](repeating: 1, count: 3000), [UInt8](repeating: 200, count: 3073), TarFile.gzip([1, 2, 3])] {
       try AtomicFile.write(bytes, to: path)
       let sentence = PictureFolderTests.sentence { _ = try DataSource(path).load(.test, root: DataRoot(option: "/n")) }
-      #expect(sentence.contains("\(path) is neither safetensors nor npz, nor records of CIFAR"), "\(sentence)")
+      #expect(sentence.contains("\(path) is neither safetensors, npz nor a binary CIFAR file"), "\(sentence)")
     }
   }
 }

@@ -183,7 +183,7 @@ import Testing
 
   @Test(arguments: ["files.example.org/mnist", "ftp://files.example.org", "file:///data", ""])
   func mirrorMustBeAWebAddress(_ mirror: String) throws {
-    #expect(try failure("good", mirror: mirror).hasPrefix("--mirror \(mirror) is no web address; expected http://"))
+    #expect(try failure("good", mirror: mirror).hasPrefix("--mirror \(mirror) is not a web address; expected http://"))
     #expect(site.requests().isEmpty)
   }
 
