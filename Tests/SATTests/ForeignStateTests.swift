@@ -44,7 +44,7 @@ import Testing
     for (a, b) in zip(network.module.stateDict, own) { expectIdentical(a.tensor, b.tensor, a.name) }
     let given = try load(file, Architecture(name: "resnet20"), Normalization("imagenet"))
     #expect((given.classifier as? NetworkClassifier)?.normalization == (try Normalization("imagenet")))
-    #expect(given.notes.first?.contains("gives way") == true)
+    #expect(given.notes.first?.contains("replaces the file's own") == true)
     let unnamed = #expect(throws: SATError.self) { try load(file, nil) }
     #expect(unnamed?.message.contains("add --model resnet20") == true, "\(unnamed?.message ?? "")")
   }

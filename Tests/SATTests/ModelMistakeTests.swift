@@ -146,7 +146,7 @@ import Testing
       expectSentence(["prefixed", "missing keys: conv1.weight", "unexpected keys: conv.weight"]) {
         _ = try load(Fixtures.path("files/prefixed.\(ending)"), lenet5)
       }
-      expectSentence(["nested", "does not say of which network", "sat models"]) { _ = try load(Fixtures.path("files/nested.\(ending)")) }
+      expectSentence(["nested", "does not say which network they belong to", "sat models"]) { _ = try load(Fixtures.path("files/nested.\(ending)")) }
     }
   }
 
