@@ -117,7 +117,7 @@ public struct RemoteDataset: Sendable, Equatable {
     }
   }
 
-  /// Unpacks a fetched archive and deletes it; does nothing for a data set whose files are used as they are.
+  /// Unpacks a fetched archive and deletes it; does nothing if sat reads the files directly.
   ///
   /// - Throws: `SATError` or `TorchError` when the archive is wrong. A damaged archive leaves no files.
   public func unpack(under root: DataRoot) throws {

@@ -5,7 +5,7 @@ internal import SwiftTorch
 struct PictureSplits: ImageParts {
   let name: String
   let folder: String
-  /// Readable names for classes whose folders have technical names.
+  /// Readable names of classes, for folders with technical names.
   var titles: [String: String] = [:]
 
   private static let testFolders = ["val", "test", "validation"]

@@ -72,7 +72,7 @@ enum JSONLines {
   }
 }
 
-/// A coding key whose name is known only at run time.
+/// A coding key with a name that is known only at run time.
 struct NamedKey: CodingKey {
   let stringValue: String
   var intValue: Int? { nil }

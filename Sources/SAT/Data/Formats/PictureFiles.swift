@@ -135,7 +135,7 @@ struct PictureFolder {
   /// - Parameters:
   ///   - name: the name in reports.
   ///   - split: the name of the split in reports.
-  ///   - titles: readable names for classes whose folders have technical names.
+  ///   - titles: readable names for folders with technical names.
   func dataset(name: String, split: String, titles: [String: String] = [:]) throws(SATError) -> ImageDataset {
     try ImageDataset(name: name, split: split, files: files, labels: Tensor(labels), classNames: classes.map { titles[$0] ?? $0 })
   }

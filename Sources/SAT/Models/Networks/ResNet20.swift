@@ -20,7 +20,7 @@ public final class ResNet20: PostActivationResNet {
     }
   }
 
-  /// A block whose shortcut has no parameters (He et al. 2016, option A): it takes every second pixel and adds zero channels.
+  /// A block with a shortcut without parameters (He et al. 2016, option A): it takes every second pixel and adds zero channels.
   private final class Block: PostActivationBlock {
     private let stride: Int
     /// The number of zero channels on each side.
