@@ -28,8 +28,8 @@ endif()
 set(libtorch_version_header ${LIBTORCH_ROOT}/include/torch/headeronly/version.h)
 find_library(libtorch_cpu_library torch_cpu PATHS ${LIBTORCH_ROOT}/lib NO_DEFAULT_PATH NO_CACHE)
 if(NOT EXISTS ${libtorch_version_header} OR NOT libtorch_cpu_library)
-  message(FATAL_ERROR "${LIBTORCH_ROOT} (from ${libtorch_source}) is no libtorch 2.11 to 2.13: it needs "
-                      "include/torch/headeronly/version.h and lib/libtorch_cpu.so.")
+  message(FATAL_ERROR "${LIBTORCH_ROOT} (from ${libtorch_source}) holds no libtorch 2.11 to 2.13. Expected "
+                      "include/torch/headeronly/version.h and lib/libtorch_cpu.so. Name another folder in LIBTORCH.")
 endif()
 
 foreach(part MAJOR MINOR PATCH)
@@ -38,11 +38,11 @@ foreach(part MAJOR MINOR PATCH)
 endforeach()
 set(LIBTORCH_VERSION ${version_MAJOR}.${version_MINOR}.${version_PATCH})
 if(LIBTORCH_VERSION VERSION_LESS 2.11 OR LIBTORCH_VERSION VERSION_GREATER_EQUAL 2.14)
-  message(FATAL_ERROR "libtorch ${LIBTORCH_VERSION} at ${LIBTORCH_ROOT} (from ${libtorch_source}) is not one of the supported "
-                      "versions 2.11 to 2.13.")
+  message(FATAL_ERROR "libtorch ${LIBTORCH_VERSION} at ${LIBTORCH_ROOT} (from ${libtorch_source}) is not supported. Expected a "
+                      "version from 2.11 to 2.13. Name another libtorch in LIBTORCH.")
 endif()
 
-# libtorch.so itself has few symbols but draws the CUDA half in where there is one, so the linker must keep it.
+# libtorch.so loads the CUDA libraries if libtorch has them. The linker must keep it, although it has few symbols of its own.
 set(libtorch_libraries)
 foreach(name torch torch_cpu c10)
   list(APPEND libtorch_libraries ${LIBTORCH_ROOT}/lib/lib${name}.so)
@@ -54,24 +54,24 @@ target_link_options(libtorch INTERFACE LINKER:--no-as-needed)
 
 set(CMAKE_REQUIRED_INCLUDES ${LIBTORCH_ROOT}/include ${LIBTORCH_ROOT}/include/torch/csrc/api/include)
 set(CMAKE_REQUIRED_LIBRARIES ${libtorch_libraries})
-# What libtorch itself lacks (the CUDA libraries of a machine that has none) is no concern of a link against it.
+# libtorch may lack libraries of its own, such as CUDA's on a machine without a GPU. A link against libtorch must not fail then.
 set(libtorch_link_options LINKER:-rpath-link,${LIBTORCH_ROOT}/lib LINKER:--allow-shlib-undefined)
 set(CMAKE_REQUIRED_LINK_OPTIONS ${libtorch_link_options})
 
-# A flag in the cache would outlive a change of libtorch.
+# Checks again after a change of libtorch, because the cache holds the results for the old one.
 foreach(check SHIM_LIBTORCH_LINKS SHIM_HAVE_GLOO)
   if(NOT "${SHIM_CHECKED_ROOT}" STREQUAL "${LIBTORCH_ROOT}")
     unset(${check} CACHE)
   endif()
 endforeach()
-set(SHIM_CHECKED_ROOT ${LIBTORCH_ROOT} CACHE INTERNAL "the libtorch that the checks were made with")
+set(SHIM_CHECKED_ROOT ${LIBTORCH_ROOT} CACHE INTERNAL "The libtorch that the cached checks used")
 
 check_cxx_source_compiles("#include <c10/core/Device.h>
   int main() { return c10::Device(std::string()).index(); }" SHIM_LIBTORCH_LINKS)
 if(NOT SHIM_LIBTORCH_LINKS)
-  unset(SHIM_LIBTORCH_LINKS CACHE)  # so that the next run, with another compiler say, looks again
-  message(FATAL_ERROR "A program against the libtorch at ${LIBTORCH_ROOT} does not compile or link with ${CMAKE_CXX_COMPILER}. "
-                      "It needs a C++20 compiler with the C++11 ABI (g++ 11 or newer). Details: "
+  unset(SHIM_LIBTORCH_LINKS CACHE)  # the next run checks again, perhaps with another compiler
+  message(FATAL_ERROR "${CMAKE_CXX_COMPILER} cannot compile and link a program with the libtorch at ${LIBTORCH_ROOT}. "
+                      "libtorch needs a C++20 compiler with the C++11 ABI (g++ 11 or newer). Details: "
                       "${CMAKE_BINARY_DIR}/CMakeFiles/CMakeConfigureLog.yaml")
 endif()
 

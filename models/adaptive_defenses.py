@@ -36,8 +36,7 @@ class MART(AT):
 class CAT20(AT):
     """Cheng et al. 2020. `radii` remembers every training sample."""
 
-    defaults = {"eta": 0.0796875, "cap": 1.115625, "smoothing": 0.3137, "kappa": 10.0, "update": "paper",
-                "hinge": "mean"}
+    defaults = {"eta": 0.0796875, "cap": 1.115625, "smoothing": 0.3137, "kappa": 10.0, "update": "paper", "hinge": "mean"}
     choices = {"update": ("paper", "code"), "hinge": ("mean", "sum")}
 
     def prepare(self):
@@ -105,9 +104,17 @@ class CAT18(AT):
         parts = [min(i // max(n // (k + 1), 1), k) if self.o["mixing"] else k for i in range(n)]
         sizes = [0.0] + [2 * self.s.epsilon / j * (1 + (10 / j - 1) * draws[j].item()) for j in range(1, k + 1)]
         part = torch.tensor(parts)
-        return ascend(network, x0, y, self.s, generator, steps=k, moves=lambda step, x, logits, gradient: part > step,
-                      radius=(part > 0).to(x0.dtype) * self.s.epsilon,
-                      sizes=torch.tensor([sizes[j] for j in parts], dtype=x0.dtype))
+        return ascend(
+            network,
+            x0,
+            y,
+            self.s,
+            generator,
+            steps=k,
+            moves=lambda step, x, logits, gradient: part > step,
+            radius=(part > 0).to(x0.dtype) * self.s.epsilon,
+            sizes=torch.tensor([sizes[j] for j in parts], dtype=x0.dtype),
+        )
 
 
 class IAAT(AT):
@@ -162,15 +169,26 @@ class FastAT(AT):
         first_epoch, x0, y = self.first
         network.eval()
         # Draws of its own; what is misclassified once stays as it is.
-        x = ascend(network, x0, y, self.s, torch.Generator().manual_seed(first_epoch), start="uniform", steps=self.o["guardSteps"],
-                   sizes=self.s.epsilon / 4, moves=lambda step, x, logits, gradient: logits.argmax(1) == y)
+        x = ascend(
+            network,
+            x0,
+            y,
+            self.s,
+            torch.Generator().manual_seed(first_epoch),
+            start="uniform",
+            steps=self.o["guardSteps"],
+            sizes=self.s.epsilon / 4,
+            moves=lambda step, x, logits, gradient: logits.argmax(1) == y,
+        )
         with torch.no_grad():
             accuracy = (network(x).argmax(1) == y).double().mean().item()
         network.train()
         if self.before is not None and accuracy < self.before[0] - self.o["fall"]:
             network.load_state_dict(self.before[1])
-            return (f"accuracy under PGD fell from {100 * self.before[0]:.1f} % to {100 * accuracy:.1f} % in epoch {epoch}, which is "
-                    "catastrophic overfitting; the weights of the epoch before are back")
+            return (
+                f"accuracy under PGD fell from {100 * self.before[0]:.1f} % to {100 * accuracy:.1f} % in epoch {epoch}, which is "
+                "catastrophic overfitting; the weights of the epoch before are back"
+            )
         self.before = (accuracy, {name: value.clone() for name, value in network.state_dict().items()})
         return None
 
@@ -188,7 +206,7 @@ class FreeAT(AT):
             self.delta = torch.zeros_like(x0)
         losses = []
         for _ in range(self.o["replays"]):
-            delta = self.delta[:len(y)].clone().requires_grad_()
+            delta = self.delta[: len(y)].clone().requires_grad_()
 
             def objective(net, delta=delta):
                 return F.cross_entropy(net((x0 + delta).clamp(0, 1)), y)
@@ -199,13 +217,24 @@ class FreeAT(AT):
             else:
                 length = delta.grad.flatten(1).norm(dim=1).clamp(min=1e-12).view(-1, 1, 1, 1)
                 moved = shrink(delta + self.s.epsilon * delta.grad / length, self.s.epsilon)
-            self.delta[:len(y)] = moved.detach()
+            self.delta[: len(y)] = moved.detach()
         return sum(losses) / len(losses)
 
 
 METHODS: dict[str, type[AT]] = {
-    "at": AT, "p-sat": PSAT, "h-sat": HSAT, "trades": TRADES, "dat": DAT, "cat20": CAT20, "cat18": CAT18, "iaat": IAAT,
-    "epsilon-schedule": EpsilonSchedule, "fat": FAT, "mart": MART, "fast-at": FastAT, "free-at": FreeAT,
+    "at": AT,
+    "p-sat": PSAT,
+    "h-sat": HSAT,
+    "trades": TRADES,
+    "dat": DAT,
+    "cat20": CAT20,
+    "cat18": CAT18,
+    "iaat": IAAT,
+    "epsilon-schedule": EpsilonSchedule,
+    "fat": FAT,
+    "mart": MART,
+    "fast-at": FastAT,
+    "free-at": FreeAT,
 }
 
 
@@ -215,8 +244,10 @@ def make(method: str, settings: Settings) -> AT:
     unknown = set(settings.options) - set(kind.defaults)
     if unknown:
         raise ValueError(f"{method} has no option {sorted(unknown)[0]}; it has {', '.join(kind.defaults) or 'none'}")
-    options = {name: checked(f"methodOptions.{name}", value, kind.defaults[name], kind.choices.get(name))
-               for name, value in settings.options.items()}
+    options = {
+        name: checked(f"methodOptions.{name}", value, kind.defaults[name], kind.choices.get(name))
+        for name, value in settings.options.items()
+    }
     return kind(dataclasses.replace(settings, options=options))
 
 

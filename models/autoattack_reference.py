@@ -31,15 +31,18 @@ from reference_attacks.common import Counted, size
 from reference_attacks.fab import FAB
 from reference_attacks.square import Square
 
-VERSIONS = {"standard": ["apgd-ce", "apgd-t", "fab-t", "square"],
-            "plus": ["apgd-ce", "apgd-dlr", "fab", "square", "apgd-t", "fab-t"],
-            "rand": ["apgd-ce", "apgd-dlr"]}
+VERSIONS = {
+    "standard": ["apgd-ce", "apgd-t", "fab-t", "square"],
+    "plus": ["apgd-ce", "apgd-dlr", "fab", "square", "apgd-t", "fab-t"],
+    "rand": ["apgd-ce", "apgd-dlr"],
+}
 ATTACKS = ["apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square"]
 
 
 @dataclass
 class Outcome:
     """Flags (N,) after each attack, 1 = still right; the images as the attacks left them; and what it cost."""
+
     clean: Tensor
     images: Tensor
     flags: dict[str, Tensor] = field(default_factory=dict)
@@ -48,18 +51,29 @@ class Outcome:
     backwards: dict[str, int] = field(default_factory=dict)
 
 
-def make_attack(name: str, model: Counted, norm: str, epsilon: float, seed: int, version: str, queries: int = 5000,
-                iterations: int = 100) -> APGD | FAB | Square:
+def make_attack(
+    name: str, model: Counted, norm: str, epsilon: float, seed: int, version: str, queries: int = 5000, iterations: int = 100
+) -> APGD | FAB | Square:
     """An attack with the parameters that a version of the ensemble gives it."""
     common = {"model": model, "norm": norm, "epsilon": epsilon, "seed": seed}
     l1 = norm == "l1"
     if name in ("apgd-ce", "apgd-dlr"):
         restarts = 5 if version == "plus" or (l1 and version == "standard") else 1
-        return APGD(**common, loss=name.removeprefix("apgd-"), restarts=restarts, iterations=iterations,
-                    eot=20 if version == "rand" else 1, large_radii=l1 and version == "standard")
+        return APGD(
+            **common,
+            loss=name.removeprefix("apgd-"),
+            restarts=restarts,
+            iterations=iterations,
+            eot=20 if version == "rand" else 1,
+            large_radii=l1 and version == "standard",
+        )
     if name == "apgd-t":
-        return APGD(**common, targets=5 if l1 and version == "standard" else 9, iterations=iterations,
-                    large_radii=l1 and version == "standard")
+        return APGD(
+            **common,
+            targets=5 if l1 and version == "standard" else 9,
+            iterations=iterations,
+            large_radii=l1 and version == "standard",
+        )
     if name == "fab":
         return FAB(**common, restarts=5, iterations=iterations)
     if name == "fab-t":
@@ -69,12 +83,25 @@ def make_attack(name: str, model: Counted, norm: str, epsilon: float, seed: int,
     raise ValueError(f"there is no attack {name}")
 
 
-def evaluate(network: nn.Module, x: Tensor, y: Tensor, norm: str, epsilon: float, seed: int = 0, batch_size: int = 250,
-             version: str = "standard", attacks: list[str] | None = None, queries: int = 5000, iterations: int = 100,
-             say=lambda text: None) -> Outcome:
+def evaluate(
+    network: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    norm: str,
+    epsilon: float,
+    seed: int = 0,
+    batch_size: int = 250,
+    version: str = "standard",
+    attacks: list[str] | None = None,
+    queries: int = 5000,
+    iterations: int = 100,
+    say=lambda text: None,
+) -> Outcome:
     """Runs the attacks in turn on the samples that are still classified correctly, always from the original images."""
     model = Counted(network.eval())
-    clean = torch.cat([model.right(images, labels) for images, labels in zip(x.split(batch_size), y.split(batch_size))])
+    clean = torch.cat(
+        [model.right(images, labels) for images, labels in zip(x.split(batch_size), y.split(batch_size), strict=True)]
+    )
     outcome = Outcome(clean.clone(), x.clone())
     right = clean.clone()
     for name in attacks or VERSIONS[version]:
@@ -121,8 +148,12 @@ def run() -> None:
     parser.add_argument("--model", help="one of networks.py; not needed for a file of sat, which says")
     parser.add_argument("--normalize", choices=sorted(NORMALIZATIONS))
     parser.add_argument("--data", required=True, help="digits, mnist, cifar10, cifar100 or a .safetensors or .npz file")
-    parser.add_argument("--data-root", type=Path, default=reference_data.default_root(),
-                        help="folder of the data sets; default: the variable SAT_DATA, else data/ here")
+    parser.add_argument(
+        "--data-root",
+        type=Path,
+        default=reference_data.default_root(),
+        help="folder of the data sets; default: the variable SAT_DATA, else data/ here",
+    )
     parser.add_argument("--first", type=positive)
     parser.add_argument("--epsilon", type=radius, required=True)
     parser.add_argument("--norm", choices=["linf", "l2", "l1"], default="linf")
@@ -147,29 +178,54 @@ def run() -> None:
     command_line.check_images(network, name, options, x, y)
     begun = time.perf_counter()
     outcome = evaluate(
-        network, x, y, given.norm, given.epsilon, given.seed, given.batch_size, given.version,
-        given.attack, given.queries, given.iterations,
-        say=lambda text: print(text, file=sys.stderr))
+        network,
+        x,
+        y,
+        given.norm,
+        given.epsilon,
+        given.seed,
+        given.batch_size,
+        given.version,
+        given.attack,
+        given.queries,
+        given.iterations,
+        say=lambda text: print(text, file=sys.stderr),
+    )
     seconds = time.perf_counter() - begun
     if given.save:
         safetensors_io.write(given.save, {"images": outcome.images, "labels": y})
     if not given.json:
         print(f"clean: {int(outcome.clean.sum())} of {len(x)}")
         for name, flags in outcome.flags.items():
-            print(f"{name}: {int(flags.sum())} of {len(x)}, {outcome.seconds[name]:.1f} s, {outcome.forwards[name]} forward, "
-                  f"{outcome.backwards[name]} backward")
+            print(
+                f"{name}: {int(flags.sum())} of {len(x)}, {outcome.seconds[name]:.1f} s, {outcome.forwards[name]} forward, "
+                f"{outcome.backwards[name]} backward"
+            )
         print(f"largest perturbation: {size(outcome.images - x, given.norm).max():.6f}")
         return
     last = list(outcome.flags.values())[-1] if outcome.flags else outcome.clean
-    print(json.dumps({
-        "clean": int(outcome.clean.sum()), "samples": len(x), "seconds": seconds,
-        "attacks": [{"name": name, "robust": int(flags.sum()), "seconds": outcome.seconds[name],
-                     "forward": outcome.forwards[name], "backward": outcome.backwards[name]}
-                    for name, flags in outcome.flags.items()],
-        "robust": int(last.sum()),
-        "flags": {"clean": outcome.clean.int().tolist()} | {n: f.int().tolist() for n, f in outcome.flags.items()},
-        "peakMemoryMiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }))
+    print(
+        json.dumps(
+            {
+                "clean": int(outcome.clean.sum()),
+                "samples": len(x),
+                "seconds": seconds,
+                "attacks": [
+                    {
+                        "name": name,
+                        "robust": int(flags.sum()),
+                        "seconds": outcome.seconds[name],
+                        "forward": outcome.forwards[name],
+                        "backward": outcome.backwards[name],
+                    }
+                    for name, flags in outcome.flags.items()
+                ],
+                "robust": int(last.sum()),
+                "flags": {"clean": outcome.clean.int().tolist()} | {n: f.int().tolist() for n, f in outcome.flags.items()},
+                "peakMemoryMiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

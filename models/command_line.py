@@ -39,7 +39,9 @@ def network(path: str, name: str | None, options: list[str], normalize: list[str
     state, metadata = weights.read_state_dict(path)
     name = name or metadata.get("sat.architecture")
     if name is None:
-        raise ValueError(f"{path} does not say which network it belongs to; give --model with one of {', '.join(networks.NETWORKS)}")
+        raise ValueError(
+            f"{path} does not say which network it belongs to; give --model with one of {', '.join(networks.NETWORKS)}"
+        )
     try:
         recorded = [f"{key}={value}" for key, value in json.loads(metadata.get("sat.options", "{}")).items()]
     except (ValueError, AttributeError) as error:
@@ -59,8 +61,10 @@ def normalization(given: list[str] | None) -> tuple[list[float], list[float]] | 
         mean, std = networks.NORMALIZATIONS[given[0]]
         return list(mean), list(std)
     if len(given) != 2:
-        raise ValueError("--normalize takes MEAN and STD, such as 0.4914,0.4822,0.4465 0.2471,0.2435,0.2616, or one of "
-                         + ", ".join(networks.NORMALIZATIONS))
+        raise ValueError(
+            "--normalize takes MEAN and STD, such as 0.4914,0.4822,0.4465 0.2471,0.2435,0.2616, or one of "
+            + ", ".join(networks.NORMALIZATIONS)
+        )
     try:
         mean, std = ([float(value) for value in part.split(",")] for part in given)
     except ValueError:
@@ -77,7 +81,9 @@ def _option(pair: str) -> tuple[str, int]:
 
 def check_images(network: nn.Module, name: str, options: dict[str, int], images: Tensor, labels: Tensor) -> None:
     """Raises ValueError, one sentence, for images (N, C, H, W) that the network does not take or labels it does not know."""
-    expected, found = (" x ".join(map(str, shape)) for shape in (networks.architecture(name).input_shape(options), images.shape[1:]))
+    expected, found = (
+        " x ".join(map(str, shape)) for shape in (networks.architecture(name).input_shape(options), images.shape[1:])
+    )
     sentence = f"{name} takes images of {expected}, and those given are of {found}"
     # A normalisation of three channels would make three out of one.
     if expected.split()[0] != found.split()[0]:
@@ -88,4 +94,6 @@ def check_images(network: nn.Module, name: str, options: dict[str, int], images:
     except RuntimeError as error:
         raise ValueError(sentence) from error
     if labels.max() >= classes:
-        raise ValueError(f"there is a label {labels.max().item()} in the data, and {name} has {classes} classes, from 0 to {classes - 1}")
+        raise ValueError(
+            f"there is a label {labels.max().item()} in the data, and {name} has {classes} classes, from 0 to {classes - 1}"
+        )

@@ -17,8 +17,8 @@ def curvature(network: nn.Module, x: Tensor, y: Tensor, score: str = "paper-uppe
     names = [name for name, _ in network.named_parameters()]
     floor = torch.finfo(x.dtype).eps ** 0.25
     found = []
-    for x, y in zip(x.split(chunk), y.split(chunk), strict=True):
-        losses = F.cross_entropy(network(x), y, reduction="none")
+    for images, labels in zip(x.split(chunk), y.split(chunk), strict=True):
+        losses = F.cross_entropy(network(images), labels, reduction="none")
         if score == "loss":
             found.append(losses.detach())
             continue
@@ -30,26 +30,29 @@ def curvature(network: nn.Module, x: Tensor, y: Tensor, score: str = "paper-uppe
             continue
         alpha = 0.01 * s if score.startswith("paper") else torch.clamp(0.01 * s, min=floor)
 
-        def at(sign, x=x, y=y, s=s, alpha=alpha, gradient=gradient):
+        def at(sign, images=images, labels=labels, s=s, alpha=alpha, gradient=gradient):
             moved = {name: network.get_parameter(name) + sign * alpha * g / s for name, g in zip(names, gradient, strict=True)}
             with torch.no_grad():
-                return F.cross_entropy(functional_call(network, moved, (x,)), y, reduction="none")
+                return F.cross_entropy(functional_call(network, moved, (images,)), labels, reduction="none")
 
         up, down = at(1), at(-1)
-        found.append({
-            "central": (up - 2 * losses + down) / alpha**2,
-            "paper-upper": (up + alpha * s) / alpha - losses,
-            "paper-lower": torch.maximum(up - alpha * s, down + alpha * s) / alpha - losses,
-            "fixed-upper": 2 / alpha**2 * (up - losses + alpha * s),
-            "fixed-lower": 2 / alpha**2 * torch.maximum(up - losses - alpha * s, down - losses + alpha * s),
-        }[score])
+        found.append(
+            {
+                "central": (up - 2 * losses + down) / alpha**2,
+                "paper-upper": (up + alpha * s) / alpha - losses,
+                "paper-lower": torch.maximum(up - alpha * s, down + alpha * s) / alpha - losses,
+                "fixed-upper": 2 / alpha**2 * (up - losses + alpha * s),
+                "fixed-lower": 2 / alpha**2 * torch.maximum(up - losses - alpha * s, down - losses + alpha * s),
+            }[score]
+        )
     return torch.cat(found)
 
 
 def spectral_norms(network: nn.Module, x: Tensor, y: Tensor, tolerance: float = 1e-5, products: int = 200) -> Tensor:
     """The norm of every sample's own Hessian in the weights, by the power method, one sample after another.
 
-    The length of Hv is followed and not vᵀHv, since it never falls, and comes to the norm where +norm and -norm are eigenvalues both.
+    The length of Hv is followed and not vᵀHv, since it never falls, and comes to the norm where +norm and -norm are eigenvalues
+    both.
     """
     generator, found = torch.Generator().manual_seed(0), []
     for sample, label in zip(x.split(1), y.split(1), strict=True):

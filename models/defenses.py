@@ -71,9 +71,21 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits, labels, reduction="sum")
 
 
-def ascend(network: nn.Module, x0: Tensor, labels: Tensor, s: Settings, generator: torch.Generator, *,
-           start: str | None = None, loss=cross_entropy, moves=None, radius=None, sizes=None, steps=None,
-           noise: float = 0.0) -> Tensor:
+def ascend(
+    network: nn.Module,
+    x0: Tensor,
+    labels: Tensor,
+    s: Settings,
+    generator: torch.Generator,
+    *,
+    start: str | None = None,
+    loss=cross_entropy,
+    moves=None,
+    radius=None,
+    sizes=None,
+    steps=None,
+    noise: float = 0.0,
+) -> Tensor:
     """Perturbed images. `moves(k, x, logits, gradient)` marks the samples that step k moves; by default all.
 
     `radius` and `sizes` may differ by sample. What is left out is that of the settings.
@@ -86,7 +98,7 @@ def ascend(network: nn.Module, x0: Tensor, labels: Tensor, s: Settings, generato
     for k in range(s.steps if steps is None else steps):
         x = x.detach().requires_grad_()
         logits = network(x)
-        gradient, = torch.autograd.grad(loss(logits, labels), x)
+        (gradient,) = torch.autograd.grad(loss(logits, labels), x)
         x, logits = x.detach(), logits.detach()
         moving = torch.ones_like(labels, dtype=torch.bool) if moves is None else moves(k, x, logits, gradient)
         if not moving.any():
@@ -203,7 +215,7 @@ class HSAT(AT):
             if k % self.o["every"] == 0:
                 order = curvature(network, x, y, self.o["score"], self.o["chunk"]).argsort(stable=True)
                 chosen[:] = False
-                chosen[order[:int(fraction * len(y) + 0.5)]] = True
+                chosen[order[: int(fraction * len(y) + 0.5)]] = True
             return chosen
 
         return ascend(network, x0, y, self.s, generator, moves=moves)
@@ -224,8 +236,9 @@ class TRADES(AT):
         network.eval()
         clean = network(x0).detach()
         network.train()
-        return ascend(network, x0, y, self.s, generator, start=self.o["start"],
-                      loss=lambda logits, _: self.divergence(clean, logits))
+        return ascend(
+            network, x0, y, self.s, generator, start=self.o["start"], loss=lambda logits, _: self.divergence(clean, logits)
+        )
 
     def objective(self, network, x0, x, y, epoch):
         clean, adversarial = network(x0), network(x)

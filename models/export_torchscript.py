@@ -28,11 +28,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", help="the file of weights")
     parser.add_argument("--model", metavar="NAME", help=f"the network: {', '.join(networks.NETWORKS)}")
-    parser.add_argument("--model-option", metavar="KEY=VALUE", action="append", default=[],
-                        help="an option of the network, such as classes=100; may be repeated")
-    parser.add_argument("--normalize", metavar=("MEAN", "STD"), nargs="+",
-                        help="normalise inputs first: two comma-separated lists, one value a channel, or one of "
-                             f"{', '.join(networks.NORMALIZATIONS)}")
+    parser.add_argument(
+        "--model-option",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="an option of the network, such as classes=100; may be repeated",
+    )
+    parser.add_argument(
+        "--normalize",
+        metavar=("MEAN", "STD"),
+        nargs="+",
+        help="normalise inputs first: two comma-separated lists, one value a channel, or one of "
+        f"{', '.join(networks.NORMALIZATIONS)}",
+    )
     parser.add_argument("--output", required=True, metavar="FILE", help="the TorchScript file to write")
     given = parser.parse_args(arguments)
     try:
@@ -47,8 +56,7 @@ def export(given: argparse.Namespace) -> str:
     """Does what the command line asks and returns the line to print."""
     writable(given.output)
     network, name, options = command_line.network(given.weights, given.model, given.model_option, given.normalize)
-    example = torch.rand(2, *networks.architecture(name).input_shape(options),
-                         generator=torch.Generator().manual_seed(0))
+    example = torch.rand(2, *networks.architecture(name).input_shape(options), generator=torch.Generator().manual_seed(0))
     script = to_torchscript(network, example)
     with torch.no_grad():
         expected, actual = network(example), script(example)

@@ -43,8 +43,9 @@ def flat(tensors: list[torch.Tensor] | tuple[torch.Tensor, ...]) -> torch.Tensor
     return torch.cat([tensor.reshape(-1) for tensor in tensors])
 
 
-def power_method(product: Product, start: torch.Tensor, tolerance: float = 1e-4, residual: float = 1e-2,
-                 iterations: int = 200) -> tuple[float, int]:
+def power_method(
+    product: Product, start: torch.Tensor, tolerance: float = 1e-4, residual: float = 1e-2, iterations: int = 200
+) -> tuple[float, int]:
     """The eigenvalue of largest magnitude with its sign, and the products it took; both tolerances as in `PowerMethod`."""
     vector, value = start / start.norm(), 0.0
     for iteration in range(1, iterations + 1):
@@ -75,16 +76,17 @@ def lanczos(product: Product, start: torch.Tensor, steps: int) -> torch.Tensor:
         basis.append(image / length)
     matrix = torch.diag(torch.stack(diagonal))
     count = len(diagonal)
-    for i, value in enumerate(below[:count - 1]):
+    for i, value in enumerate(below[: count - 1]):
         matrix[i, i + 1] = matrix[i + 1, i] = value
     return torch.linalg.eigvalsh(matrix)
 
 
-def per_sample(network: nn.Module, images: torch.Tensor, labels: torch.Tensor,
-               generator: torch.Generator) -> list[tuple[float, int]]:
+def per_sample(
+    network: nn.Module, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator
+) -> list[tuple[float, int]]:
     """The dominant eigenvalue of each sample's own Hessian by the power method, and the products it took."""
     found = []
-    for image, label in zip(images.split(1), labels.split(1)):
+    for image, label in zip(images.split(1), labels.split(1), strict=True):
         hessian = LossHessian(network, image, label)
         start = torch.randn(hessian.size, generator=generator, dtype=images.dtype)
         found.append(power_method(hessian, start))
@@ -131,8 +133,12 @@ def run() -> None:
     else:
         hessian = LossHessian(network, images, labels)
         values = lanczos(hessian, torch.randn(hessian.size, generator=generator), 30)
-        result = {"loss": hessian.loss, "gradientNorm": hessian.gradient.norm().item(),
-                  "largest": values[-3:].flip(0).tolist(), "smallest": values[0].item()}
+        result = {
+            "loss": hessian.loss,
+            "gradientNorm": hessian.gradient.norm().item(),
+            "largest": values[-3:].flip(0).tolist(),
+            "smallest": values[0].item(),
+        }
     result["seconds"] = time.perf_counter() - start
     result["peakMemoryMiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps(result))

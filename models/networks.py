@@ -68,11 +68,15 @@ class CNNA(nn.Sequential):
             raise ValueError(f"cnn-a has 1 or 3 channels, not {channels}")
         side = 8 if channels == 3 else 7
         super().__init__(
-            nn.Conv2d(channels, 16, 4, stride=2, padding=1), nn.ReLU(),
-            nn.Conv2d(16, 32, 4, stride=2, padding=1), nn.ReLU(),
+            nn.Conv2d(channels, 16, 4, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(16, 32, 4, stride=2, padding=1),
+            nn.ReLU(),
             nn.Flatten(),
-            nn.Linear(32 * side * side, 100), nn.ReLU(),
-            nn.Linear(100, classes))
+            nn.Linear(32 * side * side, 100),
+            nn.ReLU(),
+            nn.Linear(100, classes),
+        )
 
 
 class SmallCNN(nn.Module):
@@ -83,18 +87,34 @@ class SmallCNN(nn.Module):
 
     def __init__(self, classes: int = 10):
         super().__init__()
-        self.feature_extractor = nn.Sequential(OrderedDict([
-            ("conv1", nn.Conv2d(1, 32, 3)), ("relu1", nn.ReLU()),
-            ("conv2", nn.Conv2d(32, 32, 3)), ("relu2", nn.ReLU()),
-            ("maxpool1", nn.MaxPool2d(2, 2)),
-            ("conv3", nn.Conv2d(32, 64, 3)), ("relu3", nn.ReLU()),
-            ("conv4", nn.Conv2d(64, 64, 3)), ("relu4", nn.ReLU()),
-            ("maxpool2", nn.MaxPool2d(2, 2))]))
-        self.classifier = nn.Sequential(OrderedDict([
-            ("fc1", nn.Linear(64 * 4 * 4, 200)), ("relu1", nn.ReLU()),
-            ("drop", nn.Dropout(0.5)),
-            ("fc2", nn.Linear(200, 200)), ("relu2", nn.ReLU()),
-            ("fc3", nn.Linear(200, classes))]))
+        self.feature_extractor = nn.Sequential(
+            OrderedDict(
+                [
+                    ("conv1", nn.Conv2d(1, 32, 3)),
+                    ("relu1", nn.ReLU()),
+                    ("conv2", nn.Conv2d(32, 32, 3)),
+                    ("relu2", nn.ReLU()),
+                    ("maxpool1", nn.MaxPool2d(2, 2)),
+                    ("conv3", nn.Conv2d(32, 64, 3)),
+                    ("relu3", nn.ReLU()),
+                    ("conv4", nn.Conv2d(64, 64, 3)),
+                    ("relu4", nn.ReLU()),
+                    ("maxpool2", nn.MaxPool2d(2, 2)),
+                ]
+            )
+        )
+        self.classifier = nn.Sequential(
+            OrderedDict(
+                [
+                    ("fc1", nn.Linear(64 * 4 * 4, 200)),
+                    ("relu1", nn.ReLU()),
+                    ("drop", nn.Dropout(0.5)),
+                    ("fc2", nn.Linear(200, 200)),
+                    ("relu2", nn.ReLU()),
+                    ("fc3", nn.Linear(200, classes)),
+                ]
+            )
+        )
         for layer in self.feature_extractor:
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight)
@@ -179,8 +199,9 @@ def architecture(name: str) -> Architecture:
     return NETWORKS[name]
 
 
-def build(name: str, options: Mapping[str, int] | None = None,
-          normalization: tuple[Sequence[float], Sequence[float]] | None = None) -> nn.Module:
+def build(
+    name: str, options: Mapping[str, int] | None = None, normalization: tuple[Sequence[float], Sequence[float]] | None = None
+) -> nn.Module:
     """A freshly initialised network, behind a normalisation where (mean, std) is given.
 
     Raises ValueError, one sentence, for an unknown name or option or a normalisation of the wrong length.
@@ -201,8 +222,10 @@ def build(name: str, options: Mapping[str, int] | None = None,
     mean, std = normalization
     channels = entry.input_shape(options)[0]
     if len(mean) != channels or len(std) != channels:
-        raise ValueError(f"{name} takes images of {channels} channel(s), but the normalisation has "
-                         f"{len(mean)} mean(s) and {len(std)} standard deviation(s)")
+        raise ValueError(
+            f"{name} takes images of {channels} channel(s), but the normalisation has "
+            f"{len(mean)} mean(s) and {len(std)} standard deviation(s)"
+        )
     if min(std) <= 0:
         raise ValueError("every standard deviation of the normalisation must be greater than 0")
     return Normalized(network, mean, std)

@@ -39,8 +39,9 @@ class PreActResNet(nn.Module):
         super().__init__()
 
         def stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-            return nn.Sequential(PreActBlock(inputs, outputs, stride, rawShortcut == 1),
-                                 PreActBlock(outputs, outputs, 1, rawShortcut == 1))
+            return nn.Sequential(
+                PreActBlock(inputs, outputs, stride, rawShortcut == 1), PreActBlock(outputs, outputs, 1, rawShortcut == 1)
+            )
 
         self.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
         self.layer1 = stage(64, 64, 1)
@@ -81,8 +82,7 @@ class WideBlock(nn.Module):
 class WideStage(nn.Module):
     def __init__(self, inputs: int, outputs: int, blocks: int, stride: int):
         super().__init__()
-        self.layer = nn.Sequential(*(WideBlock(outputs if i else inputs, outputs, 1 if i else stride)
-                                     for i in range(blocks)))
+        self.layer = nn.Sequential(*(WideBlock(outputs if i else inputs, outputs, 1 if i else stride) for i in range(blocks)))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layer(x)

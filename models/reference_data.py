@@ -24,8 +24,7 @@ def training_data(name: str, root: Path) -> tuple[tuple[Tensor, Tensor], tuple[T
     """
     if name in ("cifar10", "cifar100"):
         images, labels = _cifar(name, root / name)
-        return ((images[CIFAR_VALIDATION:], labels[CIFAR_VALIDATION:]),
-                (images[:CIFAR_VALIDATION], labels[:CIFAR_VALIDATION]))
+        return ((images[CIFAR_VALIDATION:], labels[CIFAR_VALIDATION:]), (images[:CIFAR_VALIDATION], labels[:CIFAR_VALIDATION]))
     if name == "digits":
         images, labels = _idx_pair(_digits(root))
     elif name == "mnist":
@@ -65,7 +64,7 @@ def _validation(labels: Tensor) -> Tensor:
         if len(members):
             order = torch.randperm(len(members), generator=generator)
             # Halves away from zero, where Python's round() goes to the even number.
-            chosen[members[order[:int(VALIDATION_FRACTION * len(members) + 0.5)]]] = True
+            chosen[members[order[: int(VALIDATION_FRACTION * len(members) + 0.5)]]] = True
     return chosen
 
 
@@ -93,8 +92,8 @@ def _idx(path: Path) -> Tensor:
     content = _bytes(path)
     try:
         rank = content[3]
-        shape = struct.unpack(f">{rank}I", content[4:4 + 4 * rank])
-        return torch.frombuffer(bytearray(content[4 + 4 * rank:]), dtype=torch.uint8).reshape(shape)
+        shape = struct.unpack(f">{rank}I", content[4 : 4 + 4 * rank])
+        return torch.frombuffer(bytearray(content[4 + 4 * rank :]), dtype=torch.uint8).reshape(shape)
     except (IndexError, struct.error, ValueError, RuntimeError) as error:
         raise ValueError(f"{path}[.gz] is a damaged IDX file; fetch it again") from error
 
@@ -130,14 +129,20 @@ def image_file(name: str | os.PathLike) -> tuple[Tensor, Tensor]:
             raise ValueError(f"{path} holds {', '.join(tensors) or 'nothing'}; expected images and labels")
     images, labels = tensors["images"], tensors["labels"]
     if images.dim() != 4 or not images.numel() or not (images.dtype == torch.uint8 or images.is_floating_point()):
-        raise ValueError(f"the images in {path} are {images.dtype} of shape {list(images.shape)}; expected uint8 or float (N, C, H, W)")
+        raise ValueError(
+            f"the images in {path} are {images.dtype} of shape {list(images.shape)}; expected uint8 or float (N, C, H, W)"
+        )
     if labels.is_floating_point() or labels.dtype == torch.bool or labels.shape != images.shape[:1]:
-        raise ValueError(f"the labels in {path} are {labels.dtype} of shape {list(labels.shape)}; expected {len(images)} whole numbers")
+        raise ValueError(
+            f"the labels in {path} are {labels.dtype} of shape {list(labels.shape)}; expected {len(images)} whole numbers"
+        )
     if images.dtype != torch.uint8:
         images = images.float()
         if not bool(((images >= 0) & (images <= 1)).all()):
-            raise ValueError(f"the images in {path} range from {images.min().item():g} to {images.max().item():g}; expected pixels "
-                             "in [0, 1], or uint8")
+            raise ValueError(
+                f"the images in {path} range from {images.min().item():g} to {images.max().item():g}; expected pixels "
+                "in [0, 1], or uint8"
+            )
     labels = labels.long()
     if labels.min() < 0:
         raise ValueError(f"{path} has the label {labels.min().item()}; expected classes from 0")
@@ -150,5 +155,6 @@ def _npz(path: Path) -> dict[str, Tensor]:
         with path.open("rb") as file, numpy.load(file, allow_pickle=False) as arrays:
             return {key: torch.from_numpy(arrays[key]) for key in arrays.files if key in ("images", "labels")}
     except (OSError, EOFError, ValueError, TypeError, AttributeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is not an .npz file of numbers, or a damaged one; expected images and labels, "
-                         "as numpy.savez writes them") from error
+        raise ValueError(
+            f"{path} is not an .npz file of numbers, or a damaged one; expected images and labels, as numpy.savez writes them"
+        ) from error

@@ -41,8 +41,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", type=Path, help="folder of the run of sat")
     parser.add_argument("output", type=Path, help="folder to make for the reference")
-    parser.add_argument("--data-root", type=Path, default=reference_data.default_root(),
-                        help="folder of the data sets; default: the variable SAT_DATA, else data/ here")
+    parser.add_argument(
+        "--data-root",
+        type=Path,
+        default=reference_data.default_root(),
+        help="folder of the data sets; default: the variable SAT_DATA, else data/ here",
+    )
     parser.add_argument("--epochs", type=positive, help="epochs to train; those of the run if left out")
     parser.add_argument("--steps", type=positive, help="end after this many updates, without a checkpoint if inside an epoch")
     parser.add_argument("--threads", type=positive)
@@ -57,15 +61,19 @@ def main() -> None:
             run_settings.refuse_what_is_not_here(config)
             reference = Reference(config, arguments.output, arguments.data_root)
         except (KeyError, TypeError) as error:
-            raise ValueError(f"{arguments.run / 'config.yaml'} lacks a setting ({error}); expected the config.yaml of a run") from error
+            raise ValueError(
+                f"{arguments.run / 'config.yaml'} lacks a setting ({error}); expected the config.yaml of a run"
+            ) from error
         for remark in run_settings.remarks(config):
             print(f"reference_run: {remark}", file=sys.stderr)
         arguments.output.mkdir(parents=True)
         (arguments.output / "config.yaml").write_text((arguments.run / "config.yaml").read_text())
         reference.train(arguments.epochs or config["epochs"], arguments.steps)
     except OSError as error:
-        sys.exit(f"reference_run: {error.filename or arguments.output} cannot be made or written ({error.strerror}); "
-                 "name another folder for the reference")
+        sys.exit(
+            f"reference_run: {error.filename or arguments.output} cannot be made or written ({error.strerror}); "
+            "name another folder for the reference"
+        )
     except ValueError as error:
         sys.exit(f"reference_run: {error}")
 
@@ -81,11 +89,17 @@ class Reference:
         self.perturbing = torch.Generator().manual_seed((4 * seed + 2) % 2**64)
         self.network = build(config)
         self.settings = Settings(
-            epsilon=number(config["threat"]["epsilon"]), steps=config["attack"]["steps"],
-            step_size=number(config["attack"]["stepSize"]), norm=config["threat"]["norm"],
-            schedule=lambda epoch: schedules.difficulty(config["lambda"], epoch), options=config.get("methodOptions") or {},
-            training_size=len(self.training[1]), awp=number(config["awp"]["gamma"]), awp_warmup=config["awp"]["warmup"],
-            start="uniform" if config["attack"]["randomStart"] else "none")
+            epsilon=number(config["threat"]["epsilon"]),
+            steps=config["attack"]["steps"],
+            step_size=number(config["attack"]["stepSize"]),
+            norm=config["threat"]["norm"],
+            schedule=lambda epoch: schedules.difficulty(config["lambda"], epoch),
+            options=config.get("methodOptions") or {},
+            training_size=len(self.training[1]),
+            awp=number(config["awp"]["gamma"]),
+            awp_warmup=config["awp"]["warmup"],
+            start="uniform" if config["attack"]["randomStart"] else "none",
+        )
         self.defense = adaptive_defenses.make(config["method"], self.settings)
         self.optimizer = optimizer(config["optimizer"], self.network)
         self.optimizer.register_step_pre_hook(lambda *_: self.look_at_gradients())
@@ -102,7 +116,8 @@ class Reference:
     def train(self, epochs: int, steps: int | None) -> None:
         batches = -(-len(self.training[1]) // self.config["batchSize"])
         schedule = schedules.LEARNING_RATES[self.config["learningRateSchedule"]["kind"]](
-            self.optimizer, self.config["learningRateSchedule"], self.config["epochs"], batches)
+            self.optimizer, self.config["learningRateSchedule"], self.config["epochs"], batches
+        )
         for epoch in range(epochs):
             metrics = self.train_epoch(epoch, steps, schedule if self.is_cyclic else None)
             if metrics is None:
@@ -139,15 +154,16 @@ class Reference:
             images, labels = reference_data.batch(self.training, positions)
             self.seen.clear()
             rate = self.optimizer.param_groups[0]["lr"]
-            batch_loss = self.defense.step(
-                self.network, self.optimizer, images, labels, positions, epoch, self.perturbing)
+            batch_loss = self.defense.step(self.network, self.optimizer, images, labels, positions, epoch, self.perturbing)
             if not math.isfinite(batch_loss):
                 raise ValueError(f"the training loss became {batch_loss} in epoch {epoch}, at which sat ends a run too")
             # The last pass in training mode is that of the examples which were trained on.
             examples, logits = self.seen[-1]
             sizes = (examples - images).flatten(1).norm(float("inf") if self.settings.norm == "linf" else 2, dim=1)
-            append(self.output / "steps.jsonl",
-                   {"step": self.steps, "epoch": epoch, "loss": batch_loss, "gradientNorm": self.gradient_norm})
+            append(
+                self.output / "steps.jsonl",
+                {"step": self.steps, "epoch": epoch, "loss": batch_loss, "gradientNorm": self.gradient_norm},
+            )
             self.steps += 1
             if each_step is not None:
                 each_step.step()
@@ -159,9 +175,15 @@ class Reference:
             largest = max(largest, sizes.max().item())
             norms += self.gradient_norm
         count, seconds = len(order), time.perf_counter() - start
-        return {"epoch": epoch, "learningRate": rate, "train": {"loss": loss / count, "accuracy": correct / count},
-                "perturbation": {"mean": size / count, "max": largest}, "gradientNorm": norms / len(batches),
-                "seconds": seconds, "samplesPerSecond": count / seconds}
+        return {
+            "epoch": epoch,
+            "learningRate": rate,
+            "train": {"loss": loss / count, "accuracy": correct / count},
+            "perturbation": {"mean": size / count, "max": largest},
+            "gradientNorm": norms / len(batches),
+            "seconds": seconds,
+            "samplesPerSecond": count / seconds,
+        }
 
     def look_at_gradients(self) -> None:
         """Notes the norm of all gradients and cuts it down, just before the optimizer takes them."""
@@ -200,7 +222,7 @@ class Reference:
                 logits = network(x)
                 held &= logits.argmax(1) == labels
                 if step < s.steps:
-                    gradient, = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), x)
+                    (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), x)
                     if s.norm == "l2":
                         gradient /= gradient.flatten(1).norm(dim=1).clamp(min=1e-12).view(-1, 1, 1, 1)
                     else:
@@ -213,8 +235,10 @@ class Reference:
         folder = self.output / name
         folder.mkdir(exist_ok=True)
         model = self.config["model"]
-        metadata = {"sat.architecture": model["name"],
-                    "sat.options": json.dumps({key: str(value) for key, value in (model["options"] or {}).items()})}
+        metadata = {
+            "sat.architecture": model["name"],
+            "sat.options": json.dumps({key: str(value) for key, value in (model["options"] or {}).items()}),
+        }
         if self.config["normalization"] != "none":
             metadata["sat.normalization"] = self.config["normalization"]
         safetensors_io.write(folder / "weights.safetensors", self.result.state_dict(), metadata)
@@ -248,8 +272,9 @@ def optimizer(settings: dict, network: nn.Module) -> torch.optim.Optimizer:
     rate, decay = settings["learningRate"], settings["weightDecay"]
     if settings["name"] == "adam":
         return torch.optim.Adam(network.parameters(), lr=rate, weight_decay=decay)
-    return torch.optim.SGD(network.parameters(), lr=rate, momentum=settings["momentum"], nesterov=settings["nesterov"],
-                           weight_decay=decay)
+    return torch.optim.SGD(
+        network.parameters(), lr=rate, momentum=settings["momentum"], nesterov=settings["nesterov"], weight_decay=decay
+    )
 
 
 def append(path: Path, line: dict) -> None:

@@ -19,7 +19,7 @@ class PaddedBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
         if self.stride != 1 or self.added != 0:
-            x = F.pad(x[:, :, ::self.stride, ::self.stride], [0, 0, 0, 0, self.added, self.added])
+            x = F.pad(x[:, :, :: self.stride, :: self.stride], [0, 0, 0, 0, self.added, self.added])
         return F.relu(y + x)
 
 
@@ -59,8 +59,7 @@ class ProjectedBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(outputs)
         self.shortcut = nn.Sequential()
         if stride != 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs))
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
@@ -100,8 +99,7 @@ class DownsampledBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(outputs)
         self.downsample = None
         if stride != 1 or inputs != outputs:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs))
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
@@ -121,8 +119,7 @@ class ResNet34(nn.Module):
         super().__init__()
 
         def stage(inputs: int, outputs: int, blocks: int, stride: int) -> nn.Sequential:
-            return nn.Sequential(*(DownsampledBlock(outputs if i else inputs, outputs, 1 if i else stride)
-                                   for i in range(blocks)))
+            return nn.Sequential(*(DownsampledBlock(outputs if i else inputs, outputs, 1 if i else stride) for i in range(blocks)))
 
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)

@@ -16,8 +16,11 @@ def read(path: str | os.PathLike) -> dict:
         raise ValueError(f"{path} cannot be read ({error.strerror}); expected the config.yaml of a run") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not the config.yaml of a run, since it is no text") from error
-    lines = [(len(line) - len(line.lstrip()), line.strip()) for line in text.splitlines()
-             if line.strip() and not line.lstrip().startswith("#")]
+    lines = [
+        (len(line) - len(line.lstrip()), line.strip())
+        for line in text.splitlines()
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
     value, rest = _block(lines, path) if lines else (None, [])
     if rest or not isinstance(value, dict):
         raise ValueError(f"{path} is not the config.yaml of a run")
@@ -63,7 +66,7 @@ def _block(lines: list[tuple[int, str]], path: object) -> tuple[object, list[tup
 
 
 def _scalar(text: str) -> object:
-    if text.startswith("[") or text.startswith("{"):
+    if text.startswith(("[", "{")):
         inner = [part.strip() for part in text[1:-1].split(",") if part.strip()]
         if text.startswith("["):
             return [_scalar(part) for part in inner]

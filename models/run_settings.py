@@ -1,4 +1,4 @@
-"""What the reference does with every setting of a run's config.yaml: it follows it, says what it leaves out, or refuses it by name."""
+"""How the reference treats every setting of a run's config.yaml: it follows it, says what it leaves out, or refuses it by name."""
 
 from pathlib import Path
 
@@ -7,19 +7,51 @@ from schedules import LEARNING_RATES
 
 LAMBDA_KEYS = {"constant": {"value"}, "step": {"initial", "milestones"}, "linear": {"initial", "final", "start", "end"}}
 
-# What is followed whatever its value, or changes neither the weights nor what is validated: names, when to save, where to compute. The
-# options of a method and of a network are checked where these are made, and lambda's keys depend on its kind.
+# What is followed whatever its value, or changes neither the weights nor what is validated: names, when to save, where to compute.
+# The options of a method and of a network are checked where these are made, and lambda's keys depend on its kind.
 FREE = {
-    "preset", "from", "normalization", "threat.epsilon", "attack.steps", "attack.stepSize", "awp.gamma", "awp.warmup", "model.name",
-    "epochs", "batchSize", "seed", "optimizer.learningRate", "optimizer.momentum", "optimizer.nesterov", "optimizer.weightDecay",
-    "optimizer.maxGradientNorm", "learningRateSchedule.milestones", "learningRateSchedule.gamma", "learningRateSchedule.peak",
-    "averaging.decay", "averaging.start", "validation.every", "checkpoints.minutes", "logSteps", "smoothness.every", "smoothness.samples",
-    "smoothness.probes", "execution.device", "execution.threads", "execution.memoryFormat",
+    "preset",
+    "from",
+    "normalization",
+    "threat.epsilon",
+    "attack.steps",
+    "attack.stepSize",
+    "awp.gamma",
+    "awp.warmup",
+    "model.name",
+    "epochs",
+    "batchSize",
+    "seed",
+    "optimizer.learningRate",
+    "optimizer.momentum",
+    "optimizer.nesterov",
+    "optimizer.weightDecay",
+    "optimizer.maxGradientNorm",
+    "learningRateSchedule.milestones",
+    "learningRateSchedule.gamma",
+    "learningRateSchedule.peak",
+    "averaging.decay",
+    "averaging.start",
+    "validation.every",
+    "checkpoints.minutes",
+    "logSteps",
+    "smoothness.every",
+    "smoothness.samples",
+    "smoothness.probes",
+    "execution.device",
+    "execution.threads",
+    "execution.memoryFormat",
 }
 CHOICES = {
-    "method": tuple(METHODS), "threat.norm": ("linf", "l2"), "attack.randomStart": (True, False), "optimizer.name": ("sgd", "adam"),
-    "learningRateSchedule.kind": tuple(LEARNING_RATES), "averaging.kind": ("none", "ema", "swa"),
-    "averaging.statistics": ("perturbed", "clean"), "lambda.kind": tuple(LAMBDA_KEYS), "execution.precision": ("fp32", "bf16"),
+    "method": tuple(METHODS),
+    "threat.norm": ("linf", "l2"),
+    "attack.randomStart": (True, False),
+    "optimizer.name": ("sgd", "adam"),
+    "learningRateSchedule.kind": tuple(LEARNING_RATES),
+    "averaging.kind": ("none", "ema", "swa"),
+    "averaging.statistics": ("perturbed", "clean"),
+    "lambda.kind": tuple(LAMBDA_KEYS),
+    "execution.precision": ("fp32", "bf16"),
     "execution.attackPrecision": ("fp32", "bf16"),
 }
 OPEN = ("methodOptions", "model.options")
@@ -36,13 +68,17 @@ def refuse_what_is_not_here(config: dict) -> None:
                 raise ValueError(f"{path} is {shown(value)} in this run, which is not in the reference; it has {here}")
         elif path == "augmentation" or group == "augmentation":
             if value not in (0, False, None, "none"):
-                raise ValueError(f"{path} is {shown(value)} in this run, and the reference augments no images; train the run with "
-                                 "--set augmentation=none")
+                raise ValueError(
+                    f"{path} is {shown(value)} in this run, and the reference augments no images; train the run with "
+                    "--set augmentation=none"
+                )
         elif path == "data":
             file = Path(str(value))
             if value not in DATA_SETS and (value == "imagenette" or file.is_dir() or file.suffix == ".bin"):
-                raise ValueError(f"data is {value} in this run, which the reference does not read; it has {', '.join(DATA_SETS)}, and .npz "
-                                 "and .safetensors files")
+                raise ValueError(
+                    f"data is {value} in this run, which the reference does not read; it has {', '.join(DATA_SETS)}, and .npz "
+                    "and .safetensors files"
+                )
         elif path not in FREE and not (group == "lambda" and key in LAMBDA_KEYS.get(config["lambda"].get("kind"), ())):
             raise ValueError(f"the reference does not know the setting {path} of this config.yaml, so it cannot train the run")
 
@@ -52,8 +88,10 @@ def remarks(config: dict) -> list[str]:
     found = []
     for key in ("precision", "attackPrecision"):
         if config.get("execution", {}).get(key, "fp32") != "fp32":
-            found.append(f"execution.{key} is {config['execution'][key]} in this run; the reference computes in float32, so the two part "
-                         "by the rounding of the shorter numbers from the first step on")
+            found.append(
+                f"execution.{key} is {config['execution'][key]} in this run; the reference computes in float32, so the two part "
+                "by the rounding of the shorter numbers from the first step on"
+            )
     if config.get("smoothness", {}).get("every", 0):
         found.append(f"smoothness.every is {config['smoothness']['every']} in this run; the reference does not measure smoothness")
     return found

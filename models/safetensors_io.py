@@ -10,23 +10,28 @@ from pathlib import Path
 import torch
 
 DTYPES: dict[str, torch.dtype] = {
-    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
-    "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
-    "U8": torch.uint8, "BOOL": torch.bool,
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
 }
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 LONGEST_HEADER = 100_000_000
 
 
-def write(path: str | os.PathLike, tensors: Mapping[str, torch.Tensor],
-          metadata: Mapping[str, str] | None = None) -> None:
+def write(path: str | os.PathLike, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Writes tensors, in the given order, with optional metadata; the file appears whole or not at all."""
     header: dict = {"__metadata__": dict(metadata)} if metadata else {}
     chunks, offset = [], 0
     for name, tensor in tensors.items():
         data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-        header[name] = {"dtype": NAMES[tensor.dtype], "shape": list(tensor.shape),
-                        "data_offsets": [offset, offset + len(data)]}
+        header[name] = {"dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [offset, offset + len(data)]}
         chunks.append(data)
         offset += len(data)
     text = json.dumps(header, separators=(",", ":")).encode()
@@ -44,7 +49,7 @@ def read(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict[str, st
         raise ValueError(f"{path} is not a safetensors file")
     length = struct.unpack("<Q", content[:8])[0]
     try:
-        header = json.loads(content[8:8 + length])
+        header = json.loads(content[8 : 8 + length])
         metadata = header.pop("__metadata__", {})
         return {name: _tensor(content, 8 + length, entry) for name, entry in header.items()}, metadata
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
@@ -70,7 +75,7 @@ def _tensor(content: bytes, start: int, entry: dict) -> torch.Tensor:
         raise ValueError(f"shape {shape} does not fit bytes {begin} to {end} of {len(content) - start}")
     if count == 0:
         return torch.empty(shape, dtype=dtype)
-    return torch.frombuffer(bytearray(content[start + begin:start + end]), dtype=dtype).reshape(shape)
+    return torch.frombuffer(bytearray(content[start + begin : start + end]), dtype=dtype).reshape(shape)
 
 
 def write_atomically(path: str | os.PathLike, content: bytes) -> None:

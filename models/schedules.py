@@ -10,8 +10,13 @@ LEARNING_RATES = {
     "multi-step": lambda optimizer, s, epochs, steps: lr_scheduler.MultiStepLR(optimizer, s["milestones"], s["gamma"]),
     "cosine": lambda optimizer, s, epochs, steps: lr_scheduler.CosineAnnealingLR(optimizer, epochs),
     "cyclic": lambda optimizer, s, epochs, steps: lr_scheduler.CyclicLR(
-        optimizer, base_lr=0, max_lr=optimizer.param_groups[0]["lr"], step_size_up=s["peak"] * epochs * steps,
-        step_size_down=(1 - s["peak"]) * epochs * steps, cycle_momentum=False),
+        optimizer,
+        base_lr=0,
+        max_lr=optimizer.param_groups[0]["lr"],
+        step_size_up=s["peak"] * epochs * steps,
+        step_size_down=(1 - s["peak"]) * epochs * steps,
+        cycle_momentum=False,
+    ),
 }
 
 

@@ -42,10 +42,16 @@ def robust(network: nn.Module, x: Tensor, y: Tensor, norm: str, epsilon: float) 
     """Which samples of a linear classifier no perturbation breaks."""
     weight, logits = network[1].weight.detach(), network(x).detach()
     flat = x.flatten(1)
-    return torch.tensor([
-        all(logits[i, y[i]] - logits[i, j] > reach(norm, weight[y[i]] - weight[j], flat[i], epsilon)
-            for j in range(len(weight)) if j != y[i])
-        for i in range(len(x))])
+    return torch.tensor(
+        [
+            all(
+                logits[i, y[i]] - logits[i, j] > reach(norm, weight[y[i]] - weight[j], flat[i], epsilon)
+                for j in range(len(weight))
+                if j != y[i]
+            )
+            for i in range(len(x))
+        ]
+    )
 
 
 class Projections(unittest.TestCase):
@@ -79,7 +85,7 @@ class Projections(unittest.TestCase):
                 self.assertAlmostEqual(moved, min(abs(gap), everything), delta=1e-4)
                 if abs(gap) < everything:
                     # A ball a little smaller does not reach the plane.
-                    self.assertLess(reach(norm, v, x[i], float(size(delta[i:i + 1], norm)) * 0.999), abs(gap) + 1e-5)
+                    self.assertLess(reach(norm, v, x[i], float(size(delta[i : i + 1], norm)) * 0.999), abs(gap) + 1e-5)
 
 
 class Attacks(unittest.TestCase):
@@ -108,9 +114,16 @@ class Attacks(unittest.TestCase):
         weight, logits = network[1].weight.detach(), network(x).detach()
         for norm in NORMS:
             dual = {"linf": 1, "l2": 2, "l1": float("inf")}[norm]
-            distance = torch.tensor([min(
-                (logits[i, y[i]] - logits[i, j]).item() / torch.linalg.vector_norm(weight[y[i]] - weight[j], dual).item()
-                for j in range(4) if j != y[i]) for i in range(10)])
+            distance = torch.tensor(
+                [
+                    min(
+                        (logits[i, y[i]] - logits[i, j]).item() / torch.linalg.vector_norm(weight[y[i]] - weight[j], dual).item()
+                        for j in range(4)
+                        if j != y[i]
+                    )
+                    for i in range(10)
+                ]
+            )
             _, norms = FAB(Counted(network), norm, 1.0, 0).run(x, y, 0)
             # The box binds in L1, where a single pixel would have to move far.
             self.assertTrue((norms >= distance * (1 - 1e-4)).all(), norm)

@@ -45,8 +45,11 @@ class CommandLineTests(unittest.TestCase):
     def run_program(self, program, *arguments: object) -> tuple[int, str, str]:
         """Exit status, standard output and standard error."""
         said, errors, status = io.StringIO(), io.StringIO(), 0
-        with mock.patch.object(sys, "argv", [program.__name__, *map(str, arguments)]), contextlib.redirect_stdout(said), \
-                contextlib.redirect_stderr(errors):
+        with (
+            mock.patch.object(sys, "argv", [program.__name__, *map(str, arguments)]),
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(errors),
+        ):
             try:
                 program.main()
             except SystemExit as end:
@@ -56,8 +59,16 @@ class CommandLineTests(unittest.TestCase):
         return status, said.getvalue(), errors.getvalue()
 
     def attack(self, *arguments: object, data: object = None, weights: object = None) -> tuple[int, str, str]:
-        return self.run_program(autoattack_reference, "--weights", weights or self.folder / "w.safetensors", "--epsilon", 0.01,
-                                "--data", data or self.folder / "good.npz", *arguments)
+        return self.run_program(
+            autoattack_reference,
+            "--weights",
+            weights or self.folder / "w.safetensors",
+            "--epsilon",
+            0.01,
+            "--data",
+            data or self.folder / "good.npz",
+            *arguments,
+        )
 
     def assert_refused(self, outcome: tuple[int, str, str], words: str):
         status, said, errors = outcome
@@ -82,22 +93,24 @@ class CommandLineTests(unittest.TestCase):
 
     def test_bad_data(self):
         whole = (self.folder / "good.npz").read_bytes()
-        (self.folder / "cut.npz").write_bytes(whole[:len(whole) // 2])
+        (self.folder / "cut.npz").write_bytes(whole[: len(whole) // 2])
         x, y = self.images, self.labels
-        for data, words in ((self.folder / "none.npz", "neither a data set nor a file"),
-                            (self.folder / "cut.npz", "not an .npz file of numbers, or a damaged one"),
-                            (self.save("objects", images=numpy.array([{}, 1], dtype=object), labels=y), "not an .npz file of numbers"),
-                            (self.save("unlabelled", images=x), "holds images; expected images and labels"),
-                            (self.save("colour", images=x.repeat(3, axis=1), labels=y), "takes images of 1 x 28 x 28, .* of 3 x 28 x 28"),
-                            (self.save("small", images=x[..., :20, :20], labels=y), "takes images of 1 x 28 x 28, .* of 1 x 20 x 20"),
-                            (self.save("bright", images=x * 255, labels=y), "range from .* expected pixels in \\[0, 1\\]"),
-                            (self.save("nan", images=x * numpy.nan, labels=y), "range from nan"),
-                            (self.save("high", images=x, labels=y * 0 + 10), "label 10 .* 10 classes, from 0 to 9"),
-                            (self.save("low", images=x, labels=y - 11), "label -\\d+; expected classes from 0"),
-                            (self.save("few", images=x, labels=y[:2]), "expected 4 whole numbers"),
-                            (self.save("flat", images=x[0], labels=y), "expected uint8 or float \\(N, C, H, W\\)"),
-                            (self.save("empty", images=x[:0], labels=y[:0]), "expected uint8 or float"),
-                            ("mnist", "say where the data are with --data-root")):
+        for data, words in (
+            (self.folder / "none.npz", "neither a data set nor a file"),
+            (self.folder / "cut.npz", "not an .npz file of numbers, or a damaged one"),
+            (self.save("objects", images=numpy.array([{}, 1], dtype=object), labels=y), "not an .npz file of numbers"),
+            (self.save("unlabelled", images=x), "holds images; expected images and labels"),
+            (self.save("colour", images=x.repeat(3, axis=1), labels=y), "takes images of 1 x 28 x 28, .* of 3 x 28 x 28"),
+            (self.save("small", images=x[..., :20, :20], labels=y), "takes images of 1 x 28 x 28, .* of 1 x 20 x 20"),
+            (self.save("bright", images=x * 255, labels=y), "range from .* expected pixels in \\[0, 1\\]"),
+            (self.save("nan", images=x * numpy.nan, labels=y), "range from nan"),
+            (self.save("high", images=x, labels=y * 0 + 10), "label 10 .* 10 classes, from 0 to 9"),
+            (self.save("low", images=x, labels=y - 11), "label -\\d+; expected classes from 0"),
+            (self.save("few", images=x, labels=y[:2]), "expected 4 whole numbers"),
+            (self.save("flat", images=x[0], labels=y), "expected uint8 or float \\(N, C, H, W\\)"),
+            (self.save("empty", images=x[:0], labels=y[:0]), "expected uint8 or float"),
+            ("mnist", "say where the data are with --data-root"),
+        ):
             self.assert_refused(self.attack("--data-root", self.folder, data=data), words)
 
     def test_bad_weights_and_targets(self):
@@ -111,9 +124,20 @@ class CommandLineTests(unittest.TestCase):
         self.assert_refused(self.attack("--save", self.folder / "pipe"), "not a regular file")
 
     def test_wrong_usage(self):
-        for arguments in (["--first", 0], ["--batch-size", 0], ["--attack", "pgd"], ["--attack", ""], ["--epsilon", 2],
-                          ["--epsilon", -0.1], ["--epsilon", 0], ["--epsilon", "1/0"], ["--epsilon", "nan"], ["--iterations", 0],
-                          ["--queries", -1], ["--threads", 0]):
+        for arguments in (
+            ["--first", 0],
+            ["--batch-size", 0],
+            ["--attack", "pgd"],
+            ["--attack", ""],
+            ["--epsilon", 2],
+            ["--epsilon", -0.1],
+            ["--epsilon", 0],
+            ["--epsilon", "1/0"],
+            ["--epsilon", "nan"],
+            ["--iterations", 0],
+            ["--queries", -1],
+            ["--threads", 0],
+        ):
             status, said, errors = self.attack(*(f"{arguments[0]}={arguments[1]}",))
             self.assertEqual((status, said), (2, ""), arguments)
             self.assertIn(f"error: argument {arguments[0]}: ", errors)
@@ -145,8 +169,11 @@ class CommandLineTests(unittest.TestCase):
         text = (FIXTURES / "config.yaml").read_text()
         (run / "config.yaml").write_text(text)
         (self.folder / "file").write_text("")
-        for output, words in ((self.folder / "file" / "x", "file/x cannot be made"), (run, "is there already"),
-                              (self.folder / "out", "is neither a data set nor a file|is not there")):
+        for output, words in (
+            (self.folder / "file" / "x", "file/x cannot be made"),
+            (run, "is there already"),
+            (self.folder / "out", "is neither a data set nor a file|is not there"),
+        ):
             data = "data: nowhere.npz\n" if output.name == "out" else f"data: {FIXTURES / 'digits.safetensors'}\n"
             lines = [line for line in text.splitlines(keepends=True) if not line.startswith("data:")]
             (run / "config.yaml").write_text("".join(lines) + data)

@@ -19,15 +19,24 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import command_line  # noqa: E402
-import export_torchscript  # noqa: E402
-import networks  # noqa: E402
-import safetensors_io  # noqa: E402
-import weights  # noqa: E402
+import command_line
+import export_torchscript
+import networks
+import safetensors_io
+import weights
 
 FILES = Path(__file__).resolve().parents[1] / "Tests" / "Fixtures" / "files"
-PARAMETERS = {"mnist-cnn": 729_418, "lenet5": 648_226, "cnn-a": 214_918, "small-cnn": 312_202, "resnet20": 269_722,
-              "resnet18": 11_173_962, "prn20": 11_171_146, "wrn34-10": 46_160_474, "resnet34": 21_289_802}
+PARAMETERS = {
+    "mnist-cnn": 729_418,
+    "lenet5": 648_226,
+    "cnn-a": 214_918,
+    "small-cnn": 312_202,
+    "resnet20": 269_722,
+    "resnet18": 11_173_962,
+    "prn20": 11_171_146,
+    "wrn34-10": 46_160_474,
+    "resnet34": 21_289_802,
+}
 
 
 class Untypable(nn.Module):
@@ -44,9 +53,14 @@ class NetworkTests(unittest.TestCase):
         self.assertEqual(counts, PARAMETERS)
 
     def test_published_counts_of_the_variants(self):
-        for name, options, count in (("prn20", {"classes": 100}, 11_217_316), ("prn20", {"finalBN": 1}, 11_172_170),
-                                     ("prn20", {"rawShortcut": 1}, 11_171_146), ("wrn34-10", {"classes": 100}, 46_218_164),
-                                     ("wrn34-10", {"depth": 28}, 36_479_194), ("resnet34", {"classes": 1000}, 21_797_672)):
+        for name, options, count in (
+            ("prn20", {"classes": 100}, 11_217_316),
+            ("prn20", {"finalBN": 1}, 11_172_170),
+            ("prn20", {"rawShortcut": 1}, 11_171_146),
+            ("wrn34-10", {"classes": 100}, 46_218_164),
+            ("wrn34-10", {"depth": 28}, 36_479_194),
+            ("resnet34", {"classes": 1000}, 21_797_672),
+        ):
             with torch.device("meta"):
                 network = networks.build(name, options)
             self.assertEqual(sum(p.numel() for p in network.parameters()), count, (name, options))
@@ -67,12 +81,14 @@ class NetworkTests(unittest.TestCase):
         torch.testing.assert_close(network(x), network.network(by_hand))
 
     def test_refusals(self):
-        for arguments, words in ((("nope",), "no network is called 'nope'"),
-                                 (("lenet5", {"channels": 3}), "no option 'channels'"),
-                                 (("cnn-a", {"channels": 2}), "1 or 3 channels"),
-                                 (("prn20", {"finalBN": 2}), "finalBN of prn20 is 0 or 1"),
-                                 (("wrn34-10", {"depth": 30}), "6n \\+ 4"),
-                                 (("resnet20", {}, ([0.5], [0.5])), "3 channel")):
+        for arguments, words in (
+            (("nope",), "no network is called 'nope'"),
+            (("lenet5", {"channels": 3}), "no option 'channels'"),
+            (("cnn-a", {"channels": 2}), "1 or 3 channels"),
+            (("prn20", {"finalBN": 2}), "finalBN of prn20 is 0 or 1"),
+            (("wrn34-10", {"depth": 30}), "6n \\+ 4"),
+            (("resnet20", {}, ([0.5], [0.5])), "3 channel"),
+        ):
             with self.assertRaisesRegex(ValueError, words):
                 networks.build(*arguments)
 
@@ -112,8 +128,12 @@ class FileTests(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "x.pt"
             contents = [{key: state} | beside for key in weights.NESTED_UNDER]
-            contents += [{"best": {"net": prefixed} | beside}, argparse.Namespace(model=state, lr=1),
-                         state | {"n_averaged": torch.tensor(3)}, state | {"epoch": 7}]
+            contents += [
+                {"best": {"net": prefixed} | beside},
+                argparse.Namespace(model=state, lr=1),
+                state | {"n_averaged": torch.tensor(3)},
+                state | {"epoch": 7},
+            ]
             for content in contents:
                 for zipped in (True, False):
                     torch.save(content, path, _use_new_zipfile_serialization=zipped)
@@ -134,7 +154,7 @@ class FileTests(unittest.TestCase):
         layers = [{"normalize.mean": mean, "normalize.std": std}, {"mu": mean, "sigma": std}, {"0.mean": mean, "0.std": std}]
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "x.pt"
-            for layer, front in zip(layers, ("module.", "", "1.")):
+            for layer, front in zip(layers, ("module.", "", "1."), strict=True):
                 layer = {key: torch.tensor(value).reshape(1, 3, 1, 1) for key, value in layer.items()}
                 torch.save({"state_dict": layer | {front + key: value for key, value in state.items()}}, path)
                 read, name, _ = command_line.network(path, "cnn-a", [], None)
@@ -178,12 +198,14 @@ class ExportTests(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "out.ts"
             module = str(FILES / "module.zip.pt")
-            for arguments, words in (((module,), "give --model"),
-                                     ((module, "--model", "lenet5"), "missing: conv1.weight"),
-                                     ((module, "--model", "cnn-a", "--normalize", "0.5,x", "1"), "numbers"),
-                                     ((module, "--model", "cnn-a", "--model-option", "classes"), "KEY=NUMBER"),
-                                     ((str(FILES / "tiny.ts"), "--model", "cnn-a"), "already"),
-                                     ((folder, "--model", "cnn-a"), "is a folder")):
+            for arguments, words in (
+                ((module,), "give --model"),
+                ((module, "--model", "lenet5"), "missing: conv1.weight"),
+                ((module, "--model", "cnn-a", "--normalize", "0.5,x", "1"), "numbers"),
+                ((module, "--model", "cnn-a", "--model-option", "classes"), "KEY=NUMBER"),
+                ((str(FILES / "tiny.ts"), "--model", "cnn-a"), "already"),
+                ((folder, "--model", "cnn-a"), "is a folder"),
+            ):
                 status, said = self.run_export(*arguments, "--output", str(target))
                 self.assertEqual((status, said.count("\n")), (1, 1), said)
                 self.assertIn(words, said)
@@ -199,9 +221,14 @@ class ExportTests(unittest.TestCase):
             loop.symlink_to(loop)
             with socket.socket(socket.AF_UNIX) as listener:
                 listener.bind(str(folder / "socket"))
-            for target, words in ((pipe, "not a regular file"), (folder / "to-pipe", "not a regular file"), (loop, "not a regular file"),
-                                  (folder / "socket", "not a regular file"), (folder, "is a folder"),
-                                  (folder / "none" / "x.ts", "there is no folder")):
+            for target, words in (
+                (pipe, "not a regular file"),
+                (folder / "to-pipe", "not a regular file"),
+                (loop, "not a regular file"),
+                (folder / "socket", "not a regular file"),
+                (folder, "is a folder"),
+                (folder / "none" / "x.ts", "there is no folder"),
+            ):
                 before = sorted((entry.name, entry.lstat().st_mode) for entry in folder.iterdir())
                 status, said = self.run_export(module, "--model", "cnn-a", "--output", str(target))
                 self.assertEqual((status, said.count("\n")), (1, 1), said)
@@ -219,8 +246,10 @@ class ExportTests(unittest.TestCase):
 
     def test_normalisations_by_name_are_those_of_sat(self):
         text = (FILES.parents[2] / "Sources" / "SAT" / "Models" / "Normalization.swift").read_text()
-        theirs = {name: tuple(tuple(float(x) for x in part.split(",")) for part in parts)
-                  for name, *parts in re.findall(r'\("(\w+)", \[([\d., ]+)\], \[([\d., ]+)\]\)', text)}
+        theirs = {
+            name: tuple(tuple(float(x) for x in part.split(",")) for part in parts)
+            for name, *parts in re.findall(r'\("(\w+)", \[([\d., ]+)\], \[([\d., ]+)\]\)', text)
+        }
         self.assertEqual(len(theirs), 4)
         self.assertEqual(networks.NORMALIZATIONS, theirs)
         for name, (mean, std) in theirs.items():

@@ -40,8 +40,9 @@ class Case(unittest.TestCase):
         images, labels = reference_data.image_file(FIXTURES / "digits.safetensors")
         # 36 to train on, in two batches; of every class at least 5, so that one is validated on.
         chosen = torch.cat([(labels == label).nonzero()[:8, 0] for label in range(5)])
-        safetensors_io.write(self.folder / "digits.safetensors",
-                             {"images": images[chosen].contiguous(), "labels": labels[chosen].contiguous()})
+        safetensors_io.write(
+            self.folder / "digits.safetensors", {"images": images[chosen].contiguous(), "labels": labels[chosen].contiguous()}
+        )
 
     def config(self, **changes) -> dict:
         """With settings under their paths, a__b for a.b."""
@@ -70,11 +71,19 @@ class Case(unittest.TestCase):
 class MethodTests(Case):
     # What each method is trained with here, lambda and options, and how far its perturbations may go, as a part of epsilon.
     CASES = {
-        "at": (1, {}, 1), "p-sat": (0.5, {}, 1), "h-sat": (0.5, {"chunk": 6}, 1), "trades": (1, {"kl": "element-mean"}, 1),
-        "dat": (-0.5, {"displacement": "start", "weighting": True}, 1), "cat20": (1, {"eta": "1/2", "hinge": "sum"}, 0.5),
-        "cat18": (1, {"mixing": False}, 0), "iaat": (1, {"warmup": 0}, 0.1 * 0.2375), "epsilon-schedule": (0.25, {}, 0.25),
-        "fat": (1, {"omega": 0.01}, 1), "mart": (1, {"start": "uniform"}, 1),
-        "fast-at": (1, {"step": 1.25, "guard": True, "fall": 0.2, "guardSteps": 5}, 1), "free-at": (1, {"replays": 3}, 1),
+        "at": (1, {}, 1),
+        "p-sat": (0.5, {}, 1),
+        "h-sat": (0.5, {"chunk": 6}, 1),
+        "trades": (1, {"kl": "element-mean"}, 1),
+        "dat": (-0.5, {"displacement": "start", "weighting": True}, 1),
+        "cat20": (1, {"eta": "1/2", "hinge": "sum"}, 0.5),
+        "cat18": (1, {"mixing": False}, 0),
+        "iaat": (1, {"warmup": 0}, 0.1 * 0.2375),
+        "epsilon-schedule": (0.25, {}, 0.25),
+        "fat": (1, {"omega": 0.01}, 1),
+        "mart": (1, {"start": "uniform"}, 1),
+        "fast-at": (1, {"step": 1.25, "guard": True, "fall": 0.2, "guardSteps": 5}, 1),
+        "free-at": (1, {"replays": 3}, 1),
     }
 
     def test_every_method_trains_an_epoch(self):
@@ -107,10 +116,13 @@ class MethodTests(Case):
     def test_options_are_checked(self):
         settings = defenses.Settings(EPSILON, STEPS, STEP_SIZE)
         for method, options, words in (
-                ("at", {"beta": 1}, "at has no option beta"), ("trades", {"kl": "sum"}, "methodOptions.kl is sum; expected batchmean"),
-                ("trades", {"beta": "much"}, "methodOptions.beta is much"),
-                ("cat18", {"mixing": 1}, "methodOptions.mixing is 1; expected true"),
-                ("h-sat", {"score": "none"}, "methodOptions.score"), ("free-at", {"replays": True}, "methodOptions.replays")):
+            ("at", {"beta": 1}, "at has no option beta"),
+            ("trades", {"kl": "sum"}, "methodOptions.kl is sum; expected batchmean"),
+            ("trades", {"beta": "much"}, "methodOptions.beta is much"),
+            ("cat18", {"mixing": 1}, "methodOptions.mixing is 1; expected true"),
+            ("h-sat", {"score": "none"}, "methodOptions.score"),
+            ("free-at", {"replays": True}, "methodOptions.replays"),
+        ):
             settings.options = options
             with self.assertRaisesRegex(ValueError, words):
                 adaptive_defenses.make(method, settings)
@@ -119,23 +131,34 @@ class MethodTests(Case):
 class SettingTests(Case):
     def test_what_is_not_here_is_refused_by_name(self):
         for changes, words in (
-                ({"method": "magic"}, "method is magic"), ({"threat__norm": "l1"}, "threat.norm is l1 .* linf and l2"),
-                ({"augmentation__flip": True}, "augmentation.flip is true .* --set augmentation=none"),
-                ({"augmentation__padding": 4}, "augmentation.padding is 4"), ({"augmentation": "crop"}, "augmentation is crop"),
-                ({"optimizer__name": "rmsprop"}, "optimizer.name is rmsprop"),
-                ({"learningRateSchedule__kind": "linear"}, "learningRateSchedule.kind is linear"),
-                ({"averaging__kind": "lookahead"}, "averaging.kind"), ({"averaging__statistics": "none"}, "averaging.statistics"),
-                ({"lambda__kind": "cosine"}, "lambda.kind"), ({"lambda__period": 3}, "setting lambda.period"),
-                ({"data": "imagenette"}, "data is imagenette"), ({"data": str(self.folder)}, "does not read"),
-                ({"execution__precision": "fp16"}, "execution.precision is fp16"), ({"mixup": 0.2}, "the setting mixup"),
-                ({"attack__restarts": 2}, "the setting attack.restarts"), ({"attack__randomStart": "some"}, "attack.randomStart")):
+            ({"method": "magic"}, "method is magic"),
+            ({"threat__norm": "l1"}, "threat.norm is l1 .* linf and l2"),
+            ({"augmentation__flip": True}, "augmentation.flip is true .* --set augmentation=none"),
+            ({"augmentation__padding": 4}, "augmentation.padding is 4"),
+            ({"augmentation": "crop"}, "augmentation is crop"),
+            ({"optimizer__name": "rmsprop"}, "optimizer.name is rmsprop"),
+            ({"learningRateSchedule__kind": "linear"}, "learningRateSchedule.kind is linear"),
+            ({"averaging__kind": "lookahead"}, "averaging.kind"),
+            ({"averaging__statistics": "none"}, "averaging.statistics"),
+            ({"lambda__kind": "cosine"}, "lambda.kind"),
+            ({"lambda__period": 3}, "setting lambda.period"),
+            ({"data": "imagenette"}, "data is imagenette"),
+            ({"data": str(self.folder)}, "does not read"),
+            ({"execution__precision": "fp16"}, "execution.precision is fp16"),
+            ({"mixup": 0.2}, "the setting mixup"),
+            ({"attack__restarts": 2}, "the setting attack.restarts"),
+            ({"attack__randomStart": "some"}, "attack.randomStart"),
+        ):
             with self.subTest(changes), self.assertRaisesRegex(ValueError, words):
                 run_settings.refuse_what_is_not_here(self.config(**changes))
         run_settings.refuse_what_is_not_here(self.config())
 
     def test_no_setting_of_sat_is_unknown(self):
-        known = {part for path in [*run_settings.FREE, *run_settings.CHOICES, *run_settings.OPEN, "data", "augmentation"]
-                 for part in path.split(".")}
+        known = {
+            part
+            for path in [*run_settings.FREE, *run_settings.CHOICES, *run_settings.OPEN, "data", "augmentation"]
+            for part in path.split(".")
+        }
         sources = MODELS.parent / "Sources" / "SAT" / "Training"
         stored = re.compile(r"^ +public var (\w+)(?:: [\w.\[\]]+)?(?: = .*)?$", re.MULTILINE)
         files = [sources / "TrainingConfiguration.swift", sources / "Execution.swift"]
@@ -150,16 +173,28 @@ class SettingTests(Case):
 
     def test_what_is_followed_makes_a_difference(self):
         plain = self.train("plain", self.config(), epochs=2)
-        for number, (changes, step) in enumerate((
-                ({"seed": 2**62 + 1}, 0), ({"attack__randomStart": False}, 0), ({"attack__stepSize": "1/9"}, 0),
-                ({"threat__norm": "l2"}, 0), ({"threat__epsilon": "2/9"}, 0), ({"normalization": "mnist"}, 0),
-                ({"batchSize": 17}, 0), ({"awp__gamma": 0.02}, 0), ({"awp__gamma": 0.02, "awp__warmup": 1}, 2),
-                ({"optimizer__learningRate": 0.02}, 1), ({"optimizer__weightDecay": 0.1}, 1), ({"optimizer__momentum": 0.5}, 2),
-                ({"optimizer__nesterov": True}, 1), ({"optimizer__maxGradientNorm": 0.1}, 1),
+        for number, (changes, step) in enumerate(
+            (
+                ({"seed": 2**62 + 1}, 0),
+                ({"attack__randomStart": False}, 0),
+                ({"attack__stepSize": "1/9"}, 0),
+                ({"threat__norm": "l2"}, 0),
+                ({"threat__epsilon": "2/9"}, 0),
+                ({"normalization": "mnist"}, 0),
+                ({"batchSize": 17}, 0),
+                ({"awp__gamma": 0.02}, 0),
+                ({"awp__gamma": 0.02, "awp__warmup": 1}, 2),
+                ({"optimizer__learningRate": 0.02}, 1),
+                ({"optimizer__weightDecay": 0.1}, 1),
+                ({"optimizer__momentum": 0.5}, 2),
+                ({"optimizer__nesterov": True}, 1),
+                ({"optimizer__maxGradientNorm": 0.1}, 1),
                 ({"optimizer__name": "adam"}, 1),
                 ({"learningRateSchedule__kind": "multi-step", "learningRateSchedule__milestones": [1]}, 3),
                 ({"learningRateSchedule__kind": "cosine"}, 3),
-                ({"learningRateSchedule__kind": "cyclic", "learningRateSchedule__peak": 0.5}, 1))):
+                ({"learningRateSchedule__kind": "cyclic", "learningRateSchedule__peak": 0.5}, 1),
+            )
+        ):
             steps, _ = self.train(f"run{number}", self.config(**changes), epochs=2)
             first = next((a["step"] for a, b in zip(steps, plain[0], strict=False) if a != b), None)
             self.assertEqual(first, step, changes)
@@ -177,8 +212,10 @@ class CurriculumTests(Case):
     def test_cat18_takes_another_step_when_its_time_has_come(self):
         network, y = nn.Flatten(), torch.tensor([0, 1])
         for options, accuracy, expected in (
-                ({"accuracy": 0.9, "patience": 2}, 1, [1, 2, 2, 2]), ({"accuracy": 0.9, "patience": 2}, 0, [0, 1, 1, 2, 2, 2]),
-                ({"accuracy": 0.9, "patience": 1}, 0, [1, 2, 2])):
+            ({"accuracy": 0.9, "patience": 2}, 1, [1, 2, 2, 2]),
+            ({"accuracy": 0.9, "patience": 2}, 0, [0, 1, 1, 2, 2, 2]),
+            ({"accuracy": 0.9, "patience": 1}, 0, [1, 2, 2]),
+        ):
             cat18 = adaptive_defenses.make("cat18", defenses.Settings(EPSILON, 2, STEP_SIZE, options=options))
             found = []
             for epoch in range(len(expected)):
@@ -239,9 +276,14 @@ class CurriculumTests(Case):
             state = {name: part.view(shape) for name, part, shape in zip(names, parts, shapes, strict=True)}
             return F.cross_entropy(functional_call(network, state, (image,)), label)
 
-        exact = torch.stack([
-            torch.linalg.eigvalsh(torch.autograd.functional.hessian(lambda v, i=i: loss(v, x[i:i + 1], y[i:i + 1]), flat)).abs().max()
-            for i in range(5)])
+        exact = torch.stack(
+            [
+                torch.linalg.eigvalsh(torch.autograd.functional.hessian(lambda v, i=i: loss(v, x[i : i + 1], y[i : i + 1]), flat))
+                .abs()
+                .max()
+                for i in range(5)
+            ]
+        )
         torch.testing.assert_close(curvature.curvature(network, x, y, "power"), exact, rtol=1e-4, atol=0)
         # A sample without a loss has no curvature.
         with torch.no_grad():

@@ -21,7 +21,6 @@ import reference_average  # noqa: E402
 import reference_data  # noqa: E402
 import reference_run  # noqa: E402
 import run_config  # noqa: E402
-import safetensors_io  # noqa: E402
 import schedules  # noqa: E402
 import weights  # noqa: E402
 
@@ -36,11 +35,22 @@ class ConfigTests(unittest.TestCase):
             return run_config.read(path)
 
     def test_what_sat_writes(self):
-        config = self.read("a: 1\nb:\n  c: 5e-4\n  d: 8/255\n  e: {}\nf:\n- 40\n- 50\ng:\n  m:\n  - epoch: 30\n    value: 0.25\n"
-                           "  - epoch: 45\n    value: 1\n  n: []\nh: 'x y'\ni: true\nj: mnist-cnn\n")
-        self.assertEqual(config, {"a": 1, "b": {"c": 5e-4, "d": "8/255", "e": {}}, "f": [40, 50],
-                                  "g": {"m": [{"epoch": 30, "value": 0.25}, {"epoch": 45, "value": 1}], "n": []},
-                                  "h": "x y", "i": True, "j": "mnist-cnn"})
+        config = self.read(
+            "a: 1\nb:\n  c: 5e-4\n  d: 8/255\n  e: {}\nf:\n- 40\n- 50\ng:\n  m:\n  - epoch: 30\n    value: 0.25\n"
+            "  - epoch: 45\n    value: 1\n  n: []\nh: 'x y'\ni: true\nj: mnist-cnn\n"
+        )
+        self.assertEqual(
+            config,
+            {
+                "a": 1,
+                "b": {"c": 5e-4, "d": "8/255", "e": {}},
+                "f": [40, 50],
+                "g": {"m": [{"epoch": 30, "value": 0.25}, {"epoch": 45, "value": 1}], "n": []},
+                "h": "x y",
+                "i": True,
+                "j": "mnist-cnn",
+            },
+        )
         self.assertEqual(run_config.number(config["b"]["d"]), 8 / 255)
 
     def test_what_is_none(self):
@@ -135,7 +145,10 @@ class RunTests(unittest.TestCase):
     def test_refusals(self):
         with tempfile.TemporaryDirectory() as folder:
             arguments = ["reference_run.py", f"{folder}/nowhere", f"{folder}/out"]
-            with mock.patch.object(sys, "argv", arguments), self.assertRaisesRegex(SystemExit, "nowhere/config.yaml cannot be read"):
+            with (
+                mock.patch.object(sys, "argv", arguments),
+                self.assertRaisesRegex(SystemExit, "nowhere/config.yaml cannot be read"),
+            ):
                 reference_run.main()
             self.assertFalse((Path(folder) / "out").exists())
 

@@ -23,8 +23,13 @@ NORMALIZATION_KEYS = (("mean", "std"), ("mu", "sigma"))
 
 # What stands beside weights in checkpoints and only holds values: the script's arguments, and NumPy's numbers.
 _SCALAR = numpy.float64(0).__reduce__()[0]
-PLAIN = [argparse.Namespace, numpy.dtype, *{type(numpy.dtype(code)) for code in "?bhilqBHILQefd"},
-         (_SCALAR, "numpy.core.multiarray.scalar"), (_SCALAR, "numpy._core.multiarray.scalar")]
+PLAIN = [
+    argparse.Namespace,
+    numpy.dtype,
+    *{type(numpy.dtype(code)) for code in "?bhilqBHILQefd"},
+    (_SCALAR, "numpy.core.multiarray.scalar"),
+    (_SCALAR, "numpy._core.multiarray.scalar"),
+]
 
 
 def read_state_dict(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -63,8 +68,11 @@ def load(network: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> 
     problems = []
     missing = [key for key in expected if key not in state and not key.endswith("num_batches_tracked")]
     unknown = [key for key in state if key not in expected]
-    shapes = [f"{key} is {list(state[key].shape)}, not {list(expected[key].shape)}"
-              for key in expected if key in state and state[key].shape != expected[key].shape]
+    shapes = [
+        f"{key} is {list(state[key].shape)}, not {list(expected[key].shape)}"
+        for key in expected
+        if key in state and state[key].shape != expected[key].shape
+    ]
     for title, keys in (("missing", missing), ("unknown", unknown), ("of another shape", shapes)):
         if keys:
             more = f" and {len(keys) - 6} more" if len(keys) > 6 else ""
@@ -84,19 +92,20 @@ def _read_pickle(path: Path) -> object:
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if refused := re.search(r"GLOBAL ([\w.]+)", str(error)):
-            raise ValueError(f"{path} was not read: it asks for {refused[1].rstrip('.')}, "
-                             "which no file of weights needs") from error
+            raise ValueError(
+                f"{path} was not read: it asks for {refused[1].rstrip('.')}, which no file of weights needs"
+            ) from error
         raise ValueError(f"{path} is not a file of weights, or a damaged one") from error
-    except (RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError, AttributeError,
-            AssertionError) as error:
+    except (RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError, AttributeError, AssertionError) as error:
         raise ValueError(f"{path} is not a file of weights, or a damaged one") from error
 
 
 def _unwrap(content: object, path: Path) -> dict[str, torch.Tensor]:
     found = _find(content)
     if found is None:
-        raise ValueError(f"{path} holds no state_dict, neither at the top nor under {', '.join(NESTED_UNDER)}, "
-                         f"but a {type(content).__name__}")
+        raise ValueError(
+            f"{path} holds no state_dict, neither at the top nor under {', '.join(NESTED_UNDER)}, but a {type(content).__name__}"
+        )
     return found
 
 

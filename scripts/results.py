@@ -10,6 +10,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT = ROOT / "docs" / "results.md"
+INTRODUCTION = """# Results
+
+These are the results as measured, good or bad. The command under each heading repeats the measurement.
+"""
 
 
 def program(given: Path | None) -> Path:
@@ -40,7 +44,7 @@ def table(head: list[str], rows: list[list[str]], words: int = 1) -> list[str]:
 def put(path: Path, name: str, lines: list[str]) -> None:
     """Puts lines between the marks of that name, at the end of the file if they are not there."""
     begin, end = (f"<!-- {name}: {word} -->" for word in ("begin", "end"))
-    text = path.read_text() if path.exists() else "# Results\n\nAs measured, whichever way it fell.\n"
+    text = path.read_text() if path.exists() else INTRODUCTION
     part = "\n".join([begin, "", *lines, "", end])
     found = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
     text = found.sub(lambda _: part, text) if found.search(text) else text.rstrip() + "\n\n" + part + "\n"

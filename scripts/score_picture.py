@@ -10,13 +10,16 @@ def svg(points: list[tuple], places: list[str], scores: list[str], methods: list
     height = TOP + ROW * len(scores) + 44
     width = LEFT + len(places) * (PANEL + GAP)
     style = "".join(f".m{i}{{fill:{light};stroke:{light}}}" for i, (light, _) in enumerate(COLOURS))
-    style += "text{font:12px sans-serif;fill:#1c2127}.grid{stroke:#dde2e7}.zero{stroke:#888888}.ground{fill:#ffffff}@media(prefers-color-scheme:dark){"
+    style += "text{font:12px sans-serif;fill:#1c2127}.grid{stroke:#dde2e7}.zero{stroke:#888888}.ground{fill:#ffffff}"
+    style += "@media(prefers-color-scheme:dark){"
     style += "".join(f".m{i}{{fill:{dark};stroke:{dark}}}" for i, (_, dark) in enumerate(COLOURS))
     style += "text{fill:#e7ebef}.grid{stroke:#37404a}.ground{fill:#14181d}}"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" role="img">',
         "<title>Spearman's correlation of each score with the exact spectral norms</title>",
-        f"<style>{style}</style>", f'<rect class="ground" width="{width}" height="{height}"/>']
+        f"<style>{style}</style>",
+        f'<rect class="ground" width="{width}" height="{height}"/>',
+    ]
     for i, method in enumerate(methods):
         parts += [mark(i, LEFT + 90 * i, 16), text(LEFT + 90 * i + 12, 20, method.upper())]
     for p, place in enumerate(places):
@@ -31,8 +34,10 @@ def svg(points: list[tuple], places: list[str], scores: list[str], methods: list
         tick = lowest
         while tick <= 1:
             kind = "zero" if tick == 0 else "grid"
-            parts += [f'<line class="{kind}" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{TOP}" y2="{bottom}"/>',
-                      text(x(tick), bottom + 16, f"{tick:g}", "middle")]
+            parts += [
+                f'<line class="{kind}" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{TOP}" y2="{bottom}"/>',
+                text(x(tick), bottom + 16, f"{tick:g}", "middle"),
+            ]
             tick += 0.5 if lowest < -0.5 else 0.25
         parts.append(text(origin + PANEL / 2, bottom + 34, "Spearman's correlation with the exact norm", "middle"))
         for s, score in enumerate(scores):
@@ -42,15 +47,19 @@ def svg(points: list[tuple], places: list[str], scores: list[str], methods: list
             for m, method in enumerate(methods):
                 y = middle + 11 * (m - (len(methods) - 1) / 2)
                 for _, _, _, value, low, high in (v for v in points if v[:3] == (place, score, method)):
-                    parts += [f'<line class="m{m}" stroke-width="1.5" x1="{x(low):.1f}" x2="{x(high):.1f}" y1="{y:.1f}" y2="{y:.1f}"/>',
-                              mark(m, x(value), y)]
+                    parts += [
+                        f'<line class="m{m}" stroke-width="1.5" x1="{x(low):.1f}" x2="{x(high):.1f}" y1="{y:.1f}" y2="{y:.1f}"/>',
+                        mark(m, x(value), y),
+                    ]
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
 def mark(kind: int, x: float, y: float) -> str:
-    shapes = [f'<circle class="m0" cx="{x:.1f}" cy="{y:.1f}" r="4"/>',
-              f'<rect class="m1" x="{x - 3.5:.1f}" y="{y - 3.5:.1f}" width="7" height="7"/>',
-              f'<path class="m2" d="M{x:.1f} {y - 4.5:.1f}l4.5 4.5l-4.5 4.5l-4.5 -4.5z"/>']
+    shapes = [
+        f'<circle class="m0" cx="{x:.1f}" cy="{y:.1f}" r="4"/>',
+        f'<rect class="m1" x="{x - 3.5:.1f}" y="{y - 3.5:.1f}" width="7" height="7"/>',
+        f'<path class="m2" d="M{x:.1f} {y - 4.5:.1f}l4.5 4.5l-4.5 4.5l-4.5 -4.5z"/>',
+    ]
     return shapes[kind]
 
 

@@ -71,9 +71,10 @@ ts_status ts_tensor_set_grad(ts_tensor tensor, ts_tensor grad) noexcept {
       return;
     }
     auto gradient = unwrap_unchecked(grad);
-    if (gradient.sizes() != variable.sizes() || gradient.scalar_type() != variable.scalar_type() || gradient.device() != variable.device()) {
-      fail(TS_ERROR_VALUE, "the gradient is ", gradient.toString(), " ", gradient.sizes(), " on ", gradient.device(), ", its tensor ",
-           variable.toString(), " ", variable.sizes(), " on ", variable.device());
+    if (gradient.sizes() != variable.sizes() || gradient.scalar_type() != variable.scalar_type() ||
+        gradient.device() != variable.device()) {
+      fail(TS_ERROR_VALUE, "the gradient is ", gradient.toString(), " ", gradient.sizes(), " on ", gradient.device(),
+           ", its tensor ", variable.toString(), " ", variable.sizes(), " on ", variable.device());
     }
     variable.mutable_grad() = std::move(gradient);
   });
@@ -96,7 +97,8 @@ ts_status ts_backward(const ts_tensor* outputs, size_t count, const ts_tensor* g
 }
 
 ts_status ts_gradient(const ts_tensor* outputs, size_t output_count, const ts_tensor* inputs, size_t input_count,
-                      const ts_tensor* grad_outputs, bool retain_graph, bool create_graph, bool allow_unused, ts_tensor* out) noexcept {
+                      const ts_tensor* grad_outputs, bool retain_graph, bool create_graph, bool allow_unused,
+                      ts_tensor* out) noexcept {
   return guard([&] {
     require(out, "out");
     const auto variables = unwrap_all(outputs, output_count, "outputs");

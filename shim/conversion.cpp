@@ -19,7 +19,7 @@ Want want_of_element(const c10::Type& element) {
     case c10::TypeKind::TensorType: return Want::TensorList;
     case c10::TypeKind::OptionalType:
       return element.expectRef<c10::OptionalType>().getElementType()->kind() == c10::TypeKind::TensorType ? Want::OptionalTensorList
-                                                                                                           : Want::Unsupported;
+                                                                                                          : Want::Unsupported;
     default: return Want::Unsupported;
   }
 }
@@ -218,8 +218,9 @@ bool convert_argument(const Parameter& parameter, const ts_value& value, c10::IV
 }
 
 const char* kind_name(int32_t kind) {
-  static constexpr const char* names[] = {"none", "bool", "int", "float", "Tensor", "Generator", "ScalarType", "Device", "Layout",
-                                          "MemoryFormat", "str", "int[]", "float[]", "bool[]", "Tensor[]", "Tensor?[]"};
+  static constexpr const char* names[] = {"none",       "bool",   "int",      "float",        "Tensor", "Generator",
+                                          "ScalarType", "Device", "Layout",   "MemoryFormat", "str",    "int[]",
+                                          "float[]",    "bool[]", "Tensor[]", "Tensor?[]"};
   static_assert(std::size(names) == TS_OPTIONAL_TENSOR_LIST + 1);
   return kind >= 0 && kind <= TS_OPTIONAL_TENSOR_LIST ? names[kind] : "a value of unknown kind";
 }

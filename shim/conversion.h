@@ -12,8 +12,23 @@ namespace shim {
 
 // What an argument's schema type accepts, worked out once per operator.
 enum class Want : uint8_t {
-  Tensor, Scalar, Int, Float, Bool, DType, Layout, MemoryFormat, Device, Generator, String,
-  IntList, FloatList, BoolList, ScalarList, TensorList, OptionalTensorList,
+  Tensor,
+  Scalar,
+  Int,
+  Float,
+  Bool,
+  DType,
+  Layout,
+  MemoryFormat,
+  Device,
+  Generator,
+  String,
+  IntList,
+  FloatList,
+  BoolList,
+  ScalarList,
+  TensorList,
+  OptionalTensorList,
   Unsupported
 };
 

@@ -58,7 +58,8 @@ c10::Device checked_device(ts_device device) {
   const int count = device_count(type);
   if (count == 0) fail(TS_ERROR_VALUE, "this machine or this libtorch has no CUDA device");
   if (device.index < -1 || device.index >= count) {
-    fail(TS_ERROR_VALUE, "there is no device ", c10::DeviceTypeName(type, true), ":", static_cast<int>(device.index), ", the count is ", count);
+    fail(TS_ERROR_VALUE, "there is no device ", c10::DeviceTypeName(type, true), ":", static_cast<int>(device.index),
+         ", the count is ", count);
   }
   return c10::Device(type, device.index);
 }

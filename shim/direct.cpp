@@ -134,7 +134,8 @@ std::unique_ptr<DirectCall> find_direct_call(const c10::OperatorHandle& handle, 
   if (schema.returns().size() != 1 || schema.returns()[0].real_type()->kind() != c10::TypeKind::TensorType) return nullptr;
   if (schema.is_mutable()) {
     using InPlace = at::Tensor&;
-    return first_of<at::Tensor&(InPlace), at::Tensor&(InPlace, T), at::Tensor&(InPlace, S), at::Tensor&(InPlace, T, S)>(handle, parameters);
+    return first_of<at::Tensor&(InPlace), at::Tensor&(InPlace, T), at::Tensor&(InPlace, S), at::Tensor&(InPlace, T, S)>(handle,
+                                                                                                                        parameters);
   }
   return first_of<at::Tensor(T), at::Tensor(T, T), at::Tensor(T, S), at::Tensor(T, T, S), at::Tensor(T, T, T)>(handle, parameters);
 }

@@ -9,7 +9,8 @@
 #include <string_view>
 #include <vector>
 
-static_assert(TS_REDUCE_SUM == static_cast<int>(c10d::ReduceOp::SUM) && TS_REDUCE_PRODUCT == static_cast<int>(c10d::ReduceOp::PRODUCT));
+static_assert(TS_REDUCE_SUM == static_cast<int>(c10d::ReduceOp::SUM) &&
+              TS_REDUCE_PRODUCT == static_cast<int>(c10d::ReduceOp::PRODUCT));
 static_assert(TS_REDUCE_MIN == static_cast<int>(c10d::ReduceOp::MIN) && TS_REDUCE_MAX == static_cast<int>(c10d::ReduceOp::MAX));
 
 namespace shim {
@@ -49,8 +50,8 @@ c10::intrusive_ptr<Group> meet(const char* path, int rank, int size, std::chrono
 
 using namespace shim;
 
-ts_status ts_process_group_new(const char* backend, const char* store_path, int32_t rank, int32_t size, int64_t timeout_milliseconds,
-                               ts_process_group* out) noexcept {
+ts_status ts_process_group_new(const char* backend, const char* store_path, int32_t rank, int32_t size,
+                               int64_t timeout_milliseconds, ts_process_group* out) noexcept {
   return guard([&] {
     require(backend, "backend");
     require(store_path, "store_path");
@@ -96,11 +97,14 @@ ts_status ts_process_group_barrier(ts_process_group group) noexcept {
 
 namespace {
 ts_status not_available() noexcept {
-  return shim::guard([] { shim::fail(TS_ERROR_NOT_IMPLEMENTED, "this libtorch was built without gloo, so there are no process groups"); });
+  return shim::guard(
+      [] { shim::fail(TS_ERROR_NOT_IMPLEMENTED, "this libtorch was built without gloo, so there are no process groups"); });
 }
 }  // namespace
 
-ts_status ts_process_group_new(const char*, const char*, int32_t, int32_t, int64_t, ts_process_group*) noexcept { return not_available(); }
+ts_status ts_process_group_new(const char*, const char*, int32_t, int32_t, int64_t, ts_process_group*) noexcept {
+  return not_available();
+}
 void ts_process_group_free(ts_process_group) noexcept {}
 ts_status ts_process_group_all_reduce(ts_process_group, ts_tensor, int32_t) noexcept { return not_available(); }
 ts_status ts_process_group_broadcast(ts_process_group, ts_tensor, int32_t) noexcept { return not_available(); }

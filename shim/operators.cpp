@@ -47,7 +47,8 @@ std::unique_ptr<Operator> look_up(const std::string& name, const std::string& ov
   const auto overloads = overloads_of(name);
   const std::string full_name = overload.empty() ? name : name + "." + overload;
   if (overloads.empty()) fail(TS_ERROR_NOT_IMPLEMENTED, "libtorch ", ts_torch_version(), " has no operator ", full_name);
-  fail(TS_ERROR_NOT_IMPLEMENTED, "libtorch ", ts_torch_version(), " has no operator ", full_name, "; overloads of ", name, ": ", overloads);
+  fail(TS_ERROR_NOT_IMPLEMENTED, "libtorch ", ts_torch_version(), " has no operator ", full_name, "; overloads of ", name, ": ",
+       overloads);
 }
 
 // Handles live as long as the process, so finding an operator twice must give the same one.
@@ -65,7 +66,8 @@ Operator* find(const std::string& name, const std::string& overload) {
 }
 
 [[noreturn, gnu::cold, gnu::noinline]] void fail_missing(const Operator& op, size_t index) {
-  fail(TS_ERROR_TYPE, op.display_name, ": argument ", index + 1, " '", op.parameters[index].name, "' is missing; schema: ", op.schema);
+  fail(TS_ERROR_TYPE, op.display_name, ": argument ", index + 1, " '", op.parameters[index].name,
+       "' is missing; schema: ", op.schema);
 }
 
 [[noreturn, gnu::cold, gnu::noinline]] void fail_kind(const Operator& op, size_t index, const ts_value& value) {

@@ -19,7 +19,8 @@ static_assert(TS_CHANNELS_LAST == static_cast<int>(at::MemoryFormat::ChannelsLas
 namespace shim {
 
 at::ScalarType checked_dtype(int32_t dtype) {
-  if (dtype < 0 || dtype >= static_cast<int32_t>(at::ScalarType::Undefined)) fail(TS_ERROR_VALUE, "libtorch has no dtype number ", dtype);
+  if (dtype < 0 || dtype >= static_cast<int32_t>(at::ScalarType::Undefined))
+    fail(TS_ERROR_VALUE, "libtorch has no dtype number ", dtype);
   return static_cast<at::ScalarType>(dtype);
 }
 
@@ -42,14 +43,16 @@ size_t packed_bytes(const int64_t* sizes, size_t ndim, at::ScalarType dtype) {
 
 using namespace shim;
 
-ts_status ts_tensor_from_data(const void* data, size_t bytes, const int64_t* sizes, size_t ndim, int32_t dtype, ts_tensor* out) noexcept {
+ts_status ts_tensor_from_data(const void* data, size_t bytes, const int64_t* sizes, size_t ndim, int32_t dtype,
+                              ts_tensor* out) noexcept {
   return guard([&] {
     require(out, "out");
     if (ndim > 0) require(sizes, "sizes");
     const auto type = checked_dtype(dtype);
     const size_t wanted = packed_bytes(sizes, ndim, type);
     if (bytes != wanted) {
-      fail(TS_ERROR_VALUE, "a ", c10::toString(type), " tensor of shape ", at::IntArrayRef(sizes, ndim), " needs ", wanted, " bytes, got ", bytes);
+      fail(TS_ERROR_VALUE, "a ", c10::toString(type), " tensor of shape ", at::IntArrayRef(sizes, ndim), " needs ", wanted,
+           " bytes, got ", bytes);
     }
     auto tensor = at::empty(at::IntArrayRef(sizes, ndim), at::TensorOptions().dtype(type));
     if (bytes > 0) {
@@ -91,7 +94,9 @@ void ts_tensor_strides(ts_tensor tensor, int64_t* out) noexcept {
   }
 }
 
-int32_t ts_tensor_dtype(ts_tensor tensor) noexcept { return static_cast<int32_t>(c10::typeMetaToScalarType(impl(tensor)->dtype())); }
+int32_t ts_tensor_dtype(ts_tensor tensor) noexcept {
+  return static_cast<int32_t>(c10::typeMetaToScalarType(impl(tensor)->dtype()));
+}
 
 ts_device ts_tensor_device(ts_tensor tensor) noexcept {
   const auto device = impl(tensor)->device();

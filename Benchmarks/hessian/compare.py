@@ -21,9 +21,11 @@ def measure(command: str) -> dict:
 
 def show(what: str, unit: str, pairs: list[tuple[float, float]]) -> None:
     ratios = [reference / own for own, reference in pairs]
-    own, reference = (statistics.median(column) for column in zip(*pairs))
-    print(f"{what:42} sat {own:8.3f} {unit}   PyTorch {reference:8.3f} {unit}   "
-          f"PyTorch / sat {statistics.median(ratios):5.2f} x ({min(ratios):.2f} to {max(ratios):.2f})")
+    own, reference = (statistics.median(column) for column in zip(*pairs, strict=True))
+    print(
+        f"{what:42} sat {own:8.3f} {unit}   PyTorch {reference:8.3f} {unit}   "
+        f"PyTorch / sat {statistics.median(ratios):5.2f} x ({min(ratios):.2f} to {max(ratios):.2f})"
+    )
 
 
 def main() -> None:
@@ -34,8 +36,7 @@ def main() -> None:
     given = parser.parse_args()
     modes = {"products": "--products 5", "per-sample": "--per-sample"}
     for mode, option in modes.items():
-        rounds = [(measure(given.sat.format(mode=mode)), measure(given.reference.format(mode=option)))
-                  for _ in range(given.rounds)]
+        rounds = [(measure(given.sat.format(mode=mode)), measure(given.reference.format(mode=option))) for _ in range(given.rounds)]
         own, reference = rounds[-1]
         memory = f"  peak memory of the process: sat {own['peakMemoryMiB']:.0f} MiB, PyTorch {reference['peakMemoryMiB']:.0f} MiB"
         if mode == "products":
@@ -44,9 +45,11 @@ def main() -> None:
             continue
         show("dominant eigenvalue of every sample", "s", [(a["seconds"], b["seconds"]) for a, b in rounds])
         print(memory)
-        difference = max(abs(a - b) / abs(b) for a, b in zip(own["eigenvalues"], reference["eigenvalues"]))
-        print(f"  products a sample: sat {statistics.mean(own['iterations']):.1f}, PyTorch "
-              f"{statistics.mean(reference['iterations']):.1f}; largest relative difference of an eigenvalue {difference:.1e}")
+        difference = max(abs(a - b) / abs(b) for a, b in zip(own["eigenvalues"], reference["eigenvalues"], strict=True))
+        print(
+            f"  products a sample: sat {statistics.mean(own['iterations']):.1f}, PyTorch "
+            f"{statistics.mean(reference['iterations']):.1f}; largest relative difference of an eigenvalue {difference:.1e}"
+        )
 
 
 if __name__ == "__main__":

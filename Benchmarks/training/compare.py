@@ -12,7 +12,6 @@ import statistics
 import subprocess
 import sys
 
-
 PROGRAMS = {"sat": "sat", "bf16": "sat, bf16", "plain": "PyTorch, plain", "best": "PyTorch, best", "best-bf16": "PyTorch, bf16"}
 OPTIONAL = {"bf16", "best-bf16"}
 
@@ -31,24 +30,33 @@ def main() -> None:
     parser.add_argument("--lambda", dest="difficulty", required=True)
     parser.add_argument("--methods", nargs="+", default=["at", "p-sat"])
     for name in PROGRAMS:
-        parser.add_argument(f"--{name}", dest=name, required=name not in OPTIONAL, help=f"command of {name}, with {{method}} and {{difficulty}}")
+        parser.add_argument(
+            f"--{name}", dest=name, required=name not in OPTIONAL, help=f"command of {name}, with {{method}} and {{difficulty}}"
+        )
     given = parser.parse_args()
     programs = {name: what for name, what in PROGRAMS.items() if getattr(given, name)}
     for method in given.methods:
         rounds = []
         for _ in range(given.rounds):
             rounds.append({name: measure(getattr(given, name), method, given.difficulty) for name in programs})
-        print(f"{method}: {rounds[0]['sat']['batches']} batches of {rounds[0]['sat']['samples'] // rounds[0]['sat']['batches']}, "
-              f"{rounds[0]['sat']['threads']} threads, {len(rounds)} rounds")
+        print(
+            f"{method}: {rounds[0]['sat']['batches']} batches of {rounds[0]['sat']['samples'] // rounds[0]['sat']['batches']}, "
+            f"{rounds[0]['sat']['threads']} threads, {len(rounds)} rounds"
+        )
         for name, what in programs.items():
             seconds = [entry[name]["secondsPerBatch"] for entry in rounds]
-            print(f"  {what:16} {statistics.median(seconds):7.3f} s a batch ({min(seconds):.3f} to {max(seconds):.3f})   "
-                  f"peak {statistics.median(entry[name]['peakMemoryMiB'] for entry in rounds):6.0f} MiB   "
-                  f"active {rounds[0][name]['activeFraction']:.3f}   loss {rounds[0][name]['loss']:.4f}")
+            print(
+                f"  {what:16} {statistics.median(seconds):7.3f} s a batch ({min(seconds):.3f} to {max(seconds):.3f})   "
+                f"peak {statistics.median(entry[name]['peakMemoryMiB'] for entry in rounds):6.0f} MiB   "
+                f"active {rounds[0][name]['activeFraction']:.3f}   loss {rounds[0][name]['loss']:.4f}"
+            )
         for ours in [name for name in ("sat", "bf16") if name in programs]:
             for name in ("plain", "best", *(["best-bf16"] if ours == "bf16" and "best-bf16" in programs else [])):
                 ratios = [entry[name]["secondsPerBatch"] / entry[ours]["secondsPerBatch"] for entry in rounds]
-                print(f"  {name + ' / ' + PROGRAMS[ours]:24} {statistics.median(ratios):5.2f} x  ({min(ratios):.2f} to {max(ratios):.2f})")
+                print(
+                    f"  {name + ' / ' + PROGRAMS[ours]:24} {statistics.median(ratios):5.2f} x  ({min(ratios):.2f} to "
+                    f"{max(ratios):.2f})"
+                )
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "models"))
 
-import networks  # noqa: E402
-import safetensors_io  # noqa: E402
+import networks
+import safetensors_io
 
 
 def main() -> None:

@@ -35,9 +35,9 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "models"))
 
-import networks  # noqa: E402
-import safetensors_io  # noqa: E402
-import weights  # noqa: E402
+import networks
+import safetensors_io
+import weights
 
 Maximiser = Callable[[nn.Module, Tensor, Tensor, Tensor, argparse.Namespace], tuple[Tensor, float]]
 
@@ -49,8 +49,9 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
     return probabilities.scatter(1, labels[:, None], -1.0).amax(1) - right
 
 
-def maximise_plain(network: nn.Module, x0: Tensor, labels: Tensor, noise: Tensor,
-                   given: argparse.Namespace) -> tuple[Tensor, float]:
+def maximise_plain(
+    network: nn.Module, x0: Tensor, labels: Tensor, noise: Tensor, given: argparse.Namespace
+) -> tuple[Tensor, float]:
     """The last iterate and the mean fraction of samples moved a step."""
     x = torch.clamp(x0 + noise, 0, 1)
     moved = 0.0
@@ -74,8 +75,7 @@ def maximise_plain(network: nn.Module, x0: Tensor, labels: Tensor, noise: Tensor
     return x, moved / given.steps
 
 
-def maximise_best(network: nn.Module, x0: Tensor, labels: Tensor, noise: Tensor,
-                  given: argparse.Namespace) -> tuple[Tensor, float]:
+def maximise_best(network: nn.Module, x0: Tensor, labels: Tensor, noise: Tensor, given: argparse.Namespace) -> tuple[Tensor, float]:
     network.requires_grad_(False)
     low, high = (x0 - given.epsilon).clamp_(0, 1), (x0 + given.epsilon).clamp_(0, 1)
     x = (x0 + noise).clamp_(0, 1)
@@ -84,7 +84,7 @@ def maximise_best(network: nn.Module, x0: Tensor, labels: Tensor, noise: Tensor,
         x.requires_grad_()
         with torch.autocast("cpu", torch.bfloat16, enabled=given.attack_precision == "bf16"):
             logits = network(x).float()
-        gradient, = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), x)
+        (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), x)
         with torch.no_grad():
             step = gradient.sign_()
             if given.method == "p-sat":
@@ -102,8 +102,15 @@ def maximise_best(network: nn.Module, x0: Tensor, labels: Tensor, noise: Tensor,
     return x.detach(), moved / given.steps
 
 
-def train_batch(network: nn.Module, optimizer: torch.optim.Optimizer, x0: Tensor, labels: Tensor,
-                generator: torch.Generator, maximise: Maximiser, given: argparse.Namespace) -> tuple[float, float]:
+def train_batch(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    x0: Tensor,
+    labels: Tensor,
+    generator: torch.Generator,
+    maximise: Maximiser,
+    given: argparse.Namespace,
+) -> tuple[float, float]:
     noise = torch.empty(x0.shape).uniform_(-given.epsilon, given.epsilon, generator=generator)
     network.eval()
     x, active = maximise(network, x0, labels, noise, given)
@@ -132,14 +139,21 @@ def run(given: argparse.Namespace) -> dict:
         maximise = maximise_best
     generator = torch.Generator().manual_seed(given.seed)
     order = torch.randperm(len(images), generator=generator)
-    batches = order.split(given.batch_size)[:given.batches]
+    batches = order.split(given.batch_size)[: given.batches]
 
     def optimizer(trained: nn.Module) -> torch.optim.Optimizer:
         return torch.optim.SGD(trained.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
 
     spare = copy.deepcopy(network)
-    train_batch(spare, optimizer(spare), prepare(images[batches[0]]), labels[batches[0]],
-                torch.Generator().manual_seed(given.seed), maximise, given)
+    train_batch(
+        spare,
+        optimizer(spare),
+        prepare(images[batches[0]]),
+        labels[batches[0]],
+        torch.Generator().manual_seed(given.seed),
+        maximise,
+        given,
+    )
     trained = optimizer(network)
     losses, fractions, seconds = [], [], []
     for batch in batches:
@@ -149,11 +163,17 @@ def run(given: argparse.Namespace) -> dict:
         losses.append(loss)
         fractions.append(active)
     return {
-        "mode": given.mode, "method": given.method, "lambda": given.difficulty if given.method == "p-sat" else None,
-        "threads": torch.get_num_threads(), "batches": len(batches), "samples": sum(map(len, batches)),
-        "seconds": sum(seconds), "secondsPerBatch": sum(seconds) / len(seconds),
+        "mode": given.mode,
+        "method": given.method,
+        "lambda": given.difficulty if given.method == "p-sat" else None,
+        "threads": torch.get_num_threads(),
+        "batches": len(batches),
+        "samples": sum(map(len, batches)),
+        "seconds": sum(seconds),
+        "secondsPerBatch": sum(seconds) / len(seconds),
         "peakMemoryMiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "loss": math.fsum(losses) / len(losses), "activeFraction": math.fsum(fractions) / len(fractions),
+        "loss": math.fsum(losses) / len(losses),
+        "activeFraction": math.fsum(fractions) / len(fractions),
         "torch": torch.__version__,
     }
 

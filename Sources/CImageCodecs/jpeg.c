@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <jpeglib.h>
+
 #include <jerror.h>
 
 #include "image_codecs.h"
@@ -25,8 +26,8 @@ static void fail(j_common_ptr info) {
   longjmp(self->escape, 1);
 }
 
-// libjpeg goes on after damage with grey or garbage; a picture that is not the one that was saved is an error here. Stray bytes between
-// the parts of a file, which some cameras write, are not.
+// libjpeg goes on after damage with grey or garbage; a picture that is not the one that was saved is an error here. Stray bytes
+// between the parts of a file, which some cameras write, are not.
 static void note(j_common_ptr info, int level) {
   if (level >= 0) return;
   switch (info->err->msg_code) {
@@ -35,8 +36,7 @@ static void note(j_common_ptr info, int level) {
     case JWRN_HUFF_BAD_CODE:
     case JWRN_ARITH_BAD_CODE:
     case JWRN_NOT_SEQUENTIAL:
-    case JWRN_BOGUS_PROGRESSION:
-      fail(info);
+    case JWRN_BOGUS_PROGRESSION: fail(info);
   }
 }
 
@@ -50,7 +50,9 @@ static void watch(j_common_ptr info) {
   }
 }
 
-int ic_is_jpeg(const uint8_t* bytes, size_t count) { return count >= 3 && bytes[0] == 0xFF && bytes[1] == 0xD8 && bytes[2] == 0xFF; }
+int ic_is_jpeg(const uint8_t* bytes, size_t count) {
+  return count >= 3 && bytes[0] == 0xFF && bytes[1] == 0xD8 && bytes[2] == 0xFF;
+}
 
 // Of a row of inverted cyan, magenta, yellow and black, as Adobe's programs write them.
 static void cmyk_row_to_rgb(const uint8_t* from, uint8_t* to, uint32_t width) {
@@ -82,8 +84,8 @@ int ic_jpeg_decode(const uint8_t* bytes, size_t count, int64_t most_pixels, ic_i
   jpeg_mem_src(&info, bytes, count);
   jpeg_read_header(&info, TRUE);
   if ((int64_t)info.image_width * info.image_height > most_pixels) {
-    snprintf(out->message, IC_MESSAGE_SIZE, "%u x %u pixels, more than the %lld that are allowed", info.image_width, info.image_height,
-             (long long)most_pixels);
+    snprintf(out->message, IC_MESSAGE_SIZE, "%u x %u pixels, more than the %lld that are allowed", info.image_width,
+             info.image_height, (long long)most_pixels);
     longjmp(errors.escape, 1);
   }
   const int is_cmyk = info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK;

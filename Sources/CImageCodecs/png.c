@@ -81,7 +81,8 @@ int ic_png_decode(const uint8_t* bytes, size_t count, int64_t most_pixels, ic_im
   png_read_info(png, info);
   const uint32_t width = png_get_image_width(png, info), height = png_get_image_height(png, info);
   if ((int64_t)width * height > most_pixels) {
-    snprintf(out->message, IC_MESSAGE_SIZE, "%u x %u pixels, more than the %lld that are allowed", width, height, (long long)most_pixels);
+    snprintf(out->message, IC_MESSAGE_SIZE, "%u x %u pixels, more than the %lld that are allowed", width, height,
+             (long long)most_pixels);
     png_longjmp(png, 1);
   }
   png_set_expand(png);
@@ -105,7 +106,8 @@ int ic_png_decode(const uint8_t* bytes, size_t count, int64_t most_pixels, ic_im
   return 0;
 }
 
-int ic_png_encode(const uint8_t* pixels, int32_t width, int32_t height, uint8_t** out, size_t* out_count, char message[IC_MESSAGE_SIZE]) {
+int ic_png_encode(const uint8_t* pixels, int32_t width, int32_t height, uint8_t** out, size_t* out_count,
+                  char message[IC_MESSAGE_SIZE]) {
   sink to = {NULL, 0, 0};
   png_infop info = NULL;
   png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, message, fail, ignore);
@@ -121,8 +123,8 @@ int ic_png_encode(const uint8_t* pixels, int32_t width, int32_t height, uint8_t*
     return 1;
   }
   png_set_write_fn(png, &to, write_to, flush);
-  png_set_IHDR(png, info, (uint32_t)width, (uint32_t)height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
-               PNG_FILTER_TYPE_DEFAULT);
+  png_set_IHDR(png, info, (uint32_t)width, (uint32_t)height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
   png_write_info(png, info);
   for (int32_t y = 0; y < height; ++y) png_write_row(png, pixels + 3 * (size_t)width * (size_t)y);
   png_write_end(png, info);

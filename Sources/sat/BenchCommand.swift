@@ -4,10 +4,10 @@ import SAT
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
-    abstract: "Measure how fast a network is here.",
+    abstract: "Measure a network's speed on this machine.",
     discussion: """
-      Times a batch of random images: a forward pass, a pass with the gradient of the images, which is a step of an attack, an update of
-      the weights, and a batch of adversarial training. An epoch takes the number of images divided by the images a second of the last.
+      Times four operations on a batch of random images: a forward pass, an attack step (a pass with the gradient of the images), \
+      an update of the weights, and adversarial training. An epoch takes the number of images divided by the last rate.
 
       Examples:
         sat bench
@@ -15,24 +15,24 @@ struct BenchCommand: ParsableCommand {
         sat bench --model wrn34-10 --batch-size 64 --precision bf16 --json
       """)
 
-  @Option(help: ArgumentHelp("The network; `sat models` lists them.", valueName: "name"))
+  @Option(help: ArgumentHelp("Network to time. `sat models` lists the networks.", valueName: "name"))
   var model = "mnist-cnn"
 
   @Option(
     name: .customLong("model-option"),
-    help: ArgumentHelp("Option of the network, such as classes=100; may be repeated.", valueName: "key=value"))
+    help: ArgumentHelp("Option of the network, such as classes=100. May be repeated.", valueName: "key=value"))
   var modelOptions: [String] = []
 
   @Option(help: ArgumentHelp("Images in a batch.", valueName: "n"))
   var batchSize = 128
 
-  @Option(help: ArgumentHelp("Steps of the perturbation.", valueName: "n"))
+  @Option(help: ArgumentHelp("Attack steps of adversarial training.", valueName: "n"))
   var steps = 10
 
-  @Option(help: ArgumentHelp("Time to spend on each of the four.", valueName: "s"))
+  @Option(help: ArgumentHelp("Seconds to measure each operation.", valueName: "s"))
   var seconds = 2.0
 
-  @Option(help: ArgumentHelp("Seed of every draw.", valueName: "n"))
+  @Option(help: ArgumentHelp("Seed of every random draw.", valueName: "n"))
   var seed: UInt64 = 0
 
   @OptionGroup var execution: ExecutionOptions

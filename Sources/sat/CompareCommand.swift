@@ -4,11 +4,13 @@ import SAT
 struct CompareCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "compare",
-    abstract: "Set a run beside a reference run.",
+    abstract: "Compare a run with a reference run.",
     discussion: """
-      Shows the curves and the final figures of both, and the first step at which a loss or the gradients' norm differs by more than a
-      tolerance. The reference is a folder that models/reference_run.py made from the run with PyTorch, or another run. Steps are compared
-      where both have a steps.jsonl, which `sat train --log-steps` writes.
+      Shows the curves and the final figures of both runs. The reference is another run, or a folder that models/reference_run.py \
+      made with PyTorch.
+
+      If both folders hold a steps.jsonl, the command also names the first step at which a loss or the gradient norm differs by \
+      more than the tolerance. `sat train --log-steps` writes this file.
 
       Examples:
         sat train digits --log-steps
@@ -19,11 +21,12 @@ struct CompareCommand: ParsableCommand {
   @Argument(help: ArgumentHelp("Folder of the run.", valueName: "run"))
   var folder: String
 
-  @Argument(help: "Folder of the reference.")
+  @Argument(help: "Folder of the reference run.")
   var reference: String
 
   @Option(
-    help: ArgumentHelp("What a loss or norm may differ by, relative to the reference's value or to 1, whichever is larger.", valueName: "x"))
+    help: ArgumentHelp(
+      "Largest accepted difference of a loss or norm, relative to the larger of 1 and the reference's value.", valueName: "x"))
   var tolerance = 1e-3
 
   @OptionGroup var output: OutputOptions

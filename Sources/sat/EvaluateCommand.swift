@@ -19,8 +19,8 @@ struct EvaluateCommand: ParsableCommand {
       The attacks, with their parameters:
       \(attacks)
 
-      A parameter's option, or --set NAME=VALUE, reaches every attack that is named by itself and has the parameter. For autoattack the
-      version fixes all parameters. The JSON document tells the parameters of each attack.
+      A parameter's option, or --set NAME=VALUE, reaches every attack that is named by itself and has the parameter. For
+      autoattack the version fixes all parameters. The JSON document tells the parameters of each attack.
 
       Examples:
         sat evaluate runs/digits-p-sat
@@ -107,8 +107,8 @@ struct EvaluateCommand: ParsableCommand {
     do {
       switch classifier {
       case let network as NetworkClassifier where plan.mode == .fast:
-        evaluation = try network.withFixedWeights(inputShape: dataset.imageShape, evaluate)
-      case let script as ScriptClassifier where plan.mode == .fast: evaluation = try script.withFixedWeights(evaluate)
+        evaluation = try network.withPreparedWeights(inputShape: dataset.imageShape, evaluate)
+      case let script as ScriptClassifier where plan.mode == .fast: evaluation = try script.withPreparedWeights(evaluate)
       default: evaluation = try evaluate()
       }
     } catch is EvaluationStopped {

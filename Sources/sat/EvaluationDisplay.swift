@@ -4,16 +4,18 @@ import SAT
 final class EvaluationDisplay {
   private var phase = ""
   private var start = ContinuousClock().now
-  /// Where the phase began, which is not at nothing where an earlier run is gone on with.
+  /// The fraction at which the phase began. It is above 0 if the evaluation continues a stopped one.
   private var first = 0.0
 
   func show(_ progress: EvaluationProgress) {
     if progress.phase != phase {
-      (phase, start, first) = (progress.phase, ContinuousClock().now, progress.fraction)
+      phase = progress.phase
+      start = ContinuousClock().now
+      first = progress.fraction
       if progress.fraction < 1 { Terminal.standardError.endProgress() }
     }
     Terminal.standardError.progress(
       progress.phase, fraction: progress.fraction, from: first, since: start,
-      detail: "\(progress.done)/\(progress.total), \(progress.correct) still right")
+      detail: "\(progress.done)/\(progress.total), \(progress.correct) still correct")
   }
 }

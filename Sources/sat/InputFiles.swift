@@ -1,19 +1,21 @@
 import Foundation
 import SAT
+import SwiftTorch
 
-/// What a command reads, so that no output replaces it.
+/// The files that a command reads, which no output may replace.
 struct InputFiles {
   private var files: [String] = []
-  /// With all that is in them.
+  /// Folders whose whole content counts as read.
   private var folders: [String] = []
 
+  /// Single files; nil stands for an option that is absent.
   static func files(_ paths: [String?]) -> InputFiles {
     var inputs = InputFiles()
     inputs.files = paths.compactMap { $0 }
     return inputs
   }
 
-  /// Of a run's folder what it is made of: documents about the run may lie beside, and be made anew.
+  /// The files of a model. A run folder counts only with the run's own files, because documents about the run may be replaced.
   static func model(_ path: String?) -> InputFiles {
     guard let path else { return InputFiles() }
     var inputs = InputFiles()
@@ -24,7 +26,7 @@ struct InputFiles {
     return inputs
   }
 
-  /// A data set with its whole folder, a folder of pictures, or a file.
+  /// The files of `--data`: the folder of a data set, a folder of pictures, or one file.
   static func data(_ source: String?, root: DataRoot) -> InputFiles {
     guard let source else { return InputFiles() }
     var inputs = InputFiles()
@@ -34,47 +36,44 @@ struct InputFiles {
     return inputs
   }
 
-  static func + (a: InputFiles, b: InputFiles) -> InputFiles {
-    var sum = a
-    sum.files += b.files
-    sum.folders += b.folders
+  static func + (left: InputFiles, right: InputFiles) -> InputFiles {
+    var sum = left
+    sum.files += right.files
+    sum.folders += right.folders
     return sum
   }
 
-  /// - Throws: `SATError` for an output that is one of the inputs, under whatever name.
-  func refuse(_ outputs: [String]) throws(SATError) {
-    let known = Set(files.compactMap(Identity.init))
-    let places = folders.compactMap(Self.place).map { $0 + "/" }
+  /// Refuses outputs that would overwrite an input.
+  ///
+  /// - Throws: `SATError` if an output is one of the inputs, even through a link or another spelling.
+  func refuseOverwrite(by outputs: [String]) throws(SATError) {
+    let inputs = Set(files.compactMap(Identity.init))
+    let inputFolders = folders.compactMap(realPath).map { $0 + "/" }
     for output in outputs {
-      guard let identity = Identity(output), let place = Self.place(output) else { continue }
-      guard !known.contains(identity), !places.contains(where: place.hasPrefix) else {
-        throw SATError("\(output) is one of the files that are read for the result, which would replace it; name another file for the result")
+      guard let identity = Identity(output), let path = realPath(output) else { continue }
+      guard !inputs.contains(identity), !inputFolders.contains(where: path.hasPrefix) else {
+        throw SATError(
+          "\(output) is an input of this command, and the result would replace it; name another file for the result")
       }
     }
   }
 
-  /// A file whatever it is called: by a symbolic link, a hard link or another spelling.
+  /// The identity of a file, which links and other spellings of its path share.
   private struct Identity: Hashable {
     var device: UInt64
     var number: UInt64
 
-    /// Nil where nothing is.
+    /// Nil if the file does not exist.
     init?(_ path: String) {
       var info = stat()
       guard stat(path, &info) == 0 else { return nil }
-      (device, number) = (UInt64(info.st_dev), UInt64(info.st_ino))
+      device = UInt64(info.st_dev)
+      number = UInt64(info.st_ino)
     }
   }
 
   private static func isFolder(_ path: String) -> Bool {
     var isFolder: ObjCBool = false
     return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
-  }
-
-  /// The path without links; nil where nothing is.
-  private static func place(_ path: String) -> String? {
-    guard let resolved = realpath(path, nil) else { return nil }
-    defer { free(resolved) }
-    return String(cString: resolved)
   }
 }

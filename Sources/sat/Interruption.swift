@@ -1,23 +1,25 @@
 import Foundation
 import Synchronization
 
-/// Ctrl-C and SIGTERM: they end the program at once with status 130, or, for a command that listens, are a request to stop at the next
-/// good moment, and end it at the second time.
+/// Handles Ctrl-C and SIGTERM, which end the program at once with status 130.
+///
+/// A command that calls `listen` stops by itself after the first signal; the second signal ends the program at once.
 enum Interruption {
   private static let requested = Atomic<Bool>(false)
-  private static let isAwaited = Atomic<Bool>(false)
+  private static let isListening = Atomic<Bool>(false)
 
+  /// True after the first signal.
   static var isRequested: Bool { requested.load(ordering: .relaxed) }
 
-  /// From here on the status is 130; to be called first of all.
+  /// Installs the signal handlers. The program calls this function before anything else.
   static func begin() {
-    // What the handler reads has to be there before the first signal.
-    isAwaited.store(false, ordering: .relaxed)
+    // Static variables are created at first use, which must not happen inside a signal handler.
+    isListening.store(false, ordering: .relaxed)
     requested.store(false, ordering: .relaxed)
     for number in [SIGINT, SIGTERM] {
       signal(number) { _ in
         let isFirst = !Interruption.requested.exchange(true, ordering: .relaxed)
-        if !isFirst || !Interruption.isAwaited.load(ordering: .relaxed) { _exit(130) }
+        if !isFirst || !Interruption.isListening.load(ordering: .relaxed) { _exit(130) }
       }
     }
     // A parent may have started this process with its own signals blocked.
@@ -27,6 +29,6 @@ enum Interruption {
     pthread_sigmask(SIG_UNBLOCK, &signals, nil)
   }
 
-  /// From here on the first signal only sets `isRequested`.
-  static func listen() { isAwaited.store(true, ordering: .relaxed) }
+  /// Makes the first signal set `isRequested` instead of ending the program.
+  static func listen() { isListening.store(true, ordering: .relaxed) }
 }

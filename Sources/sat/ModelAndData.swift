@@ -2,23 +2,25 @@ import ArgumentParser
 import SAT
 import SwiftTorch
 
-/// Which checkpoint of a run folder is meant.
+/// The option that chooses a run folder's checkpoint.
 struct CheckpointChoice: ParsableArguments {
-  @Option(help: "Which checkpoint of a run folder: best or last. Default: best.")
+  @Option(help: "Checkpoint of a run folder: best or last. Default: best.")
   var checkpoint: RunFolder.Checkpoint?
 
-  /// - Throws: `SATError` when no model is there, `ValidationError` when there is one only and a checkpoint was asked for.
+  /// Returns the name of the checkpoint to load.
+  ///
+  /// - Throws: `SATError` if the path holds no model, `ValidationError` if --checkpoint is given but the path holds one model only.
   func name(in path: String) throws -> String {
     let name = (checkpoint ?? .best).rawValue
     let file = try ModelFile.find(path, checkpoint: name)
     if checkpoint != nil, file == path || file == "\(path)/\(ModelFile.weightsName)" {
-      throw ValidationError("--checkpoint \(name) chooses within the folder of a run, and \(path) is one model; leave it out.")
+      throw ValidationError("--checkpoint \(name) needs a run folder, but \(path) is one model; leave it out.")
     }
     return name
   }
 }
 
-/// The options that name a model and the images it is asked about, and load both.
+/// The options that name a model and its images.
 struct ModelAndData: ParsableArguments {
   @Argument(help: ArgumentHelp("Run folder or model file.", valueName: "model"))
   var path: String
@@ -28,30 +30,32 @@ struct ModelAndData: ParsableArguments {
   @OptionGroup var architecture: ArchitectureOptions
   @OptionGroup var selection: DataSelection
 
-  @Option(help: ArgumentHelp("Seed of every draw.", valueName: "n"))
+  @Option(help: ArgumentHelp("Seed of every random draw.", valueName: "n"))
   var seed: UInt64 = 0
 
   @OptionGroup var execution: ExecutionOptions
   @OptionGroup var dataOptions: DataOptions
 
-  /// What the options name, on its device, in evaluation mode.
+  /// The loaded model and data. The model is on its device and in evaluation mode.
   struct Loaded {
     var model: LoadedModel
     var data: ImageDataset
     var device: Device
     var execution: Execution
-    /// The configuration of the run, where it is one.
+    /// The configuration of the run; nil if the model is not a run folder.
     var trained: TrainingConfiguration?
   }
 
-  /// All that is read.
+  /// The files that the command reads.
   var inputs: InputFiles {
     let run = RunFolder(path)
     let source = selection.data ?? (run.exists ? (try? ConfigurationFile.read(run.configurationPath))?.data : nil)
     return .model(path) + .data(source, root: dataOptions.root)
   }
 
-  /// - Parameter layout: of the memory on the CPU, where none was asked for.
+  /// Loads the model and the images.
+  ///
+  /// - Parameter layout: the memory format on the CPU under --memory-format auto.
   func load(layout: Execution.Layout = .auto) throws -> Loaded {
     let run = RunFolder(path)
     let trained = run.exists ? try ConfigurationFile.read(run.configurationPath) : nil
@@ -63,7 +67,7 @@ struct ModelAndData: ParsableArguments {
       path: path, checkpoint: checkpoint, architecture: try architecture.architecture(),
       normalization: try architecture.normalization(), device: device)
     guard let source = selection.data ?? trained?.data else {
-      throw SATError("no data were named; say with --data which images to use, such as --data mnist or --data images.npz")
+      throw SATError("no data were named; choose the images with --data, such as --data mnist or --data images.npz")
     }
     let data = try selection.load(source, root: dataOptions.root)
     model.classifier.execution = settings

@@ -2,14 +2,14 @@ import ArgumentParser
 import SAT
 import SwiftTorch
 
-/// A model and the images its loss surface is looked at on, clean or perturbed.
+/// The options that name a model and the clean or perturbed images on which its loss is measured.
 struct ModelOnImages: ParsableArguments {
   enum Place: String, ExpressibleByArgument, CaseIterable { case clean, adversarial }
 
   @OptionGroup var options: ModelAndData
   @OptionGroup var perturbation: PerturbationOptions
 
-  @Option(help: ArgumentHelp("Samples in a batch. Default: as many as suit, at most 128.", valueName: "n"))
+  @Option(help: ArgumentHelp("Samples in a batch. Default: chosen for the task, at most 128.", valueName: "n"))
   var batchSize: Int?
 
   var path: String { options.path }
@@ -18,16 +18,16 @@ struct ModelOnImages: ParsableArguments {
   func validate() throws {
     try check("--batch-size", batchSize, in: Limit.batchSize)
     if options.execution.precision == .bf16 {
-      throw ValidationError("--precision bf16 is too coarse for the shape of a loss; leave it out.")
+      throw ValidationError("--precision bf16 is too coarse to measure the shape of a loss; leave it out.")
     }
   }
 
-  /// What the options name, with the images on the model's device.
+  /// The loaded model and its images, on the model's device.
   struct Subject {
     var model: LoadedModel
     var data: ImageDataset
     var device: Device
-    /// The configuration of the run, where it is one.
+    /// The configuration of the run; nil if the model is not a run folder.
     var trained: TrainingConfiguration?
     /// [N, C, H, W], float32.
     var images: Tensor
@@ -35,12 +35,12 @@ struct ModelOnImages: ParsableArguments {
   }
 
   func load() throws -> Subject {
-    // Second derivatives on the CPU are 5 to 15 % faster in this order, as measured.
+    // Measured: second derivatives on the CPU are 5 to 15 % faster in the contiguous layout.
     let loaded = try options.load(layout: .contiguous)
     let layout = loaded.execution.memoryFormat.format
     let (images, labels) = try loaded.data.batch(0..<loaded.data.count)
     return Subject(
-      model: loaded.model, data: loaded.data, device: loaded.device, trained: loaded.trained, images: images.to(loaded.device).contiguous(layout),
-      labels: labels.to(loaded.device))
+      model: loaded.model, data: loaded.data, device: loaded.device, trained: loaded.trained,
+      images: images.to(loaded.device).contiguous(layout), labels: labels.to(loaded.device))
   }
 }

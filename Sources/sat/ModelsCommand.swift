@@ -5,9 +5,9 @@ import SwiftTorch
 struct ModelsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "models",
-    abstract: "List the networks sat knows.",
+    abstract: "List the networks that sat knows.",
     discussion: """
-      Any other network can be evaluated as a TorchScript archive.
+      `sat evaluate` also reads any other network from a TorchScript archive.
 
       Examples:
         sat models
@@ -27,12 +27,12 @@ struct ModelsCommand: ParsableCommand {
     var summary: String
     var parameters: Int
     var inputShape: [Int]
-    /// With their defaults.
+    /// The default of each option.
     var options: [String: Int]
-    /// What an option takes, of those that do not take every number.
+    /// The accepted values of an option; an option that accepts every number is absent.
     var values: [String: [Int]]
 
-    /// As in `classes=10 channels=3|1`, the default first.
+    /// The options as in `classes=10 channels=3|1`, each default first.
     var optionText: String {
       options.sorted { $0.key < $1.key }.map { key, value in
         let others = (values[key] ?? []).filter { $0 != value }
@@ -48,15 +48,15 @@ struct ModelsCommand: ParsableCommand {
       let architecture = Architecture(name: entry.name)
       return Entry(
         name: entry.name, summary: entry.summary,
-        parameters: try Initialization.skipping { () throws(SATError) in try architecture.make(generator: Generator(seed: 0)) }.parameterCount,
-        inputShape: try architecture.inputShape(), options: entry.defaults,
-        values: entry.allowed)
+        parameters: try Initialization.skipping { () throws(SATError) in
+          try architecture.make(generator: Generator(seed: 0))
+        }.parameterCount,
+        inputShape: try architecture.inputShape(), options: entry.defaults, values: entry.allowed)
     }
     var rows = [["model", "", "options", "input", "parameters"]]
     for entry in entries {
-      rows.append([
-        entry.name, entry.summary, entry.optionText, entry.inputShape.map(String.init).joined(separator: "x"), "\(entry.parameters)",
-      ])
+      let input = entry.inputShape.map(String.init).joined(separator: "x")
+      rows.append([entry.name, entry.summary, entry.optionText, input, "\(entry.parameters)"])
     }
     try output.deliver(Listing(models: entries), text: TextTable(rows, leftColumns: 3).description)
   }

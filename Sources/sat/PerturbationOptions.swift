@@ -1,7 +1,7 @@
 import ArgumentParser
 import SAT
 
-/// How far images may be changed, and the steps of PGD; of a run they are the run's unless typed.
+/// The options that bound a perturbation and set the steps of PGD. For a run folder, they default to the run's values.
 struct PerturbationOptions: ParsableArguments {
   @Option(help: "Norm of the perturbations: linf, l2 or l1. Default: the run's, else linf.")
   var norm: Norm?
@@ -9,10 +9,10 @@ struct PerturbationOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Radius of the perturbations, such as 8/255 or 0.3. Default: the run's.", valueName: "radius"))
   var epsilon: Fraction?
 
-  @Option(help: ArgumentHelp("Steps of PGD, by default the run's, else 40, and of APGD and FAB, by default 100.", valueName: "n"))
+  @Option(help: ArgumentHelp("Steps of PGD, APGD and FAB. Default: 100; PGD uses the run's, else 40.", valueName: "n"))
   var steps: Int?
 
-  @Option(help: ArgumentHelp("Step of PGD. Default: the run's, else 2.5 * epsilon / steps.", valueName: "size"))
+  @Option(help: ArgumentHelp("Step size of PGD. Default: the run's, else 2.5 * epsilon / steps.", valueName: "size"))
   var stepSize: Fraction?
 
   func validate() throws {
@@ -22,18 +22,21 @@ struct PerturbationOptions: ParsableArguments {
     }
   }
 
-  /// One of the options that were typed; nil for none.
+  /// The first of these options that the command line gives; nil for none.
   var typed: String? {
-    [("--norm", norm != nil), ("--epsilon", epsilon != nil), ("--steps", steps != nil), ("--step-size", stepSize != nil)].first(where: \.1)?.0
+    if norm != nil { return "--norm" }
+    if epsilon != nil { return "--epsilon" }
+    if steps != nil { return "--steps" }
+    return stepSize == nil ? nil : "--step-size"
   }
 
-  /// What holds for a model.
+  /// The values for one model, from the options and the model's run.
   struct Resolved {
     var threat: ThreatModel
     /// Epsilon as typed.
     var radius: Fraction
     var steps: Int
-    /// Nil for 2.5 * epsilon / steps.
+    /// Nil stands for 2.5 * epsilon / steps.
     var stepSize: Double?
 
     var maximizer: InnerMaximizer {
@@ -41,15 +44,18 @@ struct PerturbationOptions: ParsableArguments {
     }
   }
 
-  /// - Parameter trained: the configuration of the run the model is from.
+  /// Fills in the values of the model's run for options that are absent.
+  ///
+  /// - Parameter trained: the configuration of the run folder; nil if the model is not a run folder.
   func resolved(_ trained: TrainingConfiguration?) throws -> Resolved {
     guard let radius = epsilon ?? trained?.threat.epsilon else {
-      throw SATError("no epsilon was given; say with --epsilon how far images may be changed, such as --epsilon 8/255")
+      throw SATError("no epsilon was given; set the radius of the perturbations, such as --epsilon 8/255")
     }
-    // The run's step belongs to the run's epsilon and steps.
-    let isRuns = epsilon == nil && norm == nil && steps == nil
+    // The run's step size fits only the run's own norm, epsilon and steps.
+    let usesRunStep = epsilon == nil && norm == nil && steps == nil
     return Resolved(
       threat: try ThreatModel(norm: norm ?? trained?.threat.norm ?? .linf, epsilon: radius.value), radius: radius,
-      steps: steps ?? trained?.attack.steps ?? 40, stepSize: stepSize?.value ?? (isRuns ? trained?.attack.stepSize.value : nil))
+      steps: steps ?? trained?.attack.steps ?? 40,
+      stepSize: stepSize?.value ?? (usesRunStep ? trained?.attack.stepSize.value : nil))
   }
 }

@@ -6,12 +6,13 @@ import SwiftTorch
 struct ReportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "report",
-    abstract: "Show runs to a person: one HTML page.",
+    abstract: "Write one HTML page about one or more runs.",
     discussion: """
-      The page needs neither network nor other files. It shows what the run folders hold: the curves of training, the curriculum,
-      the JSON documents of `sat evaluate`, `sat hessian` and `sat landscape` (--json-file into the run folder), the images of
-      `sat evaluate --save`, the configuration, and which files the numbers come from. What is missing is named with the command
-      that makes it. Several runs are shown side by side.
+      The page needs no network and no other files. It shows the training curves, the curriculum, the configuration and the source \
+      of every number. It also shows measurements that lie in the run folder: JSON documents of `sat evaluate`, `sat hessian` and \
+      `sat landscape` (written there with --json-file) and images of `sat evaluate --save`.
+
+      For each missing part, the page names the command that makes it. Several runs appear side by side.
 
       Examples:
         sat report runs/digits-p-sat
@@ -22,15 +23,15 @@ struct ReportCommand: ParsableCommand {
   @Argument(help: ArgumentHelp("Run folders.", valueName: "run"))
   var runs: [String]
 
-  @Option(help: ArgumentHelp("File of the page. Default: report.html in the (first) run's folder.", valueName: "file"))
+  @Option(help: ArgumentHelp("HTML file to write. Default: report.html in the first run's folder.", valueName: "file"))
   var out: String?
 
-  @Option(help: ArgumentHelp("Also write the data of every chart as CSV files into this folder.", valueName: "dir"))
+  @Option(help: ArgumentHelp("Folder for the data of every chart, as CSV files. Default: none are written.", valueName: "dir"))
   var csv: String?
 
   @OptionGroup var output: OutputOptions
 
-  private struct Answer: Encodable {
+  private struct Document: Encodable {
     var format = "sat-report/1"
     var page: String
     var runs: [String]
@@ -48,27 +49,27 @@ struct ReportCommand: ParsableCommand {
 
   func run() throws {
     let page = out ?? "\(runs[0])/report.html"
-    // A run's folder that is not there is a mistake to be told by the report.
+    // `Report` reports a missing run folder, so this check must accept a page inside one.
     try output.begin(writing: page, making: runs[0])
     let report = try Report(of: runs)
-    try InputFiles.files(report.files).refuse([page, output.jsonFile].compactMap { $0 })
+    try InputFiles.files(report.files).refuseOverwrite(by: [page, output.jsonFile].compactMap { $0 })
     let plotly = try PlotlyLocation.load()
-    for document in report.unreadable {
-      Terminal.standardError.warn("\(document.path) \(document.reason), so it is not shown; restore it, or make it again")
+    for file in report.unreadable {
+      Terminal.standardError.warn("\(file.path) \(file.reason), so the page leaves it out; restore the file, or make it again")
     }
     try AtomicFile.write(ReportPage.html(report, plotly: plotly), to: page)
     let charts = Result { try csv.map { try report.writeCSV(to: $0) } ?? [] }
     let files = (try? charts.get()) ?? []
-    let answer = Answer(
+    let document = Document(
       page: page, runs: report.folders, charts: report.charts.map(\.id), csv: files,
       missing: report.omissions.map { .init(what: $0.what, runs: $0.runs, command: $0.command) },
       unreadable: report.unreadable.map(\.path))
     var text = "\(page): \(report.charts.count) charts of \(report.folders.joined(separator: ", "))\n"
     if let csv, !files.isEmpty { text += "\(csv): \(files.count) CSV files\n" }
-    for missing in answer.missing {
-      let of = report.folders.count > 1 ? " of \(missing.runs.joined(separator: ", "))" : ""
-      text += "not there: \(missing.what.prefix(1).lowercased())\(missing.what.dropFirst())\(of); `\(missing.command)` makes it\n"
+    for missing in document.missing {
+      let runs = report.folders.count > 1 ? " of \(missing.runs.joined(separator: ", "))" : ""
+      text += "missing: \(missing.what.prefix(1).lowercased())\(missing.what.dropFirst())\(runs); `\(missing.command)` makes it\n"
     }
-    try output.deliver(answer, text: text, files: [{ _ = try charts.get() }])
+    try output.deliver(document, text: text, files: [{ _ = try charts.get() }])
   }
 }

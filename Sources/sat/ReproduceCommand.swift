@@ -8,15 +8,19 @@ extension ReproductionScale.Name: ExpressibleByArgument {}
 struct ReproduceCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "reproduce",
-    abstract: "Make a table or figure of the paper again, beside the paper's numbers.",
+    abstract: "Reproduce a table or figure of the paper, beside the paper's numbers.",
     discussion: """
-      Trains and measures what the item needs and what is not there yet; a reproduction that was stopped goes on where it was.
-      Runs are shared by all items of a scale. The scales: smoke shows in minutes that everything runs, its accuracies mean nothing;
-      small takes about an hour, MNIST's settings on two cores and the others on a GPU; paper is the paper's Appendix A in full.
-      What a scale changes is printed and stored with the result.
+      Trains and measures everything that the item needs and that is still missing. A stopped reproduction continues where it \
+      stopped. All items of a scale share their runs. The command prints the changes that a scale makes, and stores them with the \
+      result.
+
+      SCALES
+        smoke     minutes; tests that everything runs, accuracies mean nothing
+        small     about an hour; MNIST on two CPU cores, the others on a GPU
+        paper     the full Appendix A of the paper
 
       ITEMS
-      \(ReproductionItem.all.map { "  \($0.name.padding(toLength: 9, withPad: " ", startingAt: 0)) \($0.summary)" }.joined(separator: "\n"))
+      \(itemList)
 
       EXAMPLES
         sat reproduce table-2 --scale small
@@ -25,31 +29,39 @@ struct ReproduceCommand: ParsableCommand {
         sat reproduce fig-4 --scale small --settings mnist-0.3 --epsilon 0.1
       """)
 
-  @Argument(help: "The item, such as table-2 or fig-6.")
+  private static var itemList: String {
+    ReproductionItem.all
+      .map { "  \($0.name.padding(toLength: 9, withPad: " ", startingAt: 0)) \($0.summary)" }
+      .joined(separator: "\n")
+  }
+
+  @Argument(help: "Item to reproduce, such as table-2 or fig-6.")
   var item: String
 
-  @Option(help: "How much of the paper's work to do: smoke, small or paper.")
+  @Option(help: "Share of the paper's work to do: smoke, small or paper.")
   var scale: ReproductionScale.Name = .smoke
 
-  @Option(help: ArgumentHelp("Only these of the item's settings, with commas.", valueName: "names"))
+  @Option(help: ArgumentHelp("Settings of the item to use, separated by commas. Default: all.", valueName: "names"))
   var settings: String?
 
-  @Option(help: ArgumentHelp("Only these of the item's methods, with commas.", valueName: "names"))
+  @Option(help: ArgumentHelp("Methods of the item to use, separated by commas. Default: all.", valueName: "names"))
   var methods: String?
 
-  @Option(help: ArgumentHelp("Radius in place of the settings' own, with steps in proportion, such as 0.1.", valueName: "radius"))
+  @Option(
+    help: ArgumentHelp(
+      "Radius that replaces the settings' own, such as 0.1; step sizes change in proportion.", valueName: "radius"))
   var epsilon: Fraction?
 
-  @Flag(help: "Show what would be done, and do nothing.")
+  @Flag(help: "Show the plan, and do nothing.")
   var plan = false
 
-  @Option(help: ArgumentHelp("Folder of the runs and results.", valueName: "dir"))
+  @Option(help: ArgumentHelp("Folder for runs and results.", valueName: "dir"))
   var out = "runs/reproduce"
 
-  @Option(help: ArgumentHelp("Seed of every draw.", valueName: "n"))
+  @Option(help: ArgumentHelp("Seed of every random draw.", valueName: "n"))
   var seed: UInt64 = 0
 
-  @Option(help: ArgumentHelp("Also write the numbers as CSV to a file.", valueName: "file"))
+  @Option(help: ArgumentHelp("CSV file for the numbers, in addition to the results folder.", valueName: "file"))
   var csv: String?
 
   @OptionGroup var execution: ExecutionOptions
@@ -57,7 +69,7 @@ struct ReproduceCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
-    if plan && csv != nil { throw ValidationError("--csv has nothing to write with --plan; leave out one of the two.") }
+    if plan && csv != nil { throw ValidationError("--csv has nothing to write with --plan; leave one of them out.") }
     do { _ = try chosenItem() } catch let error as SATError { throw ValidationError("\(error).") }
   }
 

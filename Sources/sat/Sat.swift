@@ -7,13 +7,13 @@ import SwiftTorch
 struct Sat: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "sat",
-    abstract: "Train and judge adversarially robust image classifiers.",
+    abstract: "Train and evaluate adversarially robust image classifiers.",
     discussion: """
       Examples:
-        sat train digits                        train P-SAT on 5,000 real digits, in minutes
-        sat evaluate runs/digits-p-sat          its accuracy, clean and under attack
+        sat train digits                        train P-SAT on 5,000 digits
+        sat evaluate runs/digits-p-sat          measure accuracy, also under attack
         sat evaluate model.pt --model lenet5 --data mnist --epsilon 0.3
-        sat help evaluate                       options and examples of a command
+        sat help evaluate                       show options and examples
       """,
     version: isForCommand ? "" : "sat \(SATVersion.current), libtorch \(Torch.version)",
     subcommands: [
@@ -31,38 +31,43 @@ struct Sat: ParsableCommand {
       ReproduceCommand.self,
     ])
 
-  /// Whether a command is named, or help for one: `--version` is then the command's own option, or none. The parser would take it for
-  /// the question after sat's version, answer that and exit with 0 instead of naming a mistake elsewhere in the line.
-  private static let isForCommand = CommandLine.arguments.dropFirst().drop { $0 == "help" }.first.map { !$0.hasPrefix("-") } ?? false
+  /// True if the arguments name a command, or help on one. sat then declares no version, because a command may have its own
+  /// `--version`.
+  ///
+  /// With a version, the parser would answer `--version` anywhere in the line and exit with 0, even after another mistake.
+  private static let isForCommand: Bool = {
+    let first = CommandLine.arguments.dropFirst().first { $0 != "help" }
+    return first.map { !$0.hasPrefix("-") } ?? false
+  }()
 
   static func main() {
     StandardOutput.claimDescriptors()
     Interruption.begin()
-    // A file-size limit then fails the write, which is answered by a sentence, rather than killing the process; so does a pipe that
-    // nobody reads, for progress that nobody reads is no reason to lose a run.
+    // Without these signals, a write fails instead of killing the process. A file-size limit then ends with an error sentence.
+    // A closed pipe costs progress lines instead of the run.
     signal(SIGXFSZ, SIG_IGN)
     signal(SIGPIPE, SIG_IGN)
     Torch.keepHostMemory()
     do {
       guard Torch.abiVersion == Torch.expectedABIVersion else {
         throw SATError(
-          "libtorchshim speaks ABI \(Torch.abiVersion), this sat was built for \(Torch.expectedABIVersion); run scripts/bootstrap to rebuild it")
+          "libtorchshim has ABI \(Torch.abiVersion), but sat needs \(Torch.expectedABIVersion); rebuild it with scripts/bootstrap")
       }
       var command = try parseAsRoot()
-      do { try command.run() } catch let error as ValidationError { misused(type(of: command), error) }
+      do { try command.run() } catch let error as ValidationError { failWithUsage(of: type(of: command), error) }
     } catch let error as SATError {
       fail(error.message)
     } catch let error as TorchError {
       fail(error.message)
     } catch {
       guard exitCode(for: error).isSuccess else { exit(withError: error) }
-      // Help and the version are results too.
+      // Help and the version go to standard output, as results do.
       do { try StandardOutput.write(fullMessage(for: error) + "\n") } catch { fail("\(error)") }
     }
   }
 
-  /// What the parser says of a mistake it finds itself: usage is the command's, not the program's.
-  private static func misused(_ command: any ParsableCommand.Type, _ error: ValidationError) -> Never {
+  /// Reports a wrong command line as the parser does, with the usage of the command instead of sat's.
+  private static func failWithUsage(of command: any ParsableCommand.Type, _ error: ValidationError) -> Never {
     let usage = usageString(for: command)
     let name = usage.prefix { $0 != "[" && $0 != "<" }.split(separator: " ").joined(separator: " ")
     Terminal.standardError.endProgress()

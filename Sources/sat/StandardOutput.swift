@@ -2,33 +2,38 @@ import Foundation
 import SAT
 import SwiftTorch
 
-/// Standard output, where results go. One that cannot be written there is a failure, so that no script takes it for done.
+/// Standard output, which receives results. A result that cannot be written is a failure, so no script takes it for success.
 enum StandardOutput {
-  /// Nobody reads any more.
-  private struct Unread: Error {}
+  /// The reader of the pipe has gone.
+  private struct ReaderGone: Error {}
 
-  /// - Throws: `SATError` in the system's words. When nobody reads any more the program ends without a word, as Unix tools do.
+  /// Writes the whole result. Ends the program without a message if the reader of a pipe has gone, as Unix tools do.
+  ///
+  /// - Throws: `SATError` with the system's reason.
   static func write(_ text: String) throws {
-    do { try put(text) } catch { try finish([error]) }
+    do { try writePart(text) } catch { try finish([error]) }
   }
 
-  /// The same for a result that is not all in this text: what is thrown is for `finish`, when the rest is done.
-  static func put(_ text: String) throws {
+  /// Writes one part of a result. The caller passes thrown errors to `finish` after the other parts.
+  static func writePart(_ text: String) throws {
     do {
       try FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
     } catch {
-      if SystemError.code(error) == EPIPE { throw Unread() }
-      throw SATError("the result cannot be written to standard output (\(SystemError.reason(error))); send it to a place that takes it")
+      if SystemError.code(error) == EPIPE { throw ReaderGone() }
+      throw SATError(
+        "the result cannot be written to standard output (\(SystemError.reason(error))); redirect it to a writable file")
     }
   }
 
-  /// - Throws: a sentence for each of what could not be written, if there are any; when it was that nobody reads, and that alone, the
-  ///   program ends without a word.
+  /// Reports the failures of a result's parts. Ends the program without a message if the only failure is that the reader has gone.
+  ///
+  /// - Throws: one sentence per failure.
   static func finish(_ failures: [any Error]) throws {
-    let told = failures.filter { !($0 is Unread) }
-    guard told.isEmpty else {
-      if told.count == 1 { throw told[0] }
-      throw SATError(told.map { ($0 as? SATError)?.message ?? ($0 as? TorchError)?.message ?? "\($0)" }.joined(separator: "\nsat: "))
+    let reported = failures.filter { !($0 is ReaderGone) }
+    guard reported.isEmpty else {
+      if reported.count == 1 { throw reported[0] }
+      let sentences = reported.map { ($0 as? SATError)?.message ?? ($0 as? TorchError)?.message ?? "\($0)" }
+      throw SATError(sentences.joined(separator: "\nsat: "))
     }
     guard !failures.isEmpty else { return }
     signal(SIGPIPE, SIG_DFL)
@@ -36,8 +41,9 @@ enum StandardOutput {
     _exit(128 + SIGPIPE)
   }
 
-  /// Sees to it that the numbers of the standard streams are taken, before a file that is opened gets one of them and with it what
-  /// is printed: a stream that the parent closed becomes one whose every use fails.
+  /// Opens each standard stream that the parent closed, in a mode in which every use fails.
+  ///
+  /// Otherwise the next file that the program opens would get the stream's number, and printed text would go into that file.
   static func claimDescriptors() {
     for descriptor in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] where fcntl(descriptor, F_GETFD) == -1 {
       _ = open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY)

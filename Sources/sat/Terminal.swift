@@ -1,6 +1,6 @@
 import Foundation
 
-/// Standard error as a place for progress: a line that is redrawn on a terminal, plain lines at a calm rate elsewhere.
+/// Writes progress to standard error: one redrawn line on a terminal, plain lines every 15 seconds elsewhere.
 final class Terminal: @unchecked Sendable {
   static let standardError = Terminal()
 
@@ -16,19 +16,19 @@ final class Terminal: @unchecked Sendable {
     usesColor = isatty(STDERR_FILENO) == 1 && (environment["NO_COLOR"] ?? "").isEmpty && environment["TERM"] != "dumb"
   }
 
-  /// How long something will still take.
+  /// The time that a task still needs.
   struct Estimate {
     var seconds: Double
-    /// Whether it is known to get slower.
-    var isLeast = false
+    /// True if later steps are slower, so that the task needs at least this time.
+    var isLowerBound = false
   }
 
-  /// Shows how far something is, if the last time was long enough ago.
+  /// Shows the progress of a task, unless it was shown a moment ago.
   ///
   /// - Parameters:
-  ///   - fraction: 0…1.
-  ///   - first: what it was at `start`.
-  ///   - estimate: of the time left; from the fraction when nil.
+  ///   - fraction: the part of the task that is done, 0…1.
+  ///   - first: the fraction at `start`.
+  ///   - estimate: the time that remains; nil derives it from the fraction.
   func progress(
     _ label: String, fraction: Double, from first: Double = 0, since start: ContinuousClock.Instant, left estimate: Estimate? = nil,
     detail: String = ""
@@ -36,13 +36,13 @@ final class Terminal: @unchecked Sendable {
     guard !isQuiet else { return }
     let now = clock.now
     let pause: Duration = isTerminal ? .milliseconds(100) : .seconds(15)
-    // A pipe hears of work only once it has taken a while.
+    // A short task writes nothing to a pipe or file.
     guard now - (lastDrawn ?? (isTerminal ? now - pause : start)) >= pause else { return }
     lastDrawn = now
     let elapsed = (now - start) / .seconds(1)
     let left = estimate?.seconds ?? (fraction > first ? elapsed * (1 - fraction) / (fraction - first) : .infinity)
     let isKnown = left.isFinite && elapsed > 1
-    let remaining = isKnown ? "  \(estimate?.isLeast == true ? "at least " : "")\(Self.clockText(left)) left" : ""
+    let remaining = isKnown ? "  \(estimate?.isLowerBound == true ? "at least " : "")\(Self.clockText(left)) left" : ""
     let percent = "\(Int(100 * fraction)) %"
     if isTerminal {
       let width = 24
@@ -55,21 +55,21 @@ final class Terminal: @unchecked Sendable {
     }
   }
 
-  /// Takes the redrawn line away.
+  /// Clears the redrawn line.
   func endProgress() {
     if lineIsOpen { write("\r\u{1B}[K") }
     lineIsOpen = false
     lastDrawn = nil
   }
 
-  /// A line that stays.
+  /// Writes a line that stays, except under --quiet.
   func line(_ text: String) {
     guard !isQuiet else { return }
     endProgress()
     write(text + "\n")
   }
 
-  /// A warning; quiet does not silence it.
+  /// Writes a warning, even under --quiet.
   func warn(_ text: String) {
     endProgress()
     write((usesColor ? "\u{1B}[33mwarning:\u{1B}[0m " : "warning: ") + text + "\n")
@@ -77,11 +77,11 @@ final class Terminal: @unchecked Sendable {
 
   private func write(_ text: String) { try? FileHandle.standardError.write(contentsOf: Data(text.utf8)) }
 
-  /// Seconds as 1:05 or 2:03:20.
+  /// Formats seconds as 1:05 or 2:03:20.
   static func clockText(_ seconds: Double) -> String {
     let total = Int(seconds.rounded())
     let (h, m, s) = (total / 3600, total / 60 % 60, total % 60)
-    func two(_ n: Int) -> String { n < 10 ? "0\(n)" : "\(n)" }
-    return h > 0 ? "\(h):\(two(m)):\(two(s))" : "\(m):\(two(s))"
+    func twoDigits(_ n: Int) -> String { n < 10 ? "0\(n)" : "\(n)" }
+    return h > 0 ? "\(h):\(twoDigits(m)):\(twoDigits(s))" : "\(m):\(twoDigits(s))"
   }
 }

@@ -6,11 +6,13 @@ import SwiftTorch
 struct TrainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "train",
-    abstract: "Train a network against perturbations, from a preset.",
+    abstract: "Train a robust network from a preset.",
     discussion: """
-      The preset's values can be changed by a YAML file (--config), then by options, then by --set. The whole configuration is
-      saved with the run. The run folder holds config.yaml, metrics.jsonl (a line an epoch), TensorBoard events and the checkpoints best
-      and last. With averaging.kind ema or swa they hold the averaged weights. Ctrl-C keeps everything up to that moment.
+      A preset holds every setting of a run. --config changes it first, then the other options, then --set. Ctrl-C saves the run \
+      and stops it; --resume continues it.
+
+      The run folder holds the whole configuration (config.yaml), one line per epoch (metrics.jsonl), TensorBoard events, and the \
+      checkpoints best and last. With averaging.kind ema or swa, the checkpoints hold averaged weights.
 
       Examples:
         sat train --list
@@ -23,63 +25,73 @@ struct TrainCommand: ParsableCommand {
         sat train digits --set averaging.kind=ema --set optimizer.maxGradientNorm=1
       """)
 
-  @Argument(help: "The preset to start from; `--list` shows them.")
+  @Argument(help: "Preset to start from. `--list` shows the presets.")
   var preset: String?
 
   @Flag(help: "List the presets and the methods.")
   var list = false
 
-  @Option(help: ArgumentHelp("YAML file with values to change.", valueName: "file"))
+  @Option(help: ArgumentHelp("YAML file of settings that change the preset.", valueName: "file"))
   var config: String?
 
-  @Option(help: "The method; `--list` shows them.")
+  @Option(help: "Training method. Default: the preset's. `--list` shows the methods.")
   var method: String?
 
   @Option(
-    help: ArgumentHelp("Adversarial weight perturbation of this relative size around the method, such as 0.01.", valueName: "gamma"))
+    help: ArgumentHelp(
+      "Relative size of adversarial weight perturbation, such as 0.01; 0 turns it off. Default: the preset's.", valueName: "gamma"))
   var awp: Double?
 
-  @Option(help: ArgumentHelp("Data set, or a .safetensors or .npz file.", valueName: "name|path"))
+  @Option(help: ArgumentHelp("Data set, or path of a file or folder of images. Default: the preset's.", valueName: "name|path"))
   var data: String?
 
-  @Option(help: ArgumentHelp("Radius of the perturbations, such as 8/255 or 0.3.", valueName: "radius"))
+  @Option(help: ArgumentHelp("Radius of the perturbations, such as 8/255 or 0.3. Default: the preset's.", valueName: "radius"))
   var epsilon: Fraction?
 
-  @Option(help: "Norm of the perturbations: linf, l2 or l1.")
+  @Option(help: "Norm of the perturbations: linf, l2 or l1. Default: the preset's.")
   var norm: Norm?
 
-  @Option(help: ArgumentHelp("Epochs to train.", valueName: "n"))
+  @Option(help: ArgumentHelp("Epochs to train. Default: the preset's.", valueName: "n"))
   var epochs: Int?
 
-  @Option(help: ArgumentHelp("Samples in a batch.", valueName: "n"))
+  @Option(help: ArgumentHelp("Samples in a batch. Default: the preset's.", valueName: "n"))
   var batchSize: Int?
 
-  @Option(help: ArgumentHelp("Go on from this model's weights: a run, a .safetensors file or a PyTorch state_dict.", valueName: "model"))
+  @Option(
+    help: ArgumentHelp(
+      "Model that gives the first weights: a run folder, a .safetensors file or a PyTorch state_dict. Default: random weights.",
+      valueName: "model"))
   var from: String?
 
   @OptionGroup var architecture: ArchitectureOptions
 
   @Option(
     name: .customLong("set"),
-    help: ArgumentHelp("Change any value, such as attack.steps=20; may be repeated.", valueName: "key=value"))
+    help: ArgumentHelp("Change any setting, such as attack.steps=20. May be repeated.", valueName: "key=value"))
   var settings: [String] = []
 
-  @Option(help: ArgumentHelp("Seed of every draw. Default: 0.", valueName: "n"))
+  @Option(help: ArgumentHelp("Seed of every random draw. Default: 0.", valueName: "n"))
   var seed: UInt64?
 
   @Option(name: .customLong("run"), help: ArgumentHelp("Folder of the run. Default: runs/PRESET-METHOD.", valueName: "dir"))
   var folder: String?
 
-  @Flag(help: "Go on from the run's last checkpoint.")
+  @Flag(
+    help: """
+      Continue from the run's last checkpoint. Checkpoints, logs, smoothness, device, threads, precision and memory format may \
+      change. Epochs may change unless the learning rate depends on them.
+      """)
   var resume = false
 
-  @Flag(help: "Write steps.jsonl, a line at every update of the weights.")
+  @Flag(help: "Write steps.jsonl with one line per update of the weights.")
   var logSteps = false
 
   @Option(
     help: ArgumentHelp(
-      "Measure the loss's smoothness (Fig. 4: largest Hessian eigenvalue, trace, gradient norm) every n epochs and after the last; 0: never.",
-      valueName: "n"))
+      """
+      Measure the loss's smoothness every n epochs and after the last: largest Hessian eigenvalue, trace, gradient norm. \
+      Default: 0, never.
+      """, valueName: "n"))
   var trackSmoothness: Int?
 
   @OptionGroup var execution: ExecutionOptions
@@ -87,7 +99,10 @@ struct TrainCommand: ParsableCommand {
   enum AttackPrecision: String, ExpressibleByArgument, CaseIterable { case fp32, bf16, auto }
 
   @Option(
-    help: "Precision of the passes that make perturbations; auto: bf16 on a CPU with instructions for it, else fp32. Default: that of --precision.")
+    help: """
+      Precision of the passes that make perturbations: fp32, bf16 or auto. auto chooses bf16 if the CPU has instructions for it, \
+      else fp32. Default: the value of --precision.
+      """)
   var attackPrecision: AttackPrecision?
 
   @OptionGroup var dataOptions: DataOptions
@@ -96,15 +111,15 @@ struct TrainCommand: ParsableCommand {
   func validate() throws {
     if list { return }
     if preset == nil && !(resume && folder != nil) {
-      throw ValidationError("Name a preset, or --resume with --run; `sat train --list` shows the presets.")
+      throw ValidationError("The preset is missing; name one that `sat train --list` shows, or give --resume with --run.")
     }
   }
 
   mutating func run() throws {
     if list { return try printList() }
     let (configuration, folder) = try resolve()
-    try output.begin(
-      reading: .files([config]) + .model(from) + .model(folder.path) + .data(configuration.data, root: dataOptions.root), making: folder.path)
+    let inputs = InputFiles.files([config]) + .model(from) + .model(folder.path) + .data(configuration.data, root: dataOptions.root)
+    try output.begin(reading: inputs, making: folder.path)
     let trainer = try Trainer(configuration, dataRoot: dataOptions.root, folder: folder, resume: resume)
     let display = TrainingDisplay(trainer)
     display.begin()
@@ -112,51 +127,53 @@ struct TrainCommand: ParsableCommand {
     Interruption.listen()
     let ending = try trainer.run(observer: display) { Interruption.isRequested }
     if ending == .interrupted {
-      Terminal.standardError.warn("interrupted; \(display.kept)")
+      Terminal.standardError.warn("interrupted; \(display.savedText)")
       throw ExitCode(130)
     }
     try output.deliver(TrainingSummary(trainer), text: TrainingSummary(trainer).text)
   }
 
-  /// The configuration and the folder that the command line asks for.
+  /// Returns the configuration and the run folder that the command line asks for.
   private func resolve() throws -> (TrainingConfiguration, RunFolder) {
     if resume {
-      let folder = RunFolder(try self.folder ?? defaultRun(changed(base())))
+      let folder = RunFolder(try self.folder ?? defaultRun(applyingOptions(to: presetConfiguration())))
       guard folder.exists else {
-        throw SATError("\(folder.path) holds no run to resume; expected its config.yaml, so check --run or start without --resume")
+        throw SATError(
+          "\(folder.path) holds no run to resume, because it has no config.yaml; check --run, or start a new run without --resume")
       }
       let saved = try ConfigurationFile.read(folder.configurationPath)
-      var wanted = try changed(saved)
+      var wanted = try applyingOptions(to: saved)
       try refuseChanges(from: saved, to: wanted, folder)
       if let preset, preset != saved.preset {
         throw SATError(
-          "\(folder.path) is a run of the preset \(saved.preset), not of \(preset); leave the preset out or start another run with --run")
+          "\(folder.path) is a run of the preset \(saved.preset), not of \(preset); leave the preset out, or train in a new folder "
+            + "without --resume")
       }
       wanted.preset = saved.preset
       return (try wanted.validated(), folder)
     }
-    let configuration = try changed(base()).validated()
+    let configuration = try applyingOptions(to: presetConfiguration()).validated()
     let folder = RunFolder(self.folder ?? defaultRun(configuration))
     guard !folder.exists else {
-      throw SATError("\(folder.path) already holds a run; go on with --resume, choose another folder with --run, or delete it")
+      throw SATError("\(folder.path) already holds a run; continue it with --resume, name another folder with --run, or delete it")
     }
     return (configuration, folder)
   }
 
-  /// The preset, fitted to the method that the file, the option or a setting chooses.
-  private func base() throws -> TrainingConfiguration {
+  /// Returns the preset, adapted to the method that --set, --method or the file chooses.
+  private func presetConfiguration() throws -> TrainingConfiguration {
     let prefix = "method="
-    let set = settings.last { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) }
+    let setting = settings.last { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) }
     let file = try config.flatMap { try ConfigurationFile.method(inFileAt: $0) }
-    return try Presets.configuration(named: preset ?? "", method: set ?? method ?? file)
+    return try Presets.configuration(named: preset ?? "", method: setting ?? method ?? file)
   }
 
   private func defaultRun(_ configuration: TrainingConfiguration) -> String {
     "runs/\(configuration.preset)-\(configuration.method)\(configuration.awp.gamma > 0 ? "-awp" : "")"
   }
 
-  /// With the changes that the command line asks for; not yet looked at.
-  private func changed(_ base: TrainingConfiguration) throws -> TrainingConfiguration {
+  /// Applies the changes of the command line to a configuration, without validating it.
+  private func applyingOptions(to base: TrainingConfiguration) throws -> TrainingConfiguration {
     var result = base
     if let config { result = try ConfigurationFile.apply(fileAt: config, to: result) }
     if let method { result.method = method }
@@ -183,14 +200,13 @@ struct TrainCommand: ParsableCommand {
     return result
   }
 
-  /// A resumed run may be longer and run elsewhere; anything else would make it another run.
+  /// Refuses changes to a resumed run, because they would make it another run. It may be longer or use another device.
   private func refuseChanges(from saved: TrainingConfiguration, to wanted: TrainingConfiguration, _ folder: RunFolder) throws {
     let changes = try wanted.differences(from: saved)
     guard changes.isEmpty else {
       throw SATError(
-        "the options change the configuration of \(folder.path): \(changes.joined(separator: ", ")); a resumed run keeps it (only epochs, "
-          + "unless the learning rate follows them, checkpoints, logs, device, threads, precision and memory format may differ), so leave them "
-          + "out or start another run with --run")
+        "the options change the configuration of \(folder.path), which a resumed run keeps: \(changes.joined(separator: ", ")); "
+          + "leave them out, or train in a new folder without --resume")
     }
   }
 

@@ -9,8 +9,8 @@ final class TrainingDisplay: TrainingObserver {
   private let clock = ContinuousClock()
   private var start: ContinuousClock.Instant
   private let firstEpoch: Int
-  /// When the last batches were done, an epoch's worth of them: a curriculum gets slower as it gets harder, so older ones tell nothing.
-  private var ends: [ContinuousClock.Instant] = []
+  /// End times of the last epoch's worth of batches. Older batches mislead, because a curriculum gets slower as it gets harder.
+  private var batchEnds: [ContinuousClock.Instant] = []
 
   init(_ trainer: Trainer) {
     self.trainer = trainer
@@ -19,40 +19,44 @@ final class TrainingDisplay: TrainingObserver {
   }
 
   func begin() {
-    let c = trainer.configuration
+    let settings = trainer.configuration
+    let (threat, attack, averaging) = (settings.threat, settings.attack, settings.averaging)
     terminal.line(
-      "\(c.method) on \(c.data): \(trainer.trainSet.count) images to train, \(trainer.validationSet.count) to validate; "
-        + "\(c.model.name), \(c.threat.norm.rawValue) epsilon \(c.threat.epsilon), \(c.attack.steps) steps of \(c.attack.stepSize); "
-        + "run folder \(trainer.folder.path)")
-    if c.averaging.kind != .none {
-      terminal.line("best and last hold the weights averaged (\(c.averaging.kind.rawValue)) from epoch \(c.averaging.start + 1) on")
+      "\(settings.method) on \(settings.data): \(trainer.trainSet.count) training images, "
+        + "\(trainer.validationSet.count) validation images; \(settings.model.name), "
+        + "\(threat.norm.rawValue) epsilon \(threat.epsilon), \(attack.steps) steps of \(attack.stepSize); run folder \(trainer.folder.path)")
+    if averaging.kind != .none {
+      terminal.line("best and last hold weights averaged (\(averaging.kind.rawValue)) from epoch \(averaging.start + 1) on")
     }
-    if let place { terminal.line("resuming after \(place)") }
+    if let position { terminal.line("resuming after \(position)") }
     start = clock.now
   }
 
-  /// How far the run is; nil before its first step.
-  private var place: String? {
-    let (epochs, batches) = (trainer.completedEpochs, trainer.completedBatches)
-    if trainer.isAwaitingValidation { return "epoch \(epochs + 1), without its validation" }
-    if epochs + batches == 0 { return nil }
-    let inside = "\(batches) batch\(batches == 1 ? "" : "es") of epoch \(epochs + 1)"
-    return batches > 0 ? inside : "\(epochs) epoch\(epochs == 1 ? "" : "s")"
+  /// The part of the run that is done; nil before its first step.
+  private var position: String? {
+    let epochs = trainer.completedEpochs
+    let batches = trainer.completedBatches
+    if trainer.isAwaitingValidation { return "epoch \(epochs + 1), before its validation" }
+    if batches > 0 { return "\(batches) batch\(batches == 1 ? "" : "es") of epoch \(epochs + 1)" }
+    return epochs > 0 ? "\(epochs) epoch\(epochs == 1 ? "" : "s")" : nil
   }
 
-  /// What an interrupted run keeps.
-  var kept: String {
-    place.map { "everything is kept up to \($0); go on with `sat train --run \(trainer.folder.path) --resume`" } ?? "nothing was kept yet"
+  /// A sentence about the work that an interrupted run has saved.
+  var savedText: String {
+    guard let position else { return "nothing was saved yet" }
+    return "the run is saved up to \(position); continue it with `sat train --run \(trainer.folder.path) --resume`"
   }
 
   func batchDone(epoch: Int, batch: Int, batches: Int, loss: Double) {
-    let (epochs, lambda) = (trainer.configuration.epochs, trainer.configuration.lambda)
+    let epochs = trainer.configuration.epochs
+    let lambda = trainer.configuration.lambda
     let done = Double(epoch - firstEpoch) + Double(batch + 1) / Double(batches)
-    ends.append(clock.now)
-    if ends.count > batches + 1 { ends.removeFirst() }
-    let pace = (ends[ends.count - 1] - ends[0]) / .seconds(1) / Double(ends.count - 1)
+    batchEnds.append(clock.now)
+    if batchEnds.count > batches + 1 { batchEnds.removeFirst() }
+    let secondsPerBatch = (batchEnds[batchEnds.count - 1] - batchEnds[0]) / .seconds(1) / Double(batchEnds.count - 1)
     let left = Terminal.Estimate(
-      seconds: pace * Double((epochs - epoch) * batches - batch - 1), isLeast: lambda.value(at: epoch) < lambda.value(at: epochs - 1))
+      seconds: secondsPerBatch * Double((epochs - epoch) * batches - batch - 1),
+      isLowerBound: lambda.value(at: epoch) < lambda.value(at: epochs - 1))
     terminal.progress(
       "epoch \(epoch + 1)/\(epochs)", fraction: done / Double(epochs - firstEpoch), since: start, left: left,
       detail: "loss \(decimal(loss, 3))")
@@ -79,7 +83,7 @@ final class TrainingDisplay: TrainingObserver {
   func warn(_ message: String) { terminal.warn(message) }
 }
 
-/// What a finished run answers.
+/// The result of a finished run.
 struct TrainingSummary: Encodable {
   struct Best: Encodable {
     var epoch: Int

@@ -5,20 +5,21 @@ import SwiftTorch
 struct VerifyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "verify",
-    abstract: "Check saved adversarial images again.",
+    abstract: "Check saved adversarial images with the model.",
     discussion: """
-      FILE is what `sat evaluate --save` wrote: images, originals and what was found. Every claim is checked against the model anew: the
-      perturbations are within epsilon and the box, broken images are misclassified in a batch and alone, the rest is untouched. What
-      is left when pixels become bytes is told as well. Exit status 1 when a claim does not hold.
+      `sat evaluate --save` writes FILE with images, originals and results. `sat verify` checks its claims again: perturbations \
+      lie within epsilon and the box; the model misclassifies each broken image, in a batch and alone; all other images are \
+      unchanged. Exit status 1 if a claim does not hold.
 
-      With --data the originals are also compared with the data set, so that nothing of the file is taken on trust.
+      The result also says how many images stay misclassified after rounding to bytes. With --data, the command also compares the \
+      originals with the data set, so it trusts nothing in the file.
 
       Examples:
         sat verify adversarial.safetensors --model-file runs/digits-p-sat
         sat verify adversarial.safetensors --model-file lenet5.pt --model lenet5 --data mnist --indices 0:500 --json
       """)
 
-  @Argument(help: ArgumentHelp("File of adversarial images.", valueName: "file"))
+  @Argument(help: ArgumentHelp("File that `sat evaluate --save` wrote.", valueName: "file"))
   var file: String
 
   @Option(help: ArgumentHelp("Run folder or model file.", valueName: "model"))
@@ -39,7 +40,7 @@ struct VerifyCommand: ParsableCommand {
   func validate() throws {
     try check("--batch-size", batchSize, in: Limit.batchSize)
     if selection.data == nil && (selection.first != nil || selection.indices != nil || selection.split != nil) {
-      throw ValidationError("--first, --indices and --split choose the images of --data to compare with; add it or leave them out.")
+      throw ValidationError("--first, --indices and --split need --data; add --data, or leave them out.")
     }
   }
 
@@ -51,8 +52,8 @@ struct VerifyCommand: ParsableCommand {
     let data = try selection.data.map { source in try selection.load(source, root: dataOptions.root) }
     if let data, data.count != saved.originals.count {
       throw SATError(
-        "\(file) holds \(saved.originals.count) images and \(data.count) of \(data.name) are to be compared with them; choose those it was made "
-          + "of with --split and --first or --indices")
+        "\(file) holds \(saved.originals.count) images, but the options select \(data.count) of \(data.name); select the same "
+          + "images with --split and --first or --indices")
     }
     let model = try ModelFile.load(
       path: modelFile, checkpoint: try choice.name(in: modelFile), architecture: try architecture.architecture(),

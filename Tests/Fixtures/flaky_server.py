@@ -19,11 +19,12 @@ import threading
 import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
-DATA = open(sys.argv[1], "rb").read()
+DATA = Path(sys.argv[1]).read_bytes()
 CUT = len(DATA) // 5
 INVERTED = bytes(255 - byte for byte in DATA)
-WRONG = DATA[:CUT] + bytes([DATA[CUT] ^ 1]) + DATA[CUT + 1:]
+WRONG = DATA[:CUT] + bytes([DATA[CUT] ^ 1]) + DATA[CUT + 1 :]
 requests = Counter()
 
 
@@ -78,8 +79,9 @@ class Handler(BaseHTTPRequestHandler):
         self.send(limit=max(0, CUT - start))
 
     def changed(self, count):
-        self.send(data=INVERTED if count == 1 else DATA, limit=CUT if count == 1 else None,
-                  tag='"first"' if count == 1 else '"second"')
+        self.send(
+            data=INVERTED if count == 1 else DATA, limit=CUT if count == 1 else None, tag='"first"' if count == 1 else '"second"'
+        )
 
     def changed_untagged(self, count):
         self.send(data=INVERTED if count == 1 else DATA, limit=CUT if count == 1 else None, tag=None)

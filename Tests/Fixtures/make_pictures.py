@@ -44,11 +44,17 @@ def main() -> None:
     palette = colour.quantize(16)
     deep = (pixels[:, :, 1].astype(np.uint16) * 257 + pixels[:, :, 0] % 100).astype(np.uint16)
     saved = {
-        "rgb.png": (colour, {}), "grey.png": (grey, {}), "alpha.png": (alpha, {}), "palette.png": (palette, {}),
-        "transparent-palette.png": (palette, {"transparency": 3}), "one-bit.png": (grey.convert("1"), {}),
+        "rgb.png": (colour, {}),
+        "grey.png": (grey, {}),
+        "alpha.png": (alpha, {}),
+        "palette.png": (palette, {}),
+        "transparent-palette.png": (palette, {"transparency": 3}),
+        "one-bit.png": (grey.convert("1"), {}),
         "grey-alpha.png": (alpha.convert("LA"), {}),
-        "baseline.jpg": (colour, {"quality": 90}), "full-chroma.jpg": (colour, {"quality": 90, "subsampling": 0}),
-        "progressive.jpg": (colour, {"quality": 90, "progressive": True}), "grey.jpg": (grey, {"quality": 90}),
+        "baseline.jpg": (colour, {"quality": 90}),
+        "full-chroma.jpg": (colour, {"quality": 90, "subsampling": 0}),
+        "progressive.jpg": (colour, {"quality": 90, "progressive": True}),
+        "grey.jpg": (grey, {"quality": 90}),
         "cmyk.jpg": (colour.convert("CMYK"), {"quality": 95}),
     }
     tensors = {}
@@ -57,7 +63,9 @@ def main() -> None:
         tensors[name] = rgb(Image.open(folder / name))
     # Pillow cuts 16 bits off at 8 bits' white; half away from zero of v / 257 is what rounding means.
     Image.fromarray(deep).save(folder / "sixteen-bit.png")
-    tensors["sixteen-bit.png"] = torch.from_numpy(((deep.astype(np.int64) + 128) // 257).astype(np.uint8)).expand(3, -1, -1).contiguous()
+    tensors["sixteen-bit.png"] = (
+        torch.from_numpy(((deep.astype(np.int64) + 128) // 257).astype(np.uint8)).expand(3, -1, -1).contiguous()
+    )
     for width, height in ((17, 13), (40, 30), (50, 10)):
         tensors[f"resized/{width}x{height}"] = rgb(colour.resize((width, height), Image.Resampling.BILINEAR))
     for side in (14, 28):

@@ -36,8 +36,10 @@ def steps(config: dict, channels_last: bool = False) -> tuple[list[dict], dict]:
             reference.network.to(memory_format=torch.channels_last)
         reference.train(config["epochs"], STEPS)
         kept, _ = safetensors_io.read(Path(folder) / "last" / "weights.safetensors")
-        return ([json.loads(line) for line in (Path(folder) / "steps.jsonl").read_text().splitlines()],
-                {name: tensor.flatten()[:4].tolist() for name, tensor in kept.items()})
+        return (
+            [json.loads(line) for line in (Path(folder) / "steps.jsonl").read_text().splitlines()],
+            {name: tensor.flatten()[:4].tolist() for name, tensor in kept.items()},
+        )
 
 
 def with_rounding(config: dict) -> tuple[list[dict], dict, dict]:
@@ -47,16 +49,21 @@ def with_rounding(config: dict) -> tuple[list[dict], dict, dict]:
     others = [steps(config, channels_last=True)]
     with torch.backends.mkldnn.flags(enabled=False):
         others.append(steps(config))
-    rounding = {key: max(abs(a[key] - b[key]) / max(1, abs(a[key])) for other, _ in others
-                         for a, b in zip(plain, other, strict=True)) for key in ("loss", "gradientNorm")}
-    rounding["weights"] = max(abs(a - b) for _, other in others for name in kept
-                              for a, b in zip(kept[name], other[name], strict=True))
+    rounding = {
+        key: max(abs(a[key] - b[key]) / max(1, abs(a[key])) for other, _ in others for a, b in zip(plain, other, strict=True))
+        for key in ("loss", "gradientNorm")
+    }
+    rounding["weights"] = max(
+        abs(a - b) for _, other in others for name in kept for a, b in zip(kept[name], other[name], strict=True)
+    )
     return plain, kept, rounding
 
 
 def merged(config: dict, changes: dict) -> dict:
-    return config | {key: config[key] | value if isinstance(value, dict) and isinstance(config.get(key), dict) else value
-                     for key, value in changes.items()}
+    return config | {
+        key: config[key] | value if isinstance(value, dict) and isinstance(config.get(key), dict) else value
+        for key, value in changes.items()
+    }
 
 
 def main() -> None:
@@ -72,8 +79,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         coloured = Path(folder) / "coloured.safetensors"
         # Networks with BatchNorm want 32 x 32 pixels of three colours.
-        safetensors_io.write(coloured, {"images": torch.nn.functional.pad(images[chosen], (2, 2, 2, 2)).repeat(1, 3, 1, 1),
-                                        "labels": labels[chosen].contiguous()})
+        safetensors_io.write(
+            coloured,
+            {
+                "images": torch.nn.functional.pad(images[chosen], (2, 2, 2, 2)).repeat(1, 3, 1, 1),
+                "labels": labels[chosen].contiguous(),
+            },
+        )
         for name, config in runs.items():
             if config["model"]["name"] != "mnist-cnn":
                 config["data"] = str(coloured)

@@ -47,7 +47,7 @@ import Testing
       return try maximizer.ascend(network, from: start, clean: images, labels, ProbabilityGap(lambda: lambda))
     }
     let outcome = try prepared
-      ? network.withFixedWeights(inputShape: Array(common.shape.dropFirst()), ascend) : network.withMode(.evaluation, ascend)
+      ? network.withPreparedWeights(inputShape: Array(common.shape.dropFirst()), ascend) : network.withMode(.evaluation, ascend)
     expectClose(outcome.images, try tensors["\(golden.name)/x"], absolute: 1e-6, relative: 0, "iterates")
     let active = try tensors["\(golden.name)/active"].to(.float64).mean(dim: 1).array(of: Double.self)
     #expect(zip(outcome.active, active).allSatisfy { abs($0 - $1) < 1e-12 }, "\(outcome.active), expected \(active)")

@@ -27,7 +27,7 @@ import Testing
     guard let (network, data) = try load() else { return }
     func run(_ data: ImageDataset, _ batchSize: Int) throws -> (Evaluation, Tensor) {
       let adversarial = AdversarialImages()
-      let evaluation = try network.withFixedWeights(inputShape: data.imageShape) {
+      let evaluation = try network.withPreparedWeights(inputShape: data.imageShape) {
         try Evaluator(model: network, data: data, batchSize: batchSize, device: .cpu, layout: .channelsLast)
           .run(EvaluationPlan(attacks(), checks: false), adversarial: adversarial)
       }

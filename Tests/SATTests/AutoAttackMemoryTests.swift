@@ -89,7 +89,7 @@ private enum MemoryProbe {
           ]
           let evaluator = Evaluator(model: network, data: data, batchSize: 5, device: .cpu, layout: .contiguous)
           let plan = EvaluationPlan(attacks, mode: mode)
-          _ = mode == .fast ? try network.withFixedWeights(inputShape: data.imageShape) { try evaluator.run(plan) } : try evaluator.run(plan)
+          _ = mode == .fast ? try network.withPreparedWeights(inputShape: data.imageShape) { try evaluator.run(plan) } : try evaluator.run(plan)
         }
         for _ in 0..<3 { try evaluate() }
         let (handles, resident) = (Torch.liveHandleCount, try MemoryProbe.status("VmRSS"))

@@ -25,8 +25,11 @@ import Testing
   static func attacks(_ threat: ThreatModel, _ mode: AttackMode) -> [any Attack] {
     [
       APGD(threat: threat, loss: .crossEntropy, restarts: 2, iterations: 20, mode: mode, seed: 7),
-      APGD(threat: threat, loss: .dlr, targets: 5, restarts: 2, iterations: 20, usesLargeRadii: threat.norm == .l1, mode: mode, seed: 7),
-      FAB(threat: threat, restarts: 2, iterations: 15, mode: mode, seed: 7), FAB(threat: threat, targets: 5, iterations: 15, mode: mode, seed: 7),
+      APGD(
+        threat: threat, loss: .dlr, targets: 5, restarts: 2, iterations: 20, usesLargeRadii: threat.norm == .l1, mode: mode, seed: 7
+      ),
+      FAB(threat: threat, restarts: 2, iterations: 15, mode: mode, seed: 7),
+      FAB(threat: threat, targets: 5, iterations: 15, mode: mode, seed: 7),
     ]
   }
 
@@ -131,12 +134,13 @@ import Testing
 
   @Test func preparedNetworksAreConfirmed() throws {
     let architecture = Architecture(name: "mnist-cnn")
-    let network = NetworkClassifier(try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: nil)
+    let network = NetworkClassifier(
+      try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: nil)
     GoldenNumbers.fill(network.module)
     network.module.setTraining(false)
     #expect(network.isExact)
     let images = GoldenNumbers.images([3, 1, 28, 28])
-    try network.withFixedWeights(inputShape: [1, 28, 28]) { () throws(TorchError) in
+    try network.withPreparedWeights(inputShape: [1, 28, 28]) { () throws(TorchError) in
       #expect(!network.isExact)
       expectIdentical(try network.confirmedLogits(images), network.module(images))
     }
@@ -149,7 +153,8 @@ import Testing
       for attack in Self.attacks(threat, mode) {
         #expect(try attack.perturb(FunctionClassifier(network), Self.batch(network, [5])).findings.count == 1)
         let none = AttackBatch(
-          images: Self.images[..<0], labels: Tensor.zeros(0, dtype: .int64), samples: [], logits: Tensor.zeros(0, 6, dtype: .float64))
+          images: Self.images[..<0], labels: Tensor.zeros(0, dtype: .int64), samples: [],
+          logits: Tensor.zeros(0, 6, dtype: .float64))
         #expect(try attack.perturb(FunctionClassifier(network), none).findings.isEmpty)
       }
     }
@@ -183,9 +188,11 @@ import Testing
     for norm in Norm.allCases {
       let isL1 = norm == .l1
       let ce = try #require(try attack(APGD.crossEntropyEntry, .standard, norm) as? APGD)
-      #expect(ce.restarts == (isL1 ? 5 : 1) && ce.usesLargeRadii == isL1 && ce.passes == 1 && ce.iterations == 100 && ce.targets == 0)
+      #expect(
+        ce.restarts == (isL1 ? 5 : 1) && ce.usesLargeRadii == isL1 && ce.passes == 1 && ce.iterations == 100 && ce.targets == 0)
       let targeted = try #require(try attack(APGD.targetedEntry, .standard, norm) as? APGD)
-      #expect(targeted.targets == (isL1 ? 5 : 9) && targeted.restarts == 1 && targeted.usesLargeRadii == isL1 && targeted.loss == .dlr)
+      #expect(
+        targeted.targets == (isL1 ? 5 : 9) && targeted.restarts == 1 && targeted.usesLargeRadii == isL1 && targeted.loss == .dlr)
       let plus = try #require(try attack(APGD.dlrEntry, .plus, norm) as? APGD)
       #expect(plus.restarts == 5 && !plus.usesLargeRadii && plus.loss == .dlr)
       let random = try #require(try attack(APGD.crossEntropyEntry, .rand, norm) as? APGD)
@@ -210,7 +217,9 @@ import Testing
       #expect(found["fab"] == AttackParameters(steps: 100, restarts: 5), "the version's own")
       #expect(found["fab-t"] == AttackParameters(steps: 7, restarts: 3, targets: 2))
       #expect(found["square"] == AttackParameters(restarts: 3, queries: 11))
-      #expect(found["pgd"]?.steps == 7 && found["pgd"]?.restarts == 3 && found["pgd"]?.targets == 2 && found["pgd"]?.stepSize == 2.5 * 0.02 / 7)
+      #expect(
+        found["pgd"]?.steps == 7 && found["pgd"]?.restarts == 3 && found["pgd"]?.targets == 2
+          && found["pgd"]?.stepSize == 2.5 * 0.02 / 7)
       #expect(found["fgsm"]?.targets == 2 && found["fgsm"]?.restarts == 1)
     }
     func refused(_ norm: Norm, _ asked: AttackParameters, _ version: AutoAttack.Version = .standard) throws -> String? {

@@ -46,12 +46,14 @@ import Testing
     return (try #require(model.classifier as? NetworkClassifier), data)
   }
 
-  private func evaluate(_ golden: Golden.Case, _ mode: AttackMode, _ network: NetworkClassifier, _ data: ImageDataset) throws -> Evaluation {
+  private func evaluate(_ golden: Golden.Case, _ mode: AttackMode, _ network: NetworkClassifier, _ data: ImageDataset) throws
+    -> Evaluation
+  {
     let evaluator = Evaluator(
       model: network, data: data, batchSize: golden.batchSize, device: .cpu, layout: mode == .fast ? .channelsLast : .contiguous)
     let plan = EvaluationPlan(try attacks(golden, mode), mode: mode, checks: false)
     return mode == .fast
-      ? try network.withFixedWeights(inputShape: data.imageShape) { try evaluator.run(plan) } : try evaluator.run(plan)
+      ? try network.withPreparedWeights(inputShape: data.imageShape) { try evaluator.run(plan) } : try evaluator.run(plan)
   }
 
   @Test(arguments: cases)

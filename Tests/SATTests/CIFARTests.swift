@@ -29,7 +29,7 @@ import Testing
       try Data(records(name, count, first: first)).write(to: URL(filePath: "\(place)/\(file)"))
     }
     if packed {
-      try TarTests.tar(["-czf", name == "cifar10" ? "cifar-10-binary.tar.gz" : "cifar-100-binary.tar.gz", inner], in: folder)
+      try TarFile.tar(["-czf", name == "cifar10" ? "cifar-10-binary.tar.gz" : "cifar-100-binary.tar.gz", inner], in: folder)
       try FileManager.default.removeItem(atPath: place)
     }
     return DataRoot(option: scratch.path)
@@ -57,12 +57,12 @@ import Testing
     try FileManager.default.removeItem(atPath: "\(folder)/data_batch_3.bin")
     func sentence(_ split: DataSource.Split = .train) -> String { PictureFolderTests.sentence { _ = try DataSource("cifar10").load(split, root: root) } }
     #expect(sentence().contains("data_batch_3.bin[.gz] is not there") && sentence().contains("sat data fetch cifar10"))
-    try AtomicFile.write(TarTests.gzip(TarTests.entry("cifar-10-batches-bin/data_batch_2.bin", [1])), to: "\(folder)/cifar-10-binary.tar.gz")
+    try AtomicFile.write(TarFile.gzip(TarFile.entry("cifar-10-batches-bin/data_batch_2.bin", [1])), to: "\(folder)/cifar-10-binary.tar.gz")
     #expect(sentence().contains("cifar-10-binary.tar.gz: holds no data_batch_3.bin"))
     try AtomicFile.write(
-      TarTests.gzip(TarTests.entry("x/data_batch_3.bin", size: "7777777777")), to: "\(folder)/cifar-10-binary.tar.gz")
+      TarFile.gzip(TarFile.entry("x/data_batch_3.bin", size: "7777777777")), to: "\(folder)/cifar-10-binary.tar.gz")
     #expect(sentence().contains("expected at most \(CIFAR.largestBatch)"))
-    try AtomicFile.write(Array(TarTests.gzip(TarTests.entry("x/data_batch_3.bin", Self.records("cifar10", 2, first: 0))).dropLast(3000)), to: "\(folder)/cifar-10-binary.tar.gz")
+    try AtomicFile.write(Array(TarFile.gzip(TarFile.entry("x/data_batch_3.bin", Self.records("cifar10", 2, first: 0))).dropLast(3000)), to: "\(folder)/cifar-10-binary.tar.gz")
     #expect(sentence().contains("cut off"))
     try AtomicFile.write(Self.records("cifar10", 2, first: 0).dropLast(), to: "\(folder)/test_batch.bin")
     #expect(sentence(.test).contains("test_batch.bin has 6145 bytes"))
@@ -91,7 +91,7 @@ import Testing
   @Test func aFileThatIsNeitherIsSaid() throws {
     let scratch = try Scratch()
     let path = "\(scratch.path)/x.bin"
-    for bytes in [[UInt8](repeating: 1, count: 3000), [UInt8](repeating: 200, count: 3073), TarTests.gzip([1, 2, 3])] {
+    for bytes in [[UInt8](repeating: 1, count: 3000), [UInt8](repeating: 200, count: 3073), TarFile.gzip([1, 2, 3])] {
       try AtomicFile.write(bytes, to: path)
       let sentence = PictureFolderTests.sentence { _ = try DataSource(path).load(.test, root: DataRoot(option: "/n")) }
       #expect(sentence.contains("\(path) is neither safetensors nor npz, nor records of CIFAR"), "\(sentence)")

@@ -116,7 +116,7 @@ private final class SoftmaxRegression: Module, Layer {
       let expected = try score.scores(network, images, labels, chunk: chunk)
       expectClose(found, expected, absolute: 1e-6 * expected.abs().max().item(), relative: 0, "round \(round)")
       guard score != .power else { continue }
-      let input = images.cloned().requiringGrad()
+      let input = images.cloned().requireGrad()
       let gradient = Tensor.gradient(of: try network.logits(input).crossEntropy(labels, reduction: .sum), withRespectTo: input)
       expectClose(try #require(batch.imageGradients), gradient, absolute: 1e-12, relative: 1e-9, "round \(round)")
     }

@@ -212,8 +212,8 @@ import Testing
 
   @Test func confidentPredictionsGiveNoNaN() throws {
     // Probabilities that are exactly 0 and 1 in float32.
-    let clean = Tensor([[Float(200), -200, 0], [-300, 300, 10]]).requiringGrad()
-    let perturbed = Tensor([[Float(-200), 200, 0], [300, -300, 10]]).requiringGrad()
+    let clean = Tensor([[Float(200), -200, 0], [-300, 300, 10]]).requireGrad()
+    let perturbed = Tensor([[Float(-200), 200, 0], [300, -300, 10]]).requireGrad()
     let labels = Tensor([0, 1])
     let trades = clean.crossEntropy(labels) + TRADES.divergence(clean.logSoftmax(dim: 1), perturbed) / 2
     let mart = MART.loss(clean: clean, perturbed: perturbed, labels, beta: 5)

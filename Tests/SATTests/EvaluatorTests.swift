@@ -226,7 +226,7 @@ private final class ScriptedAttack: Attack {
   }
 
   static func script(_ name: String) throws -> ScriptClassifier {
-    let script = try ScriptModule(bytes: Fixtures.bytes("files/odd-\(name).ts"), name: name)
+    let script = try ScriptModule(FileContents(Fixtures.bytes("files/odd-\(name).ts"), name: name))
     try script.setTraining(false)
     return ScriptClassifier(script, normalization: nil)
   }

@@ -21,7 +21,7 @@ import Testing
       expectIdentical(images, Self.images)
     }
     func gradient(_ model: any Classifier) throws -> Tensor {
-      let input = Self.images.requiringGrad()
+      let input = Self.images.requireGrad()
       return try #require(try Tensor.checkedGradient(of: try model.logits(input).square().sum(), withRespectTo: input))
     }
     expectClose(try gradient(inPlace), try gradient(plain))

@@ -6,13 +6,13 @@ import Testing
 
 /// Files of weights as other people's programs write them: prefixes, a normalisation, layers that nothing uses.
 @Suite struct ForeignStateTests {
-  static func state(_ name: String, _ options: [String: String] = [:]) throws -> [(name: String, tensor: Tensor)] {
+  static func state(_ name: String, _ options: [String: String] = [:]) throws -> NamedTensors {
     let network = try Architecture(name: name, options: options).make(generator: Generator(seed: 1))
     return network.stateDict
   }
 
   func load(
-    _ state: [(name: String, tensor: Tensor)], _ architecture: Architecture?, _ normalization: Normalization? = nil
+    _ state: NamedTensors, _ architecture: Architecture?, _ normalization: Normalization? = nil
   ) throws -> LoadedModel {
     let scratch = try ModelFileTests.Scratch()
     let path = "\(scratch.path)/foreign.safetensors"

@@ -18,7 +18,7 @@ import Testing
   private static func gzip(_ bytes: [UInt8]) -> [UInt8] {
     func little(_ value: Int, _ width: Int) -> [UInt8] { (0..<width).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
     let block = [1] + little(bytes.count, 2) + little(~bytes.count, 2) + bytes
-    return [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3] + block + little(Int(Inflate.checksum(bytes[...])), 4) + little(bytes.count, 4)
+    return [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3] + block + little(Int(Inflater.checksum(bytes[...])), 4) + little(bytes.count, 4)
   }
 
   private static func problem(_ bytes: [UInt8], _ kind: IDXFile.Kind = .images) -> String {

@@ -70,7 +70,7 @@ private final class RecordingClassifier: Classifier {
   func masked(_ model: (Tensor) -> Tensor, lambda: Double, from start: Tensor, epsilon: Double, step: Double, steps: Int) -> Tensor {
     var x = start
     for _ in 0..<steps {
-      let input = x.detached().requiringGrad()
+      let input = x.detached().requireGrad()
       let logits = model(input)
       let gradient = Tensor.gradient(of: logits.crossEntropy(labels, reduction: .sum), withRespectTo: input)
       x = withNoGrad {

@@ -16,13 +16,13 @@ private let rooms = [
   @Test func aPlantedUseIsFound() throws {
     let tree = try SourceTree([
       "Data/Images.swift": "struct Images { var report: Report? }",
-      "Reports/Report.swift": "public struct Report {}\nextension Images { enum Look {} }",
+      "Reports/Report.swift": "public struct Report {}\nextension Images { enum Kind {} }",
       "Models/Network.swift": "/// Shown by `Report`.\nfinal class Network { let text = \"Report\" }",
-      "Attacks/Attack.swift": "func attack() -> String { \"drawn by \\(Report())\" }\nlet look: Images.Look",
+      "Attacks/Attack.swift": "func attack() -> String { \"drawn by \\(Report())\" }\nlet kind: Images.Kind",
     ])
     #expect(
       tree.usesThatRunBack(order: rooms) == [
-        "Attacks/Attack.swift uses Images.Look of Reports", "Attacks/Attack.swift uses Report of Reports", "Data/Images.swift uses Report of Reports",
+        "Attacks/Attack.swift uses Images.Kind of Reports", "Attacks/Attack.swift uses Report of Reports", "Data/Images.swift uses Report of Reports",
       ])
   }
 

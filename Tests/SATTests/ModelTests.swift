@@ -62,7 +62,7 @@ import Testing
     network.setMemoryFormat(format)
     network.setTraining(false)
     let normalization = try golden.normalization()
-    let images = GoldenNumbers.images(golden.shape, stream: golden.k).contiguous(format).requiringGrad()
+    let images = GoldenNumbers.images(golden.shape, stream: golden.k).contiguous(format).requireGrad()
     let logits = network(normalization.map { $0(images) } ?? images)
     expectClose(logits, try tensors["\(golden.name)/logits"], absolute: 1e-5, relative: 0, "logits")
     let loss = logits.crossEntropy(Tensor(golden.labels), reduction: .sum)
@@ -72,8 +72,8 @@ import Testing
       expected.shape == gradient.shape ? gradient : GoldenNumbers.subset(gradient), expected, absolute: 1e-5, relative: 1e-5, "gradient")
     #expect(abs(logits.crossEntropy(Tensor(golden.labels)).item() - golden.loss) < 1e-5)
 
-    // The form for fixed weights, whose sums have another order; no ReLU of these images is near enough to 0 to be switched by that.
-    let fixed = images.detached().requiringGrad()
+    // The prepared network, whose sums have another order; no ReLU of these images is near enough to 0 to be switched by that.
+    let fixed = images.detached().requireGrad()
     let same = network.preparedIfPossible(inputShape: Array(golden.shape.dropFirst()))(normalization.map { $0(fixed) } ?? fixed)
     expectClose(same, logits, absolute: 1e-4 * logits.abs().max().item(), relative: 0, "prepared logits")
     let slope = Tensor.gradient(of: same.crossEntropy(Tensor(golden.labels), reduction: .sum), withRespectTo: fixed)

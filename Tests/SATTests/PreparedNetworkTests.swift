@@ -8,7 +8,7 @@ import Testing
   private static func run(
     _ function: (Tensor) -> Tensor, _ images: Tensor, _ labels: Tensor
   ) -> (logits: Tensor, gradient: Tensor) {
-    let leaf = images.detached().requiringGrad()
+    let leaf = images.detached().requireGrad()
     let logits = function(leaf)
     return (logits.detached(), Tensor.gradient(of: logits.crossEntropy(labels, reduction: .sum), withRespectTo: leaf))
   }
@@ -49,7 +49,7 @@ import Testing
         let expected = Self.run({ network($0) }, images, labels)
         let prepared = network.preparedIfPossible(inputShape: shape)
         let actual = Self.run(prepared, images, labels)
-        // Where no gradient is wanted some layers take another form.
+        // Where no gradient is wanted some layers compute in another way.
         let answers = withNoGrad { prepared(images) }
         for logits in [actual.logits, answers] {
           #expect(Self.largest(logits, expected.logits) <= tolerance * expected.logits.abs().max().item())
@@ -66,9 +66,9 @@ import Testing
     let images = Tensor.rand([32, 1, 28, 28], generator: generator)
     let labels = Tensor.randint(0..<10, [32], generator: generator)
     let expected = Self.run({ network($0) }, images, labels)
-    let form = network.prepared(inputShape: [1, 28, 28], dtype: .bfloat16)
-    #expect(form(images).dtype == .bfloat16)
-    let actual = Self.run({ form($0).to(.float32) }, images, labels)
+    let prepared = network.prepared(inputShape: [1, 28, 28], dtype: .bfloat16)
+    #expect(prepared(images).dtype == .bfloat16)
+    let actual = Self.run({ prepared($0).to(.float32) }, images, labels)
     // PyTorch's own mixed precision sets the measure: eight bits of mantissa, and every sign near zero that a ReLU sees.
     let autocast = Self.run({ x in Torch.withAutocast(.bfloat16, on: .cpu) { network(x) }.to(.float32) }, images, labels)
     func error(_ a: Tensor, _ b: Tensor) -> Double { (a - b).norm().item() / b.norm().item() }
@@ -78,7 +78,7 @@ import Testing
     #expect(error(actual.gradient, expected.gradient) < 0.2)
   }
 
-  /// Networks with BatchNorm, with the sign of the factors that decides which form a pre-activation layer takes.
+  /// Networks with BatchNorm, with the sign of the factors that decides how a pre-activation layer computes.
   static let residual: [(Architecture, side: Int, signs: ClosedRange<Double>)] = [
     (Architecture(name: "resnet20"), 32, -1...1), (Architecture(name: "resnet18"), 32, 0.5...1.5),
     (Architecture(name: "resnet34"), 40, 0.5...1.5), (Architecture(name: "prn20"), 32, 0.5...1.5),
@@ -128,11 +128,11 @@ import Testing
     let network = try Self.trained(architecture, factors, dtype: .float32, generator: generator)
     let images = Tensor.rand([4, 3, side, side], generator: generator)
     let expected = withNoGrad { network(images) }
-    let form = try #require(network as? any Preparable).prepared(inputShape: [3, side, side], dtype: .bfloat16)
+    let prepared = try #require(network as? any Preparable).prepared(inputShape: [3, side, side], dtype: .bfloat16)
     let autocast = withNoGrad { Torch.withAutocast(.bfloat16, on: .cpu) { network(images) }.to(.float32) }
     func error(_ a: Tensor) -> Double { (a - expected).norm().item() / expected.norm().item() }
-    #expect(form(images).dtype == .bfloat16)
-    #expect(error(form(images).to(.float32)) <= 2 * error(autocast) && error(autocast) > 1e-4)
+    #expect(prepared(images).dtype == .bfloat16)
+    #expect(error(prepared(images).to(.float32)) <= 2 * error(autocast) && error(autocast) > 1e-4)
   }
 
   @Test func anEvaluationUsesTheStatisticsThatTrainingMoved() throws {
@@ -142,9 +142,9 @@ import Testing
     let images = Tensor.rand([4, 3, 32, 32], generator: generator)
     _ = classifier.module(images)
     let expected = try classifier.withMode(.evaluation) { () throws(TorchError) in try classifier.logits(images) }
-    let fixed = try classifier.withFixedWeights(inputShape: [3, 32, 32]) { () throws(TorchError) in try classifier.logits(images) }
-    #expect(!fixed.requiresGrad && expected.requiresGrad)
-    expectClose(fixed, expected, absolute: 1e-4 * expected.abs().max().item(), relative: 0)
+    let prepared = try classifier.withPreparedWeights(inputShape: [3, 32, 32]) { () throws(TorchError) in try classifier.logits(images) }
+    #expect(!prepared.requiresGrad && expected.requiresGrad)
+    expectClose(prepared, expected, absolute: 1e-4 * expected.abs().max().item(), relative: 0)
     #expect(classifier.module.isTraining)
   }
 

@@ -24,7 +24,7 @@ import Testing
     network.convert(to: .float64)
     network.setTraining(mode == .training)
     let shape = name == "resnet34" ? [3, 64, 64] : try architecture.inputShape()
-    let images = GoldenNumbers.images([2] + shape).to(.float64).requiringGrad()
+    let images = GoldenNumbers.images([2] + shape).to(.float64).requireGrad()
     let labels = Tensor([3, 8])
 
     let (analytic, points) = gradient(network, images, labels, createGraph: true)

@@ -144,13 +144,13 @@ import Testing
     let (single, mixed, half) = (
       try network(Execution()), try network(Execution(attackPrecision: .bf16)), try network(Execution(precision: .bf16))
     )
-    func fixed(_ network: NetworkClassifier, _ precision: Execution.Precision? = nil) throws -> Tensor {
-      try network.withFixedWeights(inputShape: [1, 28, 28], precision: precision) { try network.logits(images).detached() }
+    func prepared(_ network: NetworkClassifier, _ precision: Execution.Precision? = nil) throws -> Tensor {
+      try network.withPreparedWeights(inputShape: [1, 28, 28], precision: precision) { try network.logits(images).detached() }
     }
     expectIdentical(try mixed.logits(images).detached(), try single.logits(images).detached())
-    expectIdentical(try fixed(mixed), try fixed(half))
-    expectIdentical(try fixed(mixed, .fp32), try fixed(single))
-    #expect(try !fixed(mixed).isEqual(to: fixed(single)))
+    expectIdentical(try prepared(mixed), try prepared(half))
+    expectIdentical(try prepared(mixed, .fp32), try prepared(single))
+    #expect(try !prepared(mixed).isEqual(to: prepared(single)))
   }
 
   // MARK: Fine-tuning

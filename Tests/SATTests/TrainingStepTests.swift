@@ -57,7 +57,7 @@ import Testing
       DefenseSettings(
         maximizer: InnerMaximizer(threat: threat, steps: golden.steps, stepSize: golden.stepSize), lambda: .constant(golden.lambda),
         options: options, trainingSize: common.pool))
-    if golden.k > 0 { (defense as? StepCurriculumAT)?.begin(steps: golden.k) }
+    if golden.k > 0 { (defense as? CAT18)?.begin(steps: golden.k) }
     let optimizer = SGD(
       network.module.parameters, learningRate: common.sgd.lr, momentum: common.sgd.momentum, weightDecay: common.sgd.weight_decay)
     let update = WeightUpdate(

@@ -1,3 +1,4 @@
+import FileCodecs
 import Foundation
 import SAT
 import SwiftTorch
@@ -31,7 +32,7 @@ import Testing
       try FileManager.default.createDirectory(atPath: scratch.file("imagenette/\(part)/a"), withIntermediateDirectories: true)
     }
     let list = try Command.run(["data", "list", "--data-root", scratch.path])
-    #expect(list.output.contains("partly here: \(scratch.path)/imagenette, where imagenette/train has 0 of 9469 pictures and"), "\(list.output)")
+    #expect(list.output.contains("incomplete: \(scratch.path)/imagenette; imagenette/train has 0 of 9469 pictures and"), "\(list.output)")
     let fetch = try Command.run(["data", "fetch", "imagenette", "--data-root", scratch.path])
     #expect(fetch.status == 1 && fetch.sentence.contains("0 of 9469 pictures"), "\(fetch.errors)")
   }

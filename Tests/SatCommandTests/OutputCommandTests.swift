@@ -55,7 +55,7 @@ import Testing
     ]
     for line in lines {
       let outcome = try Command.shell(#""$SAT" \#(line)"#, in: scratch.path)
-      #expect(outcome.status == 1 && outcome.sentence.contains("is one of the files that are read"), "\(line): \(outcome)")
+      #expect(outcome.status == 1 && outcome.sentence.contains("is an input of this command"), "\(line): \(outcome)")
     }
     #expect(try Data(contentsOf: URL(fileURLWithPath: model)) == before.0 && Data(contentsOf: URL(fileURLWithPath: data)) == before.1)
     #expect(try files.contentsOfDirectory(atPath: scratch.path).sorted() == there)

@@ -80,8 +80,8 @@ enum Browser {
       ([], [:], 64, "run"), ([scratch.path], [:], 1, "holds no run"), ([scratch.file("none")], [:], 1, "not a folder"),
       ([run], ["SAT_PLOTLY": "/nonexistent.js"], 1, "SAT_PLOTLY names /nonexistent.js"),
       ([run], ["SAT_PLOTLY": scratch.file("script.js")], 1, "is not Plotly"),
-      ([run, "--out", run + "/config.yaml"], [:], 1, "one of the files that are read for the result"),
-      ([run, "--json-file", run + "/../" + run.split(separator: "/").last! + "/hessian.json"], [:], 1, "one of the files"),
+      ([run, "--out", run + "/config.yaml"], [:], 1, "config.yaml is an input of this command"),
+      ([run, "--json-file", run + "/../" + run.split(separator: "/").last! + "/hessian.json"], [:], 1, "hessian.json is an input of this command"),
       ([run, "--out", "/proc/nowhere/r.html"], [:], 1, "/proc/nowhere/r.html"),
       ([run, "--out", scratch.file("r.html"), "--csv", "/proc/nowhere"], [:], 1, "/proc/nowhere"),
     ]

@@ -3,8 +3,8 @@ import Testing
 
 @Suite struct AutogradTests {
   @Test func gradientsGiveTheirClosedForms() {
-    let x = Tensor([1, 2, 3] as [Double]).requiringGrad()
-    let y = Tensor([4, 5, 6] as [Double]).requiringGrad()
+    let x = Tensor([1, 2, 3] as [Double]).requireGrad()
+    let y = Tensor([4, 5, 6] as [Double]).requireGrad()
     let gradients = Tensor.gradient(of: (x.pow(3) * y).sum(), withRespectTo: [x, y])
     expectClose(gradients[0], Tensor([12.0, 60, 162]))
     expectClose(gradients[1], Tensor([1.0, 8, 27]))
@@ -13,7 +13,7 @@ import Testing
   }
 
   @Test func higherDerivativesNeedCreateGraph() {
-    let x = Tensor([0.5, -1.5] as [Double]).requiringGrad()
+    let x = Tensor([0.5, -1.5] as [Double]).requireGrad()
     let first = Tensor.gradient(of: x.sin().sum(), withRespectTo: x, createGraph: true)
     let second = Tensor.gradient(of: first.sum(), withRespectTo: x, createGraph: true)
     let third = Tensor.gradient(of: second.sum(), withRespectTo: x)
@@ -25,7 +25,7 @@ import Testing
 
   @Test func gradientLeavesNoTraceInTheWeights() {
     let layer = Linear(3, 2, generator: Generator(seed: 1))
-    let x = Tensor.ones(4, 3).requiringGrad()
+    let x = Tensor.ones(4, 3).requireGrad()
     let gradient = Tensor.gradient(of: layer(x).sum(), withRespectTo: x)
     expectClose(gradient, withNoGrad { layer.weight.value.sum(dim: 0).expanded(to: [4, 3]) })
     #expect(x.grad == nil)
@@ -33,7 +33,7 @@ import Testing
   }
 
   @Test func backwardAccumulatesInLeavesOnly() throws {
-    let x = Tensor([1, 2] as [Float]).requiringGrad()
+    let x = Tensor([1, 2] as [Float]).requireGrad()
     let middle = x * 3
     (middle * middle).sum().backward()
     #expect(try #require(x.grad).array(of: Float.self) == [18, 36])
@@ -45,7 +45,7 @@ import Testing
   }
 
   @Test func aGraphIsKeptOnRequest() throws {
-    let x = Tensor([2] as [Double]).requiringGrad()
+    let x = Tensor([2] as [Double]).requireGrad()
     let loss = x.exp().sum()
     loss.backward(retainGraph: true)
     loss.backward()
@@ -53,8 +53,8 @@ import Testing
   }
 
   @Test func checkedGradientReportsInsteadOfTrapping() throws {
-    let x = Tensor([1, 2] as [Float]).requiringGrad()
-    let unused = Tensor([1] as [Float]).requiringGrad()
+    let x = Tensor([1, 2] as [Float]).requireGrad()
+    let unused = Tensor([1] as [Float]).requireGrad()
     let loss = x.square().sum()
     #expect(try Tensor.checkedGradient(of: loss, withRespectTo: unused, retainGraph: true) == nil)
     let found = try #require(try Tensor.checkedGradient(of: loss, withRespectTo: x))
@@ -64,7 +64,7 @@ import Testing
 
   @Test func gradModeIsRestoredOnEveryExit() {
     struct Stop: Error {}
-    let x = Tensor.ones(2).requiringGrad()
+    let x = Tensor.ones(2).requireGrad()
     #expect(isGradEnabled)
     let inside = withNoGrad {
       #expect(!isGradEnabled)
@@ -83,11 +83,11 @@ import Testing
   }
 
   @Test func detachedTensorsShareStorageOutsideTheGraph() {
-    let x = Tensor([1, 2] as [Float]).requiringGrad()
+    let x = Tensor([1, 2] as [Float]).requireGrad()
     let y = (x * 1).detached()
     #expect(!y.requiresGrad && y.isLeaf)
     #expect(x.detached().storageIdentifier == x.storageIdentifier)
-    #expect(!x.requiringGrad(false).requiresGrad)
+    #expect(!x.requireGrad(false).requiresGrad)
   }
 
   @Test func autocastComputesInBfloat16AndEnds() {

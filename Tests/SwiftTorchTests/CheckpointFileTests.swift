@@ -97,41 +97,22 @@ import Testing
     }
   }
 
-  // MARK: gzip
-
-  /// "hello hello hello\n", by `gzip -n`.
-  private static let hello: [UInt8] = [
-    0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3, 0xCB, 0x48, 0xCD, 0xC9, 0xC9, 0x57, 0xC8, 0x40, 0x90, 0x5C, 0, 0x3B, 0x7C, 0x8A, 0xDF, 0x12,
-    0, 0, 0,
-  ]
-
-  @Test func gzipMembersFollowEachOther() throws {
-    let text = Array("hello hello hello\n".utf8)
-    #expect(try Inflate.gzip(Self.hello, limit: 18) == text)
-    #expect(try Inflate.gzip(Self.hello + Self.hello + [0, 0, 0], limit: 100) == text + text)
-    #expect(try Inflate.gzipPrefix(Self.hello, count: 5) == Array("hello".utf8))
-    #expect(message { try Inflate.gzip(Self.hello, limit: 17) }.contains("more than the 17 bytes"))
-    #expect(message { try Inflate.gzip(Self.hello + [1], limit: 100) }.contains("other bytes follow"))
-    #expect(message { try Inflate.gzip(Array(Self.hello.dropLast()), limit: 100) }.contains("cut off"))
-    var wrong = Self.hello
-    wrong[wrong.count - 6] ^= 1
-    #expect(message { try Inflate.gzip(wrong, limit: 100) }.contains("damaged"))
-  }
+  // MARK: Kinds of files
 
   @Test func kindsAreFoundByReading() throws {
     for (name, kind) in [
       ("module.zip.pt", FileKind.pytorchZip), ("module.legacy.pt", .pytorchLegacy), ("tiny.ts", .torchScript), ("bytes.npz", .npz),
       ("expected.safetensors", .safetensors), ("contents.json", .unknown),
-    ] { #expect(try FileKind.detect(path: fixture(name)) == kind, "\(name)") }
-    #expect(FileKind.detect(Self.hello) == .gzip)
-    #expect(FileKind.detect([0, 0, 8, 3, 0, 0, 0, 1]) == .idx)
-    #expect(FileKind.detect(ZipBuilder(entries: [.init(name: "a.txt", data: [1])]).bytes()) == .zip)
-    #expect(FileKind.detect([]) == .unknown)
-    #expect(FileKind.detect([0x80, 2, 0x7D, 0x2E]) == .unknown)
+    ] { #expect(try FileContents.read(fixture(name)).kind == kind, "\(name)") }
+    #expect(FileContents([0x1F, 0x8B, 8, 0], name: "f").kind == .gzip)
+    #expect(FileContents([0, 0, 8, 3, 0, 0, 0, 1], name: "f").kind == .idx)
+    #expect(FileContents(ZipBuilder(entries: [.init(name: "a.txt", data: [1])]).bytes(), name: "f").kind == .zip)
+    #expect(FileContents([], name: "f").kind == .unknown)
+    #expect(FileContents([0x80, 2, 0x7D, 0x2E], name: "f").kind == .unknown)
     // Cut-off files keep their kind, so that the reader's sentence says what is missing.
     for name in ["module.zip.pt", "bytes.npz", "expected.safetensors", "module.legacy.pt", "tiny.ts"] {
       let bytes = try FileBytes.read(fixture(name))
-      #expect(FileKind.detect(Array(bytes.prefix(bytes.count / 2))) == FileKind.detect(bytes), "\(name)")
+      #expect(FileContents(Array(bytes.prefix(bytes.count / 2)), name: "f").kind == FileContents(bytes, name: "f").kind, "\(name)")
     }
   }
 }

@@ -19,7 +19,7 @@ import Testing
   }
 
   private static let letterEntry = ZipBuilder.Entry(
-    name: "letters", data: deflated, method: 8, size: 40, checksum: Inflate.checksum(letters[...]))
+    name: "letters", data: deflated, method: 8, size: 40, checksum: Inflater.checksum(letters[...]))
 
   @Test(arguments: [false, true])
   func storedAndDeflatedEntries(isZip64: Bool) throws {

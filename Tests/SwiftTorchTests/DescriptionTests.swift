@@ -7,7 +7,7 @@ import Testing
     #expect("\(Tensor([1, -20]))" == "Tensor([1, -20], shape: [2], dtype: int64)")
     #expect("\(Tensor([true, false]))" == "Tensor([true, false], shape: [2], dtype: bool)")
     #expect("\(Tensor.zeros(0, 3))" == "Tensor([], shape: [0, 3], dtype: float32)")
-    #expect("\(Tensor([0.5] as [Double]).requiringGrad())" == "Tensor([0.5000], shape: [1], dtype: float64)")
+    #expect("\(Tensor([0.5] as [Double]).requireGrad())" == "Tensor([0.5000], shape: [1], dtype: float64)")
   }
 
   @Test(arguments: [

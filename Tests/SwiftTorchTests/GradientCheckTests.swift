@@ -65,7 +65,7 @@ private let checks: [Check] = [
 @Suite struct GradientCheckTests {
   private func inputs(_ check: Check, seed: UInt64) -> [Tensor] {
     let generator = Generator(seed: seed)
-    return check.shapes.map { Tensor.randn($0, generator: generator, dtype: .float64).requiringGrad() }
+    return check.shapes.map { Tensor.randn($0, generator: generator, dtype: .float64).requireGrad() }
   }
 
   /// d function / d inputs[which] by central differences; the error is of the order of step² times the third derivative.
@@ -75,8 +75,8 @@ private let checks: [Check] = [
     func moved(_ index: Int, by amount: Double) -> Double {
       var shifted = values
       shifted[index] += amount
-      var replaced = inputs.map { $0.detached().requiringGrad() }
-      replaced[which] = Tensor(shifted, shape: inputs[which].shape).requiringGrad()
+      var replaced = inputs.map { $0.detached().requireGrad() }
+      replaced[which] = Tensor(shifted, shape: inputs[which].shape).requireGrad()
       return function(replaced)
     }
     let slopes = values.indices.map { (moved($0, by: step) - moved($0, by: -step)) / (2 * step) }

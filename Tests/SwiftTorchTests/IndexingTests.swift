@@ -110,7 +110,7 @@ private let assignments: [Case] = [
   }
 
   @Test func indexingIsDifferentiable() {
-    let x = Tensor([1, 2, 3] as [Float]).requiringGrad()
+    let x = Tensor([1, 2, 3] as [Float]).requireGrad()
     let loss = (x[Tensor([2, 2])] * Tensor([1, 10] as [Float])).sum() + x[0] + x[..<2].sum()
     #expect(Tensor.gradient(of: loss, withRespectTo: x).array(of: Float.self) == [2, 1, 11])
   }

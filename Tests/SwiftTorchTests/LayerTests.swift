@@ -80,7 +80,7 @@ private struct LayerCase: Decodable, Sendable, CustomTestStringConvertible {
     }
     try layer.loadStateDict(state)
 
-    let x = try golden["\(name)/x"].requiringGrad()
+    let x = try golden["\(name)/x"].requireGrad()
     let y = layer(x)
     expectClose(y, try golden["\(name)/y"], name)
     let inputs = [x] + layer.parameters.map(\.value)
@@ -97,7 +97,7 @@ private struct LayerCase: Decodable, Sendable, CustomTestStringConvertible {
   fileprivate func functionsAgreeWithPyTorch(_ expected: LayerCase) throws {
     let golden = try Fixtures.tensors("layers")
     let name = expected.name
-    let x = try golden["\(name)/x"].requiringGrad()
+    let x = try golden["\(name)/x"].requireGrad()
     let y = try expected.applyFunction(x)
     expectClose(y, try golden["\(name)/y"], name)
     let gradient = Tensor.gradient(of: y, withRespectTo: x, seed: try golden["\(name)/gradY"])
@@ -110,8 +110,8 @@ private struct LayerCase: Decodable, Sendable, CustomTestStringConvertible {
     let expected = try #require(try LayerCase.load().first { $0.name == name })
     func pair(_ key: String) throws -> [Int] { try #require(expected.options.list(key)).map { Int($0) } }
     let (x, weight, bias) = (
-      try golden["\(name)/x"].requiringGrad(), try golden["\(name)/weight"].requiringGrad(),
-      try golden["\(name)/bias"].requiringGrad()
+      try golden["\(name)/x"].requireGrad(), try golden["\(name)/weight"].requireGrad(),
+      try golden["\(name)/bias"].requireGrad()
     )
     let y = x.conv2d(weight: weight, bias: bias, stride: try pair("stride"), padding: try pair("padding"))
     expectClose(y, try golden["\(name)/y"])

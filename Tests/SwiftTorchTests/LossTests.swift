@@ -34,7 +34,7 @@ private struct LossCase: Decodable, Sendable, CustomTestStringConvertible {
   @Test(arguments: try LossCase.load()) fileprivate func lossesAgreeWithPyTorch(_ expected: LossCase) throws {
     let golden = try Fixtures.tensors("losses")
     let name = expected.name
-    let input = try golden["\(name)/input"].requiringGrad()
+    let input = try golden["\(name)/input"].requireGrad()
     let loss = try expected.apply(input, try golden["\(name)/target"])
     expectClose(loss, try golden["\(name)/loss"])
     let gradient = Tensor.gradient(of: loss.sum(), withRespectTo: input)

@@ -29,7 +29,7 @@ private func expectNothingLeft(rounds: Int, sourceLocation: SourceLocation = #_s
 
 /// Every way a tensor comes into being: operators of fixed and of any arguments, lists in and out, views, host data, gradients.
 private func tenOperations() {
-  let x = Tensor([1, 2, 3, 4] as [Float]).requiringGrad()
+  let x = Tensor([1, 2, 3, 4] as [Float]).requireGrad()
   var y = x + 1
   y *= x
   let pieces = y.split(size: 2)
@@ -84,12 +84,12 @@ private func makeNetwork() -> Sequential {
 
   @Test func errorsLeaveNothing() async {
     await #expect(processExitsWith: .success) {
-      let x = Tensor.ones(2).requiringGrad()
-      let script = try ScriptModule(bytes: Fixtures.bytes("files/tiny.ts"), name: "tiny.ts")
+      let x = Tensor.ones(2).requireGrad()
+      let script = try ScriptModule(FileContents(Fixtures.bytes("files/tiny.ts"), name: "tiny.ts"))
       try expectNothingLeft(rounds: 300) {
         #expect(throws: TorchError.self) { try Tensor.checkedGradient(of: .ones([]), withRespectTo: x) }
         #expect(throws: TorchError.self) { try script(.zeros(1, 2, 8, 8)) }
-        #expect(throws: TorchError.self) { try ScriptModule(bytes: [1, 2, 3], name: "garbage") }
+        #expect(throws: TorchError.self) { try ScriptModule(FileContents([1, 2, 3], name: "garbage")) }
         #expect(throws: TorchError.self) { try Linear(2, 2, generator: Generator(seed: 0)).loadStateDict([]) }
       }
     }
@@ -99,7 +99,7 @@ private func makeNetwork() -> Sequential {
     await #expect(processExitsWith: .success) {
       let bytes = try Fixtures.bytes("files/tiny.ts")
       try expectNothingLeft(rounds: 200) {
-        let script = try ScriptModule(bytes: bytes, name: "tiny.ts")
+        let script = try ScriptModule(FileContents(bytes, name: "tiny.ts"))
         _ = try script(.zeros(2, 1, 8, 8))
         _ = try script.namedParameters()
         _ = Generator(seed: 1).state

@@ -33,7 +33,7 @@ import Testing
 
   /// Output and the input's gradient under a fixed, uneven seed.
   private static func run(_ function: (Tensor) -> Tensor, _ input: Tensor) -> (output: Tensor, gradient: Tensor) {
-    let leaf = input.detached().requiringGrad()
+    let leaf = input.detached().requireGrad()
     let output = function(leaf)
     let seed = Tensor.randn(output.shape, generator: Generator(seed: 11), dtype: .float64).to(output.dtype)
     return (output.detached(), Tensor.gradient(of: output, withRespectTo: leaf, seed: seed))
@@ -75,7 +75,7 @@ import Testing
 
   // MARK: Forms, in double precision
 
-  // Rows on both sides of where the form of the products changes.
+  // Rows on both sides of where the products are computed in another way.
   static let bilinear = [
     Case(inputs: 3, outputs: 5, kernel: 5, size: (8, 8), batch: 1),
     Case(inputs: 3, outputs: 5, kernel: 5, size: (8, 8), batch: 8),
@@ -157,26 +157,26 @@ import Testing
 
   // MARK: Choice
 
-  @Test func theFormFollowsTheShape() {
-    func form(_ given: Case, dtype: DType = .float64) -> String {
-      switch given.layer(Generator(seed: 6)).fastestForm(height: given.size.height, width: given.size.width, dtype: dtype) {
+  @Test func thePreparedKindFollowsTheShape() {
+    func kind(_ given: Case, dtype: DType = .float64) -> String {
+      switch given.layer(Generator(seed: 6)).fastestPreparedKind(height: given.size.height, width: given.size.width, dtype: dtype) {
       case .direct: "direct"
       case .rowUnfolded: "rows"
       case .bilinear: "bilinear"
       }
     }
     let first = Case(inputs: 1, outputs: 64, kernel: 8, stride: 2, padding: 3, size: (28, 28), batch: 1)
-    #expect(form(first) == "rows")
-    #expect(form(first, dtype: .bfloat16) == "rows")
-    #expect(form(first, dtype: .float16) == "direct")
-    #expect(form(Case(inputs: 16, outputs: 64, kernel: 8, stride: 2, size: (28, 28), batch: 1)) == "direct")
-    #expect(form(Case(inputs: 3, outputs: 64, kernel: 3, padding: 1, size: (32, 32), batch: 1)) == "direct")
-    #expect(form(Case(inputs: 64, outputs: 128, kernel: 6, stride: 2, padding: 3, size: (14, 14), batch: 1)) == "direct")
-    #expect(form(Case(inputs: 128, outputs: 128, kernel: 5, size: (8, 8), batch: 1)) == "bilinear")
-    #expect(form(Case(inputs: 128, outputs: 128, kernel: 5, size: (8, 8), batch: 1), dtype: .bfloat16) == "direct")
-    #expect(form(Case(inputs: 128, outputs: 128, kernel: 5, padding: 2, size: (8, 8), batch: 1)) == "bilinear")
-    #expect(form(Case(inputs: 128, outputs: 128, kernel: 5, size: (10, 8), batch: 1)) == "direct")
-    #expect(form(Case(inputs: 64, outputs: 64, kernel: 5, size: (8, 8), batch: 1)) == "direct")
+    #expect(kind(first) == "rows")
+    #expect(kind(first, dtype: .bfloat16) == "rows")
+    #expect(kind(first, dtype: .float16) == "direct")
+    #expect(kind(Case(inputs: 16, outputs: 64, kernel: 8, stride: 2, size: (28, 28), batch: 1)) == "direct")
+    #expect(kind(Case(inputs: 3, outputs: 64, kernel: 3, padding: 1, size: (32, 32), batch: 1)) == "direct")
+    #expect(kind(Case(inputs: 64, outputs: 128, kernel: 6, stride: 2, padding: 3, size: (14, 14), batch: 1)) == "direct")
+    #expect(kind(Case(inputs: 128, outputs: 128, kernel: 5, size: (8, 8), batch: 1)) == "bilinear")
+    #expect(kind(Case(inputs: 128, outputs: 128, kernel: 5, size: (8, 8), batch: 1), dtype: .bfloat16) == "direct")
+    #expect(kind(Case(inputs: 128, outputs: 128, kernel: 5, padding: 2, size: (8, 8), batch: 1)) == "bilinear")
+    #expect(kind(Case(inputs: 128, outputs: 128, kernel: 5, size: (10, 8), batch: 1)) == "direct")
+    #expect(kind(Case(inputs: 64, outputs: 64, kernel: 5, size: (8, 8), batch: 1)) == "direct")
   }
 
   @Test func aLayerWithoutAPreparedFormStandsForItself() {
@@ -231,7 +231,7 @@ import Testing
     let exact = Self.run({ reference($0) }, input.to(.float64))
     let direct = Self.run(DirectConvolution(layer).callAsFunction, input.contiguous(.channelsLast))
     let prepared = Self.run(layer.prepared(inputShape: [given.inputs, given.size.height, given.size.width]), input)
-    // Measured with the bilinear form: 0.8 times the direct form's error in the output, 2.3 times in the gradient.
+    // Measured with the bilinear kind: 0.8 times the direct kind's error in the output, 2.3 times in the gradient.
     #expect(Self.error(prepared.output, exact.output) <= 1.5 * Self.error(direct.output, exact.output))
     #expect(Self.error(prepared.gradient, exact.gradient) <= 3 * Self.error(direct.gradient, exact.gradient))
   }

@@ -4,12 +4,12 @@ import Testing
 
 /// files/tiny.ts: a convolution, a branch on the batch's size and a linear layer (golden/files.py).
 @Suite struct ScriptModuleTests {
-  private func tiny() throws -> ScriptModule { try ScriptModule(bytes: Fixtures.bytes("files/tiny.ts"), name: "tiny.ts") }
+  private func tiny() throws -> ScriptModule { try ScriptModule(FileContents(Fixtures.bytes("files/tiny.ts"), name: "tiny.ts")) }
 
   @Test func runsAndDifferentiatesAsPyTorch() throws {
     let golden = try Fixtures.tensors("files/expected")
     let script = try tiny()
-    let x = try golden["tiny/input"].requiringGrad()
+    let x = try golden["tiny/input"].requireGrad()
     let y = try script(x)
     expectClose(y, try golden["tiny/output"])
     expectClose(try script(x[..<1]), try golden["tiny/output-of-one"], "the branch for one sample")
@@ -51,7 +51,7 @@ import Testing
   }
 
   @Test func buffersAreListedApart() throws {
-    let script = try ScriptModule(bytes: shimFixture("linear.pt"), name: "linear.pt")
+    let script = try ScriptModule(FileContents(shimFixture("linear.pt"), name: "linear.pt"))
     #expect(try script.namedParameters().map(\.name) == ["fc.weight", "fc.bias"])
     #expect(try script.namedBuffers().map(\.name) == ["scale"])
     #expect(try script(Tensor([[1, 0, -1]] as [[Float]])).array(of: Float.self) == [-3, -5])
@@ -61,20 +61,22 @@ import Testing
 
   @Test(arguments: ["no bytes": [], "text": Array("not an archive".utf8), "zeros": [UInt8](repeating: 0, count: 5000)])
   func garbageIsRefused(_ name: String, _ bytes: [UInt8]) {
-    expectTorchError(["\(name) could not be loaded as TorchScript: "]) { _ = try ScriptModule(bytes: bytes, name: name) }
+    expectTorchError(["\(name) could not be loaded as TorchScript: "]) { _ = try ScriptModule(FileContents(bytes, name: name)) }
   }
 
   @Test(arguments: [1, 100, 2000, 5000]) func aTruncatedArchiveIsRefused(_ length: Int) throws {
     let bytes = try Fixtures.bytes("files/tiny.ts")
     try #require(bytes.count > length)
     expectTorchError(["tiny.ts could not be loaded as TorchScript: "]) {
-      _ = try ScriptModule(bytes: Array(bytes.prefix(length)), name: "tiny.ts")
+      _ = try ScriptModule(FileContents(Array(bytes.prefix(length)), name: "tiny.ts"))
     }
   }
 
   @Test func aStateDictIsNotAScript() throws {
     let bytes = try Fixtures.bytes("files/module.zip.pt")
-    expectTorchError(["module.pt could not be loaded as TorchScript: "]) { _ = try ScriptModule(bytes: bytes, name: "module.pt") }
+    expectTorchError(["module.pt could not be loaded as TorchScript: "]) {
+      _ = try ScriptModule(FileContents(bytes, name: "module.pt"))
+    }
   }
 
   @Test func aWrongInputIsNamedWithItsShape() throws {
@@ -89,7 +91,7 @@ import Testing
   }
 
   @Test func aModelThatGivesTwoTensorsIsRefused() throws {
-    let script = try ScriptModule(bytes: shimFixture("pair.pt"), name: "pair.pt")
+    let script = try ScriptModule(FileContents(shimFixture("pair.pt"), name: "pair.pt"))
     expectTorchError(["pair.pt failed on an input of shape [2]", "one tensor"]) { _ = try script(.zeros(2)) }
   }
 
@@ -97,7 +99,7 @@ import Testing
     let bytes = try Fixtures.bytes("files/tiny.ts")
     let absent = Device.cuda(Device.cudaCount)
     expectTorchError(["tiny.ts could not be loaded as TorchScript: "]) {
-      _ = try ScriptModule(bytes: bytes, name: "tiny.ts", device: absent)
+      _ = try ScriptModule(FileContents(bytes, name: "tiny.ts"), device: absent)
     }
     expectTorchError([]) { try tiny().move(to: absent) }
   }

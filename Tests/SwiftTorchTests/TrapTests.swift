@@ -41,7 +41,7 @@ private let misuses: [Misuse] = [
     read(Tensor.ones(1, 2).linear(weight: .ones(1, 2, dtype: .float64)))
   },
   Misuse("in place on a leaf", ["add_.Tensor: ", "a leaf Variable that requires grad", "[2] and [2]"]) {
-    Tensor.ones(2).requiringGrad().addInPlace(.ones(2))
+    Tensor.ones(2).requireGrad().addInPlace(.ones(2))
   },
   Misuse("index out of range", ["select.int: ", "index 5 out of range", "[2, 3]"]) { read(Tensor.ones(2, 3)[.all, 5]) },
   Misuse("too many indices", ["subscript: 3 indices for a tensor of shape [2, 3]"]) { read(Tensor.ones(2, 3)[0, 0, 0]) },
@@ -60,24 +60,24 @@ private let misuses: [Misuse] = [
     _ = Tensor.ones(2, 3).transposed(0, 1).withElements(of: Float.self) { $0.count }
   },
   Misuse("backward of many", ["backward: grad can be implicitly created only for scalar outputs", "[2]"]) {
-    (Tensor.ones(2).requiringGrad() * 2).backward()
+    (Tensor.ones(2).requireGrad() * 2).backward()
   },
   Misuse("gradient of many", ["gradient: grad can be implicitly created only for scalar outputs", "[2]"]) {
-    let x = Tensor.ones(2).requiringGrad()
+    let x = Tensor.ones(2).requireGrad()
     read(.gradient(of: x * 2, withRespectTo: x))
   },
   Misuse("gradient of the unrelated", ["gradient: ", "appears to not have been used in the graph"]) {
-    let (x, y) = (Tensor.ones(2).requiringGrad(), Tensor.ones(2).requiringGrad())
+    let (x, y) = (Tensor.ones(2).requireGrad(), Tensor.ones(2).requireGrad())
     read(.gradient(of: (x * 2).sum(), withRespectTo: y))
   },
   Misuse("backward twice", ["backward: Trying to backward through the graph a second time"]) {
-    let loss = Tensor.ones(2).requiringGrad().exp().sum()
+    let loss = Tensor.ones(2).requireGrad().exp().sum()
     loss.backward()
     loss.backward()
   },
-  Misuse("gradient of whole numbers", ["requiringGrad: ", "floating point"]) { Tensor([1, 2]).requiringGrad() },
+  Misuse("gradient of whole numbers", ["requireGrad: ", "floating point"]) { Tensor([1, 2]).requireGrad() },
   Misuse("gradient of another shape", ["grad: the gradient is ", "[3]", "[2]"]) {
-    Tensor.ones(2).requiringGrad().grad = Tensor.ones(3)
+    Tensor.ones(2).requireGrad().grad = Tensor.ones(3)
   },
   Misuse("dropout", ["dropout: p is 1.0; expected 0 <= p < 1"]) { read(Tensor.ones(2).dropout(1, generator: Generator(seed: 0))) },
   Misuse("convolution groups", ["Conv2d: 3 and 4 channels in 2 groups"]) {

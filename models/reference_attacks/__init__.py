@@ -1,1 +1,1 @@
-"""AutoAttack's four attacks in plain PyTorch, with the behaviour of its reference implementation; see ../autoattack_reference.py."""
+"""AutoAttack's four attacks in plain PyTorch, which behave as its reference implementation does; see ../autoattack_reference.py."""

@@ -1,9 +1,8 @@
 """APGD (Croce and Hein, ICML 2020; for L1 ICML 2021), untargeted and over target classes."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-
-import math
 
 import torch
 from torch import Tensor
@@ -18,6 +17,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 @dataclass
 class Trace:
     """What a run leaves for golden numbers: the iterations that were checkpoints, and after each the step of every sample."""
+
     checkpoints: list[int] = field(default_factory=list)
     steps: list[Tensor] = field(default_factory=list)
     losses: list[Tensor] = field(default_factory=list)
@@ -61,7 +61,7 @@ class APGD:
         first = math.ceil(0.3 * self.iterations)
         radii = [3 * self.epsilon, 2 * self.epsilon, self.epsilon]
         start = l1_start(x, torch.randn(x.shape), radii[0])
-        for radius, iterations in zip(radii, [first, first, self.iterations - 2 * first]):
+        for radius, iterations in zip(radii, [first, first, self.iterations - 2 * first], strict=True):
             start = x + l1_ball(x, start - x, radius)
             start, unbroken, adversarial = self.run(x, y, loss, radius, iterations, start)
         return unbroken, adversarial
@@ -79,8 +79,9 @@ class APGD:
             self.model.backwards += len(x)
         return gradient / self.eot, losses.detach().clone(), logits.detach()
 
-    def run(self, x: Tensor, y: Tensor, loss: Loss, epsilon: float, n: int, start: Tensor | None = None,
-            trace: Trace | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def run(
+        self, x: Tensor, y: Tensor, loss: Loss, epsilon: float, n: int, start: Tensor | None = None, trace: Trace | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """One run: the point of largest loss, whether a sample was never misclassified, its last misclassified iterate."""
         x_k = self._start(x, epsilon)
         if start is not None:
@@ -135,7 +136,7 @@ class APGD:
                     restore = (rises <= period * RHO) | (~reduced & (loss_at_check >= best_loss))
                     reduced, loss_at_check = restore.clone(), best_loss.clone()
                     step[restore] /= 2
-                    period = max(period - max(int(0.03 * n), 1), max(int(0.06 * n), 1))
+                    period = max(period - max(int(0.03 * n), 1), int(0.06 * n), 1)
                 x_k = x_k.detach()
                 x_k[restore], gradient[restore] = best[restore], best_gradient[restore]
                 if trace is not None:
@@ -151,16 +152,19 @@ class APGD:
         noise = torch.randn(x.shape)
         return x + epsilon * normalized(noise, "l2") if self.norm == "l2" else l1_start(x, noise, epsilon)
 
-    def _step(self, x: Tensor, x_k: Tensor, gradient: Tensor, step: Tensor, difference: Tensor, a: float,
-              epsilon: float) -> Tensor:
+    def _step(self, x: Tensor, x_k: Tensor, gradient: Tensor, step: Tensor, difference: Tensor, a: float, epsilon: float) -> Tensor:
         if self.norm == "linf":
+
             def project(z: Tensor) -> Tensor:
                 return torch.min(torch.max(z, x - epsilon), x + epsilon).clamp(0, 1)
+
             z = project(x_k + step * gradient.sign())
         else:
+
             def project(z: Tensor) -> Tensor:
                 d = z - x
                 return (x + normalized(d, "l2") * per_sample(size(d, "l2"), x).clamp(max=epsilon)).clamp(0, 1)
+
             z = project(x_k + step * normalized(gradient, "l2"))
         return project(x_k + (z - x_k) * a + difference * (1 - a))
 

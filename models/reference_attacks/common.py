@@ -35,7 +35,7 @@ def size(x: Tensor, norm: str) -> Tensor:
     flat = x.reshape(len(x), -1)
     if norm == "linf":
         return flat.abs().max(1)[0]
-    return flat.abs().sum(1) if norm == "l1" else (flat ** 2).sum(1).sqrt()
+    return flat.abs().sum(1) if norm == "l1" else (flat**2).sum(1).sqrt()
 
 
 def normalized(x: Tensor, norm: str) -> Tensor:
@@ -56,10 +56,12 @@ def dlr(logits: Tensor, y: Tensor) -> Tensor:
 
 def targeted_dlr(target: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
     """The targeted one, of four classes or more."""
+
     def loss(logits: Tensor, y: Tensor) -> Tensor:
         z = logits.sort(dim=1)[0]
         right, wanted = logits.gather(1, y[:, None])[:, 0], logits.gather(1, target[:, None])[:, 0]
         return -(right - wanted) / (z[:, -1] - 0.5 * (z[:, -3] + z[:, -4]) + TINY)
+
     return loss
 
 

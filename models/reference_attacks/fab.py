@@ -1,4 +1,4 @@
-"""FAB (Croce and Hein, ICML 2020), untargeted and over target classes: the smallest perturbation it finds, kept if within epsilon."""
+"""FAB (Croce and Hein, ICML 2020), untargeted or over target classes: the smallest perturbation found, kept if within epsilon."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +9,11 @@ from torch import Tensor
 from .common import Counted, per_sample, size, target_of_rank
 from .projections import PLANES
 
+DUAL_NORMS: dict[str, Callable[[Tensor], Tensor]] = {
+    "linf": lambda rows: rows.abs().sum(-1),
+    "l2": lambda rows: (rows**2).sum(-1).sqrt(),
+    "l1": lambda rows: rows.abs().max(-1)[0],
+}
 ALPHA, ETA, BETA = 0.1, 1.05, 0.9
 NOTHING = 1e10
 
@@ -58,9 +63,7 @@ class FAB:
             df, dg = planes(x1, labels)
             with torch.no_grad():
                 flat = dg.flatten(2)
-                dual = {"linf": lambda: flat.abs().sum(-1), "l2": lambda: (flat ** 2).sum(-1).sqrt(),
-                        "l1": lambda: flat.abs().max(-1)[0]}[self.norm]()
-                nearest = (df.abs() / (1e-12 + dual)).min(1)[1]
+                nearest = (df.abs() / (1e-12 + DUAL_NORMS[self.norm](flat))).min(1)[1]
                 rows = torch.arange(n)
                 w = flat[rows, nearest]
                 b = -df[rows, nearest] + (w * x1.flatten(1)).sum(1)
@@ -107,6 +110,7 @@ class FAB:
                 difference.sum().backward()
             self.model.backwards += len(x)
             return difference.detach()[:, None], x.grad[:, None]
+
         return planes
 
     def _random_start(self, x0: Tensor, best: Tensor) -> Tensor:

@@ -76,7 +76,7 @@ def plane_l2(points: Tensor, w: Tensor, b: Tensor) -> Tensor:
     usable = w.abs() >= 1e-8
     ratio = torch.where(usable, room / w.abs().clamp(min=1e-30), torch.full_like(w, INFINITE)).clamp(max=INFINITE)
     points_, order = ratio.sort(1)
-    squares = (w ** 2 * usable).gather(1, order)
+    squares = (w**2 * usable).gather(1, order)
     remaining = squares.flip(1).cumsum(1).flip(1)
     before = torch.cat((torch.zeros(len(w), 1), points_[:, :-1]), 1)
     step = torch.where(points_ >= INFINITE, torch.zeros_like(points_), points_ - before)

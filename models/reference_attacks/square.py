@@ -84,7 +84,7 @@ class Square:
         s = min(max(round(math.sqrt(p * h * w)), 1), h, w)
         row, column = whole_number(h - s), whole_number(w - s)
         delta = torch.zeros(c, h, w)
-        delta[:, row:row + s, column:column + s] = 2 * self.epsilon * signs(c, 1, 1)
+        delta[:, row : row + s, column : column + s] = 2 * self.epsilon * signs(c, 1, 1)
         return torch.min(torch.max(best + delta, x - self.epsilon), x + self.epsilon).clamp(0, 1)
 
     # L2 and L1: a grid of bumps, whose mass the queries move from window to window.
@@ -96,7 +96,7 @@ class Square:
         first = (h - 5 * s) // 2
         for i in range(h // s):
             for j in range(w // s):
-                window = delta[:, :, first + i * s:first + (i + 1) * s, first + j * s:first + (j + 1) * s]
+                window = delta[:, :, first + i * s : first + (i + 1) * s, first + j * s : first + (j + 1) * s]
                 window += self.bump(s) * signs(n, c, 1, 1)
         return self._within(x, delta)
 
@@ -120,7 +120,7 @@ class Square:
         mass, both = per_sample(size(delta, self.norm), x), self._mass(delta * mask)
         new = self.bump(s) * signs(n, c, 1, 1) + delta[here] / (1e-12 + self._mass(delta[here]))
         if self.norm == "l2":
-            available = ((self.epsilon ** 2 - mass ** 2).clamp(min=0) / c + both ** 2).sqrt()
+            available = ((self.epsilon**2 - mass**2).clamp(min=0) / c + both**2).sqrt()
         else:
             available = ((self.epsilon - mass).clamp(min=0) / c + both) * c
         new = new / (1e-12 + self._mass(new)) * available
@@ -132,7 +132,7 @@ class Square:
         """Of every channel of a window."""
         if self.norm == "l1":
             return window.abs().sum((-2, -1), keepdim=True)
-        return (window ** 2).sum((-2, -1), keepdim=True).sqrt()
+        return (window**2).sum((-2, -1), keepdim=True).sqrt()
 
     def bump(self, s: int) -> Tensor:
         """Two halves of opposite sign, each a pile of growing rectangles; upright or lying by one draw."""
@@ -142,7 +142,7 @@ class Square:
             pile = torch.zeros(rows, s)
             top, left = rows // 2, s // 2
             for k in range(max(rows // 2 + 1, s // 2 + 1)):
-                pile[max(top - k, 0):min(top + k + 1, rows), max(left - k, 0):min(left + k + 1, s)] += 1 / (k + 1) ** power
+                pile[max(top - k, 0) : min(top + k + 1, rows), max(left - k, 0) : min(left + k + 1, s)] += 1 / (k + 1) ** power
             return pile / self._mass(pile)
 
         both = torch.cat((half(s // 2), -half(s - s // 2)))

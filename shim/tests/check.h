@@ -9,25 +9,25 @@
 
 #include "torch_shim.h"
 
-#define CHECK(condition)                                                                                  \
-  do {                                                                                                    \
-    if (!(condition)) {                                                                                   \
+#define CHECK(condition)                                                                                            \
+  do {                                                                                                              \
+    if (!(condition)) {                                                                                             \
       fprintf(stderr, "%s:%d: failed: %s\n  last error: %s\n", __FILE__, __LINE__, #condition, ts_error_message()); \
-      exit(1);                                                                                            \
-    }                                                                                                     \
+      exit(1);                                                                                                      \
+    }                                                                                                               \
   } while (0)
 
 #define OK(call) CHECK((call) == TS_OK)
 
 /* The call must answer `status` with a message that contains `text`. */
-#define FAILS(call, status, text)                                                                                        \
-  do {                                                                                                                   \
-    const ts_status status_ = (call);                                                                                    \
-    if (status_ != (status) || strstr(ts_error_message(), (text)) == NULL) {                                             \
-      fprintf(stderr, "%s:%d: %s\n  wanted status %d and \"%s\",\n  got %d and \"%s\"\n", __FILE__, __LINE__, #call,     \
-              (int)(status), (text), (int)status_, ts_error_message());                                                  \
-      exit(1);                                                                                                           \
-    }                                                                                                                    \
+#define FAILS(call, status, text)                                                                                    \
+  do {                                                                                                               \
+    const ts_status status_ = (call);                                                                                \
+    if (status_ != (status) || strstr(ts_error_message(), (text)) == NULL) {                                         \
+      fprintf(stderr, "%s:%d: %s\n  wanted status %d and \"%s\",\n  got %d and \"%s\"\n", __FILE__, __LINE__, #call, \
+              (int)(status), (text), (int)status_, ts_error_message());                                              \
+      exit(1);                                                                                                       \
+    }                                                                                                                \
   } while (0)
 
 #define NEAR(a, b) CHECK(fabs((double)(a) - (double)(b)) <= 1e-6)
@@ -68,13 +68,14 @@ static inline ts_value call(const char *name, const char *overload, const ts_val
 #define CALL(name, overload, ...) call(name, overload, (ts_value[]){__VA_ARGS__}, LENGTH(((ts_value[]){__VA_ARGS__})))
 
 /* The call must fail, leaving its outputs as they were. */
-#define CALL_FAILS(name, overload, status, text, ...)                                                                        \
-  do {                                                                                                                       \
-    ts_value result_ = integer(42);                                                                                          \
-    size_t produced_ = 99;                                                                                                   \
-    FAILS(ts_operator_call(operator_named(name, overload), (ts_value[]){__VA_ARGS__}, LENGTH(((ts_value[]){__VA_ARGS__})),   \
-                           &result_, 1, &produced_), status, text);                                                         \
-    CHECK(result_.kind == TS_INT && result_.as.integer == 42 && produced_ == 99);                                            \
+#define CALL_FAILS(name, overload, status, text, ...)                                                                      \
+  do {                                                                                                                     \
+    ts_value result_ = integer(42);                                                                                        \
+    size_t produced_ = 99;                                                                                                 \
+    FAILS(ts_operator_call(operator_named(name, overload), (ts_value[]){__VA_ARGS__}, LENGTH(((ts_value[]){__VA_ARGS__})), \
+                           &result_, 1, &produced_),                                                                       \
+          status, text);                                                                                                   \
+    CHECK(result_.kind == TS_INT && result_.as.integer == 42 && produced_ == 99);                                          \
   } while (0)
 
 static inline void expect_floats(ts_tensor t, const float *wanted, size_t count) {
@@ -87,12 +88,12 @@ static inline void expect_floats(ts_tensor t, const float *wanted, size_t count)
 #define EXPECT_FLOATS(t, ...) expect_floats(t, (float[]){__VA_ARGS__}, LENGTH(((float[]){__VA_ARGS__})))
 
 /* As above for a result, which it releases. */
-#define EXPECT_RESULT(value, ...)           \
-  do {                                      \
-    ts_value value_ = (value);              \
-    CHECK(value_.kind == TS_TENSOR);        \
+#define EXPECT_RESULT(value, ...)                 \
+  do {                                            \
+    ts_value value_ = (value);                    \
+    CHECK(value_.kind == TS_TENSOR);              \
     EXPECT_FLOATS(value_.as.tensor, __VA_ARGS__); \
-    ts_value_free(&value_);                 \
+    ts_value_free(&value_);                       \
   } while (0)
 
 /* One function a group; each must leave the live-handle count where it found it. */

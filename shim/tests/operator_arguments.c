@@ -105,8 +105,8 @@ static void test_other_kinds(void) {
 
 static void test_refusals(void) {
   ts_tensor a = vector((float[]){1, 2}, 2), b = vector((float[]){1, 2, 3}, 3);
-  CALL_FAILS("aten::add", "Tensor", TS_ERROR_TYPE, "aten::add.Tensor: argument 2 'other' wants Tensor, got int; schema: aten::add.Tensor(",
-             tensor(a), integer(1));
+  CALL_FAILS("aten::add", "Tensor", TS_ERROR_TYPE,
+             "aten::add.Tensor: argument 2 'other' wants Tensor, got int; schema: aten::add.Tensor(", tensor(a), integer(1));
   CALL_FAILS("aten::add", "Tensor", TS_ERROR_TYPE, "argument 2 'other' is missing; schema: ", tensor(a));
   CALL_FAILS("aten::add", "Tensor", TS_ERROR_TYPE, "takes 3 arguments, got 4", tensor(a), tensor(a), integer(1), integer(1));
   CALL_FAILS("aten::add", "Tensor", TS_ERROR_TYPE, "argument 1 'self' wants Tensor, got NULL", tensor(NULL), tensor(a));
@@ -115,7 +115,8 @@ static void test_refusals(void) {
   CALL_FAILS("aten::sum", "dim_IntList", TS_ERROR_TYPE, "wants int[]?, got float[]", tensor(a),
              {.kind = TS_DOUBLE_LIST, .count = 1, .as.reals = (double[]){0}});
   CALL_FAILS("aten::sum", "", TS_ERROR_TYPE, "wants ScalarType?, got int", tensor(a), integer(6));
-  CALL_FAILS("aten::add", "Tensor", TS_ERROR_RUNTIME, "The size of tensor a (2) must match the size of tensor b (3)", tensor(a), tensor(b));
+  CALL_FAILS("aten::add", "Tensor", TS_ERROR_RUNTIME, "The size of tensor a (2) must match the size of tensor b (3)", tensor(a),
+             tensor(b));
   CHECK(strstr(ts_error_message(), "Exception raised from") == NULL);
   CALL_FAILS("aten::select", "int", TS_ERROR_INDEX, "out of range", tensor(a), integer(0), integer(9));
   CALL_FAILS("aten::zeros", "", TS_ERROR_OUT_OF_MEMORY, "allocate", integers((int64_t[]){1LL << 46}, 1));

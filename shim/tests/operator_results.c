@@ -75,8 +75,16 @@ static void test_undefined_tensor(void) {
   OK(ts_tensor_from_data(ones, 4, (int64_t[]){1, 1, 1, 1}, 4, TS_FLOAT32, &w));
   const int64_t one[2] = {1, 1}, nil[2] = {0, 0};
   const bool wanted[3] = {true, false, false};
-  const ts_value arguments[11] = {tensor(x), tensor(x), tensor(w), none(), integers(one, 2), integers(nil, 2), integers(one, 2),
-                                  boolean(false), integers(nil, 2), integer(1),
+  const ts_value arguments[11] = {tensor(x),
+                                  tensor(x),
+                                  tensor(w),
+                                  none(),
+                                  integers(one, 2),
+                                  integers(nil, 2),
+                                  integers(one, 2),
+                                  boolean(false),
+                                  integers(nil, 2),
+                                  integer(1),
                                   {.kind = TS_BOOL_LIST, .count = 3, .as.booleans = wanted}};
   ts_value results[3];
   size_t produced = 0;

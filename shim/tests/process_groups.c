@@ -9,7 +9,8 @@ void test_process_groups(void) {
   snprintf(path, sizeof path, "%s/store", folder);
   ts_process_group group = NULL;
 #ifdef TS_HAVE_GLOO
-  FAILS(ts_process_group_new("smoke signals", path, 0, 1, 10000, &group), TS_ERROR_VALUE, "unknown process group backend 'smoke signals'");
+  FAILS(ts_process_group_new("smoke signals", path, 0, 1, 10000, &group), TS_ERROR_VALUE,
+        "unknown process group backend 'smoke signals'");
   FAILS(ts_process_group_new("gloo", path, 1, 1, 10000, &group), TS_ERROR_VALUE, "rank 1 of a group of 1");
   FAILS(ts_process_group_new("gloo", path, 0, 1, 0, &group), TS_ERROR_VALUE, "timeout must be positive");
   OK(ts_process_group_new("gloo", path, 0, 1, 10000, &group));

@@ -6,9 +6,14 @@ int main(void) {
     const char *name;
     void (*run)(void);
   } groups[] = {
-      {"tensors", test_tensors},   {"operator arguments", test_operator_arguments}, {"operator results", test_operator_results},
-      {"autograd", test_autograd}, {"random", test_random},                         {"system", test_system},
-      {"script", test_script},     {"process groups", test_process_groups},
+      {"tensors", test_tensors},
+      {"operator arguments", test_operator_arguments},
+      {"operator results", test_operator_results},
+      {"autograd", test_autograd},
+      {"random", test_random},
+      {"system", test_system},
+      {"script", test_script},
+      {"process groups", test_process_groups},
   };
   for (size_t i = 0; i < LENGTH(groups); i++) {
     const int64_t before = ts_live_handles();

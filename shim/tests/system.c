@@ -6,7 +6,8 @@ static void test_versions(void) {
   CHECK(sscanf(ts_torch_version(), "%d.%d", &major, &minor) == 2 && major == 2 && minor >= 11 && minor <= 13);
   CHECK(strstr(ts_build_configuration(), "PyTorch built with") != NULL);
   CHECK(strlen(ts_cpu_capability()) > 0);
-  CHECK(ts_has_onednn() == (strstr(ts_build_configuration(), "USE_MKLDNN=ON") != NULL || strstr(ts_build_configuration(), "USE_MKLDNN=1") != NULL));
+  CHECK(ts_has_onednn() ==
+        (strstr(ts_build_configuration(), "USE_MKLDNN=ON") != NULL || strstr(ts_build_configuration(), "USE_MKLDNN=1") != NULL));
 }
 
 static void test_devices(void) {

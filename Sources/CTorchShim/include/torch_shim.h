@@ -47,13 +47,16 @@ enum {
 };
 
 /* Opaque handles. The dummy bodies make Swift import distinct types, so one cannot be passed for another. */
+/* clang-format off */
 typedef struct ts_tensor_s { void *reserved_; } *ts_tensor;
 typedef struct ts_generator_s { void *reserved_; } *ts_generator;
 typedef struct ts_operator_s { void *reserved_; } *ts_operator; /* never freed: it lives as long as the process */
 typedef struct ts_script_s { void *reserved_; } *ts_script;
 typedef struct ts_process_group_s { void *reserved_; } *ts_process_group;
+/* clang-format on */
 
 /* c10::ScalarType values of the dtypes the ABI names; others pass through unnamed. */
+/* clang-format off */
 enum {
   TS_UINT8 = 0, TS_INT8 = 1, TS_INT16 = 2, TS_INT32 = 3, TS_INT64 = 4, TS_FLOAT16 = 5, TS_FLOAT32 = 6, TS_FLOAT64 = 7,
   TS_BOOL_DTYPE = 11, TS_BFLOAT16 = 15
@@ -71,6 +74,7 @@ enum {
   TS_NONE = 0, TS_BOOL, TS_INT, TS_DOUBLE, TS_TENSOR, TS_GENERATOR, TS_DTYPE, TS_DEVICE, TS_LAYOUT, TS_MEMORY_FORMAT, TS_STRING,
   TS_INT_LIST, TS_DOUBLE_LIST, TS_BOOL_LIST, TS_TENSOR_LIST, TS_OPTIONAL_TENSOR_LIST
 };
+/* clang-format on */
 
 /*
  * One argument or result of an operator. `count` is the length of a list or string. As an argument everything a value points

@@ -123,31 +123,26 @@ extension AttackParameters.Value: Equatable, Codable {
   }
 }
 
+/// Documents name parameters in camel case: `stepSize` for `step-size`.
 extension AttackParameters: Codable {
-  /// A parameter's name as a key of a document: `stepSize` for `step-size`.
-  private struct Key: CodingKey {
-    let stringValue: String
-    var intValue: Int? { nil }
+  private static func key(_ name: String) -> NamedKey {
+    let words = name.split(separator: "-")
+    let others = words.dropFirst().map { $0.prefix(1).uppercased() + $0.dropFirst() }
+    return NamedKey(stringValue: words.prefix(1).joined() + others.joined())
+  }
 
-    init(stringValue: String) { self.stringValue = stringValue }
-    init?(intValue: Int) { nil }
-
-    init(_ name: String) {
-      let words = name.split(separator: "-")
-      stringValue = words.prefix(1).joined() + words.dropFirst().map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined()
-    }
-
-    var name: String { stringValue.map { $0.isUppercase ? "-\($0.lowercased())" : "\($0)" }.joined() }
+  private static func name(_ key: NamedKey) -> String {
+    key.stringValue.map { $0.isUppercase ? "-\($0.lowercased())" : "\($0)" }.joined()
   }
 
   public init(from decoder: any Decoder) throws {
-    let container = try decoder.container(keyedBy: Key.self)
+    let container = try decoder.container(keyedBy: NamedKey.self)
     held = [:]
-    for key in container.allKeys { held[key.name] = try container.decode(Value.self, forKey: key) }
+    for key in container.allKeys { held[Self.name(key)] = try container.decode(Value.self, forKey: key) }
   }
 
   public func encode(to encoder: any Encoder) throws {
-    var container = encoder.container(keyedBy: Key.self)
-    for (name, value) in values { try container.encode(value, forKey: Key(name)) }
+    var container = encoder.container(keyedBy: NamedKey.self)
+    for (name, value) in values { try container.encode(value, forKey: Self.key(name)) }
   }
 }

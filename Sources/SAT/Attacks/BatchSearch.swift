@@ -67,7 +67,8 @@ final class BatchSearch {
   }
 
   /// Draws for rows [R] + the image's shape.
-  fileprivate func draws(_ rows: [SearchRows.Row], _ distribution: CounterRandom.Distribution, step: Int, onDevice: Bool) -> Tensor {
+  fileprivate func draws(_ rows: [SearchRows.Row], _ distribution: CounterRandom.Distribution, step: Int, onDevice: Bool) -> Tensor
+  {
     let shape = Array(batch.images.shape.dropFirst())
     let dtype = batch.images.dtype
     let drawn: Tensor

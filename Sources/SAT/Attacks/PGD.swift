@@ -68,7 +68,7 @@ public final class PGD: Attack {
     var x = withNoGrad { maximizer.startingPoints(around: rows.clean) { rows.draws($0) } }
     var feasible = Feasible(threat, around: rows.clean)
     for step in 0..<maximizer.steps {
-      let input = x.detached().requiringGrad()
+      let input = x.detached().requireGrad()
       let logits = try withGrad { () throws(TorchError) in try rows.logits(input) }
       let losses = withGrad { loss.values(logits, rows.labels, rows.targets) }
       let kept = try rows.settle(logits.detached().argmax(dim: 1).notEqual(to: rows.labels), at: x, step: step)

@@ -22,7 +22,10 @@ public final class FirstOrderConvergence: Curriculum {
 
   /// - Parameter alwaysSteps: whether the first step is taken unasked, as in the official code.
   public init(_ threat: ThreatModel, threshold: Double, displacement: Displacement = .clean, alwaysSteps: Bool = false) {
-    (self.threat, self.threshold, self.displacement, self.alwaysSteps) = (threat, threshold, displacement, alwaysSteps)
+    self.threat = threat
+    self.threshold = threshold
+    self.displacement = displacement
+    self.alwaysSteps = alwaysSteps
   }
 
   public func finished(_ step: InnerStep) throws(TorchError) -> Tensor? {
@@ -35,13 +38,6 @@ public final class FirstOrderConvergence: Curriculum {
 
   /// c [n] of displacements and gradients [n, …].
   public static func condition(_ threat: ThreatModel, _ displacement: Tensor, _ gradient: Tensor) -> Tensor {
-    let flat = gradient.flattened(from: 1)
-    let dual: Double =
-      switch threat.norm {
-      case .linf: 1
-      case .l2: 2
-      case .l1: .infinity
-      }
-    return flat.norm(dual, dims: [1]) * threat.epsilon - (displacement.flattened(from: 1) * flat).sum(dim: 1)
+    gradient.norms(threat.norm.dual) * threat.epsilon - (displacement.flattened(from: 1) * gradient.flattened(from: 1)).sum(dim: 1)
   }
 }

@@ -19,7 +19,10 @@ public struct LearningRateSettings: Codable, Sendable, Equatable {
   public var peak: Double
 
   public init(kind: Kind, milestones: [Int] = [], gamma: Double = 0.1, peak: Double = 0.5) {
-    (self.kind, self.milestones, self.gamma, self.peak) = (kind, milestones, gamma, peak)
+    self.kind = kind
+    self.milestones = milestones
+    self.gamma = gamma
+    self.peak = peak
   }
 
   /// Whether another number of epochs changes the rates of all.

@@ -18,9 +18,6 @@ public struct ProbabilityGap: Curriculum {
   /// psi_P [n] of logits [n, C] and labels [n].
   public static func gap(_ logits: Tensor, _ labels: Tensor) -> Tensor {
     let probabilities = logits.softmax(dim: 1)
-    let columns = labels.unsqueezed(dim: 1)
-    let own = probabilities.gathered(dim: 1, at: columns).squeezed(dim: 1)
-    let others = probabilities.scattering(-1.0, dim: 1, at: columns).max(dims: [1])
-    return others - own
+    return probabilities.largestOther(than: labels) - probabilities.entries(at: labels)
   }
 }

@@ -12,7 +12,10 @@ final class SmallestCurvature: Curriculum {
 
   /// - Parameter observe: sees the scores of every ranking.
   init(_ curvature: BatchCurvature, count: Int, every: Int = 1, observe: @escaping (Tensor) -> Void = { _ in }) {
-    (self.curvature, self.count, self.every, self.observe) = (curvature, count, every, observe)
+    self.curvature = curvature
+    self.count = count
+    self.every = every
+    self.observe = observe
   }
 
   func chosen(_ samples: InnerSamples) throws(TorchError) -> Choice? {

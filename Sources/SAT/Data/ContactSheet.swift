@@ -1,3 +1,4 @@
+internal import FileCodecs
 public import SwiftTorch
 
 /// Images side by side in one picture.
@@ -10,7 +11,9 @@ public struct ContactSheet {
   public var smallestEdge: Int
 
   public init(columns: Int = 8, gap: Int = 2, smallestEdge: Int = 96) {
-    (self.columns, self.gap, self.smallestEdge) = (columns, gap, smallestEdge)
+    self.columns = columns
+    self.gap = gap
+    self.smallestEdge = smallestEdge
   }
 
   /// - Parameter images: [N, 1 or 3, H, W], float32 in [0, 1].

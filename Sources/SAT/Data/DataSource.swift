@@ -32,14 +32,13 @@ public struct DataSource: Sendable, Equatable {
     case "imagenette":
       return try imagenette(root).load(split)
     default:
-      var isFolder: ObjCBool = false
-      guard FileManager.default.fileExists(atPath: name, isDirectory: &isFolder) else {
+      guard FileManager.default.fileExists(atPath: name) else {
         throw SATError(
           "data '\(name)' is neither a data set nor a file; expected one of \(Self.names.joined(separator: ", ")), the path of a .safetensors "
             + "or .npz file with images and labels, of a CIFAR .bin file, or of a folder of pictures with a sub-folder a class"
             + (name.hasPrefix("/") ? "" : "; a path is looked for from \(FileManager.default.currentDirectoryPath)"))
       }
-      guard isFolder.boolValue else { return try ImageFile.load(name) }
+      guard FileManager.default.isFolder(name) else { return try ImageFile.load(name) }
       if PictureSplits.isDivided(name) { return try PictureSplits(name: name, folder: name).load(split) }
       return try PictureFolder(name).dataset(name: name, split: "file")
     }

@@ -60,7 +60,11 @@ public struct ImageDataset {
   private static let mostClasses = 1_000_000
 
   private init(unchecked name: String, _ split: String, _ storage: Storage, _ labels: Tensor, _ classNames: [String]) {
-    (self.name, self.split, self.storage, self.labels, self.classNames) = (name, split, storage, labels, classNames)
+    self.name = name
+    self.split = split
+    self.storage = storage
+    self.labels = labels
+    self.classNames = classNames
   }
 
   public var count: Int { labels.count }

@@ -34,11 +34,11 @@ public final class AdversarialWeightPerturbation {
   ) throws(TorchError) -> Displacement? {
     guard epoch >= warmup else { return nil }
     let weights = network.module.parameters.map(\.value).filter { $0.ndim > 1 }
-    let buffers = network.module.namedBuffers.map { ($0.buffer.value, $0.buffer.value.cloned()) }
+    let statistics = RestorableTensors(network.module.namedBuffers.map(\.buffer.value))
     let gradients = Tensor.gradient(of: try objective(network).loss, withRespectTo: weights)
+    statistics.putBack()
     return withNoGrad {
-      for (buffer, saved) in buffers { buffer.copyInPlace(from: saved) }
-      return Displacement(
+      Displacement(
         moves: zip(weights, gradients).map { weight, gradient in
           (weight, gradient * (weight.norm() / (gradient.norm() + 1e-20)) * gamma)
         })

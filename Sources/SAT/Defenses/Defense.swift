@@ -12,7 +12,10 @@ public struct TrainingBatch {
   public var epoch: Int
 
   public init(images: Tensor, labels: Tensor, indices: Tensor, epoch: Int) {
-    (self.images, self.labels, self.indices, self.epoch) = (images, labels, indices, epoch)
+    self.images = images
+    self.labels = labels
+    self.indices = indices
+    self.epoch = epoch
   }
 }
 
@@ -58,19 +61,19 @@ public protocol Defense: AnyObject {
   func finishEpoch(_ epoch: Int, _ network: NetworkClassifier) throws -> EpochReport
 
   /// Everything a later step depends on besides the weights, by name, for a checkpoint.
-  var state: [(name: String, tensor: Tensor)] { get }
+  var state: NamedTensors { get }
 
   /// Goes on from a saved `state`.
   ///
   /// - Throws: `TorchError` when it is not the state of such a defense; nothing has been changed then.
-  func restore(_ state: [(name: String, tensor: Tensor)]) throws(TorchError)
+  func restore(_ state: NamedTensors) throws(TorchError)
 }
 
 extension Defense {
   public func lambda(at epoch: Int) -> Double? { nil }
   public func finishEpoch(_ epoch: Int, _ network: NetworkClassifier) throws -> EpochReport { EpochReport() }
-  public var state: [(name: String, tensor: Tensor)] { [] }
-  public func restore(_ state: [(name: String, tensor: Tensor)]) throws(TorchError) {}
+  public var state: NamedTensors { [] }
+  public func restore(_ state: NamedTensors) throws(TorchError) {}
 }
 
 /// What a defense is made from.
@@ -83,11 +86,14 @@ public struct DefenseSettings: Sendable {
   public var trainingSize: Int
 
   public init(maximizer: InnerMaximizer, lambda: Schedule, options: MethodOptions = MethodOptions(), trainingSize: Int) {
-    (self.maximizer, self.lambda, self.options, self.trainingSize) = (maximizer, lambda, options, trainingSize)
+    self.maximizer = maximizer
+    self.lambda = lambda
+    self.options = options
+    self.trainingSize = trainingSize
   }
 }
 
-extension [(name: String, tensor: Tensor)] {
+extension NamedTensors {
   /// The tensor of a name in a defense's saved state.
   ///
   /// - Throws: `TorchError` when it is missing or has another shape.

@@ -1,4 +1,6 @@
 /// The methods `sat train --method` knows. Adding one is a file with its `entry`, and a line here.
+///
+/// A method's type has the method's name: the acronym, or words for its first letters before `AT` or `SAT`.
 public enum DefenseRegistry {
   public struct Entry: Sendable {
     public let name: String
@@ -20,21 +22,27 @@ public enum DefenseRegistry {
       adapt: @escaping @Sendable (inout AdaptableSettings) -> Void = { _ in },
       make: @escaping @Sendable (DefenseSettings) -> any Defense
     ) {
-      (self.name, self.summary, self.usesLambda) = (name, summary, usesLambda)
-      (self.lambdaRange, self.options, self.adapt, self.make) = (lambdaRange, options, adapt, make)
+      self.name = name
+      self.summary = summary
+      self.usesLambda = usesLambda
+      self.lambdaRange = lambdaRange
+      self.options = options
+      self.adapt = adapt
+      self.make = make
     }
   }
 
   public static let entries: [Entry] = [
-    AdversarialTraining.entry, ProbabilitySAT.entry, HessianSAT.entry, TRADES.entry, ConvergenceDAT.entry, CustomizedAT.entry,
-    StepCurriculumAT.entry, InstanceAdaptiveAT.entry, EpsilonSchedule.entry, FriendlyAT.entry, MART.entry, FastAT.entry, FreeAT.entry,
+    AdversarialTraining.entry, ProbabilitySAT.entry, HessianSAT.entry, TRADES.entry, DynamicAT.entry, CAT20.entry,
+    CAT18.entry, InstanceAdaptiveAT.entry, EpsilonSchedule.entry, FriendlyAT.entry, MART.entry, FastAT.entry, FreeAT.entry,
   ]
 
   /// - Throws: `SATError` for a name that is not in the registry.
   public static func entry(named name: String) throws(SATError) -> Entry {
     guard let entry = entries.first(where: { $0.name == name }) else {
-      let near = Suggestion.nearest(to: name, among: entries.map(\.name)).map { "; did you mean '\($0)'?" } ?? ""
-      throw SATError("method '\(name)' is not known; expected one of \(entries.map(\.name).joined(separator: ", "))\(near)")
+      let names = entries.map(\.name)
+      let question = Suggestion.question(about: name, among: names)
+      throw SATError("method '\(name)' is not known; expected one of \(names.joined(separator: ", "))\(question)")
     }
     return entry
   }

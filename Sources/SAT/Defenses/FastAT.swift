@@ -26,7 +26,7 @@ public final class FastAT: Defense {
   private let maximizer: InnerMaximizer
   private let options: MethodOptions
   private var firstBatch: TrainingBatch?
-  private var before: (accuracy: Double, weights: [(name: String, tensor: Tensor)])?
+  private var before: (accuracy: Double, weights: NamedTensors)?
 
   public init(_ settings: DefenseSettings) {
     options = settings.options
@@ -62,15 +62,15 @@ public final class FastAT: Defense {
     let attack = InnerMaximizer(threat: threat, steps: options.whole("guardSteps"), stepSize: threat.epsilon / 4)
     // Draws of its own, so that the guard changes nothing in training.
     let generator = Generator(seed: UInt64(batch.epoch))
-    return try network.withFixedWeights(inputShape: Array(batch.images.shape.dropFirst())) { () throws(TorchError) in
+    return try network.withPreparedWeights(for: batch.images) { () throws(TorchError) in
       let outcome = try attack(network, batch.images, batch.labels, curriculum: UntilMisclassified(), generator: generator)
       let logits = try withNoGrad { () throws(TorchError) in try network.logits(outcome.images) }
       return logits.argmax(dim: 1).equal(to: batch.labels).to(.float64).mean().item()
     }
   }
 
-  public var state: [(name: String, tensor: Tensor)] {
-    var state: [(name: String, tensor: Tensor)] = []
+  public var state: NamedTensors {
+    var state: NamedTensors = []
     if let firstBatch {
       state += [("guard.images", firstBatch.images), ("guard.labels", firstBatch.labels), ("guard.indices", firstBatch.indices)]
       state.append(("guard.epoch", Tensor(firstBatch.epoch)))
@@ -79,7 +79,7 @@ public final class FastAT: Defense {
     return state + [("guard.accuracy", Tensor(before.accuracy))] + before.weights.map { ("guard.weights.\($0.name)", $0.tensor) }
   }
 
-  public func restore(_ state: [(name: String, tensor: Tensor)]) throws(TorchError) {
+  public func restore(_ state: NamedTensors) throws(TorchError) {
     let prefix = "guard.weights."
     let named = Dictionary(state.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })
     if let images = named["guard.images"], let labels = named["guard.labels"], let indices = named["guard.indices"] {

@@ -30,7 +30,7 @@ public final class FreeAT: Defense {
     var losses = 0.0
     var last: (logits: Tensor, images: Tensor)?
     for _ in 0..<replays {
-      let own = whole[0..<n].detached().cloned().requiringGrad()
+      let own = whole[0..<n].detached().cloned().requireGrad()
       let input = (batch.images + own).clamped(to: 0...1)
       let (loss, logits) = try update(epoch: batch.epoch) { network throws(TorchError) in
         let logits = try network.logits((batch.images + own).clamped(to: 0...1))
@@ -53,17 +53,15 @@ public final class FreeAT: Defense {
       if threat.norm == .linf {
         return perturbation.adding(gradient.sign(), alpha: threat.epsilon).clamped(to: -threat.epsilon...threat.epsilon)
       }
-      func length(_ tensor: Tensor) -> Tensor {
-        ThreatModel.perSample(tensor.flattened(from: 1).norm(2, dims: [1]), like: tensor).clamped(to: 1e-12...)
-      }
+      func length(_ tensor: Tensor) -> Tensor { tensor.norms(.l2).aligned(with: tensor).clamped(to: 1e-12...) }
       let next = perturbation.adding(gradient / length(gradient), alpha: threat.epsilon)
       return next * (threat.epsilon / length(next)).clamped(to: ...1)
     }
   }
 
-  public var state: [(name: String, tensor: Tensor)] { perturbation.map { [("perturbation", $0)] } ?? [] }
+  public var state: NamedTensors { perturbation.map { [("perturbation", $0)] } ?? [] }
 
-  public func restore(_ state: [(name: String, tensor: Tensor)]) throws(TorchError) {
+  public func restore(_ state: NamedTensors) throws(TorchError) {
     guard let saved = state.first(where: { $0.name == "perturbation" })?.tensor else { return }
     guard saved.ndim == 4 else {
       throw TorchError(.value, "the method's 'perturbation' has shape \(saved.shape) in the checkpoint; expected [N, C, H, W]")

@@ -1,7 +1,8 @@
 public import SwiftTorch
 
-/// FAT (Zhang et al. 2020): examples stop moving tau steps after they are first misclassified; lambda, rounded down, is tau, which grows over
-/// the epochs.
+/// FAT, friendly adversarial training (Zhang et al. 2020): an example stops moving tau steps after it is first misclassified.
+///
+/// Lambda, rounded down, is tau, which grows over the epochs.
 ///
 /// P-SAT at lambda = 0 is FAT at tau = 0.
 public final class FriendlyAT: Defense {

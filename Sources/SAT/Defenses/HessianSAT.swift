@@ -58,6 +58,6 @@ public final class HessianSAT: Defense {
     EpochReport(metrics: scores.take(prefix: "score"))
   }
 
-  public var state: [(name: String, tensor: Tensor)] { scores.state }
-  public func restore(_ state: [(name: String, tensor: Tensor)]) { scores.restore(state) }
+  public var state: NamedTensors { scores.state }
+  public func restore(_ state: NamedTensors) { scores.restore(state) }
 }

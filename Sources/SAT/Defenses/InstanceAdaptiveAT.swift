@@ -1,7 +1,8 @@
 public import SwiftTorch
 
-/// IAAT (Balaji et al. 2019): every training sample has a radius of its own, which grows while the sample is classified correctly in a
-/// larger ball and shrinks while it is not.
+/// IAAT, instance-adaptive adversarial training (Balaji et al. 2019): every training sample has a radius of its own.
+///
+/// The radius grows while the sample is classified correctly in a larger ball, and shrinks while it is not.
 ///
 /// After a warm-up in which the radius is epsilon, each sample is attacked at its radius r and at r + gamma. The candidate is
 /// r + gamma if it is still right there, else r if it is still right at r, else r − gamma; 0 if it is wrong when clean. A fraction of the
@@ -33,7 +34,7 @@ public final class InstanceAdaptiveAT: Defense {
 
   public func step(_ batch: TrainingBatch, _ update: WeightUpdate, generator: Generator) throws -> TrainingOutcome {
     let network = update.network
-    let examples = try network.withFixedWeights(inputShape: Array(batch.images.shape.dropFirst())) { () throws(TorchError) in
+    let examples = try network.withPreparedWeights(for: batch.images) { () throws(TorchError) in
       let radius = try radius(network, batch, generator)
       radii.set(radius, for: batch)
       return try attack(network, batch, radius, generator)
@@ -73,8 +74,8 @@ public final class InstanceAdaptiveAT: Defense {
     EpochReport(metrics: radii.metrics)
   }
 
-  public var state: [(name: String, tensor: Tensor)] { radii.state }
-  public func restore(_ state: [(name: String, tensor: Tensor)]) throws(TorchError) { try radii.restore(state) }
+  public var state: NamedTensors { radii.state }
+  public func restore(_ state: NamedTensors) throws(TorchError) { try radii.restore(state) }
 }
 
 extension SampleMemory {

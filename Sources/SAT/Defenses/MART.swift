@@ -33,13 +33,11 @@ public final class MART: Defense {
   }
 
   static func loss(clean: Tensor, perturbed: Tensor, _ labels: Tensor, beta: Double) -> Tensor {
-    let columns = labels.unsqueezed(dim: 1)
-    let wrong = withNoGrad { perturbed.scattering(-Double.infinity, dim: 1, at: columns).argmax(dim: 1, keepDim: true) }
-    let best = perturbed.softmax(dim: 1).gathered(dim: 1, at: wrong)
+    let best = perturbed.softmax(dim: 1).gathered(dim: 1, at: perturbed.largestOtherClass(than: labels))
     let boosted = perturbed.crossEntropy(labels) - ((1.0001 + 1e-12) - best).log().mean()
     let target = clean.logSoftmax(dim: 1)
     let divergence = perturbed.logSoftmax(dim: 1).klDivergence(from: target, reduction: .none, logTarget: true).sum(dim: 1)
-    let own = target.gathered(dim: 1, at: columns).squeezed(dim: 1).exp()
+    let own = target.entries(at: labels).exp()
     return boosted + beta * (divergence * (1.0000001 - own)).mean()
   }
 }

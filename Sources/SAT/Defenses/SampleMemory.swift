@@ -16,9 +16,9 @@ final class SampleMemory {
     _ = withNoGrad { values.copyInPlace(from: new.detached().to(.float64).to(.cpu), at: batch.indices) }
   }
 
-  var state: [(name: String, tensor: Tensor)] { [("epsilon", values)] }
+  var state: NamedTensors { [("epsilon", values)] }
 
-  func restore(_ state: [(name: String, tensor: Tensor)]) throws(TorchError) {
+  func restore(_ state: NamedTensors) throws(TorchError) {
     values = try state.required("epsilon", shape: values.shape).to(.float64).cloned()
   }
 }

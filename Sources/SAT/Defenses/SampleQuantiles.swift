@@ -7,9 +7,9 @@ struct SampleQuantiles {
   mutating func add(_ values: Tensor) { parts.append(values.detached().to(.float32)) }
 
   /// What was added since the last `take`, for a checkpoint in the middle of an epoch.
-  var state: [(name: String, tensor: Tensor)] { parts.isEmpty ? [] : [("statistics", Tensor.concatenated(parts))] }
+  var state: NamedTensors { parts.isEmpty ? [] : [("statistics", Tensor.concatenated(parts))] }
 
-  mutating func restore(_ state: [(name: String, tensor: Tensor)]) {
+  mutating func restore(_ state: NamedTensors) {
     parts = state.filter { $0.name == "statistics" }.map(\.tensor)
   }
 

@@ -43,7 +43,7 @@ public final class TRADES: Defense {
   private func examples(
     _ network: NetworkClassifier, _ batch: TrainingBatch, generator: Generator
   ) throws(TorchError) -> InnerMaximizer.Outcome {
-    try network.withFixedWeights(inputShape: Array(batch.images.shape.dropFirst())) { () throws(TorchError) in
+    try network.withPreparedWeights(for: batch.images) { () throws(TorchError) in
       let target = try withNoGrad { () throws(TorchError) in try network.logits(batch.images).logSoftmax(dim: 1) }
       let loss = InnerLoss { logits, samples in Self.divergence(samples.rows(of: target), logits) }
       return try maximizer(network, batch.images, batch.labels, curriculum: FullStrength(), loss: loss, generator: generator)

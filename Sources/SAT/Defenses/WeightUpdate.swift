@@ -13,7 +13,9 @@ public final class WeightUpdate {
   public var beforeStep: () throws -> Void = {}
 
   public init(_ network: NetworkClassifier, _ optimizer: any Optimizer, perturbation: AdversarialWeightPerturbation? = nil) {
-    (self.network, self.optimizer, self.perturbation) = (network, optimizer, perturbation)
+    self.network = network
+    self.optimizer = optimizer
+    self.perturbation = perturbation
   }
 
   /// The loss to minimise, a scalar with its graph, and the logits [N, C] of the training examples.
@@ -83,7 +85,7 @@ extension InnerMaximizer {
     _ network: NetworkClassifier, _ batch: TrainingBatch, _ curriculum: some Curriculum = FullStrength(),
     loss: InnerLoss = .crossEntropy, generator: Generator
   ) throws(TorchError) -> Outcome {
-    try network.withFixedWeights(inputShape: Array(batch.images.shape.dropFirst())) { () throws(TorchError) in
+    try network.withPreparedWeights(for: batch.images) { () throws(TorchError) in
       try self(network, batch.images, batch.labels, curriculum: curriculum, loss: loss, generator: generator)
     }
   }

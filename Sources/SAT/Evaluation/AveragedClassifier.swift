@@ -2,8 +2,9 @@ internal import SwiftTorch
 
 /// A model that draws, judged by its mean logits over many passes (expectation over transformation, Athalye et al. 2018).
 ///
-/// A vote takes passes in rounds until the mean is clear by some standard errors of the margin between the label and its nearest rival,
-/// which for most images is soon. Every vote draws anew: a search looks at hundreds of points, so the luckiest of its looks says nothing.
+/// A vote takes passes in rounds until the mean is clear by some standard errors of the margin between the label and its nearest
+/// rival, which for most images is soon. Every vote draws anew: a search looks at hundreds of points, so the luckiest of its looks
+/// says nothing.
 final class AveragedClassifier: Classifier {
   /// Passes of a round; as many as AutoAttack's version `rand` averages gradients over.
   static let round = 20
@@ -112,9 +113,9 @@ private struct Tally {
   /// Whether the mean is right, and whether its margin to the nearest rival is so many standard errors away from 0.
   func verdicts(_ labels: Tensor, sureness: Double) -> (isRight: [Bool], isClear: [Bool]) {
     let n = Double(passes)
-    let column = labels.unsqueezed(dim: 1)
     let gap = gaps / n
-    let rival = gap.scattering(Double.infinity, dim: 1, at: column).argmin(dim: 1, keepDim: true)
+    // The class that lies least below the label.
+    let rival = (-gap).largestOtherClass(than: labels)
     let margin = gap.gathered(dim: 1, at: rival).squeezed(dim: 1)
     let variance = ((squares / n - gap.square()) / (n - 1)).clamped(to: 0...).gathered(dim: 1, at: rival).squeezed(dim: 1)
     // Of what is no number more passes make none.

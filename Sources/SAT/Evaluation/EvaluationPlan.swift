@@ -25,8 +25,8 @@ public struct EvaluationPlan {
     self.expectsRandomness = expectsRandomness
   }
 
-  /// Starts what archives draw from anew, before the clean pass and before every block of samples of an attack, so that neither what ran
-  /// before nor a kill in between changes a result.
+  /// Starts libtorch's generators anew, before the clean pass and before every block of an attack's samples, so that neither
+  /// earlier work nor a kill in between changes a result.
   ///
   /// In `compat` from the seed itself, as the reference before every batch.
   /// - Parameter sample: the first of the block.

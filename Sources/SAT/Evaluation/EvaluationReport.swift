@@ -62,8 +62,7 @@ public struct EvaluationReport: Encodable, Sendable {
     mode: AttackMode = .fast, version: String? = nil, attacks ran: [any SAT.Attack] = []
   ) {
     self.model = model
-    self.mode = mode
-    self.version = version
+    (self.mode, self.version) = (mode, version)
     self.data = Data(name: data.name, split: data.split, samples: data.count)
     self.seed = seed
     self.batchSize = batchSize

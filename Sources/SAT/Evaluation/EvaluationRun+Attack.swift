@@ -110,7 +110,7 @@ extension EvaluationRun {
     // The attack chose an image among many looks, so a vote decides that the attack had no part in.
     let rows = Tensor(found).to(evaluator.device)
     let vote = try votes.judged(result.images.selecting(rows), batch.labels.selecting(rows))
-    return (zip(found, vote.isRight).filter { !$0.1 }.map { $0.0 }, AttackCost(forward: vote.passes, backward: 0))
+    return (zip(found, vote.isRight).filter { !$0.1 }.map { $0.0 }, AttackCost(forward: vote.passes))
   }
 
   /// Records of the broken samples, whose images are collected the first time.

@@ -62,7 +62,9 @@ final class EvaluationRun {
   /// A saved state goes on where it was saved.
   private func firstPhase() -> Phase {
     guard let saved = store?.saved else { return .clean }
-    if let adversarial { saved.adversarial.forEach { adversarial.put($0.images, at: $0.positions) } }
+    if let adversarial {
+      for (positions, images) in saved.adversarial { adversarial.put(images, at: positions) }
+    }
     return .attack(saved.state)
   }
 
@@ -73,7 +75,7 @@ final class EvaluationRun {
     let (data, size) = (evaluator.data, evaluator.batchSize)
     let averaged = votes ? AveragedClassifier(evaluator.model) : nil
     var pass = CleanPass()
-    for range in stride(from: 0, to: data.count, by: size).map({ $0..<min($0 + size, data.count) }) {
+    for range in (0..<data.count).chunks(of: size) {
       if shouldStop() { throw EvaluationStopped() }
       let (images, expected) = try data.batch(range)
       let means = try averaged?.judged(moved(images), expected.to(evaluator.device)).logits

@@ -109,7 +109,9 @@ public final class EvaluationStore {
     let file = try SafeTensors.read(path)
     guard let text = file.metadata["sat.state"], let logits = file["logits"],
       let contents = try? JSONDecoder().decode(Contents.self, from: Data(text.utf8))
-    else { throw SATError("\(path) is not the state of an evaluation of this version; expected one that `sat evaluate --state` wrote") }
+    else {
+      throw SATError("\(path) is not the state of an evaluation of this version; expected one that `sat evaluate --state` wrote")
+    }
     for (aspect, value) in identity where contents.identity[aspect] != value {
       throw SATError(
         "\(folder) holds the state of an evaluation with another \(aspect) (\(contents.identity[aspect] ?? "none"), not \(value)); "
@@ -124,7 +126,9 @@ public final class EvaluationStore {
     state.records = contents.records
     state.seconds = contents.seconds
     var adversarial: [(positions: [Int], images: Tensor)] = []
-    if let positions = file["positions"], let images = file["images"] { adversarial.append((positions.array(of: Int.self), images)) }
+    if let positions = file["positions"], let images = file["images"] {
+      adversarial.append((positions.array(of: Int.self), images))
+    }
     return (state, adversarial)
   }
 
@@ -140,7 +144,7 @@ public final class EvaluationStore {
     guard let json = try? JSONEncoder().encode(contents) else {
       throw TorchError(.value, "\(path): the state holds a number that JSON has no form for")
     }
-    var tensors: [(name: String, tensor: Tensor)] = [("logits", state.logits)]
+    var tensors: NamedTensors = [("logits", state.logits)]
     if let parts = adversarial?.parts, !parts.isEmpty {
       tensors.append(("positions", Tensor(parts.flatMap(\.positions))))
       tensors.append(("images", Tensor.concatenated(parts.map(\.images))))

@@ -15,7 +15,9 @@ struct ImageJudge {
   private let layout: MemoryFormat
 
   /// - Parameter some: images and labels that the model is asked about several times, to see whether it draws.
-  init(_ model: any Classifier, trying some: (images: Tensor, labels: Tensor), device: Device, layout: MemoryFormat) throws(TorchError) {
+  init(_ model: any Classifier, trying some: (images: Tensor, labels: Tensor), device: Device, layout: MemoryFormat)
+    throws(TorchError)
+  {
     self.model = model
     self.device = device
     self.layout = layout
@@ -30,8 +32,7 @@ struct ImageJudge {
   ///   - size: images in a batch.
   func callAsFunction(_ images: Tensor, _ labels: [Int], batchSize size: Int) throws(TorchError) -> Answers {
     var answers = Answers()
-    for start in stride(from: 0, to: labels.count, by: size) {
-      let range = start..<min(start + size, labels.count)
+    for range in labels.indices.chunks(of: size) {
       let part = images[range].to(device).contiguous(layout)
       let expected = Tensor(Array(labels[range])).to(device)
       let logits: Tensor

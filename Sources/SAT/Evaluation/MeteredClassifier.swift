@@ -16,7 +16,8 @@ final class MeteredClassifier: Classifier {
   ///   - shouldStop: asked before every pass.
   ///   - report: hears of fractions 0…1, growing.
   init(
-    _ model: any Classifier, expected: Int, countsConfirmations: Bool, shouldStop: @escaping () -> Bool, report: @escaping (Double) -> Void
+    _ model: any Classifier, expected: Int, countsConfirmations: Bool, shouldStop: @escaping () -> Bool,
+    report: @escaping (Double) -> Void
   ) {
     self.model = model
     self.expected = expected

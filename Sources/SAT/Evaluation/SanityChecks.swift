@@ -99,14 +99,12 @@ struct SanityChecks {
 
   /// The input gradient of the cross-entropy and of the margin at the images themselves.
   private func lookAtGradients(_ findings: inout Findings) throws(TorchError) {
-    let input = images.detached().requiringGrad()
+    let input = images.detached().requireGrad()
     let logits = try withGrad { () throws(TorchError) in try model.logits(input) }
     guard logits.requiresGrad else { return Self.notDifferentiable(&findings) }
-    let column = labels.unsqueezed(dim: 1)
-    let right = logits.gathered(dim: 1, at: column).squeezed(dim: 1)
-    let others = (logits - Tensor.zeros(like: logits).scattering(1e30, dim: 1, at: column)).max(dims: [1])
+    let margins = logits.entries(at: labels) - logits.largestOther(than: labels)
     var (zeros, holes) = (0, 0)
-    for (loss, retains) in [(logits.crossEntropy(labels, reduction: .sum), true), ((right - others).sum(), false)] {
+    for (loss, retains) in [(logits.crossEntropy(labels, reduction: .sum), true), (margins.sum(), false)] {
       guard let gradient = try Tensor.checkedGradient(of: loss, withRespectTo: input, retainGraph: retains) else {
         return Self.notDifferentiable(&findings)
       }

@@ -15,17 +15,12 @@ public struct Verification: Encodable, Sendable {
     public var contradictions: [String] = []
 
     init(_ name: String, _ question: String, contradictions: [String]) {
-      self.name = name
-      self.question = question
-      failed = []
-      self.contradictions = contradictions
+      (self.name, self.question, self.failed, self.contradictions) = (name, question, [], contradictions)
       holds = contradictions.isEmpty
     }
 
     init(_ name: String, _ question: String, failed: [Int]) {
-      self.name = name
-      self.question = question
-      self.failed = failed
+      (self.name, self.question, self.failed) = (name, question, failed)
       holds = failed.isEmpty
     }
   }

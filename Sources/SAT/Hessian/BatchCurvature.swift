@@ -18,8 +18,11 @@ final class BatchCurvature {
   ///   - labels: [N], int64.
   ///   - chunk: samples that share a gradient (Appendix C.2), in the batch's order.
   init(_ network: NetworkClassifier, _ score: CurvatureScore, _ labels: Tensor, chunk: Int, imageGradients: Bool = false) {
-    (self.network, self.score, self.labels, findsImageGradients) = (network, score, labels, imageGradients)
-    chunks = stride(from: 0, to: labels.count, by: chunk).map { $0..<min($0 + chunk, labels.count) }
+    self.network = network
+    self.score = score
+    self.labels = labels
+    findsImageGradients = imageGradients
+    chunks = (0..<labels.count).chunks(of: chunk)
   }
 
   /// Gradients of the cross-entropies with respect to the images [N, C, H, W], of the passes that the scores took; nil where none
@@ -46,7 +49,7 @@ final class BatchCurvature {
     var settings = PerSampleSpectrum.Settings()
     settings.tolerance = 1e-3
     let rows = Tensor(moved).to(images.device)
-    let found = try network.withOwnForm { () throws(TorchError) in
+    let found = try network.withUnpreparedWeights { () throws(TorchError) in
       try withGrad { () throws(TorchError) in
         try PerSampleSpectrum.topEigenvalues(network, images: images.selecting(rows), labels: labels.selecting(rows), settings: settings)
       }
@@ -66,7 +69,7 @@ final class BatchCurvature {
       trace = current
     }
     if score == .loss { return [current.losses.cloned()] }
-    let weights = Displaceable(network.module.parameters.map(\.value))
+    let weights = RestorableTensors(network.module.parameters.map(\.value))
     var scores: [Tensor] = []
     for (i, chunk) in chunks.enumerated() {
       if !known.isEmpty, !moved.contains(where: chunk.contains) {

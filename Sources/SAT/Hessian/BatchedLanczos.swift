@@ -15,7 +15,10 @@ struct BatchedLanczos {
   init(
     _ classifier: NetworkClassifier, _ images: Tensor, _ labels: Tensor, _ settings: PerSampleSpectrum.Settings, isCurved: Bool? = nil
   ) {
-    (self.classifier, self.images, self.labels, self.settings) = (classifier, images, labels, settings)
+    self.classifier = classifier
+    self.images = images
+    self.labels = labels
+    self.settings = settings
     self.isCurved = isCurved
   }
 
@@ -45,55 +48,82 @@ struct BatchedLanczos {
     var isConverged = false
   }
 
-  mutating func run() throws(TorchError) -> PerSampleSpectrum {
-    let count = labels.count
-    var states = Array(repeating: Tridiagonal(), count: count)
-    var active = Array(0..<count)
-    var (network, layers) = try linearized(images, labels)
-    let scales = network.scale.flattened().to(.float64).array(of: Double.self)
-
-    // Of v_k = u_k / ‖u_k‖ the u_k are held, which need not be scaled then.
-    var current = KrylovVector(start(network), layers)
-    var lengths = current.dot(current.change).clamped(to: 0...).sqrt()
+  /// The samples that are worked on together, and where their processes are.
+  private struct Batch {
+    /// Where the samples are among all.
+    var samples: [Int]
+    var network: LinearizedNetwork
+    var layers: [any PerSampleLayer]
+    /// u_k of v_k = u_k / ‖u_k‖, which need not be scaled then.
+    var current: KrylovVector
+    /// ‖u_k‖, [n].
+    var lengths: Tensor
     var previous: (change: LinearizedNetwork.Change, inverse: Tensor)?
+  }
+
+  mutating func run() throws(TorchError) -> PerSampleSpectrum {
+    var states = Array(repeating: Tridiagonal(), count: labels.count)
+    var batch = try begun()
+    let scales = batch.network.scale.flattened().to(.float64).array(of: Double.self)
     // A sample without a gradient has no curvature either.
-    for (position, length) in lengths.to(.float64).array(of: Double.self).enumerated() where length == 0 {
-      (states[position].residual, states[position].isConverged) = (0, true)
+    for (sample, length) in batch.lengths.to(.float64).array(of: Double.self).enumerated() where length == 0 {
+      states[sample].residual = 0
+      states[sample].isConverged = true
     }
     for _ in 0..<settings.maximumIterations {
-      let open = active.indices.filter { !states[active[$0]].isConverged }
+      let open = batch.samples.indices.filter { !states[batch.samples[$0]].isConverged }
       if open.isEmpty { break }
       // The others go on for nothing until they are half; then the open ones move to a batch of their own.
-      if 2 * open.count <= active.count {
-        let positions = Tensor(open)
-        active = open.map { active[$0] }
-        let kept = Tensor(active)
-        (network, layers) = try linearized(images.selecting(kept), labels.selecting(kept))
-        (current, lengths) = (current.selecting(positions), lengths.selecting(positions))
-        previous = previous.map { ($0.change.mapped { $0.selecting(positions) }, $0.inverse.selecting(positions)) }
+      if 2 * open.count <= batch.samples.count { batch = try narrowed(batch, to: open) }
+      let entries = try step(&batch)
+      for (position, sample) in batch.samples.enumerated() where !states[sample].isConverged {
+        states[sample].diagonal.append(entries.diagonal[position])
+        states[sample].offDiagonal.append(entries.offDiagonal[position])
       }
-      let inverse = Self.inverse(lengths)
-      let image = try network.change(current.tangents, current.cotangents)
-      isCurved = network.isCurved
-      let diagonal = current.dot(image) * inverse * inverse
-      var terms = [(current.change, diagonal * inverse)]
-      if let previous { terms.append((previous.change, lengths * previous.inverse)) }
-      let rest = image.combined(inverse, minus: terms)
-      let next = KrylovVector(rest, layers)
-      let nextLengths = next.dot(rest).clamped(to: 0...).sqrt()
-      let (a, b) = (diagonal.to(.float64).array(of: Double.self), nextLengths.to(.float64).array(of: Double.self))
-      for (position, sample) in active.enumerated() where !states[sample].isConverged {
-        states[sample].diagonal.append(a[position])
-        states[sample].offDiagonal.append(b[position])
-      }
-      assess(&states, active.filter { !states[$0].isConverged })
-      previous = (current.change, inverse)
-      (current, lengths) = (next, nextLengths)
+      assess(&states, batch.samples.filter { !states[$0].isConverged })
     }
     return PerSampleSpectrum(
       eigenvalues: zip(states, scales).map { $0.value * $1 },
       residuals: states.map { $0.value == 0 ? 0 : $0.residual / abs($0.value) }, iterations: states.map(\.diagonal.count),
       isConverged: states.map(\.isConverged))
+  }
+
+  /// All samples before their first step.
+  private func begun() throws(TorchError) -> Batch {
+    let (network, layers) = try linearized(images, labels)
+    let current = KrylovVector(start(network), layers)
+    let lengths = current.dot(current.change).clamped(to: 0...).sqrt()
+    return Batch(samples: Array(0..<labels.count), network: network, layers: layers, current: current, lengths: lengths)
+  }
+
+  /// The samples at some positions of a batch as a batch of their own.
+  private func narrowed(_ batch: Batch, to open: [Int]) throws(TorchError) -> Batch {
+    let positions = Tensor(open)
+    let samples = open.map { batch.samples[$0] }
+    let kept = Tensor(samples)
+    let (network, layers) = try linearized(images.selecting(kept), labels.selecting(kept))
+    return Batch(
+      samples: samples, network: network, layers: layers, current: batch.current.selecting(positions),
+      lengths: batch.lengths.selecting(positions),
+      previous: batch.previous.map { ($0.change.mapped { $0.selecting(positions) }, $0.inverse.selecting(positions)) })
+  }
+
+  /// Takes the next step of every sample of the batch.
+  ///
+  /// - Returns: the entries that it adds to the samples' T.
+  private mutating func step(_ batch: inout Batch) throws(TorchError) -> (diagonal: [Double], offDiagonal: [Double]) {
+    let inverse = Self.inverse(batch.lengths)
+    let image = try batch.network.change(batch.current.tangents, batch.current.cotangents)
+    isCurved = batch.network.isCurved
+    let diagonal = batch.current.dot(image) * inverse * inverse
+    var terms = [(batch.current.change, diagonal * inverse)]
+    if let previous = batch.previous { terms.append((previous.change, batch.lengths * previous.inverse)) }
+    let rest = image.combined(inverse, minus: terms)
+    let next = KrylovVector(rest, batch.layers)
+    batch.previous = (batch.current.change, inverse)
+    batch.current = next
+    batch.lengths = next.dot(rest).clamped(to: 0...).sqrt()
+    return (diagonal.to(.float64).array(of: Double.self), batch.lengths.to(.float64).array(of: Double.self))
   }
 
   private func linearized(_ images: Tensor, _ labels: Tensor) throws(TorchError) -> (LinearizedNetwork, [any PerSampleLayer]) {
@@ -111,7 +141,7 @@ struct BatchedLanczos {
       let value = call.adjoint
       let noise = Tensor.randn([1] + value.shape.dropFirst(), generator: generator, dtype: value.dtype).to(value.device)
       let size = value.flattened(from: 1).square().mean(dims: [1]).sqrt() * (index == network.calls.count - 1 ? 0.3 : 1e-3)
-      return value + noise * KrylovVector.perSample(size, value)
+      return value + noise * size.aligned(with: value)
     }
     return LinearizedNetwork.Change(adjoints: adjoints, inputs: network.calls.map { _ in nil })
   }
@@ -145,8 +175,8 @@ struct BatchedLanczos {
       (states[sample].value, states[sample].residual) = ends[0]
       let size = abs(ends[0].value)
       // The other end must be known well enough not to overtake this one.
-      let isSettled = ends[1].residual <= settings.tolerance * size || abs(ends[1].value) + ends[1].residual <= size
-      states[sample].isConverged = ends[0].residual <= settings.tolerance * size && (steps == 1 || isSettled)
+      let isOtherEndSmaller = ends[1].residual <= settings.tolerance * size || abs(ends[1].value) + ends[1].residual <= size
+      states[sample].isConverged = ends[0].residual <= settings.tolerance * size && (steps == 1 || isOtherEndSmaller)
     }
   }
 }

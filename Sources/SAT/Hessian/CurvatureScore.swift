@@ -41,7 +41,7 @@ public enum CurvatureScore: String, Sendable, CaseIterable {
 
   /// The scores of a chunk from its losses and its mean gradient.
   func score(
-    _ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor, _ losses: Tensor, _ weights: Displaceable, _ gradient: [Tensor]
+    _ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor, _ losses: Tensor, _ weights: RestorableTensors, _ gradient: [Tensor]
   ) throws(TorchError) -> Tensor {
     try withNoGrad { () throws(TorchError) in
       let s = Tensor.stacked(gradient.map { $0.norm() }).norm().item()
@@ -49,7 +49,7 @@ public enum CurvatureScore: String, Sendable, CaseIterable {
       guard s > 0 else { return Tensor.zeros(like: losses) }
       let alpha = step(s, losses.dtype)
       func loss(at sign: Double) throws(TorchError) -> Tensor {
-        weights.displace(along: gradient, by: sign * alpha / s)
+        weights.move(along: [(gradient, sign * alpha / s)])
         return try Self.losses(network, images, labels)
       }
       defer { weights.putBack() }
@@ -77,26 +77,5 @@ public enum CurvatureScore: String, Sendable, CaseIterable {
   /// Cross-entropies [n] by the network's own weights and precision.
   static func losses(_ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor) throws(TorchError) -> Tensor {
     try network.confirmedLogits(images).crossEntropy(labels, reduction: .none)
-  }
-}
-
-/// Weights that can be moved along a direction and put back exactly, by copying what was saved.
-struct Displaceable {
-  let tensors: [Tensor]
-  private let saved: [Tensor]
-
-  init(_ tensors: [Tensor]) {
-    self.tensors = tensors
-    saved = withNoGrad { tensors.map { $0.detached().cloned() } }
-  }
-
-  func displace(along direction: [Tensor], by amount: Double) {
-    withNoGrad {
-      for (i, tensor) in tensors.enumerated() { tensor.copyInPlace(from: saved[i]).addInPlace(direction[i], alpha: amount) }
-    }
-  }
-
-  func putBack() {
-    withNoGrad { for (tensor, original) in zip(tensors, saved) { tensor.copyInPlace(from: original) } }
   }
 }

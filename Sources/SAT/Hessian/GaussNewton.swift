@@ -14,8 +14,7 @@ public enum GaussNewton {
   ) throws(TorchError) -> [Double]? {
     guard let network = classifier as? NetworkClassifier else { return nil }
     var values: [Double] = []
-    for start in stride(from: 0, to: labels.count, by: chunk) {
-      let range = start..<min(start + chunk, labels.count)
+    for range in (0..<labels.count).chunks(of: chunk) {
       guard let linearized = try LinearizedNetwork(network, images[range], labels[range]),
         let layers = BatchedLanczos.layers(linearized)
       else { return nil }

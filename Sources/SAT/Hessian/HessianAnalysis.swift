@@ -71,27 +71,16 @@ public struct HessianAnalysis {
   ) throws(TorchError) {
     let clock = ContinuousClock()
     let start = clock.now
-    // Separate streams, so that asking for more leaves the other numbers as they were.
-    func stream(_ number: UInt64) -> Generator { Generator(seed: request.seed &* 4 &+ number) }
     let hessian = try LossHessian(classifier, images: images, labels: labels, chunk: request.chunk) { progress("gradient", $0) }
-    if request.top > 0 {
-      switch request.solver {
-      case .lanczos(let lanczos, let end):
-        eigenvalues = try lanczos.eigenvalues(of: hessian, count: request.top, end: end, generator: stream(0)) { step, _ in
-          progress("eigenvalues", Double(step) / Double(lanczos.maximumSteps))
-        }
-      case .power(let method):
-        eigenvalues = try method.eigenvalues(of: hessian, count: request.top, generator: stream(0)) { index, iteration, _ in
-          progress("eigenvalues", (Double(index) + Double(iteration) / Double(method.maximumIterations)) / Double(request.top))
-        }
-      }
-    }
+    // Every part has a stream of its own, so that asking for more leaves the other numbers as they were.
+    if request.top > 0 { eigenvalues = try Self.extremes(of: hessian, request, Generator(seed: request.seed, stream: 0), progress) }
     trace = try request.traceProbes.map { probes throws(TorchError) in
-      try HutchinsonTrace.estimate(of: hessian, probes: probes, generator: stream(1)) { progress("trace", $0) }
+      try HutchinsonTrace.estimate(of: hessian, probes: probes, generator: Generator(seed: request.seed, stream: 1)) { progress("trace", $0) }
     }
     density = try request.density.map { density throws(TorchError) in
       try SpectralDensity.estimate(
-        of: hessian, probes: density.probes, steps: density.steps, width: density.width, generator: stream(2)
+        of: hessian, probes: density.probes, steps: density.steps, width: density.width,
+        generator: Generator(seed: request.seed, stream: 2)
       ) { progress("density", $0) }
     }
     if let settings = request.perSample {
@@ -109,9 +98,29 @@ public struct HessianAnalysis {
         .value,
         "the loss is \(hessian.loss), but its first or second derivatives are not finite; check the weights for very large values")
     }
-    (loss, gradientNorm, products) = (hessian.loss, hessian.gradientNorm, hessian.products)
-    (parameters, samples, dtype) = (hessian.size, labels.count, hessian.dtype)
+    loss = hessian.loss
+    gradientNorm = hessian.gradientNorm
+    products = hessian.products
+    parameters = hessian.size
+    samples = labels.count
+    dtype = hessian.dtype
     seconds = (clock.now - start) / .seconds(1)
+  }
+
+  /// The eigenvalues that are asked for, by the solver that is asked for.
+  private static func extremes(
+    of hessian: LossHessian, _ request: Request, _ generator: Generator, _ progress: (String, Double) -> Void
+  ) throws(TorchError) -> [EigenPair] {
+    switch request.solver {
+    case .lanczos(let lanczos, let end):
+      try lanczos.eigenvalues(of: hessian, count: request.top, end: end, generator: generator) { step, _ in
+        progress("eigenvalues", Double(step) / Double(lanczos.maximumSteps))
+      }
+    case .power(let method):
+      try method.eigenvalues(of: hessian, count: request.top, generator: generator) { index, iteration, _ in
+        progress("eigenvalues", (Double(index) + Double(iteration) / Double(method.maximumIterations)) / Double(request.top))
+      }
+    }
   }
 
   private static func approximate(

@@ -37,10 +37,6 @@ struct KrylovVector {
     result.cotangents = cotangents.map { $0?.selecting(positions) }
     return result
   }
-
-  static func perSample(_ values: Tensor, _ like: Tensor) -> Tensor {
-    values.reshaped(to: [-1] + Array(repeating: 1, count: like.ndim - 1))
-  }
 }
 
 extension LinearizedNetwork.Change {
@@ -51,9 +47,9 @@ extension LinearizedNetwork.Change {
   /// `self * own - first * a - second * b`, the factors [N] per sample.
   func combined(_ own: Tensor, minus terms: [(Self, Tensor)]) -> Self {
     func combined(_ value: Tensor?, _ others: [Tensor?]) -> Tensor? {
-      var sum = value.map { $0 * KrylovVector.perSample(own, $0) }
+      var sum = value.map { $0 * own.aligned(with: $0) }
       for case (let other?, let factors) in zip(others, terms.map(\.1)) {
-        let term = other * KrylovVector.perSample(factors, other)
+        let term = other * factors.aligned(with: other)
         sum = sum.map { $0.addInPlace(term, alpha: -1) } ?? -term
       }
       return sum

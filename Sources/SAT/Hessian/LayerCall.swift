@@ -44,16 +44,11 @@ struct LayerCall {
     _ layers: [any HookableLayer], _ body: () throws(TorchError) -> Tensor
   ) throws(TorchError) -> (calls: [Record], result: Tensor) {
     var calls: [Record] = []
-    let before = layers.map(\.forwardHook)
-    for layer in layers {
-      layer.forwardHook = { input, output in
-        let shift = Tensor.zeros(like: output.detached()).requiringGrad()
-        calls.append((layer, input, shift))
-        return output + shift
-      }
-    }
-    defer { for (layer, hook) in zip(layers, before) { layer.forwardHook = hook } }
-    let result = try body()
+    let result = try layers.withForwardHook({ layer, input, output in
+      let shift = Tensor.zeros(like: output.detached()).requireGrad()
+      calls.append((layer, input, shift))
+      return output + shift
+    }, during: body)
     return (calls, result)
   }
 
@@ -79,6 +74,23 @@ struct LayerCall {
     default: fatalError("LayerCall: \(type(of: layer)) is not known")
     }
   }
+}
+
+extension [any HookableLayer] {
+  /// Runs `body` with a forward hook at these layers, which also hears the layer, and restores their hooks on every exit.
+  func withForwardHook<R, E: Error>(
+    _ hook: @escaping (_ layer: any HookableLayer, _ input: Tensor, _ output: Tensor) -> Tensor, during body: () throws(E) -> R
+  ) throws(E) -> R {
+    let before = map(\.forwardHook)
+    for layer in self { layer.forwardHook = { hook(layer, $0, $1) } }
+    defer { for (layer, own) in zip(self, before) { layer.forwardHook = own } }
+    return try body()
+  }
+}
+
+extension [Tensor?] {
+  /// Gradients with respect to `tensors`, with zeros where the result does not depend on one.
+  func orZeros(like tensors: [Tensor]) -> [Tensor] { zip(self, tensors).map { $0 ?? Tensor.zeros(like: $1.detached()) } }
 }
 
 extension BatchNorm2d {

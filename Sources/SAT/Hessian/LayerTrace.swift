@@ -27,10 +27,14 @@ final class LayerTrace {
   init(
     _ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor, imageGradients: Bool, weightGradients: Bool
   ) throws(TorchError) {
-    (self.network, self.images, self.labels) = (network, images, labels)
+    self.network = network
+    self.images = images
+    self.labels = labels
     layers = weightGradients ? LayerCall.layers(of: network.module) ?? [] : []
     let found = try Self.pass(network, images, labels, layers, imageGradients: imageGradients)
-    (losses, calls, self.imageGradients) = (found.losses, found.calls, found.imageGradients)
+    losses = found.losses
+    calls = found.calls
+    self.imageGradients = found.imageGradients
     if try !accountsForAllGradients() { (layers, calls) = ([], []) }
   }
 
@@ -68,7 +72,7 @@ final class LayerTrace {
       try CurvatureScore.losses(network, images[samples].detached(), labels[samples]).sum()
     }
     let found = try Tensor.checkedGradients(of: [loss], withRespectTo: parameters)
-    return zip(found, parameters).map { $0 ?? Tensor.zeros(like: $1.detached()) }
+    return found.orZeros(like: parameters)
   }
 
   /// One sample shows whether they do: that with the largest loss, whose gradient is furthest from rounding.
@@ -83,7 +87,7 @@ final class LayerTrace {
     _ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor, _ layers: [any HookableLayer], imageGradients: Bool
   ) throws(TorchError) -> (losses: Tensor, calls: [LayerCall], imageGradients: Tensor?) {
     // A copy, since what the layers read is kept and later overwritten.
-    let input = withNoGrad { images.cloned() }.requiringGrad(imageGradients)
+    let input = withNoGrad { images.cloned() }.requireGrad(imageGradients)
     let (records, losses) = try LayerCall.recorded(layers) { () throws(TorchError) in
       try withGrad { () throws(TorchError) in try CurvatureScore.losses(network, input, labels) }
     }

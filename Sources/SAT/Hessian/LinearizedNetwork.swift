@@ -49,9 +49,9 @@ final class LinearizedNetwork {
     let residual = others - labels.oneHot(classes: values.size(1)).to(values.dtype) * others.sum(dim: 1, keepDim: true)
     // The smallest normal float32, so that a sample whose gradient is 0 altogether stays at 0.
     scale = residual.norm(dims: [1], keepDim: true).clamped(to: 1.2e-38...)
-    logitSeed = (residual / scale).requiringGrad()
+    logitSeed = (residual / scale).requireGrad()
 
-    let seeds = recorded.map { call in call.input.requiresGrad ? Tensor.zeros(like: call.input.detached()).requiringGrad() : nil }
+    let seeds = recorded.map { call in call.input.requiresGrad ? Tensor.zeros(like: call.input.detached()).requireGrad() : nil }
     let dependent = zip(recorded, seeds).compactMap { call, seed in seed.map { (call.input, $0) } }
     let outputs = [logits] + dependent.map(\.0)
     let outputSeeds = [logitSeed] + dependent.map(\.1)
@@ -124,7 +124,7 @@ final class LinearizedNetwork {
   /// The gradient of every call's output when the logits' gradient is `seed` [N, C]: the rows of a Jacobian.
   func pulledBack(_ seed: Tensor) throws(TorchError) -> [Tensor] {
     let found = try Tensor.checkedGradients(of: [logits], withRespectTo: shifts, seeds: [seed], retainGraph: true)
-    return zip(found, shifts).map { $0 ?? Tensor.zeros(like: $1.detached()) }
+    return found.orZeros(like: shifts)
   }
 
   /// Whether the layers' own gradients are the parameters' whole gradients: a network may use a weight in other ways than by calling

@@ -62,8 +62,7 @@ public final class LossHessian: SymmetricOperator {
     let chunk = chunk ?? min(max((1 << 30) / (graphBytes ?? 1), 1), 128)
     var parts: [Part] = []
     var (loss, gradient) = (0.0, Tensor.zeros([layout.count], dtype: first.dtype, device: first.device))
-    for start in stride(from: 0, to: samples, by: chunk) {
-      let range = start..<min(start + chunk, samples)
+    for range in (0..<samples).chunks(of: chunk) {
       var part = Part(images: images[range], labels: labels[range])
       let graph = try GradientGraph(classifier, parameters, part.images, part.labels)
       loss += graph.loss
@@ -116,7 +115,7 @@ struct GradientGraph {
       return (loss, try Tensor.checkedGradients(of: [loss], withRespectTo: parameters, createGraph: true))
     }
     self.loss = loss.item()
-    gradient = zip(gradients, parameters).map { $0?.detached() ?? Tensor.zeros(like: $1.detached()) }
+    gradient = gradients.map { $0?.detached() }.orZeros(like: parameters)
     graphs = gradients.enumerated().compactMap { index, gradient in
       gradient.flatMap { $0.requiresGrad ? (index, $0) : nil }
     }
@@ -127,24 +126,20 @@ struct GradientGraph {
     if graphs.isEmpty { return parameters.map { Tensor.zeros(like: $0.detached()) } }
     let second = try Tensor.checkedGradients(
       of: graphs.map(\.gradient), withRespectTo: parameters, seeds: graphs.map { direction[$0.index] }, retainGraph: true)
-    return zip(second, parameters).map { $0 ?? Tensor.zeros(like: $1.detached()) }
+    return second.orZeros(like: parameters)
   }
 
   /// Roughly what an image adds to a graph: what enters and leaves its layers, and the gradients of that; nil for a model that
   /// does not let its layers be watched.
   static func bytesPerImage(_ classifier: any Classifier, _ image: Tensor) throws(TorchError) -> Int? {
     guard let network = classifier as? NetworkClassifier else { return nil }
-    let layers = network.module.modules.compactMap { $0 as? any HookableLayer }
     var bytes = 0
-    let before = layers.map(\.forwardHook)
-    for layer in layers {
-      layer.forwardHook = { input, output in
-        bytes += 2 * (input.count + output.count) * output.dtype.size
-        return output
-      }
+    _ = try network.module.modules.compactMap { $0 as? any HookableLayer }.withForwardHook { _, input, output in
+      bytes += 2 * (input.count + output.count) * output.dtype.size
+      return output
+    } during: { () throws(TorchError) in
+      try withNoGrad { () throws(TorchError) in try network.logits(image) }
     }
-    defer { for (layer, hook) in zip(layers, before) { layer.forwardHook = hook } }
-    _ = try withNoGrad { () throws(TorchError) in try network.logits(image) }
     return max(bytes, 1)
   }
 }

@@ -38,13 +38,11 @@ public struct PerSampleSpectrum {
     progress: (_ done: Int) -> Void = { _ in }
   ) throws(TorchError) -> PerSampleSpectrum {
     var result = PerSampleSpectrum(eigenvalues: [], residuals: [], iterations: [], isConverged: [])
-    var start = 0
     let chunk = try chunkSize(classifier, images, labels, settings)
     // The first samples show it for all.
     var isCurved: Bool?
-    while start < labels.count {
-      // A network that cannot be worked through in batches is so for one sample as well.
-      let range = start..<min(start + (chunk ?? 1), labels.count)
+    // A network that cannot be worked through in batches is so for one sample as well.
+    for range in (0..<labels.count).chunks(of: chunk ?? 1) {
       let part: PerSampleSpectrum
       if chunk != nil, let network = classifier as? NetworkClassifier {
         var lanczos = BatchedLanczos(network, images[range], labels[range], settings, isCurved: isCurved)
@@ -54,8 +52,7 @@ public struct PerSampleSpectrum {
         part = try single(classifier, images[range], labels[range], settings)
       }
       result.append(part)
-      start = range.upperBound
-      progress(start)
+      progress(range.upperBound)
     }
     return result
   }

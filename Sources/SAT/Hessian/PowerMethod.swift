@@ -2,11 +2,11 @@ public import SwiftTorch
 
 /// The power method (paper, Section 5; LeCun et al. 1992) for the eigenvalues of largest magnitude, one after another.
 ///
-/// An eigenvalue keeps its sign: λ is the Rayleigh quotient vᵀHv. Those found before are deflated, H − Σ λ v vᵀ, and kept out of
-/// the iterates. Since a vector that is known to a tolerance only leaves a trace in the products of the later ones, no matter how long
-/// they are iterated, each vector found is set off against the others: the pairs are those of the matrix seen in the space of all
-/// (Rayleigh–Ritz), which takes no more products. Two eigenvalues of nearly the same magnitude make it slow, opposite ones of the same magnitude make it fail to
-/// converge, which `isConverged` and `residual` then say; `Lanczos` minds neither.
+/// An eigenvalue keeps its sign: λ is the Rayleigh quotient vᵀHv. The method deflates the pairs it has found, H − Σ λ v vᵀ, and keeps
+/// them out of the iterates. A vector is known to a tolerance only, so it leaves a trace in the products of later vectors, however long
+/// these are iterated. Therefore all vectors found are mixed: the pairs are those of the matrix in the space of the vectors
+/// (Rayleigh–Ritz), which takes no more products. Two eigenvalues of nearly the same magnitude make the method slow. Opposite
+/// eigenvalues of the same magnitude make it fail to converge, and `isConverged` and `residual` say so; `Lanczos` minds neither.
 public struct PowerMethod: Sendable {
   /// Largest relative change of λ in the last iteration.
   public var tolerance: Double
@@ -16,7 +16,9 @@ public struct PowerMethod: Sendable {
   public var maximumIterations: Int
 
   public init(tolerance: Double = 1e-4, residualTolerance: Double = 1e-2, maximumIterations: Int = 200) {
-    (self.tolerance, self.residualTolerance, self.maximumIterations) = (tolerance, residualTolerance, maximumIterations)
+    self.tolerance = tolerance
+    self.residualTolerance = residualTolerance
+    self.maximumIterations = maximumIterations
   }
 
   /// - Parameters:
@@ -29,11 +31,11 @@ public struct PowerMethod: Sendable {
   ) throws(TorchError) -> [EigenPair] {
     var found: [Found] = []
     let wanted = min(count, matrix.size)
-    // Half of the tolerance is left for what setting off mixes in of the others' errors.
+    // Mixing the vectors adds errors of the others, which may take up half of the tolerance.
     let share = wanted > 1 ? residualTolerance / 2 : residualTolerance
     for index in 0..<wanted {
       found.append(try next(matrix, found.map(\.pair), share, generator) { progress(index, $0, $1) })
-      found = setOff(found)
+      found = ritzPairs(of: found)
     }
     return found.map(\.pair).sorted { abs($0.value) > abs($1.value) }
   }
@@ -44,8 +46,8 @@ public struct PowerMethod: Sendable {
     var product: Tensor
   }
 
-  /// The pairs of the matrix in the space of the vectors.
-  private func setOff(_ found: [Found]) -> [Found] {
+  /// The Ritz pairs: those of the matrix in the space of the vectors found.
+  private func ritzPairs(of found: [Found]) -> [Found] {
     guard found.count > 1, found.allSatisfy({ $0.pair.value != 0 && $0.pair.residual.isFinite }) else { return found }
     let ranked = found.sorted { abs($0.pair.value) > abs($1.pair.value) }
     let (vectors, products) = (Tensor.stacked(ranked.map(\.pair.vector)), Tensor.stacked(ranked.map(\.product)))

@@ -19,7 +19,11 @@ public struct Smoothness: Codable, Sendable, Equatable {
     /// Random vectors of the trace.
     public var probes = 20
 
-    public init(every: Int = 0, samples: Int = 256, probes: Int = 20) { (self.every, self.samples, self.probes) = (every, samples, probes) }
+    public init(every: Int = 0, samples: Int = 256, probes: Int = 20) {
+      self.every = every
+      self.samples = samples
+      self.probes = probes
+    }
   }
 }
 
@@ -38,7 +42,9 @@ struct SmoothnessTracker {
   init(
     _ settings: Smoothness.Settings, maximizer: InnerMaximizer, data: ImageDataset, device: Device, seed: UInt64
   ) throws(TorchError) {
-    (self.settings, self.maximizer, self.seed) = (settings, maximizer, seed)
+    self.settings = settings
+    self.maximizer = maximizer
+    self.seed = seed
     let chosen = Tensor.randperm(data.count, generator: Self.generator(seed, 0))[0..<min(settings.samples, data.count)]
     let (images, labels) = try data.batch(at: chosen)
     (self.images, self.labels) = (images.to(device), labels.to(device))
@@ -62,6 +68,6 @@ struct SmoothnessTracker {
   }
 
   private static func generator(_ seed: UInt64, _ stream: UInt64) -> Generator {
-    Generator(seed: seed &* 4 &+ stream &+ 0x5EED_0000_0000)
+    Generator(seed: seed, stream: stream &+ 0x5EED_0000_0000)
   }
 }

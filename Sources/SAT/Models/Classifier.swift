@@ -10,8 +10,8 @@ public protocol Classifier: AnyObject {
   /// - Throws: `TorchError` when the network rejects the images or answers something else; only networks from elsewhere do.
   func logits(_ images: Tensor) throws(TorchError) -> Tensor
 
-  /// The same of the network itself in its own precision, whatever form or precision `logits` computes in: what decides whether an
-  /// image is misclassified.
+  /// The logits of the network as it is in its own precision, whether or not `logits` takes a prepared network or another precision.
+  /// They decide whether an image is misclassified.
   func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor
 
   /// Whether `logits` and `confirmedLogits` are the same computation, so that nothing is learnt by asking twice.
@@ -44,8 +44,8 @@ public final class NetworkClassifier: Classifier {
   public let normalization: Normalization?
   /// The network without its normalisation; its state has PyTorch's keys.
   public let module: any Layer
-  fileprivate var fixedForm: ((Tensor) -> Tensor)?
-  fileprivate var fixedPrecision: Execution.Precision?
+  fileprivate var preparedPass: ((Tensor) -> Tensor)?
+  fileprivate var preparedPrecision: Execution.Precision?
 
   public var execution = Execution() {
     didSet { module.setMemoryFormat(execution.memoryFormat.format) }
@@ -59,14 +59,14 @@ public final class NetworkClassifier: Classifier {
 
   public func logits(_ images: Tensor) throws(TorchError) -> Tensor {
     let input = normalization.map { $0(images) } ?? images
-    if let fixedForm { return fixedForm(input).to(images.dtype) }
-    guard (fixedPrecision ?? execution.precision) == .bf16 else { return module(input) }
+    if let preparedPass { return preparedPass(input).to(images.dtype) }
+    guard (preparedPrecision ?? execution.precision) == .bf16 else { return module(input) }
     return Torch.withAutocast(.bfloat16, on: images.device) { module(input) }.to(.float32)
   }
 
   public func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor { module(normalization.map { $0(images) } ?? images) }
 
-  public var isExact: Bool { fixedForm == nil && (fixedPrecision ?? execution.precision) == .fp32 }
+  public var isExact: Bool { preparedPass == nil && (preparedPrecision ?? execution.precision) == .fp32 }
 
   public func move(to device: Device) { module.move(to: device) }
 
@@ -75,31 +75,37 @@ public final class NetworkClassifier: Classifier {
     try module.withMode(mode, body)
   }
 
-  /// Runs `body`, in which the weights do not change, in evaluation mode and in the form of the network that is fastest for many
-  /// passes; logits and input gradients are the same up to rounding (of bfloat16, where that is the precision), weights get no
-  /// gradients.
+  /// Runs `body` in evaluation mode with the weights prepared for many passes; `body` does not change them.
   ///
+  /// Logits and input gradients are the same up to rounding (of bfloat16, where that is the precision). Weights get no gradients.
   /// - Parameter precision: of the passes inside; `execution.attackPrecision` when nil.
-  public func withFixedWeights<R, E: Error>(
+  public func withPreparedWeights<R, E: Error>(
     inputShape: [Int], precision: Execution.Precision? = nil, _ body: () throws(E) -> R
   ) throws(E) -> R {
     let precision = precision ?? execution.attackPrecision
     return try withMode(.evaluation) { () throws(E) in
-      fixedForm = (module as? any Preparable)?.prepared(inputShape: inputShape, dtype: precision == .bf16 ? .bfloat16 : nil)
-      fixedPrecision = precision
-      defer { (fixedForm, fixedPrecision) = (nil, nil) }
+      preparedPass = (module as? any Preparable)?.prepared(inputShape: inputShape, dtype: precision == .bf16 ? .bfloat16 : nil)
+      preparedPrecision = precision
+      defer { (preparedPass, preparedPrecision) = (nil, nil) }
       return try body()
     }
+  }
+
+  /// The same for images of the shape of `images` [N, C, H, W].
+  func withPreparedWeights<R, E: Error>(
+    for images: Tensor, precision: Execution.Precision? = nil, _ body: () throws(E) -> R
+  ) throws(E) -> R {
+    try withPreparedWeights(inputShape: Array(images.shape.dropFirst()), precision: precision, body)
   }
 }
 
 extension NetworkClassifier {
-  /// Runs `body` with the network itself in full precision, where the form for fixed weights would be taken: for what differentiates
-  /// with respect to the weights.
-  func withOwnForm<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
-    let kept = (fixedForm, fixedPrecision)
-    (fixedForm, fixedPrecision) = (nil, .fp32)
-    defer { (fixedForm, fixedPrecision) = kept }
+  /// Runs `body` with the network as it is in full precision, also inside `withPreparedWeights`: for derivatives with respect to the
+  /// weights.
+  func withUnpreparedWeights<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
+    let kept = (preparedPass, preparedPrecision)
+    (preparedPass, preparedPrecision) = (nil, .fp32)
+    defer { (preparedPass, preparedPrecision) = kept }
     return try body()
   }
 }
@@ -128,25 +134,25 @@ public final class ScriptClassifier: Classifier {
   static let gradientCalls = ["torch.autograd.grad(", "torch.autograd.backward("]
 
   public func logits(_ images: Tensor) throws(TorchError) -> Tensor {
-    let form = isGradEnabled ? script : frozen ?? script
-    guard execution.precision == .bf16 else { return try ask(form, images) }
-    return try Torch.withAutocast(.bfloat16, on: images.device) { () throws(TorchError) in try ask(form, images) }.to(.float32)
+    let network = isGradEnabled ? script : frozen ?? script
+    guard execution.precision == .bf16 else { return try ask(network, images) }
+    return try Torch.withAutocast(.bfloat16, on: images.device) { () throws(TorchError) in try ask(network, images) }.to(.float32)
   }
 
   public func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor { try ask(script, images) }
 
   public var isExact: Bool { execution.precision == .fp32 && frozen == nil }
 
-  private func ask(_ form: ScriptModule, _ images: Tensor) throws(TorchError) -> Tensor {
+  private func ask(_ network: ScriptModule, _ images: Tensor) throws(TorchError) -> Tensor {
     let normalized = normalization.map { $0(images) } ?? images
     let converted = weightDType.map { normalized.to($0) } ?? normalized
     // An archive may work in place on what it is given, as Normalize(inplace=True) does; the images are not its own.
     let input = converted.isSame(as: images) ? images.cloned() : converted
     let answer: Tensor
     if differentiatesItself && !isGradEnabled {
-      answer = try withGrad { () throws(TorchError) in try form(input) }.detached()
+      answer = try withGrad { () throws(TorchError) in try network(input) }.detached()
     } else {
-      answer = try form(input)
+      answer = try network(input)
     }
     guard answer.ndim == 2, answer.size(0) == images.size(0), answer.dtype.isFloatingPoint else {
       throw TorchError(
@@ -159,11 +165,23 @@ public final class ScriptClassifier: Classifier {
 
   public func move(to device: Device) throws(TorchError) { try script.move(to: device) }
 
-  /// Runs `body`, in which the weights do not change, with constants folded in for passes without gradients.
-  public func withFixedWeights<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
+  /// Runs `body` with the weights prepared for passes without gradients: as constants that are folded in. `body` does not change them.
+  public func withPreparedWeights<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
     // An archive that cannot be frozen is run as it is.
     frozen = differentiatesItself ? nil : try? script.frozen()
     defer { frozen = nil }
     return try body()
+  }
+}
+
+extension Classifier {
+  /// Every parameter of a floating-point type, requiring a gradient.
+  func differentiableParameters() throws(TorchError) -> [Tensor] {
+    switch self {
+    case let network as NetworkClassifier: return network.module.parameters.map(\.value)
+    case let script as ScriptClassifier:
+      return try script.script.namedParameters().map(\.tensor).filter(\.dtype.isFloatingPoint).map { $0.requireGrad() }
+    default: return []
+    }
   }
 }

@@ -4,7 +4,7 @@ internal import SwiftTorch
 /// The tensors of other people's model files, taken apart into what belongs to the network and what stands around it.
 struct ForeignState {
   /// The network's own, without what wrappers put before their names.
-  private(set) var tensors: [(name: String, tensor: Tensor)]
+  private(set) var tensors: NamedTensors
   /// What a layer in front of the network subtracts and divides by.
   private(set) var normalization: Normalization?
   /// What was taken off or left out, in words.
@@ -13,10 +13,12 @@ struct ForeignState {
   /// The names such a layer has for the two: Madry's and RobustBench's.
   private static let pairs = [("mean", "std"), ("mu", "sigma")]
   /// - Throws: `SATError` when the file's normalisation is none.
-  init(_ state: [(name: String, tensor: Tensor)]) throws(SATError) {
+  init(_ state: NamedTensors) throws(SATError) {
     // What torch.optim.swa_utils.AveragedModel counts beside its module.
     tensors = state.filter { $0.name != "n_averaged" }
-    stripPrefixes()
+    // No network of the catalogue has a module that holds all others, so a shared prefix is a wrapper's: "module.", or "1." where a
+    // `Sequential` holds a normalisation and the network.
+    tensors.removeSharedPrefix()
     // BatchNorm's statistics have other names, so a pair of these is a normalisation.
     for (mean, std) in Self.pairs {
       guard let found = tensors.first(where: { Self.last($0.name) == mean && Self.channels($0.tensor) != nil })?.name else { continue }
@@ -25,7 +27,7 @@ struct ForeignState {
       let layer = try Normalization(mean: means, std: deviations)
       tensors.removeAll { $0.name == found || $0.name == parent + std }
       normalization = layer
-      stripPrefixes()
+      tensors.removeSharedPrefix()
       break
     }
   }
@@ -40,16 +42,6 @@ struct ForeignState {
   }
 
   private func value(_ name: some StringProtocol) -> Tensor? { tensors.first { $0.name == name }?.tensor }
-
-  /// Takes off what wrappers put in front of every name, such as "module." or the "1." of a network behind a normalisation in a
-  /// `Sequential`: no network of the catalogue has a module that holds all others.
-  private mutating func stripPrefixes() {
-    while let end = tensors.first?.name.firstIndex(of: "."), let prefix = tensors.first?.name[...end],
-      tensors.allSatisfy({ $0.name.hasPrefix(prefix) && $0.name.count > prefix.count })
-    {
-      for index in tensors.indices { tensors[index].name.removeFirst(prefix.count) }
-    }
-  }
 
   private static func last(_ name: String) -> Substring { name.split(separator: ".").last ?? "" }
 

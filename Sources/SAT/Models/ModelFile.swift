@@ -12,6 +12,9 @@ public struct LoadedModel {
   /// What was taken from the file or left out of it without being asked for, a sentence each, for the user to see.
   public var notes: [String] = []
 
+  /// The values of every parameter that can be differentiated with respect to.
+  public func parameters() throws(TorchError) -> [Tensor] { try classifier.differentiableParameters() }
+
   /// Tries the model on one image, a script on two as well, so that what does not fit is said before anything runs.
   ///
   /// - Throws: `SATError` when the images have another size, the output is not [N, classes] of floats, or there are labels beyond it.
@@ -72,22 +75,21 @@ public enum ModelFile {
     path: String, checkpoint: String, architecture: Architecture?, normalization: Normalization?, device: Device
   ) throws -> LoadedModel {
     let file = try find(path, checkpoint: checkpoint)
-    let bytes = try FileBytes.read(file, expecting: "a model")
-    switch FileKind.detect(bytes) {
+    let contents = try FileContents.read(file, expecting: "a model")
+    switch contents.kind {
     case .safetensors:
-      let contents = try SafeTensors.decode(bytes, name: file)
-      return try native(contents, file, architecture, normalization, device)
+      return try native(SafeTensors.decode(contents), file, architecture, normalization, device)
     case .torchScript:
       guard architecture == nil else {
         throw SATError("\(file) is a TorchScript archive, which carries its own network; leave out --model")
       }
-      let script = try ScriptModule(bytes: bytes, name: file, device: device)
+      let script = try ScriptModule(contents, device: device)
       try script.setTraining(false)
       return LoadedModel(
         path: path, classifier: ScriptClassifier(script, normalization: normalization), inputShape: nil,
         trainingModules: script.trainingModules)
     case .pytorchZip, .pytorchLegacy:
-      let state = try PyTorchCheckpoint.decode(bytes, name: file).stateDict()
+      let state = try PyTorchCheckpoint.decode(contents).stateDict()
       return try foreign(state.tensors(), file, architecture, normalization, device)
     case let kind:
       throw SATError(
@@ -99,11 +101,10 @@ public enum ModelFile {
   ///
   /// - Throws: `SATError` when nothing is there, or a folder without a checkpoint.
   public static func find(_ path: String, checkpoint: String) throws(SATError) -> String {
-    var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+    guard FileManager.default.fileExists(atPath: path) else {
       throw SATError("\(path) does not exist; expected a run folder or a model file")
     }
-    guard isFolder.boolValue else { return path }
+    guard FileManager.default.isFolder(path) else { return path }
     let candidates = ["\(path)/\(weightsName)", "\(path)/\(checkpoint)/\(weightsName)"]
     guard let found = candidates.first(where: FileManager.default.fileExists(atPath:)) else {
       let other = RunFolder.Checkpoint.allCases.map(\.rawValue).first { FileManager.default.fileExists(atPath: "\(path)/\($0)/\(weightsName)") }
@@ -152,7 +153,7 @@ public enum ModelFile {
 
   /// Weights somebody else saved, under a name that was given.
   private static func foreign(
-    _ tensors: [(name: String, tensor: Tensor)], _ file: String, _ architecture: Architecture?, _ normalization: Normalization?,
+    _ tensors: NamedTensors, _ file: String, _ architecture: Architecture?, _ normalization: Normalization?,
     _ device: Device
   ) throws -> LoadedModel {
     var state: ForeignState
@@ -191,7 +192,7 @@ public enum ModelFile {
   }
 
   private static func named(
-    _ state: [(name: String, tensor: Tensor)], _ file: String, _ architecture: Architecture, _ normalization: Normalization?,
+    _ state: NamedTensors, _ file: String, _ architecture: Architecture, _ normalization: Normalization?,
     _ device: Device
   ) throws -> LoadedModel {
     let inputShape = try architecture.inputShape()

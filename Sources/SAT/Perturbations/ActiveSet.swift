@@ -11,7 +11,7 @@ struct ActiveSet {
   /// Where the active samples sit in the batch; nil while all are active.
   private var positions: Tensor?
   /// Final iterates of the whole batch, once some sample has finished.
-  private var settled: Tensor?
+  private var finalImages: Tensor?
 
   init(start: Tensor, labels: Tensor, feasible: Feasible, stepSizes: Tensor? = nil, stepCounts: Tensor? = nil) {
     images = start
@@ -77,23 +77,25 @@ struct ActiveSet {
   }
 
   private mutating func drop(allBut remaining: Tensor) {
-    if let settled, let positions {
-      settled.copyInPlace(from: images, at: positions)
+    if let finalImages, let positions {
+      finalImages.copyInPlace(from: images, at: positions)
     } else {
-      settled = images.cloned()
+      finalImages = images.cloned()
     }
     keep(remaining)
   }
 
   private mutating func keep(_ chosen: Tensor) {
-    (images, labels, feasible) = (images.selecting(chosen), labels.selecting(chosen), feasible.selecting(chosen))
+    images = images.selecting(chosen)
+    labels = labels.selecting(chosen)
+    feasible = feasible.selecting(chosen)
     (stepSizes, stepCounts) = (stepSizes?.selecting(chosen), stepCounts?.selecting(chosen))
     positions = positions?.selecting(chosen) ?? chosen
   }
 
   /// The iterates of the whole batch, in its order.
   func allImages() -> Tensor {
-    guard let settled, let positions else { return images }
-    return withNoGrad { settled.copyInPlace(from: images, at: positions) }
+    guard let finalImages, let positions else { return images }
+    return withNoGrad { finalImages.copyInPlace(from: images, at: positions) }
   }
 }

@@ -4,7 +4,7 @@ extension InnerMaximizer {
   /// Where the ascent of every image ends at full strength, right or wrong: the images at which the Hessian of the adversarial loss is
   /// taken (Eq. 9).
   ///
-  /// The network answers in its fast form where it has one.
+  /// A network of the catalogue answers with prepared weights.
   /// - Parameters:
   ///   - images: [N, C, H, W] in [0, 1].
   ///   - labels: [N], int64.
@@ -24,6 +24,6 @@ extension InnerMaximizer {
       return Tensor.concatenated(parts)
     }
     guard let network = classifier as? NetworkClassifier else { return try ascend() }
-    return try network.withFixedWeights(inputShape: Array(images.shape.dropFirst()), precision: .fp32, ascend)
+    return try network.withPreparedWeights(for: images, precision: .fp32, ascend)
   }
 }

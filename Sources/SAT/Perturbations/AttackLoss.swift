@@ -23,21 +23,20 @@ public enum AttackLoss: String, Sendable, Codable, CaseIterable {
   ///   - targets: [N], int64; nil for an untargeted attack.
   /// - Returns: [N], in the graph of the logits.
   func values(_ logits: Tensor, _ labels: Tensor, _ targets: Tensor?) -> Tensor {
-    func column(_ classes: Tensor) -> Tensor { logits.gathered(dim: 1, at: classes.unsqueezed(dim: 1)).squeezed(dim: 1) }
     switch self {
     case .crossEntropy:
       return targets.map { -logits.crossEntropy($0, reduction: .none) } ?? logits.crossEntropy(labels, reduction: .none)
     case .margin:
-      let other = targets.map(column) ?? logits.scattering(-Double.infinity, dim: 1, at: labels.unsqueezed(dim: 1)).max(dims: [1])
-      return other - column(labels)
+      let other = targets.map { logits.entries(at: $0) } ?? logits.largestOther(than: labels)
+      return other - logits.entries(at: labels)
     case .dlr:
       let (ordered, classes) = logits.sorted(dim: 1)
       func ranked(_ rank: Int) -> Tensor { ordered[.all, -rank] }
       if let targets {
-        return (column(targets) - column(labels)) / (ranked(1) - 0.5 * (ranked(3) + ranked(4)) + 1e-12)
+        return (logits.entries(at: targets) - logits.entries(at: labels)) / (ranked(1) - 0.5 * (ranked(3) + ranked(4)) + 1e-12)
       }
       let other = ranked(1).replacing(with: ranked(2), where: classes[.all, -1].equal(to: labels))
-      return (other - column(labels)) / (ranked(1) - ranked(3) + 1e-12)
+      return (other - logits.entries(at: labels)) / (ranked(1) - ranked(3) + 1e-12)
     }
   }
 }
@@ -47,27 +46,17 @@ public enum AttackLoss: String, Sendable, Codable, CaseIterable {
 /// Where it is NaN or infinite, as that of a square root at 0, it is 0: a value without a slope is left alone, and does not spread.
 /// - Throws: `TorchError` when the losses do not depend on the images in a way autograd knows.
 func inputGradient(of losses: Tensor, at images: Tensor, retainGraph: Bool = false) throws(TorchError) -> Tensor {
-  let total = withGrad { losses.sum() }
+  let gradient = try rawInputGradient(of: withGrad { losses.sum() }, at: images, retainGraph: retainGraph)
+  return withNoGrad { gradient.replacingNonFinite(with: 0) }
+}
+
+/// The gradient of a scalar with respect to the images it comes from, as autograd finds it.
+///
+/// - Throws: as `inputGradient`.
+func rawInputGradient(of total: Tensor, at images: Tensor, retainGraph: Bool = false) throws(TorchError) -> Tensor {
   guard total.requiresGrad, let gradient = try Tensor.checkedGradient(of: total, withRespectTo: images, retainGraph: retainGraph) else {
     throw TorchError(
       .value, "the model's output does not depend differentiably on its input; a gradient attack needs a differentiable model")
   }
-  return withNoGrad { gradient.replacingNonFinite(with: 0) }
-}
-
-extension Tensor {
-  /// Rows by position, in this tensor's memory format, which index_select drops.
-  func rows(at indices: Tensor) -> Tensor {
-    let rows = selecting(indices)
-    return ndim == 4 && !isContiguous() && isContiguous(.channelsLast) ? rows.contiguous(.channelsLast) : rows
-  }
-
-  /// The norm of each sample, shaped [N, 1, 1, 1] to broadcast over the images.
-  func perSampleNorm(_ norm: Norm) -> Tensor {
-    switch norm {
-    case .linf: abs().max(dims: [1, 2, 3], keepDim: true)
-    case .l2: square().sum(dims: [1, 2, 3], keepDim: true).sqrt()
-    case .l1: abs().sum(dims: [1, 2, 3], keepDim: true)
-    }
-  }
+  return gradient
 }

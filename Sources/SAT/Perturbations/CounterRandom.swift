@@ -88,3 +88,8 @@ enum Philox {
     return c
   }
 }
+
+extension Generator {
+  /// A CPU generator of one of the streams of a seed: a change of what one kind of draw takes leaves the other streams as they were.
+  convenience init(seed: UInt64, stream: UInt64) { self.init(seed: seed &* 4 &+ stream) }
+}

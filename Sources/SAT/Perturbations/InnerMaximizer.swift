@@ -105,7 +105,7 @@ public struct InnerMaximizer: Sendable {
         continue
       }
       let moving = chosen.map { active.selecting($0) } ?? active
-      let step = try Self.look(model, moving.samples(at: index), loss)
+      let step = try Self.forwardPass(model, moving.samples(at: index), loss)
       cost.forward += moving.count
       let remaining = try Self.remaining(curriculum, step)
       if chosen == nil, remaining?.count == 0 { break }
@@ -125,18 +125,13 @@ public struct InnerMaximizer: Sendable {
   }
 
   /// The forward pass of a step, whose gradient waits until somebody asks for it.
-  private static func look(
+  private static func forwardPass(
     _ model: some Classifier, _ samples: InnerSamples, _ loss: InnerLoss
   ) throws(TorchError) -> InnerStep {
-    let input = samples.images.detached().requiringGrad()
+    let input = samples.images.detached().requireGrad()
     let logits = try withGrad { () throws(TorchError) in try model.logits(input) }
     return InnerStep(samples: samples, logits: logits.detached()) { () throws(TorchError) in
-      let value = withGrad { loss.sum(logits, samples) }
-      guard value.requiresGrad, let gradient = try Tensor.checkedGradient(of: value, withRespectTo: input) else {
-        throw TorchError(
-          .value, "the model's output does not depend differentiably on its input; a gradient attack needs a differentiable model")
-      }
-      return gradient
+      try rawInputGradient(of: withGrad { loss.sum(logits, samples) }, at: input)
     }
   }
 
@@ -145,5 +140,28 @@ public struct InnerMaximizer: Sendable {
     guard let finished = try withNoGrad({ () throws(TorchError) in try curriculum.finished(step) }) else { return nil }
     let remaining = (!finished).nonzero().squeezed(dim: 1)
     return remaining.count == step.labels.count ? nil : remaining
+  }
+}
+
+/// Passes through a model, counted in samples.
+public struct AttackCost: Sendable, Codable, Equatable {
+  public var forward = 0
+  public var backward = 0
+
+  public init(forward: Int = 0, backward: Int = 0) {
+    self.forward = forward
+    self.backward = backward
+  }
+
+  /// Forward passes that take as long: a gradient costs about two.
+  var passes: Int { forward + 2 * backward }
+
+  static func += (a: inout AttackCost, b: AttackCost) {
+    a.forward += b.forward
+    a.backward += b.backward
+  }
+
+  static func - (a: AttackCost, b: AttackCost) -> AttackCost {
+    AttackCost(forward: a.forward - b.forward, backward: a.backward - b.backward)
   }
 }

@@ -8,6 +8,15 @@ public enum Norm: String, Sendable, ConfigurationWord {
   case l2
   /// The sum of the changes.
   case l1
+
+  /// The norm in which the steepest slope of a step of length 1 is measured.
+  var dual: Norm {
+    switch self {
+    case .linf: .l1
+    case .l2: .l2
+    case .l1: .linf
+    }
+  }
 }
 
 /// What an attacker may do: images in [0, 1], changed by at most epsilon in a norm.
@@ -38,12 +47,7 @@ public struct ThreatModel: Sendable, Equatable {
 
   /// The sizes of the perturbations [N] between two batches [N, …].
   public func size(from clean: Tensor, to perturbed: Tensor) -> Tensor {
-    let difference = (perturbed - clean).flattened(from: 1)
-    return switch norm {
-    case .linf: difference.abs().max(dims: [1])
-    case .l2: difference.norm(2, dims: [1])
-    case .l1: difference.norm(1, dims: [1])
-    }
+    (perturbed - clean).norms(norm)
   }
 
   /// A point drawn inside the ball and the box around each image: uniform in L-inf; in L2 a random direction, shrunk to the
@@ -71,21 +75,16 @@ public struct ThreatModel: Sendable, Equatable {
   /// L-inf noise fills a ball of radius epsilon, or 1 with `radii`.
   private func start(around clean: Tensor, _ noise: Tensor, _ radii: Tensor? = nil) -> Tensor {
     switch norm {
-    case .linf: (clean + (radii.map { noise * Self.perSample($0, like: clean) } ?? noise)).clamped(to: 0...1)
-    case .l2: (clean + shrunk(noise, to: radii.map { Self.perSample($0, like: clean) })).clamped(to: 0...1)
+    case .linf: (clean + (radii.map { noise * $0.aligned(with: clean) } ?? noise)).clamped(to: 0...1)
+    case .l2: (clean + shrunk(noise, to: radii?.aligned(with: clean))).clamped(to: 0...1)
     case .l1: L1Ball.projected(clean + noise, around: clean, radii: radii ?? Tensor.full(like: clean[.all, 0, 0, 0], epsilon))
     }
   }
 
   /// Scales the perturbations [N, …] that are longer than epsilon, or than the given radii, back to the sphere.
   fileprivate func shrunk(_ perturbation: Tensor, to radii: Tensor?) -> Tensor {
-    let length = Self.perSample(perturbation.flattened(from: 1).norm(2, dims: [1]), like: perturbation).clamped(to: 1e-12...)
+    let length = perturbation.norms(.l2).aligned(with: perturbation).clamped(to: 1e-12...)
     return perturbation * (radii.map { $0 / length } ?? epsilon / length).clamped(to: ...1)
-  }
-
-  /// One value per sample [N], shaped to broadcast over [N, …].
-  static func perSample(_ values: Tensor, like images: Tensor) -> Tensor {
-    values.reshaped(to: [-1] + Array(repeating: 1, count: images.ndim - 1))
   }
 }
 
@@ -105,7 +104,7 @@ struct Feasible {
   init(_ threat: ThreatModel, around clean: Tensor, radii: Tensor? = nil) {
     self.threat = threat
     self.clean = clean
-    let radii = radii.map { ThreatModel.perSample($0, like: clean) }
+    let radii = radii?.aligned(with: clean)
     let isBox = threat.norm == .linf
     low = isBox ? (radii.map { clean - $0 } ?? (clean - threat.epsilon)).clamped(to: 0...) : nil
     high = isBox ? (radii.map { clean + $0 } ?? (clean + threat.epsilon)).clamped(to: ...1) : nil
@@ -125,10 +124,10 @@ struct Feasible {
     let direction =
       switch threat.norm {
       case .linf: gradient.sign()
-      case .l2: gradient / ThreatModel.perSample(gradient.flattened(from: 1).norm(2, dims: [1]), like: gradient).clamped(to: 1e-12...)
+      case .l2: gradient / gradient.norms(.l2).aligned(with: gradient).clamped(to: 1e-12...)
       case .l1: Self.sparseAscent(from: images, along: gradient)
       }
-    let moved = sizes.map { images + direction * ThreatModel.perSample($0, like: images) } ?? images.adding(direction, alpha: size)
+    let moved = sizes.map { images + direction * $0.aligned(with: images) } ?? images.adding(direction, alpha: size)
     return projected(noise.map { moved + $0 } ?? moved)
   }
 
@@ -148,7 +147,8 @@ struct Feasible {
   func projected(_ images: Tensor) -> Tensor {
     if let low, let high { return images.clamped(between: low, and: high) }
     if threat.norm == .l1 {
-      return L1Ball.projected(images, around: clean, radii: radii?.flattened() ?? Tensor.full(like: clean[.all, 0, 0, 0], threat.epsilon))
+      return L1Ball.projected(
+        images, around: clean, radii: radii?.flattened() ?? Tensor.full(like: clean[.all, 0, 0, 0], threat.epsilon))
     }
     return (clean + threat.shrunk(images - clean, to: radii)).clamped(to: 0...1)
   }

@@ -67,7 +67,7 @@ public struct LandscapeReport: Encodable, Sendable {
   }
 
   /// loss and accuracy [rows, columns] and the positions x and y, all float64.
-  public func tensors() -> [(name: String, tensor: Tensor)] {
+  public func tensors() -> NamedTensors {
     [("loss", Tensor(loss)), ("accuracy", Tensor(accuracy)), ("x", Tensor(x))] + (y.map { [("y", Tensor($0))] } ?? [])
   }
 

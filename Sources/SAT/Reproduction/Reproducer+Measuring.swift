@@ -68,7 +68,7 @@ extension Reproducer {
       return try evaluator.run(EvaluationPlan(attacks), adversarial: adversarial, store: store, progress: report, shouldStop: shouldStop)
     }
     let network = model.classifier as? NetworkClassifier
-    var evaluation = try network.map { try $0.withFixedWeights(inputShape: data.imageShape, evaluate) } ?? evaluate()
+    var evaluation = try network.map { try $0.withPreparedWeights(inputShape: data.imageShape, evaluate) } ?? evaluate()
     if let warning { evaluation.warnings.insert(warning, at: 0) }
     let report = EvaluationReport(
       evaluation, model: run.folder.path, data: data, threat: threat, seed: run.configuration.seed, batchSize: run.configuration.batchSize,

@@ -66,8 +66,8 @@ public struct ReproductionItem: Sendable {
   public static func named(_ name: String) throws(SATError) -> ReproductionItem {
     guard let item = all.first(where: { $0.name == name }) else {
       let names = all.map(\.name)
-      let near = Suggestion.nearest(to: name, among: names).map { "; did you mean '\($0)'?" } ?? ""
-      throw SATError("'\(name)' is no item of the paper that can be reproduced; expected one of \(names.joined(separator: ", "))\(near)")
+      let question = Suggestion.question(about: name, among: names)
+      throw SATError("'\(name)' is no item of the paper that can be reproduced; expected one of \(names.joined(separator: ", "))\(question)")
     }
     return item
   }

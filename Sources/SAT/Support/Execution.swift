@@ -36,7 +36,10 @@ public struct Execution: Codable, Sendable, Equatable {
     device: String = "best", threads: Int = 0, precision: Precision = .fp32, attackPrecision: Precision? = nil,
     memoryFormat: Layout = .auto
   ) {
-    (self.device, self.threads, self.precision, self.memoryFormat) = (device, threads, precision, memoryFormat)
+    self.device = device
+    self.threads = threads
+    self.precision = precision
+    self.memoryFormat = memoryFormat
     self.attackPrecision = attackPrecision ?? precision
   }
 

@@ -8,7 +8,7 @@ enum Fingerprint {
   }
 
   /// Of tensors and their names, in any order.
-  static func of(_ tensors: [(name: String, tensor: Tensor)]) -> UInt64 {
+  static func of(_ tensors: NamedTensors) -> UInt64 {
     tensors.sorted { $0.name < $1.name }.flatMap { [of($0.name), $0.tensor.fingerprint] }.reduce(0) { ($0 << 7 | $0 >> 57) ^ $1 }
   }
 }

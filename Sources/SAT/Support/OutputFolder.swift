@@ -14,17 +14,20 @@ enum OutputFolder {
       guard mkdir(made, 0o777) != 0, errno != EEXIST else { continue }
       let code = errno
       // Of a folder that is there some systems say first that it may not be made.
-      guard isFolder(made) else { throw failure(path, code, advice) }
+      guard FileManager.default.isFolder(made) else { throw failure(path, code, advice) }
     }
-    guard isFolder(path) else { throw failure(path, ENOTDIR, advice) }
-  }
-
-  private static func isFolder(_ path: String) -> Bool {
-    var isFolder: ObjCBool = false
-    return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
+    guard FileManager.default.isFolder(path) else { throw failure(path, ENOTDIR, advice) }
   }
 
   private static func failure(_ path: String, _ code: Int32, _ advice: String) -> SATError {
     SATError("the folder \(path) cannot be made (\(SystemError.reason(code))); \(advice)")
+  }
+}
+
+extension FileManager {
+  /// Whether a folder is there, or a link to one.
+  func isFolder(_ path: String) -> Bool {
+    var isFolder: ObjCBool = false
+    return fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
   }
 }

@@ -8,6 +8,11 @@ enum Suggestion {
     return best.distance < max(typed.count, best.word.count) ? best.word : nil
   }
 
+  /// The end of a sentence that refuses `word`: empty, or a question after the known word it may have meant.
+  static func question(about word: String, among known: [String]) -> String {
+    nearest(to: word, among: known).map { "; did you mean '\($0)'?" } ?? ""
+  }
+
   /// Levenshtein's distance.
   private static func distance(_ a: [Character], _ b: [Character]) -> Int {
     var row = Array(0...b.count)

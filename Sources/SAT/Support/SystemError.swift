@@ -1,9 +1,10 @@
 internal import Foundation
 internal import Glibc
+internal import SwiftTorch
 
 /// The system's own words for a failure, e.g. "No space left on device"; Foundation's are vaguer.
 public enum SystemError {
-  static func reason(_ code: Int32) -> String { String(cString: strerror(code)) }
+  static func reason(_ code: Int32) -> String { systemMessage(code) }
 
   public static func reason(_ error: any Error) -> String {
     if let code = code(error) { return reason(code) }

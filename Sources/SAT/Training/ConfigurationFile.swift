@@ -107,7 +107,7 @@ public enum ConfigurationFile {
     case object([String: Numbers]), array([Numbers]), number(Double), other
 
     init(from decoder: any Decoder) throws {
-      if let object = try? decoder.container(keyedBy: Key.self) {
+      if let object = try? decoder.container(keyedBy: NamedKey.self) {
         let pairs = try object.allKeys.map { ($0.stringValue, try object.decode(Numbers.self, forKey: $0)) }
         self = .object(Dictionary(uniqueKeysWithValues: pairs))
       } else if let array = try? [Numbers](from: decoder) {
@@ -115,13 +115,6 @@ public enum ConfigurationFile {
       } else {
         self = (try? decoder.singleValueContainer().decode(Double.self)).map(Numbers.number) ?? .other
       }
-    }
-
-    private struct Key: CodingKey {
-      let stringValue: String
-      var intValue: Int? { nil }
-      init(stringValue: String) { self.stringValue = stringValue }
-      init?(intValue: Int) { nil }
     }
   }
 

@@ -42,7 +42,11 @@ public struct EpochMetrics: Codable, Sendable, Equatable {
         let (low, high) = (Double(sorted[below]), Double(sorted[above]))
         return low + (high - low) * (position - Double(below))
       }
-      (p05, p25, p50, p75, p95) = (quantile(0.05), quantile(0.25), quantile(0.5), quantile(0.75), quantile(0.95))
+      p05 = quantile(0.05)
+      p25 = quantile(0.25)
+      p50 = quantile(0.5)
+      p75 = quantile(0.75)
+      p95 = quantile(0.95)
     }
   }
 
@@ -85,13 +89,6 @@ public struct EpochMetrics: Codable, Sendable, Equatable {
 
 /// The metrics of an epoch with the method's numbers under the method's name.
 struct MetricsLine: Codable {
-  private struct Name: CodingKey {
-    var stringValue: String
-    var intValue: Int? { nil }
-    init(stringValue: String) { self.stringValue = stringValue }
-    init?(intValue: Int) { nil }
-  }
-
   let metrics: EpochMetrics
   private let methods: [String: [String: Double]]
 
@@ -102,7 +99,7 @@ struct MetricsLine: Codable {
 
   init(from decoder: any Decoder) throws {
     metrics = try EpochMetrics(from: decoder)
-    let container = try decoder.container(keyedBy: Name.self)
+    let container = try decoder.container(keyedBy: NamedKey.self)
     let known = DefenseRegistry.entries.map(\.name)
     methods = try Dictionary(
       uniqueKeysWithValues: container.allKeys.filter { known.contains($0.stringValue) }.map {
@@ -112,8 +109,8 @@ struct MetricsLine: Codable {
 
   func encode(to encoder: any Encoder) throws {
     try metrics.encode(to: encoder)
-    var container = encoder.container(keyedBy: Name.self)
-    for (name, values) in methods { try container.encode(values, forKey: Name(stringValue: name)) }
+    var container = encoder.container(keyedBy: NamedKey.self)
+    for (name, values) in methods { try container.encode(values, forKey: NamedKey(stringValue: name)) }
   }
 
   func metrics(of method: String) -> EpochMetrics {

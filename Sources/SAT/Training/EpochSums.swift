@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Glibc
 
 /// Sums over the batches of an epoch. Codable, since a run may be interrupted inside one.
 struct EpochSums: Codable {
@@ -64,5 +65,14 @@ struct EpochSums: Codable {
       validation: nil, perturbation: .init(mean: perturbation / n, max: largest), active: active.map { $0 / n }, psi: .init(gaps),
       gradientNorm: gradientNorm / Double(batches), seconds: seconds, dataSeconds: dataSeconds, processorSeconds: processorSeconds,
       samplesPerSecond: n / seconds, time: Date().timeIntervalSince1970)
+  }
+}
+
+/// The processor's time of this process, all threads together.
+enum ProcessorClock {
+  static var seconds: Double {
+    var time = timespec()
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
   }
 }

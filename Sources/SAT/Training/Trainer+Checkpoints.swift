@@ -41,7 +41,9 @@ extension Trainer {
     for (name, generator) in generators { try generator.restore(saved.one("generator.\(name)")) }
     history = state.history.map { $0.metrics(of: configuration.method) }
     pending = state.pending?.metrics(of: configuration.method)
-    (stepsDone, best, stopped) = (state.stepsDone, state.best, state.stopped)
+    stepsDone = state.stepsDone
+    best = state.best
+    stopped = state.stopped
     if best != nil, !folder.has(.best) { best = nil }
     if let sums = state.epoch {
       let order = try saved.one("epoch.order")

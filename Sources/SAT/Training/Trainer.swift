@@ -1,4 +1,3 @@
-internal import Foundation
 internal import SwiftTorch
 
 /// Hears what a training run does, to show it.
@@ -23,15 +22,15 @@ public final class Trainer {
   let layout: MemoryFormat
   let defense: any Defense
   let optimizer: any Optimizer
-  private let update: WeightUpdate
+  let update: WeightUpdate
   let average: WeightAverage?
-  private let maximizer: InnerMaximizer
-  private let learningRates: LearningRateSchedule
+  let maximizer: InnerMaximizer
+  let learningRates: LearningRateSchedule
   private let smoothness: SmoothnessTracker?
   // Separate streams, so that a change of one kind of draw leaves the others as they were.
   private let drawing: Generator
-  private let shuffling: Generator
-  private let perturbing: Generator
+  let shuffling: Generator
+  let perturbing: Generator
 
   // Where the run is; what a checkpoint keeps.
   var history: [EpochMetrics] = []
@@ -57,32 +56,17 @@ public final class Trainer {
   public init(_ configuration: TrainingConfiguration, dataRoot: DataRoot, folder: RunFolder, resume: Bool) throws {
     self.configuration = try configuration.validated()
     self.folder = folder
-    let device = try configuration.execution.prepare()
-    self.device = device
+    device = try configuration.execution.prepare()
     layout = configuration.execution.memoryFormat.format
     (trainSet, validationSet) = try DataSource(configuration.data).loadForTraining(root: dataRoot)
-
-    func stream(_ number: UInt64) -> Generator { Generator(seed: configuration.seed &* 4 &+ number) }
-    (drawing, shuffling, perturbing) = (stream(0), stream(1), stream(2))
-    let normalization = try Normalization.optional(configuration.normalization)
-    try normalization?.check(configuration.model)
-    func make(_ generator: Generator) throws -> NetworkClassifier {
-      let network = NetworkClassifier(
-        try configuration.model.make(generator: generator), architecture: configuration.model,
-        normalization: normalization)
-      network.move(to: device)
-      network.execution = configuration.execution
-      return network
-    }
-    let network = try make(drawing)
-    self.network = network
+    drawing = Generator(seed: configuration.seed, stream: 0)
+    shuffling = Generator(seed: configuration.seed, stream: 1)
+    perturbing = Generator(seed: configuration.seed, stream: 2)
+    network = try Self.makeNetwork(configuration, on: device, drawing)
     average =
-      configuration.averaging.kind == .none ? nil : WeightAverage(configuration.averaging, network: try make(Generator(seed: 0)))
-    let model = LoadedModel(
-      path: configuration.model.name, classifier: network, inputShape: try configuration.model.inputShape())
-    for part in [trainSet, validationSet] {
-      try network.withMode(.evaluation) { () throws(SATError) in try model.check(part, device: device) }
-    }
+      configuration.averaging.kind == .none
+      ? nil : WeightAverage(configuration.averaging, network: try Self.makeNetwork(configuration, on: device, Generator(seed: 0)))
+    try Self.check(network, takes: [trainSet, validationSet], on: device)
     optimizer = Self.makeOptimizer(configuration.optimizer, network.module.parameters)
     learningRates = configuration.learningRateSchedule.schedule(epochs: configuration.epochs)
     update = WeightUpdate(network, optimizer, perturbation: configuration.awp.perturbation)
@@ -101,6 +85,25 @@ public final class Trainer {
     } else if configuration.from != "none" {
       try StartingWeights.load(from: configuration.from, into: network)
     }
+  }
+
+  private static func makeNetwork(
+    _ configuration: TrainingConfiguration, on device: Device, _ generator: Generator
+  ) throws -> NetworkClassifier {
+    let normalization = try Normalization.optional(configuration.normalization)
+    try normalization?.check(configuration.model)
+    let network = NetworkClassifier(
+      try configuration.model.make(generator: generator), architecture: configuration.model, normalization: normalization)
+    network.move(to: device)
+    network.execution = configuration.execution
+    return network
+  }
+
+  /// - Throws: `SATError` when the network does not take a data set's images, or has fewer classes.
+  private static func check(_ network: NetworkClassifier, takes sets: [ImageDataset], on device: Device) throws(SATError) {
+    let model = LoadedModel(
+      path: network.architecture.name, classifier: network, inputShape: try network.architecture.inputShape())
+    for data in sets { try network.withMode(.evaluation) { () throws(SATError) in try model.check(data, device: device) } }
   }
 
   private static func makeOptimizer(
@@ -141,15 +144,8 @@ public final class Trainer {
       observer.warn("\(folder.folder(of: .best)) is gone; the best of the epochs that follow takes its place")
     }
     while pending != nil || history.count < configuration.epochs && stopped == nil {
+      guard var metrics = try pending ?? finishedEpoch(logs, observer, shouldStop) else { return .interrupted }
       let epoch = history.count
-      guard var metrics = try pending ?? train(epoch, logs, observer, shouldStop) else { return .interrupted }
-      if pending == nil {
-        let report = try defense.finishEpoch(epoch, network)
-        metrics.method = report.metrics
-        stopped = report.stop
-        try average?.epochEnded(network, epoch: epoch) { (network) throws(TorchError) in try remakeStatistics(of: network, epoch: epoch) }
-        pending = metrics
-      }
       var isBest = false
       if (epoch + 1) % configuration.validation.every == 0 || epoch + 1 == configuration.epochs || stopped != nil {
         observer.validating(epoch: epoch)
@@ -174,6 +170,20 @@ public final class Trainer {
     return .finished
   }
 
+  /// Trains the epoch that is next, or the rest of it, and lets defense and average finish it; nil when asked to stop.
+  private func finishedEpoch(
+    _ logs: RunLogs, _ observer: any TrainingObserver, _ shouldStop: () -> Bool
+  ) throws -> EpochMetrics? {
+    let epoch = history.count
+    guard var metrics = try train(epoch, logs, observer, shouldStop) else { return nil }
+    let report = try defense.finishEpoch(epoch, network)
+    metrics.method = report.metrics
+    stopped = report.stop
+    try average?.epochEnded(network, epoch: epoch) { (network) throws(TorchError) in try remakeStatistics(of: network, epoch: epoch) }
+    pending = metrics
+    return metrics
+  }
+
   /// Said of a run too short for its schedule, which a preset's is when only --epochs is changed; for whoever chose the epochs.
   public var unfinishedSchedule: String? {
     let (lambda, last) = (configuration.lambda, configuration.epochs - 1)
@@ -187,119 +197,6 @@ public final class Trainer {
   }
 
   func line(_ metrics: EpochMetrics) -> MetricsLine { MetricsLine(metrics, method: configuration.method) }
-
-  /// Trains an epoch, or the rest of one; nil when asked to stop.
-  private func train(
-    _ epoch: Int, _ logs: RunLogs, _ observer: any TrainingObserver, _ shouldStop: () -> Bool
-  ) throws -> EpochMetrics? {
-    let clock = ContinuousClock()
-    func seconds(since start: ContinuousClock.Instant) -> Double { (clock.now - start) / .seconds(1) }
-    var (order, sums) = current ?? (Tensor.randperm(trainSet.count, generator: shuffling), EpochSums())
-    let loader = BatchLoader(
-      trainSet, batchSize: configuration.batchSize, order: order.array(of: Int.self), augmentation: configuration.augmentation,
-      generator: stream(.augmenting, of: epoch), layout: layout, after: sums.batches)
-    let batches = loader.batchCount
-    func rate(at batch: Int) -> Double {
-      let part = configuration.learningRateSchedule.isPerStep ? Double(batch) / Double(batches) : 0
-      return learningRates.rate(configuration.optimizer.learningRate, at: Double(epoch) + part)
-    }
-    network.module.setTraining(true)
-    var lastSaved = clock.now
-    while true {
-      let batch = sums.batches
-      current = (order, sums)
-      let stops = shouldStop()
-      let isDue = batch > 0 && seconds(since: lastSaved) >= configuration.checkpoints.minutes * 60
-      if (isDue || stops) && stepsDone > 0 {
-        try save(as: [.last])
-        lastSaved = clock.now
-      }
-      if stops { return nil }
-      let (start, processorStart) = (clock.now, ProcessorClock.seconds)
-      guard let loaded = try loader.next() else { break }
-      let data = TrainingBatch(
-        images: loaded.images.to(device), labels: loaded.labels.to(device), indices: Tensor(loaded.indices), epoch: epoch)
-      sums.dataSeconds += seconds(since: start)
-      optimizer.learningRate = rate(at: batch)
-      let outcome = try step(data)
-      average?.stepTaken(network, epoch: epoch)
-      sums.add(outcome, isLate: batch >= batches / 2)
-      sums.seconds += seconds(since: start)
-      sums.processorSeconds += ProcessorClock.seconds - processorStart
-      try logs.append(
-        StepMetrics(step: stepsDone, epoch: epoch, loss: outcome.loss, gradientNorm: outcome.gradientNorm, active: outcome.active))
-      stepsDone += 1
-      observer.batchDone(epoch: epoch, batch: batch, batches: batches, loss: outcome.loss)
-    }
-    current = nil
-    if let answer = sums.constantAnswer {
-      observer.warn(
-        "the network answered \(answer) to every training image of the second half of epoch \(epoch); \(EpochSums.constantAdvice(configuration.method))")
-    }
-    return sums.metrics(epoch: epoch, lambda: defense.lambda(at: epoch), learningRate: rate(at: batches - 1))
-  }
-
-  private enum EpochStream: UInt64 { case augmenting, perturbingForStatistics }
-
-  /// A stream for one epoch and purpose, a pure function of both: a run that is resumed inside the epoch draws the same, and the draws
-  /// of the training do not depend on it.
-  private func stream(_ purpose: EpochStream, of epoch: Int) -> Generator {
-    // The generator is seeded by the lower half alone, so the epoch has to reach that.
-    Generator(seed: configuration.seed &* 4 &+ 3 &+ (2 * UInt64(epoch) + purpose.rawValue) &* 0x9E37_79B9_7F4A_7C15)
-  }
-
-  /// One update of the weights.
-  private func step(_ batch: TrainingBatch) throws -> EpochSums.Batch {
-    var gradientNorm = 0.0
-    let limit = configuration.optimizer.maxGradientNorm
-    update.beforeStep = { [optimizer] in
-      gradientNorm = limit > 0 ? optimizer.clipGradientNorm(to: limit) : optimizer.gradientNorm()
-      guard gradientNorm.isFinite else { throw SATError.notFinite("norm of the gradients", gradientNorm, batch.epoch) }
-    }
-    let outcome = try defense.step(batch, update, generator: perturbing)
-    return withNoGrad {
-      EpochSums.Batch(
-        loss: outcome.loss, gradientNorm: gradientNorm, labels: batch.labels.array(of: Int.self),
-        predictions: outcome.logits.argmax(dim: 1).array(of: Int.self), perturbation: outcome.perturbation.array(of: Float.self),
-        active: outcome.active, gaps: ProbabilityGap.gap(outcome.logits, batch.labels).array(of: Float.self))
-    }
-  }
-
-  /// Accuracy on the validation set, clean and under the training attack with draws of its own; nil when asked to stop.
-  private func validate(_ observer: any TrainingObserver, _ shouldStop: @escaping () -> Bool) throws -> EpochMetrics.Validation? {
-    let attack = PGD(maximizer, seed: configuration.seed)
-    let network = result
-    let evaluation: Evaluation
-    do {
-      evaluation = try network.withFixedWeights(inputShape: validationSet.imageShape, precision: configuration.execution.precision) {
-        try Evaluator(model: network, data: validationSet, batchSize: configuration.batchSize, device: device, layout: layout)
-          .run(EvaluationPlan([attack], checks: false), shouldStop: shouldStop)
-      }
-    } catch is EvaluationStopped {
-      return nil
-    }
-    if Set(evaluation.predictions).count == 1 {
-      observer.warn("the network answers \(evaluation.predictions[0]) to every validation image; \(EpochSums.constantAdvice(configuration.method))")
-    }
-    let count = Double(validationSet.count)
-    return .init(
-      clean: Double(evaluation.cleanCorrect) / count, robust: Double(evaluation.robustCorrect) / count, samples: validationSet.count)
-  }
-
-  /// BatchNorm's statistics for averaged weights, from the training images in the order of the data.
-  private func remakeStatistics(of network: NetworkClassifier, epoch: Int) throws(TorchError) {
-    let perturbs = configuration.averaging.statistics == .perturbed
-    let generator = stream(.perturbingForStatistics, of: epoch)
-    let starts = stride(from: 0, to: trainSet.count, by: configuration.batchSize)
-    try network.module.remakeBatchStatistics(over: starts) { start throws(TorchError) in
-      let (images, labels) = try trainSet.batch(start..<min(start + configuration.batchSize, trainSet.count))
-      let (x, y) = (images.to(device).contiguous(layout), labels.to(device))
-      guard perturbs else { return x }
-      return try network.withFixedWeights(inputShape: trainSet.imageShape) { () throws(TorchError) in
-        try maximizer(network, x, y, curriculum: FullStrength(), generator: generator).images
-      }
-    } pass: { images throws(TorchError) in _ = try network.logits(images) }
-  }
 
   /// The best validation so far, and its epoch.
   public var bestValidation: (epoch: Int, validation: EpochMetrics.Validation)? { best.map { ($0.epoch, $0.validation) } }

@@ -101,7 +101,10 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public var statistics: Statistics
 
     public init(kind: Kind = .none, decay: Double = 0.999, start: Int = 0, statistics: Statistics = .perturbed) {
-      (self.kind, self.decay, self.start, self.statistics) = (kind, decay, start, statistics)
+      self.kind = kind
+      self.decay = decay
+      self.start = start
+      self.statistics = statistics
     }
   }
 

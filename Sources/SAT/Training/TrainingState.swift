@@ -36,7 +36,7 @@ struct TrainingState: Codable {
   private static let tensorFile = "training.safetensors"
 
   /// Writes the state beside the weights, and the tensors of everything else that has some.
-  func write(to folder: String, tensors: [(name: String, tensor: Tensor)]) throws {
+  func write(to folder: String, tensors: NamedTensors) throws {
     try SafeTensors(tensors: tensors).write(to: "\(folder)/\(Self.tensorFile)")
     var state = self
     for file in Self.files { state.fingerprints[file] = Self.text(Fingerprint.of(try SafeTensors.read("\(folder)/\(file)").tensors)) }
@@ -56,7 +56,7 @@ struct TrainingState: Codable {
         "\(path) is damaged or of another version; expected the state of a training run (\(currentFormat)), so restore it or start the "
           + "run anew without --resume")
     }
-    var saved: [String: [(name: String, tensor: Tensor)]] = [:]
+    var saved: [String: NamedTensors] = [:]
     for file in files {
       let tensors = try SafeTensors.read("\(folder)/\(file)").tensors
       guard state.fingerprints[file] == text(Fingerprint.of(tensors)) else {
@@ -75,10 +75,10 @@ struct TrainingState: Codable {
 /// The tensors of a checkpoint by the part of the run they belong to: `optimizer.momentum.0`.
 struct SavedTensors {
   let file: String
-  let tensors: [(name: String, tensor: Tensor)]
+  let tensors: NamedTensors
 
   /// Those of one part, by their names within it.
-  func part(_ name: String) -> [(name: String, tensor: Tensor)] {
+  func part(_ name: String) -> NamedTensors {
     tensors.compactMap { $0.name.hasPrefix(name + ".") ? (String($0.name.dropFirst(name.count + 1)), $0.tensor) : nil }
   }
 

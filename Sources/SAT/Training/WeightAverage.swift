@@ -52,7 +52,7 @@ final class WeightAverage {
   }
 
   /// What a checkpoint has to hold besides the averaged weights.
-  var state: [(name: String, tensor: Tensor)] { [("average.count", Tensor(count))] }
+  var state: NamedTensors { [("average.count", Tensor(count))] }
 
   /// Goes on from saved weights and state.
   func restore(weights path: String, count: Int) throws(TorchError) {

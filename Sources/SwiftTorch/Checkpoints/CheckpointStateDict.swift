@@ -1,7 +1,7 @@
 /// The named tensors of a model, found in a checkpoint. PyTorch: `Module.state_dict()`.
 public struct StateDict: Sendable {
   /// The tensors in the file's order, `prefix` taken off their names.
-  public var entries: [(name: String, tensor: StoredTensor)]
+  public var entries: NamedStoredTensors
   /// Where in the checkpoint they were ("state_dict"); empty where they were at the top.
   public let location: String
   /// What every name began with ("module." of `DataParallel`), empty where nothing was taken off.
@@ -10,8 +10,28 @@ public struct StateDict: Sendable {
   public let ignored: [String]
 
   /// CPU tensors for all entries; those that share a storage in the file share memory.
-  public func tensors() -> [(name: String, tensor: Tensor)] {
+  public func tensors() -> NamedTensors {
     TensorMaker.tensors(entries)
+  }
+}
+
+extension Array {
+  /// Takes off the first parts ("module.") that all names share, one after another. No name becomes empty.
+  ///
+  /// - Parameter isWrapper: whether a part belongs to a wrapper rather than to the network.
+  /// - Returns: everything that was taken off.
+  @discardableResult
+  package mutating func removeSharedPrefix<Value>(
+    where isWrapper: (Substring) -> Bool = { _ in true }
+  ) -> String where Element == (name: String, tensor: Value) {
+    var removed = ""
+    while let name = first?.name, let dot = name.firstIndex(of: "."), case let part = name[...dot], isWrapper(part),
+      allSatisfy({ $0.name.hasPrefix(part) && $0.name.count > part.count })
+    {
+      removed += part
+      for index in indices { self[index].name.removeFirst(part.count) }
+    }
+    return removed
   }
 }
 
@@ -19,8 +39,9 @@ extension PyTorchCheckpoint {
   /// The names under which training scripts keep a model's state, the usual ones first.
   private static let wrappers = ["state_dict", "model_state_dict", "model", "net", "network", "best", "last"]
 
-  /// What wrappers put in front of every name: data parallelism, `torch.compile`, and an attribute called `model`.
-  private static let prefixes = ["module.", "_orig_mod.", "model."]
+  /// What wrappers put in front of every name: data parallelism, `torch.compile`, and an attribute called `model`. A caller's own
+  /// module may hold all others too, so no other prefix goes.
+  private static let prefixes: Set = ["module.", "_orig_mod.", "model."]
 
   /// Finds the model's tensors: at the top of the file, or under one of the usual names.
   ///
@@ -34,7 +55,7 @@ extension PyTorchCheckpoint {
         "\(path): holds no state_dict but \(summary); expected named tensors, bare or under \(Self.wrappers.map { "'\($0)'" }.joined(separator: ", ")); "
           + "save model.state_dict()")
     }
-    var entries: [(name: String, tensor: StoredTensor)] = []
+    var entries: NamedStoredTensors = []
     var ignored: [String] = []
     for (key, value) in members {
       switch (key, value) {
@@ -43,14 +64,7 @@ extension PyTorchCheckpoint {
       default: ignored.append(key.kind)
       }
     }
-    var removed = ""
-    func shared() -> String? {
-      Self.prefixes.first { prefix in entries.allSatisfy { $0.name.hasPrefix(prefix) && $0.name != prefix } }
-    }
-    while let prefix = shared() {
-      removed += prefix
-      for index in entries.indices { entries[index].name.removeFirst(prefix.count) }
-    }
+    let removed = entries.removeSharedPrefix { Self.prefixes.contains(String($0)) }
     return StateDict(entries: entries, location: location.joined(separator: "."), prefix: removed, ignored: ignored)
   }
 

@@ -1,4 +1,4 @@
-/// What kind of file it is, found by reading it, never by its extension.
+/// The kind of a file, found by reading it (`FileContents`), never by its extension.
 public enum FileKind: Sendable, Equatable, CustomStringConvertible {
   /// Named tensors with a JSON header.
   case safetensors
@@ -35,18 +35,10 @@ public enum FileKind: Sendable, Equatable, CustomStringConvertible {
     }
   }
 
-  /// Reads the file at `path` and says what it is.
-  ///
-  /// - Throws: `TorchError` where it cannot be read at all; a file of no known kind is `.unknown`.
-  public static func detect(path: String) throws(TorchError) -> FileKind {
-    detect(try FileBytes.read(path))
-  }
-
-  /// Says what kind of file `bytes` are; one that is cut off is still named, so that its reader can say what is missing.
-  public static func detect(_ bytes: [UInt8]) -> FileKind {
-    if Inflate.isGzip(bytes) { return .gzip }
+  /// The kind of a file that is no zip archive.
+  static func ofOther(_ bytes: [UInt8]) -> FileKind {
+    if isGzip(bytes) { return .gzip }
     if bytes.starts(with: [0x93] + Array("NUMPY".utf8)) { return .npy }
-    if bytes.starts(with: [0x50, 0x4B, 0x03, 0x04]) || bytes.starts(with: [0x50, 0x4B, 0x05, 0x06]) { return zipKind(bytes) }
     if isLegacyCheckpoint(bytes) { return .pytorchLegacy }
     var cursor = ByteCursor(bytes, subject: "the header")
     if let length = try? cursor.number(8), 2...UInt64(SafeTensorsHeader.maximumLength) ~= length, bytes.count > 8,
@@ -60,9 +52,20 @@ public enum FileKind: Sendable, Equatable, CustomStringConvertible {
     return .unknown
   }
 
-  private static func zipKind(_ bytes: [UInt8]) -> FileKind {
+  /// Whether `bytes` begin as a gzip file does.
+  package static func isGzip(_ bytes: [UInt8]) -> Bool { bytes.starts(with: [0x1F, 0x8B]) }
+
+  /// Whether `bytes` begin as a zip archive does.
+  static func beginsAsZip(_ bytes: [UInt8]) -> Bool {
+    bytes.starts(with: [0x50, 0x4B, 0x03, 0x04]) || bytes.starts(with: [0x50, 0x4B, 0x05, 0x06])
+  }
+
+  /// The kind of a zip archive by the names of its entries.
+  ///
+  /// - Parameter archive: nil when its directory is missing or damaged.
+  static func ofZip(_ bytes: [UInt8], archive: ZipArchive?) -> FileKind {
     let names: [String]
-    if let archive = try? ZipArchive(bytes) {
+    if let archive {
       names = archive.entries.map(\.name)
     } else {
       // Cut off, so without its directory: the first entry's name still tells. `torch.save` begins with the pickle, `torch.jit.save`

@@ -14,18 +14,17 @@ public enum NumPyFile {
   ///
   /// - Parameter names: the arrays wanted; all where nil. Others are not even unpacked.
   /// - Throws: `TorchError` naming `path` and the array that is missing or wrong.
-  public static func readArchive(_ path: String, names: Set<String>? = nil) throws(TorchError) -> [(
-    name: String, tensor: StoredTensor
-  )] {
-    let bytes = try FileBytes.read(path, expecting: "a NumPy archive")
-    return try naming(path) { () throws(FormatError) in try decodeArchive(bytes, names: names) }
+  public static func readArchive(_ path: String, names: Set<String>? = nil) throws(TorchError) -> NamedStoredTensors {
+    try decodeArchive(try FileContents.read(path, expecting: "a NumPy archive"), names: names)
   }
 
-  static func decodeArchive(_ bytes: [UInt8], names: Set<String>? = nil) throws(FormatError) -> [(
-    name: String, tensor: StoredTensor
-  )] {
-    let archive = try ZipArchive(bytes)
-    var arrays: [(name: String, tensor: StoredTensor)] = []
+  /// As `readArchive`, from a file's contents.
+  public static func decodeArchive(_ file: FileContents, names: Set<String>? = nil) throws(TorchError) -> NamedStoredTensors {
+    try naming(file.name) { () throws(FormatError) in try arrays(of: file.archive(), names: names) }
+  }
+
+  private static func arrays(of archive: ZipArchive, names: Set<String>?) throws(FormatError) -> NamedStoredTensors {
+    var arrays: NamedStoredTensors = []
     for entry in archive.entries where entry.name.hasSuffix(".npy") {
       let name = String(entry.name.dropLast(4))
       guard names?.contains(name) ?? true else { continue }
@@ -34,7 +33,7 @@ public enum NumPyFile {
         // A stored entry is a slice of the whole archive, whose array the cursor can share.
         let array =
           entry.isDeflated
-          ? try decodeArray(Array(contents)) : try decodeArray(bytes, in: entry.data)
+          ? try decodeArray(Array(contents)) : try decodeArray(archive.bytes, in: entry.data)
         arrays.append((name, array))
       } catch {
         throw FormatError("array \(quoted(name)): \(error.message)")

@@ -13,15 +13,15 @@ public struct PyTorchCheckpoint: Sendable {
   /// - Throws: `TorchError` naming `path`: cut off or damaged, not a checkpoint, big-endian, an unsupported dtype, or a pickle
   ///   that asks for a name which is no part of a state_dict (named in the message, never run).
   public static func read(_ path: String) throws(TorchError) -> PyTorchCheckpoint {
-    try decode(try FileBytes.read(path, expecting: "a PyTorch checkpoint"), name: path)
+    try decode(try FileContents.read(path, expecting: "a PyTorch checkpoint"))
   }
 
-  /// Reads a file's contents; `name` stands for the file in messages.
-  public static func decode(_ bytes: [UInt8], name: String) throws(TorchError) -> PyTorchCheckpoint {
-    let root = try naming(name) { () throws(FormatError) -> CheckpointValue in
-      switch FileKind.detect(bytes) {
-      case .pytorchLegacy: return try legacy(bytes)
-      case .pytorchZip: return try zip(bytes)
+  /// Reads a file's contents.
+  public static func decode(_ file: FileContents) throws(TorchError) -> PyTorchCheckpoint {
+    let root = try naming(file.name) { () throws(FormatError) -> CheckpointValue in
+      switch file.kind {
+      case .pytorchLegacy: return try legacy(file.bytes)
+      case .pytorchZip: return try zip(file.archive())
       case .torchScript:
         throw FormatError("is a TorchScript archive; expected a state_dict; load it as a script, or save model.state_dict()")
       case let kind:
@@ -29,14 +29,13 @@ public struct PyTorchCheckpoint: Sendable {
           "is \(kind.description); expected a PyTorch checkpoint; save one with torch.save(model.state_dict(), path)")
       }
     }
-    return PyTorchCheckpoint(path: name, root: root)
+    return PyTorchCheckpoint(path: file.name, root: root)
   }
 
   // MARK: The zip format
 
   /// `<root>/data.pkl`, `<root>/data/<key>` for each storage, and `<root>/byteorder` in files of PyTorch 2.1 and later.
-  private static func zip(_ bytes: [UInt8]) throws(FormatError) -> CheckpointValue {
-    let archive = try ZipArchive(bytes)
+  private static func zip(_ archive: ZipArchive) throws(FormatError) -> CheckpointValue {
     let pickles = archive.entries.filter { $0.name == "data.pkl" || $0.name.hasSuffix("/data.pkl") }
     guard pickles.count == 1, let pickle = pickles.first else {
       throw FormatError("has \(pickles.count) entries named data.pkl; expected one; save it again with torch.save")
@@ -50,8 +49,9 @@ public struct PyTorchCheckpoint: Sendable {
     }
     let contents = try archive.contents(of: pickle)
     // A stored pickle is read in place; the machine takes whole arrays, and the archive already is one.
+    let place = pickle.data
     var machine =
-      pickle.isDeflated ? Unpickler(Array(contents)) : Unpickler(bytes, from: pickle.data.lowerBound, to: pickle.data.upperBound)
+      pickle.isDeflated ? Unpickler(Array(contents)) : Unpickler(archive.bytes, from: place.lowerBound, to: place.upperBound)
     let root = try machine.run()
     var storages: [StoredTensor.Storage] = []
     for record in machine.storages {

@@ -3,11 +3,11 @@
 /// PyTorch: `safetensors.torch.load_file` and `save_file` read and write the same files.
 public struct SafeTensors {
   /// The tensors by name; written files keep this order among tensors of one element size.
-  public var tensors: [(name: String, tensor: Tensor)]
+  public var tensors: NamedTensors
   /// Free text by key, stored under `__metadata__`.
   public var metadata: [String: String]
 
-  public init(tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:]) {
+  public init(tensors: NamedTensors, metadata: [String: String] = [:]) {
     self.tensors = tensors
     self.metadata = metadata
   }
@@ -21,12 +21,12 @@ public struct SafeTensors {
   ///
   /// - Throws: `TorchError` naming `path` and what is wrong: cut off, overlapping or missing data, an unknown dtype, bad JSON.
   public static func read(_ path: String) throws(TorchError) -> SafeTensors {
-    try decode(try FileBytes.read(path, expecting: "a safetensors file"), name: path)
+    try decode(try FileContents.read(path, expecting: "a safetensors file"))
   }
 
-  /// Reads a file's contents; `name` stands for the file in messages.
-  public static func decode(_ bytes: [UInt8], name: String) throws(TorchError) -> SafeTensors {
-    let (stored, metadata) = try naming(name) { () throws(FormatError) in try SafeTensorsHeader.parse(bytes) }
+  /// Reads a file's contents.
+  public static func decode(_ file: FileContents) throws(TorchError) -> SafeTensors {
+    let (stored, metadata) = try naming(file.name) { () throws(FormatError) in try SafeTensorsHeader.parse(file.bytes) }
     return SafeTensors(tensors: TensorMaker.tensors(stored), metadata: metadata)
   }
 

@@ -18,9 +18,7 @@ struct SafeTensorsHeader {
   }
 
   /// Reads a whole file: its tensors in the header's order, and its metadata.
-  static func parse(_ bytes: [UInt8]) throws(FormatError) -> (
-    tensors: [(name: String, tensor: StoredTensor)], metadata: [String: String]
-  ) {
+  static func parse(_ bytes: [UInt8]) throws(FormatError) -> (tensors: NamedStoredTensors, metadata: [String: String]) {
     var cursor = ByteCursor(bytes, subject: "the safetensors file")
     let length = try cursor.number(8)
     guard length >= 2, length <= UInt64(maximumLength) else {
@@ -35,7 +33,7 @@ struct SafeTensorsHeader {
     let (infos, metadata) = try scan(bytes, header)
 
     let data = header.upperBound..<bytes.count
-    var tensors: [(name: String, tensor: StoredTensor)] = []
+    var tensors: NamedStoredTensors = []
     tensors.reserveCapacity(infos.count)
     var extents: [(begin: Int, end: Int)] = []
     for (name, info) in infos {

@@ -1,3 +1,6 @@
+/// Tensors of a file with their names, in the file's order.
+public typealias NamedStoredTensors = [(name: String, tensor: StoredTensor)]
+
 /// A tensor as a file describes it: a typed, strided view of a block of bytes. Its bounds have been checked.
 public struct StoredTensor: Sendable {
   /// A block of bytes that one or more tensors share, as PyTorch's storages do.

@@ -3,7 +3,7 @@ struct TensorMaker {
   private var storages: [ObjectIdentifier: Tensor] = [:]
 
   /// Tensors for all of `stored`, in order.
-  static func tensors(_ stored: [(name: String, tensor: StoredTensor)]) -> [(name: String, tensor: Tensor)] {
+  static func tensors(_ stored: NamedStoredTensors) -> NamedTensors {
     var uses: [ObjectIdentifier: Int] = [:]
     for (_, tensor) in stored { uses[ObjectIdentifier(tensor.storage), default: 0] += 1 }
     var maker = TensorMaker()

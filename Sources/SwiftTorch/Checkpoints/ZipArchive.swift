@@ -54,14 +54,14 @@ struct ZipArchive {
     let contents: ArraySlice<UInt8>
     if entry.isDeflated {
       do {
-        contents = try Inflate.deflate(raw, size: entry.size)[...]
+        contents = try Inflater.deflate(raw, size: entry.size)[...]
       } catch {
-        throw FormatError("\(quoted(entry.name)) in the zip archive: \(error.message); copy or download the file again")
+        throw FormatError("\(quoted(entry.name)) in the zip archive: \(error.message)")
       }
     } else {
       contents = raw
     }
-    guard Inflate.checksum(contents) == entry.checksum else {
+    guard Inflater.checksum(contents) == entry.checksum else {
       throw FormatError(
         "the checksum of \(quoted(entry.name)) in the zip archive is wrong: the file is damaged; copy or download it again")
     }
@@ -163,7 +163,7 @@ struct ZipArchive {
     }
     _ = try local.take(localExtra)
     let data = try local.take(compressed)
-    let possible = compressed.multipliedReportingOverflow(by: Inflate.maximumRatio)
+    let possible = compressed.multipliedReportingOverflow(by: Inflater.maximumRatio)
     guard method == 0 ? size == compressed : possible.overflow || size <= possible.partialValue else {
       throw FormatError(
         "\(quoted(name)) in the zip archive declares an impossible size of \(size) bytes; copy or download the file again")

@@ -99,25 +99,30 @@ extension ts_value {
       bytes[count] = 0
       self.as.string = UnsafePointer(bytes.baseAddress)
     case .ints(let list):
-      (kind, count) = (Int32(TS_INT_LIST), list.count)
+      kind = Int32(TS_INT_LIST)
+      count = list.count
       let words = Self.take(count, from: &scratch).bindMemory(to: Int64.self)
       for (i, value) in list.enumerated() { words[i] = Int64(value) }
       self.as.integers = UnsafePointer(words.baseAddress)
     case .doubles(let list):
-      (kind, count) = (Int32(TS_DOUBLE_LIST), list.count)
+      kind = Int32(TS_DOUBLE_LIST)
+      count = list.count
       let words = Self.take(count, from: &scratch).bindMemory(to: Double.self)
       for (i, value) in list.enumerated() { words[i] = value }
       self.as.reals = UnsafePointer(words.baseAddress)
     case .bools(let list):
-      (kind, count) = (Int32(TS_BOOL_LIST), list.count)
+      kind = Int32(TS_BOOL_LIST)
+      count = list.count
       let bytes = Self.take(count / 8 + 1, from: &scratch).bindMemory(to: Bool.self)
       for (i, value) in list.enumerated() { bytes[i] = value }
       self.as.booleans = UnsafePointer(bytes.baseAddress)
     case .tensors(let list):
-      (kind, count) = (Int32(TS_TENSOR_LIST), list.count)
+      kind = Int32(TS_TENSOR_LIST)
+      count = list.count
       self.as.tensors = Self.handles(list, scratch: &scratch)
     case .optionalTensors(let list):
-      (kind, count) = (Int32(TS_OPTIONAL_TENSOR_LIST), list.count)
+      kind = Int32(TS_OPTIONAL_TENSOR_LIST)
+      count = list.count
       self.as.tensors = Self.handles(list, scratch: &scratch)
     }
   }

@@ -57,10 +57,7 @@ public enum AtomicFile {
         case S_IFDIR: throw TorchError(.io, "\(path): is a folder; expected a file name; add one at the end")
         default: throw TorchError(.io, "\(path): is a device, socket or pipe; expected a regular file; give another name")
         }
-        if let resolved = realpath(path, nil) {
-          destination = String(cString: resolved)
-          free(resolved)
-        }
+        destination = realPath(path) ?? path
       }
       self.path = path
       self.destination = destination

@@ -9,8 +9,8 @@ extension Tensor {
 
   /// Turns tracking on (or off) for a leaf of floating-point type, in place, and returns it (`requires_grad_`).
   @discardableResult
-  public func requiringGrad(_ required: Bool = true) -> Tensor {
-    guard ts_tensor_set_requires_grad(handle, required) == TS_OK else { fatalError("requiringGrad: \(lastErrorMessage())") }
+  public func requireGrad(_ required: Bool = true) -> Tensor {
+    guard ts_tensor_set_requires_grad(handle, required) == TS_OK else { fatalError("requireGrad: \(lastErrorMessage())") }
     return self
   }
 
@@ -113,9 +113,7 @@ extension Tensor {
 /// Whether autograd records on this thread (`torch.is_grad_enabled()`).
 public var isGradEnabled: Bool { ts_grad_mode() }
 
-/// Runs `body` without recording for autograd, and restores the mode on every exit (`torch.no_grad()`).
-///
-/// The mode belongs to the thread, so `body` is synchronous.
+/// Runs `body` without recording for autograd (`torch.no_grad()`).
 public func withNoGrad<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
   try withGradMode(false, body)
 }
@@ -125,7 +123,10 @@ public func withGrad<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
   try withGradMode(true, body)
 }
 
-private func withGradMode<R, E: Error>(_ enabled: Bool, _ body: () throws(E) -> R) throws(E) -> R {
+/// Runs `body` with recording on or off, and restores the mode on every exit (`torch.set_grad_enabled(mode)`).
+///
+/// The mode belongs to the thread, so `body` is synchronous.
+public func withGradMode<R, E: Error>(_ enabled: Bool, _ body: () throws(E) -> R) throws(E) -> R {
   let previous = ts_grad_mode_set(enabled)
   defer { _ = ts_grad_mode_set(previous) }
   return try body()

@@ -62,7 +62,42 @@ public enum FileBytes {
   }
 }
 
+/// A file read piece by piece.
+package final class FileStream {
+  private let descriptor: Int32
+
+  /// - Throws: `TorchError` naming `path` when it cannot be opened.
+  package init(_ path: String) throws(TorchError) {
+    descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw TorchError(.io, "\(path): cannot be read (\(systemMessage(errno))); check the path") }
+  }
+
+  deinit {
+    if descriptor >= 0 { close(descriptor) }
+  }
+
+  /// The next bytes, at most `count`; none at the file's end.
+  package func read(_ count: Int) throws(FormatError) -> [UInt8] {
+    var failure: Int32 = 0
+    let piece = [UInt8](unsafeUninitializedCapacity: count) { buffer, produced in
+      var got = -1
+      repeat { got = Glibc.read(descriptor, buffer.baseAddress!, buffer.count) } while got < 0 && errno == EINTR
+      if got < 0 { failure = errno }
+      produced = max(got, 0)
+    }
+    guard failure == 0 else { throw FormatError("cannot be read (\(systemMessage(failure))); check the disk") }
+    return piece
+  }
+}
+
+/// The path of a file or folder without links; nil where nothing is.
+package func realPath(_ path: String) -> String? {
+  guard let resolved = realpath(path, nil) else { return nil }
+  defer { free(resolved) }
+  return String(cString: resolved)
+}
+
 /// The C library's words for an `errno` value.
-func systemMessage(_ code: Int32) -> String {
+package func systemMessage(_ code: Int32) -> String {
   String(cString: strerror(code))
 }

@@ -37,7 +37,7 @@ extension Tensor {
   }
 
   /// A CPU tensor with a copy of packed, row-major memory.
-  convenience init(copying memory: UnsafeRawBufferPointer, shape: [Int], dtype: DType) {
+  package convenience init(copying memory: UnsafeRawBufferPointer, shape: [Int], dtype: DType) {
     self.init(owning: Tensor.make(memory, shape: shape, dtype: dtype))
   }
 

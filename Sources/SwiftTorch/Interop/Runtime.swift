@@ -13,6 +13,9 @@ extension Device {
     self = Int(abi.type) == TS_CPU ? .cpu : .cuda(Int(max(abi.index, 0)))
   }
 
+  /// The number of CUDA devices libtorch sees.
+  public static var cudaCount: Int { Int(ts_device_count(Int8(TS_CUDA))) }
+
   /// The name the driver gives the device; "CPU" for the CPU.
   public func name() throws(TorchError) -> String {
     guard isCUDA else { return "CPU" }

@@ -19,27 +19,28 @@ public final class ScriptModule {
 
   deinit { ts_script_free(handle) }
 
-  /// - Parameter bytes: the whole archive.
+  /// Loads an archive.
+  ///
   /// - Throws: `TorchError` when it is not a TorchScript archive or the device is not there.
-  public convenience init(bytes: [UInt8], name: String, device: Device = .cpu) throws(TorchError) {
+  public convenience init(_ file: FileContents, device: Device = .cpu) throws(TorchError) {
     // libtorch believes what a damaged archive says, up to gigabytes of memory; a checksum is cheaper.
     var (source, trainingModules) = ("", [String]())
     do throws(FormatError) {
-      let archive = try ZipArchive(bytes)
+      let archive = try file.archive()
       for entry in archive.entries {
         let contents = try archive.contents(of: entry)
         if entry.name.contains("/code/") && entry.name.hasSuffix(".py") { source += String(decoding: contents, as: UTF8.self) + "\n" }
         if entry.name.hasSuffix("/data.pkl") { trainingModules = ScriptTrainingFlags(contents).modules }
       }
     } catch {
-      throw TorchError(.io, "\(name) could not be loaded as TorchScript: \(error.message)")
+      throw TorchError(.io, "\(file.name) could not be loaded as TorchScript: \(error.message)")
     }
     var out: ts_script?
-    let status = bytes.withUnsafeBytes { ts_script_load($0.baseAddress, $0.count, device.abi, &out) }
+    let status = file.bytes.withUnsafeBytes { ts_script_load($0.baseAddress, $0.count, device.abi, &out) }
     guard status == TS_OK, let out else {
-      throw TorchError(.io, "\(name) could not be loaded as TorchScript: \(lastErrorMessage())")
+      throw TorchError(.io, "\(file.name) could not be loaded as TorchScript: \(lastErrorMessage())")
     }
-    self.init(owning: out, name: name, source: source, trainingModules: trainingModules)
+    self.init(owning: out, name: file.name, source: source, trainingModules: trainingModules)
   }
 
   /// Runs `forward(input)`.
@@ -77,17 +78,15 @@ public final class ScriptModule {
   }
 
   /// Parameters by name, the module's own tensors.
-  public func namedParameters() throws(TorchError) -> [(name: String, tensor: Tensor)] { try state().parameters }
+  public func namedParameters() throws(TorchError) -> NamedTensors { try state().parameters }
 
   /// Buffers by name, the module's own tensors.
-  public func namedBuffers() throws(TorchError) -> [(name: String, tensor: Tensor)] { try state().buffers }
+  public func namedBuffers() throws(TorchError) -> NamedTensors { try state().buffers }
 
-  private func state() throws(TorchError) -> (
-    parameters: [(name: String, tensor: Tensor)], buffers: [(name: String, tensor: Tensor)]
-  ) {
+  private func state() throws(TorchError) -> (parameters: NamedTensors, buffers: NamedTensors) {
     var (parameters, buffers) = (0, 0)
     try TorchError.check(ts_script_state_count(handle, &parameters, &buffers))
-    var entries: [(name: String, tensor: Tensor)] = []
+    var entries: NamedTensors = []
     for index in 0..<(parameters + buffers) {
       var name: UnsafePointer<CChar>?
       var tensor: ts_tensor?

@@ -4,11 +4,11 @@
 ///
 /// Data stay in channels-last order throughout. Padding is folded into the transform of the input.
 struct BilinearConvolution {
-  /// Below so many rows (tiles of the batch) the direct form is faster: the transformed weights are 3.2 times as large, and reading
+  /// Below so many rows (tiles of the batch) the direct convolution is faster: the transformed weights are 3.2 times as large, and reading
   /// them is what a small batch costs. This and the next as measured with 128 channels in a network, on 2 cores.
   static let fewestRows = 8
   /// From so many rows on one grouped convolution is faster than a batch of matrix products, which do not reorder the weights.
-  static let fewestRowsOfGroupedForm = 48
+  static let fewestRowsOfGroupedConvolution = 48
 
   private let direct: DirectConvolution
   private let channels: Int
@@ -60,7 +60,10 @@ struct BilinearConvolution {
     direct = DirectConvolution(layer)
     let original = layer.weight.value.detached()
     let shape = original.shape
-    (outputs, channels, products, tile) = (shape[0], shape[1], algorithm.products, algorithm.outputs)
+    outputs = shape[0]
+    channels = shape[1]
+    products = algorithm.products
+    tile = algorithm.outputs
     self.height = Axis(algorithm, size: height, padding: layer.padding, like: original)
     self.width = Axis(algorithm, size: width, padding: layer.padding, like: original)
     // The weights are transformed in double precision, so that only the rounding of the result is added to theirs.
@@ -96,7 +99,7 @@ struct BilinearConvolution {
       .matmul(columnwise.reshaped(to: [n * height.tiles * products, width.size, channels]))
       .reshaped(to: [n, height.tiles, products, width.tiles, products, channels])
       .permuted(0, 1, 3, 2, 4, 5).reshaped(to: [rows, products * products, channels])
-    let multiplied = rows < Self.fewestRowsOfGroupedForm ? batchedProduct(transformed) : groupedProduct(transformed, rows)
+    let multiplied = rows < Self.fewestRowsOfGroupedConvolution ? batchedProduct(transformed) : groupedProduct(transformed, rows)
     return outputTransform.matmul(multiplied)
       .reshaped(to: [n, height.tiles, width.tiles, tile, tile, outputs])
       .permuted(0, 1, 3, 2, 4, 5).reshaped(to: [n, height.tiles * tile, width.tiles * tile, outputs])

@@ -2,7 +2,7 @@
 /// It is done in double precision, so that only the rounding of the result is added; nothing of it is recorded for autograd.
 extension BatchNorm2d {
   /// Evaluation mode as scale · x + shift, one value a channel, float64.
-  public var fixedForm: (scale: Tensor, shift: Tensor) {
+  public var scaleAndShift: (scale: Tensor, shift: Tensor) {
     withNoGrad {
       let scale = weight.value.detached().to(.float64) / (runningVariance.value.to(.float64) + epsilon).sqrt()
       return (scale, bias.value.detached().to(.float64) - runningMean.value.to(.float64) * scale)
@@ -13,7 +13,7 @@ extension BatchNorm2d {
 extension Conv2d {
   /// This convolution and the BatchNorm behind it, in evaluation mode, as one convolution.
   public func followed(by norm: BatchNorm2d) -> Conv2d {
-    let (scale, shift) = norm.fixedForm
+    let (scale, shift) = norm.scaleAndShift
     return withNoGrad {
       let weight = self.weight.value.detached().to(.float64) * scale.reshaped(to: -1, 1, 1, 1)
       let bias = self.bias.map { $0.value.detached().to(.float64) * scale + shift } ?? shift

@@ -3,7 +3,7 @@ public final class Parameter {
   /// The tensor itself. Replaced only when it moves to another device, dtype or memory format; optimizers hold the `Parameter`.
   public var value: Tensor
 
-  public init(_ value: Tensor) { self.value = value.detached().requiringGrad() }
+  public init(_ value: Tensor) { self.value = value.detached().requireGrad() }
 }
 
 /// A tensor that belongs to a module's state but is not trained, such as a running mean.
@@ -157,7 +157,7 @@ open class Module {
     withNoGrad {
       for parameter in parameters {
         let moved = transform(parameter.value)
-        if !moved.isSame(as: parameter.value) { parameter.value = moved.detached().requiringGrad() }
+        if !moved.isSame(as: parameter.value) { parameter.value = moved.detached().requireGrad() }
       }
       for (_, buffer) in namedBuffers { buffer.value = transform(buffer.value) }
     }
@@ -167,4 +167,13 @@ open class Module {
 /// A module that maps one tensor to one tensor.
 public protocol Layer: Module {
   func callAsFunction(_ input: Tensor) -> Tensor
+}
+
+/// Gets a layer's input and output; what it returns takes the output's place.
+public typealias ForwardHook = (_ input: Tensor, _ output: Tensor) -> Tensor
+
+/// A layer whose passes can be watched and changed (`register_forward_hook`): those of this library that hold parameters.
+public protocol HookableLayer: Layer {
+  /// Called at the end of every pass; nil for none.
+  var forwardHook: ForwardHook? { get set }
 }

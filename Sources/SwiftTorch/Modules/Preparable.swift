@@ -1,4 +1,4 @@
-/// A layer with a form of its own for many passes over unchanged weights, as the steps of an attack are.
+/// A layer that can be prepared for many passes over unchanged weights, as the steps of an attack are.
 public protocol Preparable: Layer {
   /// The layer as it is now, in evaluation mode, as a function of its input.
   ///
@@ -18,7 +18,7 @@ extension Preparable {
 }
 
 extension Layer {
-  /// The prepared form of a layer that has one, else the layer itself.
+  /// The prepared layer where it is `Preparable`, else the layer itself.
   public func preparedIfPossible(inputShape: [Int]) -> (Tensor) -> Tensor {
     (self as? any Preparable)?.prepared(inputShape: inputShape, dtype: nil) ?? { self($0) }
   }
@@ -35,7 +35,7 @@ extension Conv2d: Preparable {
       inputShape.count == 3 && inputShape[0] == weight.value.size(1) * groups,
       "Conv2d.prepared: inputs of shape \(inputShape); expected [\(weight.value.size(1) * groups), H, W]")
     let dtype = dtype ?? weight.value.dtype
-    switch fastestForm(height: inputShape[1], width: inputShape[2], dtype: dtype) {
+    switch fastestPreparedKind(height: inputShape[1], width: inputShape[2], dtype: dtype) {
     case .rowUnfolded: return RowUnfoldedConvolution(self, dtype: dtype).callAsFunction
     case .bilinear(let algorithm):
       return BilinearConvolution(self, algorithm, height: inputShape[1], width: inputShape[2]).callAsFunction
@@ -43,19 +43,20 @@ extension Conv2d: Preparable {
     }
   }
 
-  enum Form {
+  /// The convolutions that a layer can be prepared as.
+  enum PreparedKind {
     case direct
     case rowUnfolded
     case bilinear(BilinearAlgorithm)
   }
 
-  /// The form to prefer, by measurement on CPUs; elsewhere the vendor's own choice is left alone. The intermediate values of the
-  /// bilinear form exceed the half precisions.
+  /// The kind to prefer, by measurement on CPUs; elsewhere the vendor's own choice is left alone. The intermediate values of the
+  /// bilinear kind exceed the half precisions.
   ///
   /// Forward and input gradient together, row unfolding was 1.0 to 7 times as fast for a kernel of 5 or more and at most 3
-  /// channels, and slower with 16; for a kernel of 3 and one channel 1.7 times. The bilinear form was 1.1 to 2.5 times as fast from 64 · 128 channels on with one tile of
+  /// channels, and slower with 16; for a kernel of 3 and one channel 1.7 times. The bilinear kind was 1.1 to 2.5 times as fast from 64 · 128 channels on with one tile of
   /// outputs, and 1.0 to 1.5 times from 128 · 128 with several; for kernels of 3 it lost accuracy or time.
-  func fastestForm(height: Int, width: Int, dtype: DType) -> Form {
+  func fastestPreparedKind(height: Int, width: Int, dtype: DType) -> PreparedKind {
     let shape = weight.value.shape
     if isFastestRowUnfolded(dtype) { return .rowUnfolded }
     if shape[1] == 1, shape[2] == 3, stride == 1, dtype != .float16, weight.value.device == .cpu, RowUnfoldedConvolution.fits(self) {
@@ -73,7 +74,7 @@ extension Conv2d: Preparable {
     return .direct
   }
 
-  /// Whether row unfolding is the fastest form where the gradient of the input is wanted.
+  /// Whether row unfolding is the fastest kind where the gradient of the input is wanted.
   func isFastestRowUnfolded(_ dtype: DType) -> Bool {
     let shape = weight.value.shape
     return shape[1] <= 3 && shape[2] >= 5 && weight.value.device == .cpu && dtype != .float16 && RowUnfoldedConvolution.fits(self)

@@ -23,12 +23,16 @@ struct RowUnfoldedConvolution {
     self = withNoGrad { Self(layer, weight: original.cloned(), bias: bias?.cloned()) }
   }
 
-  /// A form for one pass, through which the layer's own weights are differentiated as well.
+  /// For one pass, through which the layer's own weights are differentiated as well.
   init(differentiating layer: Conv2d) { self.init(layer, weight: layer.weight.value, bias: layer.bias?.value) }
 
   private init(_ layer: Conv2d, weight: Tensor, bias: Tensor?) {
-    let (outputs, inputs, kernel, stride) = (weight.size(0), weight.size(1), weight.size(2), layer.stride)
-    (self.kernel, self.stride, padding, self.bias) = (kernel, stride, layer.padding, bias)
+    let outputs = weight.size(0)
+    let inputs = weight.size(1)
+    kernel = weight.size(2)
+    stride = layer.stride
+    padding = layer.padding
+    self.bias = bias
     let bands = (kernel + stride - 1) / stride
     self.weight = weight.padded([0, 0, 0, bands * stride - kernel])
       .reshaped(to: [outputs, inputs, bands, stride, kernel]).permuted(0, 2, 1, 3, 4)

@@ -1,8 +1,11 @@
+/// Tensors with their names, in the order of a module or a file (PyTorch's `state_dict()`).
+public typealias NamedTensors = [(name: String, tensor: Tensor)]
+
 extension Module {
   /// Parameters and buffers under PyTorch's keys, in the order `state_dict()` lists them: module by module, the parameters of a
   /// module before its buffers. The tensors are the module's own, not copies.
-  public var stateDict: [(name: String, tensor: Tensor)] {
-    var entries: [(name: String, tensor: Tensor)] = []
+  public var stateDict: NamedTensors {
+    var entries: NamedTensors = []
     func walk(_ module: Module, _ prefix: String) {
       func key(_ name: String) -> String { prefix.isEmpty ? name : "\(prefix).\(name)" }
       for (name, parameter) in module.ownParameters { entries.append((key(name), parameter.value.detached())) }
@@ -19,7 +22,7 @@ extension Module {
   ///   - state: converted to the dtype, device and layout already here.
   ///   - source: what to call the state in a message, such as a file's path.
   /// - Throws: `TorchError` that lists missing and unexpected keys and wrong shapes; nothing has been changed then.
-  public func loadStateDict(_ state: [(name: String, tensor: Tensor)], source: String = "the state_dict") throws(TorchError) {
+  public func loadStateDict(_ state: NamedTensors, source: String = "the state_dict") throws(TorchError) {
     let given = Dictionary(state.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })
     let own = stateDict
     let known = Set(own.map(\.name))

@@ -44,14 +44,14 @@ public final class Adam: Optimizer {
 
   private func power(_ base: Double, _ exponent: Int) -> Double { (0..<exponent).reduce(1) { value, _ in value * base } }
 
-  public var state: [(name: String, tensor: Tensor)] {
-    parameters.indices.flatMap { i -> [(name: String, tensor: Tensor)] in
+  public var state: NamedTensors {
+    parameters.indices.flatMap { i -> NamedTensors in
       guard let m = first[i], let v = second[i] else { return [] }
       return [("first.\(i)", m), ("second.\(i)", v), ("step.\(i)", Tensor(steps[i]))]
     }
   }
 
-  public func restore(_ state: [(name: String, tensor: Tensor)]) throws(TorchError) {
+  public func restore(_ state: NamedTensors) throws(TorchError) {
     let m = try slots("first", in: state)
     let v = try slots("second", in: state)
     let counts = Dictionary(state.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })
@@ -65,6 +65,8 @@ public final class Adam: Optimizer {
       guard count.count == 1 else { throw TorchError(.value, "the optimizer's step.\(i) has shape \(count.shape); expected a number") }
       restored[i] = Int(count.item())
     }
-    (first, second, steps) = (m.map { $0?.cloned() }, v.map { $0?.cloned() }, restored)
+    first = m.map { $0?.cloned() }
+    second = v.map { $0?.cloned() }
+    steps = restored
   }
 }

@@ -8,12 +8,12 @@ public protocol Optimizer: AnyObject {
   func step()
 
   /// Everything a later `step()` depends on besides the parameters, by name, for a checkpoint.
-  var state: [(name: String, tensor: Tensor)] { get }
+  var state: NamedTensors { get }
 
   /// Goes on from a saved `state`.
   ///
   /// - Throws: `TorchError` when it is not the state of such an optimizer over such parameters; nothing has been changed then.
-  func restore(_ state: [(name: String, tensor: Tensor)]) throws(TorchError)
+  func restore(_ state: NamedTensors) throws(TorchError)
 }
 
 extension Optimizer {
@@ -43,7 +43,7 @@ extension Optimizer {
   }
 
   /// Checks that saved per-parameter tensors called `prefix.i` are there with the parameters' shapes.
-  func slots(_ prefix: String, in state: [(name: String, tensor: Tensor)]) throws(TorchError) -> [Tensor?] {
+  func slots(_ prefix: String, in state: NamedTensors) throws(TorchError) -> [Tensor?] {
     let given = Dictionary(state.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })
     var found: [Tensor?] = []
     for (i, parameter) in parameters.enumerated() {

@@ -42,11 +42,11 @@ public final class SGD: Optimizer {
     }
   }
 
-  public var state: [(name: String, tensor: Tensor)] {
+  public var state: NamedTensors {
     velocity.enumerated().compactMap { i, tensor in tensor.map { ("momentum.\(i)", $0) } }
   }
 
-  public func restore(_ state: [(name: String, tensor: Tensor)]) throws(TorchError) {
+  public func restore(_ state: NamedTensors) throws(TorchError) {
     velocity = try slots("momentum", in: state).map { $0?.cloned() }
   }
 }

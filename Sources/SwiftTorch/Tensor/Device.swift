@@ -1,5 +1,3 @@
-import CTorchShim
-
 /// Where a tensor lives.
 public enum Device: Sendable, Hashable, CustomStringConvertible {
   case cpu
@@ -25,9 +23,6 @@ public enum Device: Sendable, Hashable, CustomStringConvertible {
     }
     self = .cuda(index)
   }
-
-  /// The number of CUDA devices libtorch sees.
-  public static var cudaCount: Int { Int(ts_device_count(Int8(TS_CUDA))) }
 
   /// The best device present: the first CUDA device, else the CPU.
   public static var best: Device { cudaCount > 0 ? .cuda(0) : .cpu }

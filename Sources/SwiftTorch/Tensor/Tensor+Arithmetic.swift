@@ -81,6 +81,19 @@ extension Tensor {
   /// Matrix product, batched over leading dimensions (`torch.matmul`).
   public func matmul(_ other: Tensor) -> Tensor { Op.matmul(self, other) }
 
+  /// `input + self.matmul(other)` for batches of matrices in one pass (`torch.baddbmm`).
+  public func matmul(_ other: Tensor, addingTo input: Tensor) -> Tensor {
+    Op.baddbmm(.tensor(input), .tensor(self), .tensor(other))
+  }
+
   /// The scalar product of two vectors (`torch.dot`).
   public func dot(_ other: Tensor) -> Tensor { Op.dot(self, other) }
+
+  /// The eigenvalues and eigenvectors of symmetric matrices [..., n, n] (`torch.linalg.eigh`). Reads the lower triangle.
+  ///
+  /// - Returns: [..., n], in rising order, and [..., n, n], whose columns are orthonormal.
+  public func eigh() -> (values: Tensor, vectors: Tensor) {
+    let results = Op.eigh.results(.tensor(self), .string("L"))
+    return (results[0]!, results[1]!)
+  }
 }

@@ -23,9 +23,12 @@ EPSILON, STEPS, BATCH = 0.3, 10, 8
 SGD = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
 # The small step lets samples stop one after the other; the large one brings every pixel to the ball's surface.
 CASES: list[tuple[str, str, float, float | None]] = [
-    ("pgd", "lenet5", 0.05, None), ("p-sat-1", "lenet5", 0.05, 1.0),
-    ("p-sat-0", "lenet5", 0.01, 0.0), ("p-sat-third", "lenet5", 0.01, 1 / 3),
-    ("train-at", "mnist-cnn", 0.05, None), ("train-p-sat-third", "mnist-cnn", 0.05, 1 / 3),
+    ("pgd", "lenet5", 0.05, None),
+    ("p-sat-1", "lenet5", 0.05, 1.0),
+    ("p-sat-0", "lenet5", 0.01, 0.0),
+    ("p-sat-third", "lenet5", 0.01, 1 / 3),
+    ("train-at", "mnist-cnn", 0.05, None),
+    ("train-p-sat-third", "mnist-cnn", 0.05, 1 / 3),
 ]
 
 
@@ -48,8 +51,7 @@ def make(folder: Path) -> None:
             case["loss"] = loss.item()
             tensors |= subsets(network, f"{name}/step1")
         cases.append(case | margins)
-    save(folder, "attacks", {"epsilon": EPSILON, "steps": STEPS, "shape": list(x0.shape),
-                             "sgd": SGD, "cases": cases}, tensors)
+    save(folder, "attacks", {"epsilon": EPSILON, "steps": STEPS, "shape": list(x0.shape), "sgd": SGD, "cases": cases}, tensors)
 
 
 def _labels(network: nn.Module, x0: torch.Tensor) -> torch.Tensor:
@@ -59,15 +61,16 @@ def _labels(network: nn.Module, x0: torch.Tensor) -> torch.Tensor:
     return labels
 
 
-def maximise(network: nn.Module, x0: torch.Tensor, labels: torch.Tensor, noise: torch.Tensor,
-             step: float, difficulty: float | None) -> tuple[torch.Tensor, torch.Tensor, dict[str, float]]:
+def maximise(
+    network: nn.Module, x0: torch.Tensor, labels: torch.Tensor, noise: torch.Tensor, step: float, difficulty: float | None
+) -> tuple[torch.Tensor, torch.Tensor, dict[str, float]]:
     network.eval()
     x = (x0 + noise).clamp(0, 1)
     history, sign_margin, psi_margin = [], float("inf"), float("inf")
     for _ in range(STEPS):
         x.requires_grad_()
         logits = network(x)
-        gradient, = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), x)
+        (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), x)
         x = x.detach()
         psi = _psi(logits.detach(), labels)
         mask = torch.ones_like(psi) if difficulty is None else (psi <= difficulty).float()

@@ -1,10 +1,11 @@
 """autoattack.{json,safetensors}: runs of AutoAttack's attacks, step by step, from the global generator at seed 0.
 
-Images are those of the formula, labels what the network (CNN-A with one channel, weights of the formula) says of them; epsilon is
-chosen per case so that the attack breaks some. `apgd` cases: the iterations that were checkpoints (0-based), steps (checkpoints, N)
-after each, losses (iterations, N) and which samples were never misclassified; large radii only the latter and the losses' best.
-`fab` cases: the norms found for the class of a rank (0 is untargeted), 1e10 where none. `square` cases: for every query the size and
-place of the window and the signs (L-inf), margins (queries + 1, N) of the best images, and the subset of the best images.
+Images are those of the formula, labels what the network (CNN-A with one channel, weights of the formula) says of them; epsilon
+is chosen per case so that the attack breaks some. `apgd` cases: the iterations that were checkpoints (0-based), steps
+(checkpoints, N) after each, losses (iterations, N) and which samples were never misclassified; large radii only the latter and
+the losses' best. `fab` cases: the norms found for the class of a rank (0 is untargeted), 1e10 where none. `square` cases: for
+every query the size and place of the window and the signs (L-inf), margins (queries + 1, N) of the best images, and the subset
+of the best images.
 """
 
 from pathlib import Path
@@ -21,8 +22,13 @@ from reference_attacks.square import Square
 BATCH = 6
 SHAPE = (BATCH, 1, 28, 28)
 QUERIES = 120
-APGD_CASES = [("apgd-ce-linf", "linf", "ce", 0.012), ("apgd-dlr-linf", "linf", "dlr", 0.012), ("apgd-t-linf", "linf", "t", 0.012),
-              ("apgd-ce-l2", "l2", "ce", 0.25), ("apgd-ce-l1", "l1", "ce", 3.0)]
+APGD_CASES = [
+    ("apgd-ce-linf", "linf", "ce", 0.012),
+    ("apgd-dlr-linf", "linf", "dlr", 0.012),
+    ("apgd-t-linf", "linf", "t", 0.012),
+    ("apgd-ce-l2", "l2", "ce", 0.25),
+    ("apgd-ce-l1", "l1", "ce", 3.0),
+]
 FAB_CASES = [("fab-linf", "linf", 0), ("fab-t-linf", "linf", 2), ("fab-l2", "l2", 0), ("fab-t-l2", "l2", 3), ("fab-t-l1", "l1", 2)]
 # The same attack on images of three channels, each of which has a mass of its own in L2 and L1.
 COLOUR_SHAPE = (4, 3, 32, 32)
@@ -41,8 +47,18 @@ def make(folder: Path) -> None:
         attack, trace = APGD(model, norm, epsilon, 0), Trace()
         criterion = {"ce": cross_entropy, "dlr": dlr, "t": targeted_dlr(target_of_rank(model, x, 2))}[loss]
         _, unbroken, _ = attack.run(x, y, criterion, epsilon, 100, trace=trace)
-        cases.append({"name": name, "kind": "apgd", "norm": norm, "loss": loss, "epsilon": epsilon, "rank": 2 if loss == "t" else 0,
-                      "checkpoints": trace.checkpoints, "unbroken": unbroken.int().tolist()})
+        cases.append(
+            {
+                "name": name,
+                "kind": "apgd",
+                "norm": norm,
+                "loss": loss,
+                "epsilon": epsilon,
+                "rank": 2 if loss == "t" else 0,
+                "checkpoints": trace.checkpoints,
+                "unbroken": unbroken.int().tolist(),
+            }
+        )
         tensors |= {f"{name}/steps": torch.stack(trace.steps), f"{name}/losses": torch.stack(trace.losses).detach()}
     for name, norm, rank in FAB_CASES:
         _, norms = FAB(Counted(network), norm, 1.0, 0).run(x, y, rank)
@@ -53,8 +69,11 @@ def make(folder: Path) -> None:
     x3 = images(COLOUR_SHAPE)
     network = fill(networks.build("cnn-a")).eval()
     y3 = network(x3).argmax(1)
-    colour = {"shape": list(COLOUR_SHAPE), "labels": y3.tolist(),
-              "cases": [square(case, network, x3, y3, tensors) for case in COLOUR_CASES]}
+    colour = {
+        "shape": list(COLOUR_SHAPE),
+        "labels": y3.tolist(),
+        "cases": [square(case, network, x3, y3, tensors) for case in COLOUR_CASES],
+    }
     save(folder, "autoattack", {"shape": list(SHAPE), "labels": y.tolist(), "cases": cases, "colour": colour}, tensors)
 
 

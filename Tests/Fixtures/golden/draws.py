@@ -58,17 +58,32 @@ def make(folder: Path) -> None:
         torch.manual_seed(SEED)
         layer = getattr(nn, kind)(**options)
         layers.append({"name": f"{name}-default", "layer": kind, "options": options})
-        tensors |= {f"{name}-default/{key}": value.detach().reshape(-1)[:KEPT].clone()
-                    for key, value in layer.named_parameters()}
+        tensors |= {f"{name}-default/{key}": value.detach().reshape(-1)[:KEPT].clone() for key, value in layer.named_parameters()}
     generator = torch.Generator().manual_seed(12345)
-    sequence = [("rand", (5,), {}), ("randn", (3,), {}), ("randn", (20,), {}), ("randperm", (6,), {}),
-                ("randint", (4,), {"low": 0, "high": 100}), ("bernoulli", (9,), {"p": 0.5}), ("rand", (2,), {})]
+    sequence = [
+        ("rand", (5,), {}),
+        ("randn", (3,), {}),
+        ("randn", (20,), {}),
+        ("randperm", (6,), {}),
+        ("randint", (4,), {"low": 0, "high": 100}),
+        ("bernoulli", (9,), {"p": 0.5}),
+        ("rand", (2,), {}),
+    ]
     for index, (function, shape, options) in enumerate(sequence):
         tensors[f"sequence/{index}"] = draw(function, shape, options, generator).reshape(-1)[:KEPT].clone()
-    save(folder, "draws", {
-        "seed": SEED, "capability": torch.backends.cpu.get_cpu_capability(), "cases": cases, "layers": layers,
-        "sequenceSeed": 12345,
-        "sequence": [{"function": f, "shape": s, "options": o} for f, s, o in sequence]}, tensors)
+    save(
+        folder,
+        "draws",
+        {
+            "seed": SEED,
+            "capability": torch.backends.cpu.get_cpu_capability(),
+            "cases": cases,
+            "layers": layers,
+            "sequenceSeed": 12345,
+            "sequence": [{"function": f, "shape": s, "options": o} for f, s, o in sequence],
+        },
+        tensors,
+    )
 
 
 def draw(function: str, shape: tuple[int, ...], options: dict, generator: torch.Generator) -> torch.Tensor:

@@ -35,8 +35,10 @@ def make(folder: Path) -> None:
         with _stable_storage_keys():
             torch.save(content, folder / f"{name}.legacy.pt", _use_new_zipfile_serialization=False)
         state = content[under] if under else content
-        expected |= {f"{name}/{key.removeprefix('module.')}": torch.as_tensor(value).detach().contiguous().clone()
-                     for key, value in state.items()}
+        expected |= {
+            f"{name}/{key.removeprefix('module.')}": torch.as_tensor(value).detach().contiguous().clone()
+            for key, value in state.items()
+        }
         good.append({"name": name, "under": under, "keys": list(state)})
     bad = []
     for name, (body, names) in _bad_pickles().items():
@@ -50,8 +52,7 @@ def make(folder: Path) -> None:
 
 def _contents() -> dict[str, tuple[dict, str]]:
     """Name -> what to save and the key it has its state_dict under."""
-    network = nn.Sequential(OrderedDict([("conv", nn.Conv2d(1, 2, 3)), ("bn", nn.BatchNorm2d(2)),
-                                         ("fc", nn.Linear(8, 3))]))
+    network = nn.Sequential(OrderedDict([("conv", nn.Conv2d(1, 2, 3)), ("bn", nn.BatchNorm2d(2)), ("fc", nn.Linear(8, 3))]))
     with torch.no_grad():
         for k, tensor in enumerate(network.state_dict().values()):
             tensor.copy_(values(tensor.shape, k))
@@ -60,11 +61,32 @@ def _contents() -> dict[str, tuple[dict, str]]:
     sum(parameter.sum() for parameter in network.parameters()).backward()
     optimizer.step()
     base = values((4, 6), 50)
-    dtypes = OrderedDict((str(dtype).removeprefix("torch."), (values((2, 3), 51) * 100).to(dtype)) for dtype in (
-        torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,
-        torch.uint8, torch.bool))
-    views = OrderedDict([("whole", base), ("row", base[1]), ("columns", base[:, 2:5]), ("transposed", base.t()),
-                         ("strided", base[::2, ::3]), ("expanded", base[0, :1].expand(3)), ("scalar", base[3, 5])])
+    dtypes = OrderedDict(
+        (str(dtype).removeprefix("torch."), (values((2, 3), 51) * 100).to(dtype))
+        for dtype in (
+            torch.float32,
+            torch.float64,
+            torch.float16,
+            torch.bfloat16,
+            torch.int64,
+            torch.int32,
+            torch.int16,
+            torch.int8,
+            torch.uint8,
+            torch.bool,
+        )
+    )
+    views = OrderedDict(
+        [
+            ("whole", base),
+            ("row", base[1]),
+            ("columns", base[:, 2:5]),
+            ("transposed", base.t()),
+            ("strided", base[::2, ::3]),
+            ("expanded", base[0, :1].expand(3)),
+            ("scalar", base[3, 5]),
+        ]
+    )
     odd = OrderedDict([("scalar", torch.tensor(2.5)), ("empty", torch.empty(0, 3)), ("one", torch.ones(1))])
     return {
         "module": (state, ""),
@@ -74,12 +96,20 @@ def _contents() -> dict[str, tuple[dict, str]]:
         "odd-shapes": (odd, ""),
         "parameters": ({key: nn.Parameter(value.clone()) for key, value in list(state.items())[:2]}, ""),
         "prefixed": (OrderedDict((f"module.{key}", value.clone()) for key, value in state.items()), ""),
-        "nested": ({"epoch": 3, "best": 0.5, "name": "caf\u00e9", "shape": torch.Size([2, 3]), "state_dict": state,
-                    "flags": (True, None, -7, 2**40, [1, 2.5], {"a": b"b"}), "optimizer": optimizer.state_dict()},
-                   "state_dict"),
+        "nested": (
+            {
+                "epoch": 3,
+                "best": 0.5,
+                "name": "caf\u00e9",
+                "shape": torch.Size([2, 3]),
+                "state_dict": state,
+                "flags": (True, None, -7, 2**40, [1, 2.5], {"a": b"b"}),
+                "optimizer": optimizer.state_dict(),
+            },
+            "state_dict",
+        ),
         "nested-model": ({"model": state, "epoch": 3}, "model"),
-        "nested-model-state": ({"model_state_dict": state, "optimizer_state_dict": optimizer.state_dict()},
-                               "model_state_dict"),
+        "nested-model-state": ({"model_state_dict": state, "optimizer_state_dict": optimizer.state_dict()}, "model_state_dict"),
     }
 
 
@@ -87,25 +117,43 @@ def _contents() -> dict[str, tuple[dict, str]]:
 def _stable_storage_keys():
     """The legacy format names storages by their address; numbers in order of first use give the same file each time."""
     numbers: dict[int, int] = {}
-    with mock.patch.object(torch.UntypedStorage, "_cdata", create=True, new_callable=lambda: property(
-            lambda storage: 1000 + numbers.setdefault(storage.data_ptr() or id(storage), len(numbers)))):
+    with mock.patch.object(
+        torch.UntypedStorage,
+        "_cdata",
+        create=True,
+        new_callable=lambda: property(lambda storage: 1000 + numbers.setdefault(storage.data_ptr() or id(storage), len(numbers))),
+    ):
         yield
 
 
 def _call(module: str, name: str, argument: bytes) -> bytes:
     """A protocol 2 pickle {"weight": module.name(argument)}."""
-    return (b"\x80\x02}X\x06\x00\x00\x00weight" + f"c{module}\n{name}\n".encode()
-            + b"X" + struct.pack("<I", len(argument)) + argument + b"\x85Rs.")
+    return (
+        b"\x80\x02}X\x06\x00\x00\x00weight"
+        + f"c{module}\n{name}\n".encode()
+        + b"X"
+        + struct.pack("<I", len(argument))
+        + argument
+        + b"\x85Rs."
+    )
 
 
 def _tensor(size: tuple[int, ...], stride: tuple[int, ...], offset: int, count: int = 4) -> bytes:
     """A pickle {"weight": tensor} over a float32 storage of `count` elements called "0"."""
+
     def integers(numbers: tuple[int, ...]) -> bytes:
         return b"(" + b"".join(map(_long, numbers)) + b"t"
-    storage = (b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu" + _long(count))
-    return (b"\x80\x02}X\x06\x00\x00\x00weightctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"tQ"
-            + _long(offset) + integers(size) + integers(stride)
-            + b"\x89ccollections\nOrderedDict\n)RtRs.")
+
+    storage = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu" + _long(count)
+    return (
+        b"\x80\x02}X\x06\x00\x00\x00weightctorch._utils\n_rebuild_tensor_v2\n("
+        + storage
+        + b"tQ"
+        + _long(offset)
+        + integers(size)
+        + integers(stride)
+        + b"\x89ccollections\nOrderedDict\n)RtRs."
+    )
 
 
 def _long(number: int) -> bytes:
@@ -150,8 +198,7 @@ def _zip_around(pickled: bytes) -> bytes:
 
 
 def _legacy_around(pickled: bytes) -> bytes:
-    system = {"protocol_version": LEGACY_PROTOCOL, "little_endian": True,
-              "type_sizes": {"short": 2, "int": 4, "long": 4}}
+    system = {"protocol_version": LEGACY_PROTOCOL, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
     head = [pickle.dumps(part, protocol=2) for part in (LEGACY_MAGIC, LEGACY_PROTOCOL, system)]
     if b"FloatStorage" not in pickled:
         return b"".join([*head, pickled, pickle.dumps([], protocol=2)])
@@ -186,10 +233,13 @@ def _torchscript(folder: Path) -> dict[str, torch.Tensor]:
     safetensors_io.write_atomically(folder / "tiny.ts", _without_debug_records(buffer))
     x = images((2, 1, 8, 8)).requires_grad_()
     y = network(x)
-    gradient, = torch.autograd.grad(y.square().sum(), x)
-    return {"tiny/input": x.detach(), "tiny/output": y.detach(), "tiny/gradient-of-squares": gradient,
-            "tiny/output-of-one": network(x[:1]).detach()} | {
-                f"tiny/{key}": value.detach().clone() for key, value in network.named_parameters()}
+    (gradient,) = torch.autograd.grad(y.square().sum(), x)
+    return {
+        "tiny/input": x.detach(),
+        "tiny/output": y.detach(),
+        "tiny/gradient-of-squares": gradient,
+        "tiny/output-of-one": network(x[:1]).detach(),
+    } | {f"tiny/{key}": value.detach().clone() for key, value in network.named_parameters()}
 
 
 def _without_debug_records(archive: io.BytesIO) -> bytes:
@@ -217,5 +267,9 @@ def _npz(folder: Path) -> dict[str, torch.Tensor]:
         np.savez(folder / "column-order.npz", images=np.asfortranarray(floats), labels=labels[:3].astype(np.int32))
         np.savez(folder / "float64.npz", images=floats.astype(np.float64), labels=labels[:3].astype(np.uint8))
         np.savez(folder / "objects.npz", images=np.array([{"a": 1}], dtype=object), labels=labels[:1])
-    return {"npz/bytes": torch.from_numpy(pixels), "npz/bytes-labels": torch.from_numpy(labels),
-            "npz/floats": torch.from_numpy(floats), "npz/floats-labels": torch.from_numpy(labels[:3])}
+    return {
+        "npz/bytes": torch.from_numpy(pixels),
+        "npz/bytes-labels": torch.from_numpy(labels),
+        "npz/floats": torch.from_numpy(floats),
+        "npz/floats-labels": torch.from_numpy(labels[:3]),
+    }

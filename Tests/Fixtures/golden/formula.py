@@ -51,7 +51,7 @@ def fill(network: nn.Module, gain: float = 1.0) -> nn.Module:
 def subset(tensor: torch.Tensor) -> torch.Tensor:
     """Every stride-th element, at most 32."""
     flat = tensor.detach().reshape(-1)
-    return flat[::max(1, len(flat) // 32)][:32].clone()
+    return flat[:: max(1, len(flat) // 32)][:32].clone()
 
 
 def subsets(network: nn.Module, prefix: str) -> dict[str, torch.Tensor]:

@@ -32,10 +32,20 @@ def make(folder: Path) -> None:
 
     spectrum = ritz(hessian, 40)
     dominant = []
-    for image, label in zip(x.split(1), labels.split(1)):
+    for image, label in zip(x.split(1), labels.split(1), strict=True):
         found = ritz(hessian_reference.LossHessian(network, image, label), 40)
         dominant.append(found[found.abs().argmax()].item())
-    save(folder, "hessian", {
-        "labels": labels.tolist(), "loss": hessian.loss, "gradientNorm": hessian.gradient.norm().item(),
-        "productNorm": product.norm().item(), "largest": spectrum[-3:].flip(0).tolist(), "smallest": spectrum[0].item(),
-        "perSample": dominant}, {"product": subset(product)})
+    save(
+        folder,
+        "hessian",
+        {
+            "labels": labels.tolist(),
+            "loss": hessian.loss,
+            "gradientNorm": hessian.gradient.norm().item(),
+            "productNorm": product.norm().item(),
+            "largest": spectrum[-3:].flip(0).tolist(),
+            "smallest": spectrum[0].item(),
+            "perSample": dominant,
+        },
+        {"product": subset(product)},
+    )

@@ -6,6 +6,7 @@ CASE/grad.x and CASE/grad.NAME; BatchNorm also its buffers as CASE/before.NAME a
 Dropout is drawn from PyTorch's default generator after it was given the seed in the options.
 """
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,17 +20,23 @@ LAYERS: list[tuple[str, str, tuple[int, ...], dict]] = [
     ("linear-no-bias", "Linear", (3, 5), {"in_features": 5, "out_features": 4, "bias": False}),
     ("linear-3d", "Linear", (2, 3, 5), {"in_features": 5, "out_features": 4}),
     ("conv2d", "Conv2d", (2, 3, 7, 6), {"in_channels": 3, "out_channels": 4, "kernel_size": 3}),
-    ("conv2d-strided", "Conv2d", (2, 3, 8, 7),
-     {"in_channels": 3, "out_channels": 4, "kernel_size": 3, "stride": 2, "padding": 1}),
-    ("conv2d-rectangular", "Conv2d", (2, 2, 7, 8),
-     {"in_channels": 2, "out_channels": 3, "kernel_size": [3, 2], "stride": [1, 2], "padding": [1, 0]}),
-    ("conv2d-groups", "Conv2d", (2, 4, 6, 6),
-     {"in_channels": 4, "out_channels": 6, "kernel_size": 3, "padding": 1, "groups": 2, "bias": False}),
+    ("conv2d-strided", "Conv2d", (2, 3, 8, 7), {"in_channels": 3, "out_channels": 4, "kernel_size": 3, "stride": 2, "padding": 1}),
+    (
+        "conv2d-rectangular",
+        "Conv2d",
+        (2, 2, 7, 8),
+        {"in_channels": 2, "out_channels": 3, "kernel_size": [3, 2], "stride": [1, 2], "padding": [1, 0]},
+    ),
+    (
+        "conv2d-groups",
+        "Conv2d",
+        (2, 4, 6, 6),
+        {"in_channels": 4, "out_channels": 6, "kernel_size": 3, "padding": 1, "groups": 2, "bias": False},
+    ),
     ("conv2d-dilated", "Conv2d", (1, 2, 8, 8), {"in_channels": 2, "out_channels": 3, "kernel_size": 3, "dilation": 2}),
     ("batch-norm-train", "BatchNorm2d", (4, 3, 3, 2), {"num_features": 3, "training": True}),
     ("batch-norm-eval", "BatchNorm2d", (4, 3, 3, 2), {"num_features": 3, "training": False}),
-    ("batch-norm-momentum", "BatchNorm2d", (4, 3, 3, 2),
-     {"num_features": 3, "momentum": 0.3, "eps": 0.001, "training": True}),
+    ("batch-norm-momentum", "BatchNorm2d", (4, 3, 3, 2), {"num_features": 3, "momentum": 0.3, "eps": 0.001, "training": True}),
     ("batch-norm-no-affine", "BatchNorm2d", (4, 3, 3, 2), {"num_features": 3, "affine": False, "training": True}),
     ("max-pool", "MaxPool2d", (2, 2, 7, 6), {"kernel_size": 2}),
     ("max-pool-overlapping", "MaxPool2d", (2, 2, 7, 6), {"kernel_size": 3, "stride": 2, "padding": 1}),
@@ -41,34 +48,48 @@ LAYERS: list[tuple[str, str, tuple[int, ...], dict]] = [
 ]
 
 ACTIVATIONS: list[tuple[str, dict]] = [
-    ("relu", {}), ("leaky_relu", {"negative_slope": 0.1}), ("elu", {"alpha": 1.0}), ("gelu", {}), ("silu", {}),
-    ("softplus", {}), ("sigmoid", {}), ("tanh", {}), ("softmax", {"dim": 1}), ("log_softmax", {"dim": 1}),
+    ("relu", {}),
+    ("leaky_relu", {"negative_slope": 0.1}),
+    ("elu", {"alpha": 1.0}),
+    ("gelu", {}),
+    ("silu", {}),
+    ("softplus", {}),
+    ("sigmoid", {}),
+    ("tanh", {}),
+    ("softmax", {"dim": 1}),
+    ("log_softmax", {"dim": 1}),
 ]
 
 
 def make(folder: Path) -> None:
     cases, tensors = [], {}
     for number, (name, kind, shape, options) in enumerate(LAYERS):
-        given = {key: tuple(value) if isinstance(value, list) else value
-                 for key, value in options.items() if key != "training"}
+        given = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items() if key != "training"}
         layer = getattr(nn, kind)(**given).train(options.get("training", True))
         _fill(layer, 10 * number + 1)
         stored = _run(layer, values(shape, 10 * number, 2.0), dict(layer.named_parameters()))
         if options.get("training") and kind == "BatchNorm2d":
             stored |= {f"after.{key}": value.clone() for key, value in layer.named_buffers()}
-        cases.append({"name": name, "layer": kind, "shape": shape, "options": options,
-                      "parameters": [key for key, _ in layer.named_parameters()]})
+        cases.append(
+            {
+                "name": name,
+                "layer": kind,
+                "shape": shape,
+                "options": options,
+                "parameters": [key for key, _ in layer.named_parameters()],
+            }
+        )
         tensors |= {f"{name}/{key}": value for key, value in stored.items()}
     for name, options in ACTIVATIONS:
-        function = getattr(F, name)
-        stored = _run(lambda x: function(x, **options), values((3, 5), 500, 4.0), {})
+        stored = _run(partial(getattr(F, name), **options), values((3, 5), 500, 4.0), {})
         cases.append({"name": name, "function": name, "shape": (3, 5), "options": options, "parameters": []})
         tensors |= {f"{name}/{key}": value for key, value in stored.items()}
     for name, probability, seed in (("dropout-half", 0.5, 3), ("dropout-fifth", 0.2, 4)):
         torch.manual_seed(seed)
-        stored = _run(lambda x: F.dropout(x, probability), values((6, 7), 600), {})
-        cases.append({"name": name, "function": "dropout", "shape": (6, 7), "parameters": [],
-                      "options": {"p": probability, "seed": seed}})
+        stored = _run(partial(F.dropout, p=probability), values((6, 7), 600), {})
+        cases.append(
+            {"name": name, "function": "dropout", "shape": (6, 7), "parameters": [], "options": {"p": probability, "seed": seed}}
+        )
         tensors |= {f"{name}/{key}": value for key, value in stored.items()}
     save(folder, "layers", {"cases": cases}, tensors)
 
@@ -89,4 +110,4 @@ def _run(function, x: torch.Tensor, parameters: dict[str, torch.Tensor]) -> dict
     grad_y = values(y.shape, 900)
     gradients = torch.autograd.grad(y, [x, *parameters.values()], grad_y)
     stored |= {"y": y.detach(), "gradY": grad_y}
-    return stored | {f"grad.{name}": value for name, value in zip(["x", *parameters], gradients)}
+    return stored | {f"grad.{name}": value for name, value in zip(["x", *parameters], gradients, strict=True)}

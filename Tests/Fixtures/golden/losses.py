@@ -28,7 +28,7 @@ def make(folder: Path) -> None:
             # kl_div warns of what `mean` divides by, which is what its case is there to show.
             warnings.simplefilter("ignore", UserWarning)
             loss = getattr(F, function)(source, target, **options)
-        gradient, = torch.autograd.grad(loss.sum(), source)
+        (gradient,) = torch.autograd.grad(loss.sum(), source)
         cases.append({"name": name, "function": function, "options": options})
         for key, value in (("input", source), ("target", target), ("loss", loss), ("grad.input", gradient)):
             tensors[f"{name}/{key}"] = value.detach()

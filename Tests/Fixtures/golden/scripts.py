@@ -1,4 +1,4 @@
-"""files/odd-*.ts: TorchScript classifiers of (N, 1, 6, 6) in four classes that an evaluation has to warn about or refuse, and a plain one."""
+"""files/odd-*.ts: TorchScript classifiers of (N, 1, 6, 6) in four classes that an evaluation warns about or refuses; one plain."""
 
 import copy
 import io
@@ -181,11 +181,31 @@ class OneRow(Plain):
         return self.linear(x.flatten(1)).reshape(1, -1)
 
 
-KINDS = {"plain": Plain, "softmax": Softmax, "dropout": Dropout, "noise": Noise, "memory": Memory, "optimising": Optimising,
-         "rounding": Rounding, "detached": Detached, "batch-statistics": BatchStatistics, "first-row": FirstRow,
-         "in-place": InPlace, "dropout-below": DropoutBelow, "not-finite": NotFinite,
-         "backward": Backward, "adapting": Adapting, "square-root": SquareRoot, "double-logits": DoubleLogits, "half-logits": HalfLogits,
-         "pair": Pair, "named": Named, "counts": Counts, "fixed-batch": FixedBatch, "one-row": OneRow}
+KINDS = {
+    "plain": Plain,
+    "softmax": Softmax,
+    "dropout": Dropout,
+    "noise": Noise,
+    "memory": Memory,
+    "optimising": Optimising,
+    "rounding": Rounding,
+    "detached": Detached,
+    "batch-statistics": BatchStatistics,
+    "first-row": FirstRow,
+    "in-place": InPlace,
+    "dropout-below": DropoutBelow,
+    "not-finite": NotFinite,
+    "backward": Backward,
+    "adapting": Adapting,
+    "square-root": SquareRoot,
+    "double-logits": DoubleLogits,
+    "half-logits": HalfLogits,
+    "pair": Pair,
+    "named": Named,
+    "counts": Counts,
+    "fixed-batch": FixedBatch,
+    "one-row": OneRow,
+}
 # The plain network with its weights in other types.
 TYPES = {"double": torch.float64, "half": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -201,7 +221,7 @@ def make(folder: Path) -> None:
                 save(folder, other, torch.jit.script(copy.deepcopy(network).eval().to(dtype)))
         script = torch.jit.script(network)
         # The plain one also as saved in training mode, which loading has to undo and tell.
-        for mode in ([True, False] if name == "plain" else [False]):
+        for mode in [True, False] if name == "plain" else [False]:
             script.train(mode)
             if name == "dropout-below":
                 getattr(script.head, "1").train()

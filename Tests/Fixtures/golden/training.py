@@ -36,15 +36,37 @@ SCHEDULES: list[tuple[str, str, dict]] = [
     ("cosine-floor", "CosineAnnealingLR", {"T_max": 10, "eta_min": 0.001}),
     ("exponential", "ExponentialLR", {"gamma": 0.9}),
     ("linear", "LinearLR", {"start_factor": 0.25, "end_factor": 1.0, "total_iters": 5}),
-    ("one-cycle-cosine", "OneCycleLR",
-     {"max_lr": 0.1, "total_steps": 20, "pct_start": 0.3, "anneal_strategy": "cos", "div_factor": 25.0,
-      "final_div_factor": 1e4, "cycle_momentum": False}),
-    ("one-cycle-linear", "OneCycleLR",
-     {"max_lr": 0.1, "total_steps": 20, "pct_start": 0.4, "anneal_strategy": "linear", "div_factor": 10.0,
-      "final_div_factor": 100.0, "cycle_momentum": False}),
-    ("cyclic-triangular", "CyclicLR",
-     {"base_lr": 0.0, "max_lr": 0.2, "step_size_up": 8, "step_size_down": 12, "mode": "triangular",
-      "cycle_momentum": False}),
+    (
+        "one-cycle-cosine",
+        "OneCycleLR",
+        {
+            "max_lr": 0.1,
+            "total_steps": 20,
+            "pct_start": 0.3,
+            "anneal_strategy": "cos",
+            "div_factor": 25.0,
+            "final_div_factor": 1e4,
+            "cycle_momentum": False,
+        },
+    ),
+    (
+        "one-cycle-linear",
+        "OneCycleLR",
+        {
+            "max_lr": 0.1,
+            "total_steps": 20,
+            "pct_start": 0.4,
+            "anneal_strategy": "linear",
+            "div_factor": 10.0,
+            "final_div_factor": 100.0,
+            "cycle_momentum": False,
+        },
+    ),
+    (
+        "cyclic-triangular",
+        "CyclicLR",
+        {"base_lr": 0.0, "max_lr": 0.2, "step_size_up": 8, "step_size_down": 12, "mode": "triangular", "cycle_momentum": False},
+    ),
 ]
 
 
@@ -71,8 +93,18 @@ def make(folder: Path) -> None:
             if epoch < EPOCHS - 1:
                 schedule.step()
         schedules.append({"name": name, "schedule": kind, "options": options, "rates": rates})
-    save(folder, "training", {"start": START, "minimum": MINIMUM, "curvature": CURVATURE, "baseRate": 0.1,
-                              "optimizers": optimizers, "schedules": schedules})
+    save(
+        folder,
+        "training",
+        {
+            "start": START,
+            "minimum": MINIMUM,
+            "curvature": CURVATURE,
+            "baseRate": 0.1,
+            "optimizers": optimizers,
+            "schedules": schedules,
+        },
+    )
 
 
 def _tuples(options: dict) -> dict:

@@ -21,32 +21,52 @@ SGD = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
 
 # name, method, lambda, options, and what differs from the common settings.
 CASES: list[tuple] = [
-    ("at", "at", 1, {}, {}), ("at-l2", "at", 1, {}, {"norm": "l2", "epsilon": 1.5, "stepSize": 0.4}),
+    ("at", "at", 1, {}, {}),
+    ("at-l2", "at", 1, {}, {"norm": "l2", "epsilon": 1.5, "stepSize": 0.4}),
     ("at-awp", "at", 1, {}, {"awp": 0.01}),
-    ("p-sat", "p-sat", 0.3, {}, {}), ("p-sat-0", "p-sat", 0, {}, {}),
-    *((f"h-sat-{score}", "h-sat", 0.5, {"score": score, "chunk": 3}, {})
-      for score in ("central", "paper-upper", "paper-lower", "fixed-upper", "fixed-lower")),
-    ("h-sat-every", "h-sat", 0.3, {"score": "central", "every": 2}, {}), ("h-sat-0", "h-sat", 0, {}, {}),
+    ("p-sat", "p-sat", 0.3, {}, {}),
+    ("p-sat-0", "p-sat", 0, {}, {}),
+    *(
+        (f"h-sat-{score}", "h-sat", 0.5, {"score": score, "chunk": 3}, {})
+        for score in ("central", "paper-upper", "paper-lower", "fixed-upper", "fixed-lower")
+    ),
+    ("h-sat-every", "h-sat", 0.3, {"score": "central", "every": 2}, {}),
+    ("h-sat-0", "h-sat", 0, {}, {}),
     ("h-sat-0-start", "h-sat", 0, {"startAtZero": True}, {}),
-    ("trades", "trades", 1, {}, {}), ("trades-code", "trades", 1, {"kl": "element-mean", "start": "uniform", "beta": 15}, {}),
+    ("trades", "trades", 1, {}, {}),
+    ("trades-code", "trades", 1, {"kl": "element-mean", "start": "uniform", "beta": 15}, {}),
     ("trades-awp", "trades", 1, {}, {"awp": 0.005}),
-    ("dat", "dat", -5.6, {}, {}), ("dat-l2", "dat", -1.1, {}, {"norm": "l2", "epsilon": 1.5, "stepSize": 0.4}),
+    ("dat", "dat", -5.6, {}, {}),
+    ("dat-l2", "dat", -1.1, {}, {"norm": "l2", "epsilon": 1.5, "stepSize": 0.4}),
     ("dat-code", "dat", -7, {"displacement": "start", "firstStep": True, "weighting": True}, {}),
     ("cat20", "cat20", 1, {"eta": 0.5, "kappa": 2}, {}),
     ("cat20-code", "cat20", 1, {"eta": 0.8, "update": "code", "hinge": "sum"}, {}),
-    ("cat18", "cat18", 1, {}, {"steps": 3, "k": 3}), ("cat18-plain", "cat18", 1, {"mixing": False}, {"steps": 2, "k": 2}),
+    ("cat18", "cat18", 1, {}, {"steps": 3, "k": 3}),
+    ("cat18-plain", "cat18", 1, {"mixing": False}, {"steps": 2, "k": 2}),
     ("iaat", "iaat", 1, {"warmup": 1, "gamma": 0.5, "rate": 0.5}, {}),
     ("iaat-l2", "iaat", 1, {"warmup": 1}, {"norm": "l2", "epsilon": 1.5, "stepSize": 0.4}),
     ("epsilon-schedule", "epsilon-schedule", 0.5, {}, {}),
-    ("fat", "fat", 1, {"omega": 0.02}, {}), ("fat-0", "fat", 0, {}, {}), ("mart", "mart", 1, {}, {}),
-    ("fast-at", "fast-at", 1, {}, {}), ("free-at", "free-at", 1, {"replays": 3}, {}),
+    ("fat", "fat", 1, {"omega": 0.02}, {}),
+    ("fat-0", "fat", 0, {}, {}),
+    ("mart", "mart", 1, {}, {}),
+    ("fast-at", "fast-at", 1, {}, {}),
+    ("free-at", "free-at", 1, {"replays": 3}, {}),
     ("free-at-l2", "free-at", 1, {"replays": 3}, {"norm": "l2", "epsilon": 1.5}),
     ("free-at-awp", "free-at", 1, {"replays": 2}, {"awp": 0.01}),
     # With BatchNorm: the modes, and the order of what it sees, matter.
-    *((f"resnet20-{name}", method, difficulty, {}, {"model": "resnet20", "epsilon": 0.03, "stepSize": 0.01, "steps": 3} | more)
-      for name, method, difficulty, more in (
-          ("at-awp", "at", 1, {"awp": 0.01}), ("p-sat", "p-sat", 0.1, {}), ("h-sat", "h-sat", 0.5, {}), ("trades", "trades", 1, {}),
-          ("mart", "mart", 1, {}), ("cat20", "cat20", 1, {}), ("iaat", "iaat", 1, {}), ("free-at", "free-at", 1, {}))),
+    *(
+        (f"resnet20-{name}", method, difficulty, {}, {"model": "resnet20", "epsilon": 0.03, "stepSize": 0.01, "steps": 3} | more)
+        for name, method, difficulty, more in (
+            ("at-awp", "at", 1, {"awp": 0.01}),
+            ("p-sat", "p-sat", 0.1, {}),
+            ("h-sat", "h-sat", 0.5, {}),
+            ("trades", "trades", 1, {}),
+            ("mart", "mart", 1, {}),
+            ("cat20", "cat20", 1, {}),
+            ("iaat", "iaat", 1, {}),
+            ("free-at", "free-at", 1, {}),
+        )
+    ),
 ]
 COMMON = {"model": "mnist-cnn", "norm": "linf", "epsilon": 0.3, "stepSize": 0.08, "steps": 5, "awp": 0, "k": 0}
 
@@ -59,9 +79,19 @@ def make(folder: Path) -> None:
         pool = images((POOL, *networks.architecture(case["model"]).input_shape({}))).double()
         labels = network.eval()(pool).argmax(1)
         labels[::3] = (labels[::3] + 1) % 10
-        defense = adaptive_defenses.make(method, Settings(
-            epsilon=case["epsilon"], steps=case["steps"], step_size=case["stepSize"], norm=case["norm"],
-            schedule=lambda epoch, difficulty=difficulty: difficulty, options=options, training_size=POOL, awp=case["awp"]))
+        defense = adaptive_defenses.make(
+            method,
+            Settings(
+                epsilon=case["epsilon"],
+                steps=case["steps"],
+                step_size=case["stepSize"],
+                norm=case["norm"],
+                schedule=lambda epoch, difficulty=difficulty: difficulty,
+                options=options,
+                training_size=POOL,
+                awp=case["awp"],
+            ),
+        )
         defense.k = case["k"]
         optimizer = torch.optim.SGD(network.parameters(), **SGD)
         generator = torch.Generator().manual_seed(SEED)

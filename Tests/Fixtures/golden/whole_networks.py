@@ -76,11 +76,19 @@ def _run(case: Case) -> tuple[dict, dict[str, torch.Tensor]]:
     x = images((case.batch, channels, case.side or height, case.side or width), case.k).requires_grad_()
     labels = torch.tensor([(3 * i + 1) % case.options.get("classes", 10) for i in range(case.batch)])
     logits = network(x)
-    gradient, = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), x)
+    (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), x)
     description = {
-        "name": case.name, "model": case.model, "options": case.options, "shape": list(x.shape), "k": case.k,
-        "gain": case.gain, "labels": labels.tolist(), "parameters": sum(p.numel() for p in network.parameters()),
-        "keys": len(network.state_dict()), "loss": F.cross_entropy(logits, labels).item()}
+        "name": case.name,
+        "model": case.model,
+        "options": case.options,
+        "shape": list(x.shape),
+        "k": case.k,
+        "gain": case.gain,
+        "labels": labels.tolist(),
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "keys": len(network.state_dict()),
+        "loss": F.cross_entropy(logits, labels).item(),
+    }
     if pair:
         description |= {"mean": pair[0], "std": pair[1]}
     stored = {"logits": logits.detach(), "gradient": gradient}

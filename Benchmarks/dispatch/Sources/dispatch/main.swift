@@ -1,15 +1,15 @@
-// The Swift half of the dispatch benchmark; cpp/dispatch.cpp does the same with libtorch alone. See `run`.
+// The Swift program of the dispatch benchmark. cpp/dispatch.cpp does the same with libtorch alone. `run` compares them.
 import Glibc
 import SwiftTorch
 
-/// Processor time of this process, which another program on the same core does not lengthen.
+/// Returns the processor time of this process in nanoseconds. Other programs on the same core do not lengthen it.
 func now() -> Double {
   var time = timespec()
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
   return Double(time.tv_sec) * 1e9 + Double(time.tv_nsec)
 }
 
-/// The median over `blocks` of the nanoseconds one call takes, each block `calls` calls long.
+/// Returns the nanoseconds of one call: the median over `blocks` blocks of `calls` calls each.
 func measure(blocks: Int, calls: Int, _ body: () -> Void) -> Double {
   for _ in 0..<2 * calls { body() }
   let times = (0..<blocks).map { _ in
@@ -20,7 +20,7 @@ func measure(blocks: Int, calls: Int, _ body: () -> Void) -> Double {
   return times.sorted()[blocks / 2]
 }
 
-/// The same numbers on both sides, from a formula: wave(k)[i] = sin(0.37 i + k). Cloned, because libtorch is slower on views.
+/// Returns wave(k)[i] = sin(0.37 i + k), the same numbers as the C++ program. Clones them, because libtorch is slower on views.
 func wave(_ shape: [Int], _ k: Int, _ scale: Double) -> Tensor {
   ((Tensor.arange(0..<shape.reduce(1, *)).to(.float64) * 0.37 + k).sin() * scale).to(.float32).reshaped(to: shape).cloned()
 }
@@ -39,7 +39,7 @@ func makeNetwork() -> Sequential {
 }
 
 func inputGradient(_ network: Sequential, _ input: Tensor) -> Tensor {
-  let x = input.detached().requiringGrad()
+  let x = input.detached().requireGrad()
   return Tensor.gradient(of: network(x).sum(), withRespectTo: x)
 }
 

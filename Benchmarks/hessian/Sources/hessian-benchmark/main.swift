@@ -1,8 +1,8 @@
-// Times second derivatives of the MNIST network on test digits, and prints one line of JSON as models/hessian_reference.py does.
+// Times second derivatives of the MNIST network on test digits. Prints one line of JSON, as models/hessian_reference.py does.
 //
-//   hessian-benchmark images FILE SAMPLES                       writes the images that both sides use
+//   hessian-benchmark images FILE SAMPLES                       writes the images for both programs
 //   hessian-benchmark products WEIGHTS SAMPLES THREADS          products with the Hessian of the mean loss
-//   hessian-benchmark per-sample WEIGHTS SAMPLES THREADS        every sample's dominant eigenvalue
+//   hessian-benchmark per-sample WEIGHTS SAMPLES THREADS        dominant eigenvalue of every sample
 
 import Foundation
 import SAT
@@ -16,7 +16,7 @@ struct Line: Encodable {
   var peakMemoryMiB = 0.0
 }
 
-/// Largest resident set of this process, in MiB.
+/// Returns the largest resident set of this process, in MiB.
 func peakMemory() -> Double {
   var usage = rusage()
   getrusage(Int32(RUSAGE_SELF.rawValue), &usage)
@@ -46,13 +46,14 @@ func run() throws {
     let vector = Tensor.randn([hessian.size], generator: Generator(seed: 0))
     _ = try hessian.product(vector)
     line.secondsPerProduct = try (0..<5).map { _ in
-      let begun = clock.now
+      let start = clock.now
       _ = try hessian.product(vector)
-      return (clock.now - begun) / .seconds(1)
+      return (clock.now - start) / .seconds(1)
     }.min()
   } else {
     let spectrum = try PerSampleSpectrum.topEigenvalues(classifier, images: images, labels: labels)
-    (line.eigenvalues, line.iterations) = (spectrum.eigenvalues, spectrum.iterations)
+    line.eigenvalues = spectrum.eigenvalues
+    line.iterations = spectrum.iterations
   }
   line.seconds = (clock.now - start) / .seconds(1)
   line.peakMemoryMiB = peakMemory()

@@ -1,8 +1,8 @@
-// Trains one stretch of an epoch from given weights and prints one line of JSON, as reference.py does.
+// Trains a number of batches from given weights. Prints one line of JSON, as reference.py does.
 //
 //   training-benchmark METHOD LAMBDA WEIGHTS BATCHES THREADS PRECISION [DATA BATCH STEPS EPSILON STEP]
 //
-// The network is that of the weights; data and attack are those of the digits preset where none are given.
+// The weights name their network. Data and attack default to those of the digits preset.
 
 import Foundation
 import SAT
@@ -22,41 +22,55 @@ struct Line: Encodable {
   var activeFraction: Double
 }
 
+/// Returns the largest resident set of this process, in MiB.
 func peakMemoryMiB() -> Double {
   var usage = rusage()
   getrusage(Int32(RUSAGE_SELF.rawValue), &usage)
   return Double(usage.ru_maxrss) / 1024
 }
 
-func run() throws {
-  let arguments = CommandLine.arguments
-  guard arguments.count == 7 || arguments.count == 12, let lambda = Double(arguments[2]), let batches = Int(arguments[4]), let threads = Int(arguments[5]),
-    let precision = Execution.Precision(rawValue: arguments[6])
-  else {
-    throw SATError("usage: training-benchmark METHOD LAMBDA WEIGHTS BATCHES THREADS fp32|bf16 [DATA BATCH STEPS EPSILON STEP]")
-  }
-  Torch.keepHostMemory()
-  try Torch.setThreadCount(threads)
-  var configuration = try Presets.configuration(named: "digits", method: arguments[1])
-  configuration.lambda = .constant(lambda)
-  configuration.execution.attackPrecision = precision
-  if arguments.count == 12 {
-    guard let size = Int(arguments[8]), let steps = Int(arguments[9]) else { throw SATError("BATCH and STEPS are whole numbers") }
-    (configuration.data, configuration.batchSize, configuration.attack.steps) = (arguments[7], size, steps)
+/// The program's arguments.
+struct Problem {
+  var method: String
+  var weights: String
+  var batches: Int
+  var threads: Int
+  var configuration: TrainingConfiguration
+
+  init(_ arguments: [String]) throws {
+    guard arguments.count == 7 || arguments.count == 12, let lambda = Double(arguments[2]), let batches = Int(arguments[4]),
+      let threads = Int(arguments[5]), let precision = Execution.Precision(rawValue: arguments[6])
+    else {
+      throw SATError("usage: training-benchmark METHOD LAMBDA WEIGHTS BATCHES THREADS fp32|bf16 [DATA BATCH STEPS EPSILON STEP]")
+    }
+    method = arguments[1]
+    weights = arguments[3]
+    self.batches = batches
+    self.threads = threads
+    configuration = try Presets.configuration(named: "digits", method: method)
+    configuration.lambda = .constant(lambda)
+    configuration.execution.attackPrecision = precision
+    guard arguments.count == 12 else { return }
+    guard let size = Int(arguments[8]), let steps = Int(arguments[9]) else {
+      throw SATError("BATCH and STEPS must be whole numbers, but are \(arguments[8]) and \(arguments[9])")
+    }
+    configuration.data = arguments[7]
+    configuration.batchSize = size
+    configuration.attack.steps = steps
     configuration.threat.epsilon = try Fraction(arguments[10])
     configuration.attack.stepSize = try Fraction(arguments[11])
   }
-  let data = try DataSource(configuration.data).load(.train, root: DataRoot())
-  let order = Tensor.randperm(data.count, generator: Generator(seed: 0)).split(size: configuration.batchSize)
 
-  /// A network from the weights and its optimizer; the first is for a batch that is not counted.
-  func trained(_ batches: Int) throws -> Line {
-    let model = try ModelFile.load(
-      path: arguments[3], checkpoint: "best", architecture: nil, normalization: nil, device: .cpu)
-    guard let network = model.classifier as? NetworkClassifier else { throw SATError("\(arguments[3]) is not a network of sat") }
+  /// Trains a new copy of the network on the first batches and measures it.
+  func train(on data: ImageDataset, batches: Int) throws -> Line {
+    let order = Tensor.randperm(data.count, generator: Generator(seed: 0)).split(size: configuration.batchSize)
+    let model = try ModelFile.load(path: weights, checkpoint: "best", architecture: nil, normalization: nil, device: .cpu)
+    guard let network = model.classifier as? NetworkClassifier else {
+      throw SATError("\(weights) is not a network of sat; name the weights of a run or a .safetensors file")
+    }
     network.execution = configuration.execution
     let optimizer = SGD(network.module.parameters, learningRate: 0.01, momentum: 0.9, weightDecay: 5e-4)
-    let defense = try DefenseRegistry.entry(named: arguments[1]).make(
+    let defense = try DefenseRegistry.entry(named: method).make(
       DefenseSettings(
         maximizer: configuration.maximizer, lambda: configuration.lambda, options: configuration.methodOptions,
         trainingSize: data.count))
@@ -69,7 +83,8 @@ func run() throws {
       let start = clock.now
       let (images, labels) = try data.batch(at: batch)
       let outcome = try defense.step(
-        TrainingBatch(images: images.contiguous(.channelsLast), labels: labels, indices: batch, epoch: 0), update, generator: generator)
+        TrainingBatch(images: images.contiguous(.channelsLast), labels: labels, indices: batch, epoch: 0), update,
+        generator: generator)
       losses += outcome.loss
       seconds += (clock.now - start) / .seconds(1)
       active += outcome.active.reduce(0, +) / Double(outcome.active.count)
@@ -77,13 +92,20 @@ func run() throws {
     }
     let count = min(batches, order.count)
     return Line(
-      method: arguments[1], lambda: defense.lambda(at: 0), threads: Torch.threadCount, batches: count, samples: samples,
+      method: method, lambda: defense.lambda(at: 0), threads: Torch.threadCount, batches: count, samples: samples,
       seconds: seconds, secondsPerBatch: seconds / Double(count), peakMemoryMiB: peakMemoryMiB(), loss: losses / Double(count),
       activeFraction: active / Double(count))
   }
+}
 
-  _ = try trained(1)
-  print(String(decoding: try JSONEncoder().encode(trained(batches)), as: UTF8.self))
+func run() throws {
+  let problem = try Problem(CommandLine.arguments)
+  Torch.keepHostMemory()
+  try Torch.setThreadCount(problem.threads)
+  let data = try DataSource(problem.configuration.data).load(.train, root: DataRoot())
+  // The first batch pays for one-time set-up, so it is not counted.
+  _ = try problem.train(on: data, batches: 1)
+  print(String(decoding: try JSONEncoder().encode(problem.train(on: data, batches: problem.batches)), as: UTF8.self))
 }
 
 do {

@@ -1,8 +1,8 @@
-// Learns to tell two spirals apart, saves the network, loads it again. Exits with 1 if it has not learned or reads back otherwise.
+// Learns to tell two spirals apart, saves the weights and loads them again. Exits with 1 if the accuracy is low or changes.
 import Foundation
 import SwiftTorch
 
-/// `count` points of two interleaved spirals as [count, 2] with a little noise, and which spiral each is of, 0 or 1.
+/// Returns `count` noisy points of two interleaved spirals as [count, 2], and the number of each point's spiral, 0 or 1.
 func sample(_ count: Int, _ generator: Generator) -> (points: Tensor, labels: Tensor) {
   let labels = Tensor.randint(0..<2, [count], generator: generator)
   let turn = 0.25 + 1.5 * Tensor.rand([count], generator: generator)
@@ -20,7 +20,7 @@ func accuracy(_ model: Sequential, _ points: Tensor, _ labels: Tensor) -> Double
   withNoGrad { model(points).argmax(dim: 1).equal(to: labels).to(.float32).mean().item() }
 }
 
-// Layers this small only lose time to sharing work between threads.
+// One thread is faster, because the layers are small.
 try Torch.setThreadCount(1)
 let generator = Generator(seed: 1)
 let (points, labels) = sample(1000, generator)
@@ -55,7 +55,7 @@ do {
   let before = accuracy(restored, unseenPoints, unseenLabels)
   try restored.loadStateDict(SafeTensors.read(path).tensors, source: path)
   let after = accuracy(restored, unseenPoints, unseenLabels)
-  print("a fresh network has \(before), with the saved weights \(after)")
+  print("accuracy of a new network: \(before); with the saved weights: \(after)")
   exit(learned > 0.97 && after == learned ? 0 : 1)
 } catch {
   print(error)

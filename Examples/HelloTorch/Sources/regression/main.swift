@@ -1,14 +1,14 @@
-// Fits a small network to noisy samples of a sine. Exits with 1 if it has not learned.
+// Fits a small network to noisy samples of a sine. Exits with 1 if the error is large.
 import Glibc
 import SwiftTorch
 
-/// `count` points x in [-3, 3] and sin(2x) plus Gaussian noise of standard deviation 0.1, as [count, 1] each.
+/// Returns `count` points x in [-3, 3], and sin(2x) plus Gaussian noise of standard deviation 0.1. Each has the shape [count, 1].
 func sample(_ count: Int, _ generator: Generator) -> (x: Tensor, y: Tensor) {
   let x = Tensor.rand([count, 1], generator: generator) * 6 - 3
   return (x, (2 * x).sin() + 0.1 * Tensor.randn([count, 1], generator: generator))
 }
 
-/// A network is a class whose layers are properties; PyTorch's names ("hidden.weight") follow from them.
+/// A network is a class with its layers as properties. The properties give the parameters PyTorch's names, such as "hidden.weight".
 final class Curve: Module, Layer {
   let hidden: Linear
   let middle: Linear
@@ -23,7 +23,7 @@ final class Curve: Module, Layer {
   func callAsFunction(_ x: Tensor) -> Tensor { output(middle(hidden(x).tanh()).tanh()) }
 }
 
-// Layers this small only lose time to sharing work between threads.
+// One thread is faster, because the layers are small.
 try Torch.setThreadCount(1)
 let generator = Generator(seed: 0)
 let (x, y) = sample(512, generator)
@@ -46,5 +46,5 @@ for epoch in 0..<120 {
 
 let (unseenX, unseenY) = sample(1000, generator)
 let error = withNoGrad { model(unseenX).meanSquaredError(unseenY).item() }
-print("mean squared error on unseen points: \(error); the noise alone is 0.01")
+print("mean squared error on unseen points: \(error); the noise alone gives 0.01")
 exit(error < 0.015 ? 0 : 1)

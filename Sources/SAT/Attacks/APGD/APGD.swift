@@ -142,8 +142,8 @@ extension AttackLoss {
       let kind = isTargeted ? "targeted " : ""
       throw TorchError(
         .value,
-        "\(attack) ascends the \(kind)\(rawValue) loss, which is defined for \(needed) classes or more, but the model has \(classes); "
-          + "use the ce or the margin loss")
+        "\(attack) ascends the \(kind)\(rawValue) loss, which is defined for \(needed) classes or more, but the model has "
+          + "\(classes); use the ce or the margin loss")
     }
   }
 }

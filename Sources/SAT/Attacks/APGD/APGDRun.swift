@@ -98,7 +98,7 @@ struct APGDRun {
     // With several passes the reference judges by the last alone, which counts a lucky draw as a success; `fast` takes the mean.
     var (sum, losses): (Tensor?, Tensor?)
     for pass in 0..<passes {
-      let input = x.detached().requiringGrad(wantsGradient)
+      let input = x.detached().requireGrad(wantsGradient)
       let (logits, values) = try withGradMode(wantsGradient) { () throws(TorchError) in
         let logits = try rows.logits(input)
         return (logits, loss.values(logits, rows.labels, rows.targets))
@@ -122,12 +122,9 @@ struct APGDRun {
         if isMean { losses = losses! / Double(passes) }
       }
       return Look(
-        losses: kept.map { losses!.selecting($0) } ?? losses!, gradient: kept.map { gradient?.rows(at: $0) } ?? gradient, kept: kept)
+        losses: kept.map { losses!.selecting($0) } ?? losses!, gradient: kept.map { gradient?.rows(at: $0) } ?? gradient, kept: kept
+      )
     }
     return nil
-  }
-
-  private func withGradMode<R, E: Error>(_ enabled: Bool, _ body: () throws(E) -> R) throws(E) -> R {
-    try enabled ? withGrad(body) : withNoGrad(body)
   }
 }

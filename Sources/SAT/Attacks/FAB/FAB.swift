@@ -1,7 +1,7 @@
 public import SwiftTorch
 
-/// Fast adaptive boundary attack (Croce and Hein, ICML 2020): looks for the smallest perturbation that changes the class, and counts it
-/// when it is within epsilon. Untargeted ("fab") or over target classes ("fab-t").
+/// Fast adaptive boundary attack (Croce and Hein, ICML 2020): looks for the smallest perturbation that changes the class, and
+/// counts it when it is within epsilon. Untargeted ("fab") or over target classes ("fab-t").
 public final class FAB: Attack {
   public let name: String
   public let threat: ThreatModel

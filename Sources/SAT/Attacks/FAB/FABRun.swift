@@ -46,7 +46,8 @@ struct FABRun {
 
   /// Draws adversarial points back towards the clean images, and looks at the boundary from where all points are now.
   ///
-  /// The pass that told which points are adversarial serves the others, so that only points that were drawn back are looked at again.
+  /// The pass that told which points are adversarial serves the others, so that only points that were drawn back are looked at
+  /// again.
   private func next(
     _ rows: SearchRows, _ x: inout Tensor, _ here: Sight, _ isAdversarial: Tensor, _ kept: Tensor?
   ) throws(TorchError) -> Boundary {
@@ -103,10 +104,12 @@ struct FABRun {
     let labels = part.map { rows.labels.selecting($0) } ?? rows.labels
     let targets = part.flatMap { part in rows.targets.map { $0.selecting(part) } } ?? rows.targets
     let norm = threat.norm
-    let input = points.detached().requiringGrad(differentiable)
+    let input = points.detached().requireGrad(differentiable)
     guard differentiable else {
       let logits = try withNoGrad { () throws(TorchError) in try rows.logits(input) }
-      return Sight(logits: logits, count: input.size(0)) { () throws(TorchError) in fatalError("a pass without a graph has no boundary") }
+      return Sight(logits: logits, count: input.size(0)) { () throws(TorchError) in
+        fatalError("a pass without a graph has no boundary")
+      }
     }
     let logits = try withGrad { () throws(TorchError) in try rows.logits(input) }
     return Sight(logits: logits, count: input.size(0)) { () throws(TorchError) in
@@ -135,13 +138,8 @@ struct FABRun {
       let one = try boundary(
         rows, logits, input, labels, Tensor.full(like: labels, other), retainGraph: other < classes - 1)
       withNoGrad {
-        let dual: Norm = switch norm {
-        case .linf: .l1
-        case .l2: .l2
-        case .l1: .linf
-        }
         let isOwn = labels.equal(to: other).reshaped(to: -1, 1, 1, 1)
-        let distance = (one.difference.abs() / (one.normal.perSampleNorm(dual) + 1e-12))
+        let distance = (one.difference.abs() / (one.normal.perSampleNorm(norm.dual) + 1e-12))
           .replacing(with: Tensor.full(like: one.difference, Double.infinity), where: isOwn)
         guard let known = best else {
           best = (one, distance)

@@ -3,11 +3,11 @@ public import SwiftTorch
 
 /// Square (Andriushchenko et al., ECCV 2020): random search with square windows, which asks the model for logits only.
 ///
-/// In L-inf a query puts one colour of the ball's surface in a window; in L2 and L1 it moves the perturbation's mass from one window to
-/// another. What lowers the margin z_y − max z_j stays.
+/// In L-inf a query puts one colour of the ball's surface in a window; in L2 and L1 it moves the perturbation's mass from one
+/// window to another. A proposal stays when it lowers the margin z_y − max z_j.
 ///
-/// `fast`: windows and signs are drawn for each sample, as in the paper; a proposal that changes nothing costs no pass; a sample leaves as
-/// soon as it is misclassified. `compat`: AutoAttack's order of draws, in which one window serves the whole batch.
+/// `fast`: windows and signs are drawn for each sample, as in the paper; a proposal that changes nothing costs no pass; a sample
+/// leaves as soon as it is misclassified. `compat`: AutoAttack's order of draws, in which one window serves the whole batch.
 public final class Square: Attack {
   static let entry = AttackEntry(
     name: "square", summary: "random search without gradients (Andriushchenko et al. 2020)",
@@ -66,7 +66,8 @@ public final class Square: Attack {
   }
 
   private func run(
-    _ model: any Classifier, _ batch: AttackBatch, _ samples: [Int], _ draws: any SquareDraws, _ restart: Int, _ result: inout AttackResult
+    _ model: any Classifier, _ batch: AttackBatch, _ samples: [Int], _ draws: any SquareDraws, _ restart: Int,
+    _ result: inout AttackResult
   ) throws(TorchError) {
     let proposals = SquareProposals(threat)
     var open = samples
@@ -88,7 +89,7 @@ public final class Square: Attack {
       let values = Self.margins(logits, labels)
       let better = values.indices.map { values[$0] < margins[$0] || (mode == .compat && values[$0] <= 0) }
       if better.contains(true) {
-        let mask = ThreatModel.perSample(Tensor(better).to(best.device), like: best)
+        let mask = Tensor(better).to(best.device).aligned(with: best)
         best = better.contains(false) ? best.replacing(with: candidate, where: mask) : candidate
         for row in better.indices where better[row] { margins[row] = values[row] }
       }
@@ -135,14 +136,13 @@ public final class Square: Attack {
 
   /// z_y − max z_j over the other classes, per sample.
   static func margins(_ logits: Tensor, _ labels: Tensor) -> [Double] {
-    let column = labels.unsqueezed(dim: 1)
-    let others = logits.scattering(-Double.infinity, dim: 1, at: column).max(dims: [1])
-    return (logits.gathered(dim: 1, at: column).squeezed(dim: 1) - others).to(.float64).array(of: Double.self)
+    (logits.entries(at: labels) - logits.largestOther(than: labels)).to(.float64).array(of: Double.self)
   }
 
   /// Side of the window of a query, from 0, in images [N, C, H, W].
   ///
-  /// Its area starts at 0.8 of the image and is halved after fixed numbers of queries, which AutoAttack does not rescale to its 5,000.
+  /// Its area starts at 0.8 of the image and is halved after fixed numbers of queries, which AutoAttack does not rescale to its
+  /// 5,000.
   static func window(query: Int, _ shape: [Int], _ norm: Norm) -> Int {
     let (h, w) = (shape[2], shape[3])
     let ends = [10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000]

@@ -2,9 +2,9 @@ internal import SwiftTorch
 
 /// Square in L-inf as `fast` runs it: every lane of the batch follows a sample of its own.
 ///
-/// After the start every value of a candidate is one of the two ends of its range, so a point is known by one bit a value. That shows
-/// without a pass which proposals change nothing; a lane goes on to its first that does, and lanes are at different queries. Only the
-/// windows are written to the batch that passes through the model.
+/// After the start every value of a candidate is one of the two ends of its range, so one bit a value describes a point. That
+/// shows without a pass which proposals change nothing; a lane goes on to its first that does, and lanes are at different queries.
+/// Only the windows are written to the batch that passes through the model.
 struct SquareLanes {
   private let attack: Square
   private let model: any Classifier

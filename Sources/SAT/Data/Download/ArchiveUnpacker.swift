@@ -1,3 +1,4 @@
+internal import FileCodecs
 internal import Foundation
 internal import SwiftTorch
 

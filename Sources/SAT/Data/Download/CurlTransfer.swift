@@ -34,20 +34,9 @@ struct CurlTransfer {
   func run(
     url: String, into part: PartialFile, size: Int64, onStart: (Int64) -> Void, onBytes: (Int64) -> Void
   ) throws(SATError) -> Outcome {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: curl)
-    process.arguments = arguments(url: url, part: part)
-    process.environment = environment
-    process.standardInput = FileHandle.nullDevice
     let output = Pipe()
     let errors = Pipe()
-    process.standardOutput = output
-    process.standardError = errors
-    do {
-      try process.run()
-    } catch {
-      throw SATError("cannot run \(curl): \(SystemError.reason(error))")
-    }
+    let process = try start(arguments(url: url, part: part), output, errors)
     defer {
       // Not terminate(): a child of a worker thread inherits its signal mask, which blocks SIGTERM.
       if process.isRunning { kill(process.processIdentifier, SIGKILL) }
@@ -55,10 +44,41 @@ struct CurlTransfer {
     }
 
     var reader = ResponseHeaderReader()
+    if let objection = try receive(output, &reader, url: url, into: part, size: size, onStart: onStart, onBytes: onBytes) {
+      return objection
+    }
+    process.waitUntilExit()
+    let message = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    return outcome(exit: process.terminationStatus, message: message, header: reader.header, part: part, size: size)
+  }
+
+  private func start(_ arguments: [String], _ output: Pipe, _ errors: Pipe) throws(SATError) -> Process {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: curl)
+    process.arguments = arguments
+    process.environment = environment
+    process.standardInput = FileHandle.nullDevice
+    process.standardOutput = output
+    process.standardError = errors
+    do {
+      try process.run()
+    } catch {
+      throw SATError("cannot run \(curl): \(SystemError.reason(error))")
+    }
+    return process
+  }
+
+  /// Appends the body that the server sends to the part file.
+  ///
+  /// - Returns: why the rest is not wanted; nil when the server has sent all it will.
+  private func receive(
+    _ output: Pipe, _ reader: inout ResponseHeaderReader, url: String, into part: PartialFile, size: Int64,
+    onStart: (Int64) -> Void, onBytes: (Int64) -> Void
+  ) throws(SATError) -> Outcome? {
     var hasStarted = false
     while true {
       let chunk = output.fileHandleForReading.availableData
-      if chunk.isEmpty { break }
+      if chunk.isEmpty { return nil }
       let body: Data
       do {
         body = try reader.body(of: chunk)
@@ -76,9 +96,6 @@ struct CurlTransfer {
         onBytes(part.size)
       }
     }
-    process.waitUntilExit()
-    let message = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    return outcome(exit: process.terminationStatus, message: message, header: reader.header, part: part, size: size)
   }
 
   private func arguments(url: String, part: PartialFile) -> [String] {

@@ -88,27 +88,14 @@ public struct Downloader: Sendable {
   private func fetch(
     _ file: RemoteFile, from url: String, into part: PartialFile, with transfer: CurlTransfer, onEvent: (DownloadEvent) -> Void
   ) throws(SATError) -> String? {
-    var delay = retries.firstDelay
-    var failures = 0
-    var longest = part.size
+    var pace = RetryPace(retries, size: part.size)
     // A file pieced together may hold bytes of two versions of it: a wrong checksum is then worth one fresh start.
     var isPiecedTogether = part.size > 0
     var mayStartAnew = true
     var mayResume = true
     for attempt in 1...max(retries.total, 1) {
       if !mayResume { try part.empty() }
-      var outcome = CurlTransfer.Outcome.complete
-      if part.size < file.size {
-        outcome = try transfer.run(
-          url: url, into: part, size: file.size,
-          onStart: { offset in
-            isPiecedTogether = offset > 0
-            onEvent(.started(url: url, offset: offset))
-          },
-          onBytes: { onEvent(.received(bytes: $0, total: file.size)) })
-      }
-      let reason: String
-      switch outcome {
+      switch try self.attempt(file, from: url, into: part, with: transfer, onEvent, &isPiecedTogether) {
       case .complete:
         let found = try FileDigest.sha256(ofFileAt: part.path)
         if found == file.sha256 { return nil }
@@ -118,28 +105,36 @@ public struct Downloader: Sendable {
         }
         mayStartAnew = false
         onEvent(.retrying(reason: "\(url) did not continue the same file, the part file was removed", delay: 0))
-        continue
       case .refused(let why):
         return why
       case .cannotResume(let why):
         if !mayResume { return why }
         mayResume = false
         onEvent(.retrying(reason: "\(url) \(why)", delay: 0))
-        continue
       case .interrupted(let why):
-        reason = why
+        guard let delay = pace.delay(after: part.size), attempt != retries.total else { return why }
+        onEvent(.retrying(reason: "\(url) \(why)", delay: delay))
+        Thread.sleep(forTimeInterval: delay)
       }
-      if part.size > longest {
-        (longest, failures, delay) = (part.size, 0, retries.firstDelay)
-      } else {
-        failures += 1
-      }
-      if failures >= retries.withoutProgress || attempt == retries.total { return reason }
-      onEvent(.retrying(reason: "\(url) \(reason)", delay: delay))
-      Thread.sleep(forTimeInterval: delay)
-      delay = min(delay * 2, retries.longestDelay)
     }
     return "was asked \(retries.total) times in vain"
+  }
+
+  /// Asks a server once for what the part file lacks.
+  ///
+  /// - Parameter isPiecedTogether: becomes true when the server continues bytes of an earlier attempt, else false.
+  private func attempt(
+    _ file: RemoteFile, from url: String, into part: PartialFile, with transfer: CurlTransfer, _ onEvent: (DownloadEvent) -> Void,
+    _ isPiecedTogether: inout Bool
+  ) throws(SATError) -> CurlTransfer.Outcome {
+    guard part.size < file.size else { return .complete }
+    return try transfer.run(
+      url: url, into: part, size: file.size,
+      onStart: { offset in
+        isPiecedTogether = offset > 0
+        onEvent(.started(url: url, offset: offset))
+      },
+      onBytes: { onEvent(.received(bytes: $0, total: file.size)) })
   }
 
   private static func address(of file: RemoteFile, below base: String) throws(SATError) -> String {
@@ -157,5 +152,34 @@ public struct Downloader: Sendable {
     let candidates = (environment["PATH"] ?? "").split(separator: ":").map { "\($0)/curl" }
     if let found = candidates.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) { return found }
     throw SATError("fetching needs the program curl, which is not on PATH; install it (Debian and Ubuntu: apt-get install curl)")
+  }
+}
+
+/// How long to wait before a server is asked again, and when to give it up.
+private struct RetryPace {
+  private let retries: Downloader.Retries
+  private var delay: Double
+  private var failures = 0
+  private var longest: Int64
+
+  /// - Parameter size: bytes in the part file before the first attempt.
+  init(_ retries: Downloader.Retries, size: Int64) {
+    self.retries = retries
+    delay = retries.firstDelay
+    longest = size
+  }
+
+  /// Seconds to wait after a failed attempt that left `size` bytes; nil when there were too many without progress.
+  mutating func delay(after size: Int64) -> Double? {
+    if size > longest {
+      longest = size
+      failures = 0
+      delay = retries.firstDelay
+    } else {
+      failures += 1
+    }
+    if failures >= retries.withoutProgress { return nil }
+    defer { delay = min(delay * 2, retries.longestDelay) }
+    return delay
   }
 }

@@ -1,3 +1,4 @@
+internal import FileCodecs
 internal import Foundation
 internal import SwiftTorch
 
@@ -78,7 +79,7 @@ struct CIFAR {
 
   private static func unpacked(_ path: String) throws(TorchError) -> [UInt8] {
     let compressed = try FileBytes.read(path, expecting: "a CIFAR batch")
-    return try naming(path) { () throws(FormatError) in try Inflate.gzip(compressed, limit: largestBatch) }
+    return try naming(path) { () throws(FormatError) in try GzipStream.contents(of: compressed, limit: largestBatch) }
   }
 
   /// Files of the archive by their last names, which are read without unpacking the others.
@@ -124,7 +125,9 @@ struct CIFAR {
   /// One batch file that was named by its path: records of CIFAR-10 where the size and the labels say so, else of CIFAR-100; nil when
   /// it is neither.
   static func file(_ path: String, _ raw: [UInt8]) throws -> ImageDataset? {
-    let bytes = Inflate.isGzip(raw) ? try naming(path) { () throws(FormatError) in try Inflate.gzip(raw, limit: largestBatch) } : raw
+    let bytes = try naming(path) { () throws(FormatError) in
+      FileKind.isGzip(raw) ? try GzipStream.contents(of: raw, limit: largestBatch) : raw
+    }
     for name in ["cifar10", "cifar100"] {
       let kind = CIFAR(name: name, folder: (path as NSString).deletingLastPathComponent)
       guard bytes.count % kind.recordBytes == 0, let records = try? kind.decode(bytes, path) else { continue }

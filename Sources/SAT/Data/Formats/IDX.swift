@@ -1,3 +1,4 @@
+internal import FileCodecs
 public import SwiftTorch
 
 /// Images or labels in MNIST's IDX format, raw or compressed by gzip; which of the two is found by reading.
@@ -63,11 +64,11 @@ public struct IDXFile: Sendable {
   }
 
   private static func decode(_ file: [UInt8], as kind: Kind) throws(FormatError) -> IDXFile {
-    let isCompressed = Inflate.isGzip(file)
+    let isCompressed = FileKind.isGzip(file)
     let headerSize = 4 + 4 * kind.dimensions
     let head =
       isCompressed
-      ? try unpacking { () throws(FormatError) in try Inflate.gzipPrefix(file, count: headerSize) } : Array(file.prefix(headerSize))
+      ? try unpacking { () throws(FormatError) in try GzipStream(file).read(headerSize) } : Array(file.prefix(headerSize))
     guard head.count >= 4 else {
       throw FormatError("is cut off within its first 4 bytes; expected IDX \(kind.name); download it again")
     }
@@ -82,7 +83,7 @@ public struct IDXFile: Sendable {
     }
     // The declared size limits what is unpacked, and never what is allocated before it arrives.
     let contents =
-      isCompressed ? try unpacking { () throws(FormatError) in try Inflate.gzip(file, limit: headerSize + size) } : file
+      isCompressed ? try unpacking { () throws(FormatError) in try GzipStream.contents(of: file, limit: headerSize + size) } : file
     let held = contents.count - headerSize
     guard held == size else {
       throw FormatError(
@@ -96,7 +97,7 @@ public struct IDXFile: Sendable {
     do {
       return try body()
     } catch {
-      throw FormatError("is a gzip file, but \(error.message); download it again")
+      throw FormatError("is a gzip file, but \(error.message)")
     }
   }
 

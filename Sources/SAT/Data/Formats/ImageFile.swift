@@ -4,14 +4,14 @@ internal import SwiftTorch
 /// binary version: told apart by reading.
 enum ImageFile {
   static func load(_ path: String) throws -> ImageDataset {
-    let bytes = try FileBytes.read(path, expecting: "images and labels")
-    let tensors: [(name: String, tensor: Tensor)]
-    switch FileKind.detect(bytes) {
-    case .safetensors: tensors = try SafeTensors.decode(bytes, name: path).tensors
+    let file = try FileContents.read(path, expecting: "images and labels")
+    let tensors: NamedTensors
+    switch file.kind {
+    case .safetensors: tensors = try SafeTensors.decode(file).tensors
     case .npz:
-      tensors = try NumPyFile.readArchive(path, names: ["images", "labels"]).map { ($0.name, $0.tensor.makeTensor()) }
+      tensors = try NumPyFile.decodeArchive(file, names: ["images", "labels"]).map { ($0.name, $0.tensor.makeTensor()) }
     default:
-      if let batch = try CIFAR.file(path, bytes) { return batch }
+      if let batch = try CIFAR.file(path, file.bytes) { return batch }
       throw SATError(
         "\(path) is neither safetensors nor npz, nor records of CIFAR's binary version; expected arrays 'images' and 'labels', or a .bin file")
     }

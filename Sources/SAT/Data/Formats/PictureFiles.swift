@@ -1,3 +1,4 @@
+internal import FileCodecs
 internal import Foundation
 internal import SwiftTorch
 
@@ -107,8 +108,7 @@ struct PictureFolder {
         throw SATError("\(path) cannot be listed: \(SystemError.reason(error)); expected a folder of pictures")
       }
     }
-    var isFolder: ObjCBool = false
-    classes = try entries(folder).filter { manager.fileExists(atPath: "\(folder)/\($0)", isDirectory: &isFolder) && isFolder.boolValue }
+    classes = try entries(folder).filter { manager.isFolder("\(folder)/\($0)") }
     guard !classes.isEmpty else {
       throw SATError("\(folder) has no sub-folders; expected one a class, with its JPEG or PNG pictures inside")
     }

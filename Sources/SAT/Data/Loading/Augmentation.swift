@@ -28,8 +28,14 @@ public struct Augmentation: Codable, Sendable, Equatable {
     padding: Int = 0, resizedCrop: Double = 0, flip: Bool = false, rotation: Double = 0, translation: Double = 0, scaling: Double = 0,
     shear: Double = 0, brightness: Double = 0
   ) {
-    (self.padding, self.resizedCrop, self.flip, self.rotation) = (padding, resizedCrop, flip, rotation)
-    (self.translation, self.scaling, self.shear, self.brightness) = (translation, scaling, shear, brightness)
+    self.padding = padding
+    self.resizedCrop = resizedCrop
+    self.flip = flip
+    self.rotation = rotation
+    self.translation = translation
+    self.scaling = scaling
+    self.shear = shear
+    self.brightness = brightness
   }
 
   public static let none = Augmentation()

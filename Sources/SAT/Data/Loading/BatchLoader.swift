@@ -22,7 +22,7 @@ public final class BatchLoader {
   public let batchCount: Int
   /// Seconds that `next()` has waited for a batch that was not ready.
   public private(set) var secondsWaited = 0.0
-  private let belt: Belt
+  private let queue: BatchQueue
 
   /// Begins to load.
   ///
@@ -39,15 +39,15 @@ public final class BatchLoader {
   ) {
     precondition(batchSize >= 1, "BatchLoader: a batch size of \(batchSize); expected at least 1")
     precondition(order.allSatisfy { (0..<dataset.count).contains($0) }, "BatchLoader: the order reaches past \(dataset.count) samples")
-    let pieces = stride(from: 0, to: order.count, by: batchSize).map { Array(order[$0..<min($0 + batchSize, order.count)]) }
+    let pieces = order.indices.chunks(of: batchSize).map { Array(order[$0]) }
     let seeds = pieces.map { _ in generator.next() }
-    let recipes = zip(pieces, seeds).dropFirst(done).map { Recipe(indices: $0, seed: $1) }
+    let plans = zip(pieces, seeds).dropFirst(done).map { BatchPlan(indices: $0, seed: $1) }
     batchCount = pieces.count
-    belt = Belt(Kitchen(dataset: dataset, augmentation: augmentation, layout: layout), recipes, depth: depth)
-    if depth > 0 { belt.start() }
+    queue = BatchQueue(BatchMaker(dataset: dataset, augmentation: augmentation, layout: layout), plans, depth: depth)
+    if depth > 0 { queue.start() }
   }
 
-  deinit { belt.stop() }
+  deinit { queue.stop() }
 
   /// The next batch; nil after the last.
   ///
@@ -56,27 +56,27 @@ public final class BatchLoader {
     let clock = ContinuousClock()
     let start = clock.now
     defer { secondsWaited += (clock.now - start) / .seconds(1) }
-    return try belt.take()
+    return try queue.take()
   }
 
   /// Which samples a batch has and where its draws start.
-  private struct Recipe {
+  private struct BatchPlan {
     var indices: [Int]
     var seed: UInt64
   }
 
   /// Makes batches.
-  private struct Kitchen {
+  private struct BatchMaker {
     let dataset: ImageDataset
     let augmentation: Augmentation
     let layout: MemoryFormat
 
-    func make(_ recipe: Recipe) throws(TorchError) -> Batch {
+    func make(_ plan: BatchPlan) throws(TorchError) -> Batch {
       try withNoGrad { () throws(TorchError) in
-        let generator = Generator(seed: recipe.seed)
-        let images = try dataset.augmented(at: recipe.indices, augmentation, generator: generator)
-        let labels = dataset.labels.selecting(Tensor(recipe.indices))
-        return Batch(images: images.contiguous(layout), labels: labels, indices: recipe.indices)
+        let generator = Generator(seed: plan.seed)
+        let images = try dataset.augmented(at: plan.indices, augmentation, generator: generator)
+        let labels = dataset.labels.selecting(Tensor(plan.indices))
+        return Batch(images: images.contiguous(layout), labels: labels, indices: plan.indices)
       }
     }
   }
@@ -85,9 +85,9 @@ public final class BatchLoader {
   ///
   /// Sendable in spite of the tensors: the data set's are only read, by both sides; a batch has one owner at a time, first the maker,
   /// then, through the lock, the taker. libtorch counts references atomically.
-  private final class Belt: @unchecked Sendable {
-    private let kitchen: Kitchen
-    private let recipes: [Recipe]
+  private final class BatchQueue: @unchecked Sendable {
+    private let maker: BatchMaker
+    private let plans: [BatchPlan]
     private let depth: Int
     private let condition = NSCondition()
     // All below only under the condition's lock.
@@ -96,8 +96,10 @@ public final class BatchLoader {
     private var isStopped = false
     private var isRunning = false
 
-    init(_ kitchen: Kitchen, _ recipes: [Recipe], depth: Int) {
-      (self.kitchen, self.recipes, self.depth) = (kitchen, recipes, depth)
+    init(_ maker: BatchMaker, _ plans: [BatchPlan], depth: Int) {
+      self.maker = maker
+      self.plans = plans
+      self.depth = depth
     }
 
     func start() {
@@ -109,11 +111,11 @@ public final class BatchLoader {
     }
 
     private func run() {
-      for recipe in recipes {
+      for plan in plans {
         condition.withLock { while ready.count >= depth && !isStopped { condition.wait() } }
         if condition.withLock({ isStopped }) { break }
         let result: Result<Batch, TorchError>
-        do throws(TorchError) { result = .success(try kitchen.make(recipe)) } catch { result = .failure(error) }
+        do throws(TorchError) { result = .success(try maker.make(plan)) } catch { result = .failure(error) }
         condition.withLock {
           ready.append(result)
           condition.broadcast()
@@ -127,10 +129,10 @@ public final class BatchLoader {
     }
 
     func take() throws(TorchError) -> Batch? {
-      guard taken < recipes.count else { return nil }
+      guard taken < plans.count else { return nil }
       if depth == 0 {
         taken += 1
-        return try kitchen.make(recipes[taken - 1])
+        return try maker.make(plans[taken - 1])
       }
       let result = condition.withLock { () -> Result<Batch, TorchError>? in
         while ready.isEmpty && isRunning { condition.wait() }

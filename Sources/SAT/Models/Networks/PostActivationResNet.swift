@@ -17,7 +17,9 @@ public class PostActivationResNet: Module, Preparable {
   init(stem: Conv2d, poolsStem: Bool = false, stages: [Sequential], features: Int, classes: Int, generator: Generator) {
     conv1 = stem
     bn1 = BatchNorm2d(stem.weight.value.size(0))
-    (layer1, layer2, layer3) = (stages[0], stages[1], stages[2])
+    layer1 = stages[0]
+    layer2 = stages[1]
+    layer3 = stages[2]
     layer4 = stages.count > 3 ? stages[3] : nil
     linear = Linear(features, classes, generator: generator)
     self.poolsStem = poolsStem
@@ -36,7 +38,7 @@ public class PostActivationResNet: Module, Preparable {
     var shape = conv1.outputShape(of: inputShape)
     if poolsStem { shape = [shape[0], (shape[1] - 1) / 2 + 1, (shape[2] - 1) / 2 + 1] }
     let blocks = stages.flatMap(\.layers).map { ($0 as! PostActivationBlock).prepared(&shape, dtype) }
-    let linear = linear.fixed(dtype)
+    let linear = linear.prepared(dtype: dtype)
     return { self.answer(to: stem($0.to(dtype)), blocks, linear) }
   }
 
@@ -88,5 +90,14 @@ class PostActivationBlock: Module, Layer {
     return { input in
       second(first(input).reluInPlace()).addInPlace(project?(input) ?? self.shortcut(input)).reluInPlace()
     }
+  }
+}
+
+extension Sequential {
+  /// A stage of a residual network: `count` blocks of which the first alone changes the channels and the resolution.
+  static func stage(
+    _ count: Int, _ inputs: Int, _ outputs: Int, stride: Int, _ block: (_ inputs: Int, _ outputs: Int, _ stride: Int) -> any Layer
+  ) -> Sequential {
+    Sequential((0..<count).map { block($0 == 0 ? inputs : outputs, outputs, $0 == 0 ? stride : 1) })
   }
 }

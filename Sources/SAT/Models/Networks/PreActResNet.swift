@@ -24,9 +24,7 @@ public final class PreActResNet: Module, Layer {
   ///   - generator: draws the initial weights.
   public init(classes: Int = 10, finalBN: Bool = false, rawShortcut: Bool = false, generator: Generator) {
     func stage(_ inputs: Int, _ outputs: Int, stride: Int) -> Sequential {
-      Sequential(
-        Block(inputs, outputs, stride: stride, rawShortcut: rawShortcut, generator: generator),
-        Block(outputs, outputs, stride: 1, rawShortcut: rawShortcut, generator: generator))
+      .stage(2, inputs, outputs, stride: stride) { Block($0, $1, stride: $2, rawShortcut: rawShortcut, generator: generator) }
     }
     conv1 = Conv2d(3, 64, kernel: 3, padding: 1, bias: false, generator: generator)
     layer1 = stage(64, 64, stride: 1)

@@ -84,7 +84,7 @@ struct PreActivationChain {
     private let shift: Tensor
 
     init(_ norm: BatchNorm2d, _ dtype: DType, offset mayOffset: Bool = true) {
-      let (scale, shift) = norm.fixedForm
+      let (scale, shift) = norm.scaleAndShift
       factor = scale
       (self.scale, self.shift) = withNoGrad { (scale.reshaped(to: -1, 1, 1).to(dtype), shift.reshaped(to: -1, 1, 1).to(dtype)) }
       offset = withNoGrad {
@@ -103,13 +103,5 @@ struct PreActivationChain {
       if offset == nil { return shift.addingProduct(input, scale).reluInPlace() }
       return mayOverwrite ? input.reluInPlace() : input.relu()
     }
-  }
-}
-
-extension Linear {
-  /// The layer with a copy of its weights, without gradients for them.
-  func fixed(_ dtype: DType) -> (Tensor) -> Tensor {
-    let (weight, bias) = withNoGrad { (self.weight.value.detached().to(dtype).cloned(), self.bias?.value.detached().to(dtype).cloned()) }
-    return { $0.linear(weight: weight, bias: bias) }
   }
 }

@@ -12,7 +12,7 @@ extension PreActResNet: Preparable {
           bn1: $0.bn1, conv1: $0.conv1, bn2: $0.bn2, conv2: $0.conv2, shortcut: $0.shortcut?.layers.first as? Conv2d,
           rawShortcut: $0.rawShortcut)
       }, last: bn, inputShape: inputShape, dtype: dtype)
-    let linear = linear.fixed(dtype)
+    let linear = linear.prepared(dtype: dtype)
     return { linear(chain($0.to(dtype)).averagePool2d(4).flattened(from: 1)) }
   }
 }
@@ -26,7 +26,7 @@ extension WideResNet: Preparable {
       stem: conv1,
       blocks: blocks.map { .init(bn1: $0.bn1, conv1: $0.conv1, bn2: $0.bn2, conv2: $0.conv2, shortcut: $0.convShortcut) },
       last: bn1, inputShape: inputShape, dtype: dtype)
-    let fc = fc.fixed(dtype)
+    let fc = fc.prepared(dtype: dtype)
     return { fc(chain($0.to(dtype)).averagePool2d(8).flattened(from: 1)) }
   }
 }

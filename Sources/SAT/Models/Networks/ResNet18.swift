@@ -8,9 +8,7 @@ public final class ResNet18: PostActivationResNet {
   /// - Parameter generator: draws the initial weights.
   public init(classes: Int = 10, generator: Generator) {
     func stage(_ inputs: Int, _ outputs: Int, stride: Int) -> Sequential {
-      Sequential(
-        Block(inputs, outputs, stride: stride, generator: generator),
-        Block(outputs, outputs, stride: 1, generator: generator))
+      .stage(2, inputs, outputs, stride: stride) { Block($0, $1, stride: $2, generator: generator) }
     }
     let stem = Conv2d(3, 64, kernel: 3, padding: 1, bias: false, generator: generator)
     let stages = [stage(64, 64, stride: 1), stage(64, 128, stride: 2), stage(128, 256, stride: 2), stage(256, 512, stride: 2)]

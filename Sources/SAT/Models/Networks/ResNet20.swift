@@ -8,10 +8,7 @@ public final class ResNet20: PostActivationResNet {
   /// - Parameter generator: draws the initial weights.
   public init(classes: Int = 10, generator: Generator) {
     func stage(_ inputs: Int, _ outputs: Int, stride: Int) -> Sequential {
-      Sequential(
-        Block(inputs, outputs, stride: stride, generator: generator),
-        Block(outputs, outputs, stride: 1, generator: generator),
-        Block(outputs, outputs, stride: 1, generator: generator))
+      .stage(3, inputs, outputs, stride: stride) { Block($0, $1, stride: $2, generator: generator) }
     }
     let stem = Conv2d(3, 16, kernel: 3, padding: 1, bias: false, generator: generator)
     let stages = [stage(16, 16, stride: 1), stage(16, 32, stride: 2), stage(32, 64, stride: 2)]

@@ -11,8 +11,7 @@ public final class ResNet34: PostActivationResNet {
   /// - Parameter generator: draws the initial weights.
   public init(classes: Int = 10, generator: Generator) {
     func stage(_ inputs: Int, _ outputs: Int, blocks: Int, stride: Int) -> Sequential {
-      Sequential(
-        (0..<blocks).map { Block($0 == 0 ? inputs : outputs, outputs, stride: $0 == 0 ? stride : 1, generator: generator) })
+      .stage(blocks, inputs, outputs, stride: stride) { Block($0, $1, stride: $2, generator: generator) }
     }
     let stem = Conv2d(3, 64, kernel: 7, stride: 2, padding: 3, bias: false, generator: generator)
     let stages = [

@@ -1,8 +1,24 @@
 public import SwiftTorch
 
-// The small networks of public robust checkpoints, with features whose channels lie last. Where a ReLU comes before a pooling it is
-// applied after it: the largest of four values is the same, and a quarter is left to do. What a convolution makes of a large batch
-// exceeds the processor's cache before the pooling cuts it down, so the batch goes through that part in parts.
+// The small networks, with features whose channels lie last. Where a ReLU comes before a pooling it is applied after it: the largest
+// of four values is the same, and a quarter is left to do. The output of a convolution for a large batch exceeds the processor's
+// cache before the pooling cuts it down, so the batch goes through these layers in parts.
+
+extension MNISTNet: Preparable {
+  /// - Parameter inputShape: [1, 28, 28].
+  public func prepared(inputShape: [Int], dtype: DType?) -> (Tensor) -> Tensor {
+    let dtype = dtype ?? fc.weight.value.dtype
+    let conv1 = conv1.prepared(inputShape: inputShape, dtype: dtype)
+    let conv2 = conv2.prepared(inputShape: [64, 14, 14], dtype: dtype)
+    let conv3 = conv3.prepared(inputShape: [128, 8, 8], dtype: dtype)
+    let fc = fc.prepared(onChannelsLast: 128, dtype: dtype)
+    return { input in
+      var x = conv1(input.to(dtype)).reluInPlace()
+      x = conv2(x).reluInPlace()
+      return fc(conv3(x).reluInPlace())
+    }
+  }
+}
 
 extension LeNet5: Preparable {
   /// - Parameter inputShape: [1, 28, 28].
@@ -10,7 +26,7 @@ extension LeNet5: Preparable {
     let dtype = dtype ?? linear1.weight.value.dtype
     let conv1 = conv1.prepared(inputShape: inputShape, dtype: dtype)
     let conv2 = conv2.prepared(inputShape: [32, 14, 14], dtype: dtype)
-    let (linear1, linear2) = (linear1.fixed(onChannelsLast: 64, dtype), linear2.fixed(dtype))
+    let (linear1, linear2) = (linear1.prepared(onChannelsLast: 64, dtype: dtype), linear2.prepared(dtype: dtype))
     return { input in
       let features = input.to(dtype).inParts { conv2(conv1($0).halved().reluInPlace()).halved().reluInPlace() }
       return linear2(linear1(features).reluInPlace())
@@ -27,7 +43,7 @@ extension SmallCNN: Preparable {
     let conv2 = features.conv2.prepared(inputShape: [32, 26, 26], dtype: dtype)
     let conv3 = features.conv3.prepared(inputShape: [32, 12, 12], dtype: dtype)
     let conv4 = features.conv4.prepared(inputShape: [64, 10, 10], dtype: dtype)
-    let (fc1, fc2, fc3) = (classifier.fc1.fixed(onChannelsLast: 64, dtype), classifier.fc2.fixed(dtype), classifier.fc3.fixed(dtype))
+    let (fc1, fc2, fc3) = (classifier.fc1.prepared(onChannelsLast: 64, dtype: dtype), classifier.fc2.prepared(dtype: dtype), classifier.fc3.prepared(dtype: dtype))
     return { input in
       let features = input.to(dtype).inParts { part in
         let x = conv2(conv1(part).reluInPlace()).halved().reluInPlace()
@@ -44,7 +60,7 @@ extension CNNA: Preparable {
     let dtype = dtype ?? linear1.weight.value.dtype
     let conv1 = conv1.prepared(inputShape: inputShape, dtype: dtype)
     let conv2 = conv2.prepared(inputShape: [16, inputShape[1] / 2, inputShape[2] / 2], dtype: dtype)
-    let (linear1, linear2) = (linear1.fixed(onChannelsLast: 32, dtype), linear2.fixed(dtype))
+    let (linear1, linear2) = (linear1.prepared(onChannelsLast: 32, dtype: dtype), linear2.prepared(dtype: dtype))
     return { input in
       let x = conv2(conv1(input.to(dtype)).reluInPlace()).reluInPlace()
       return linear2(linear1(x).reluInPlace())
@@ -53,15 +69,21 @@ extension CNNA: Preparable {
 }
 
 extension Linear {
-  /// The layer as it is now, of features [N, channels, H, W] that lie with their channels last: the weights are put in that order
-  /// once, instead of the features in every batch.
-  func fixed(onChannelsLast channels: Int, _ dtype: DType) -> (Tensor) -> Tensor {
+  /// The layer with a copy of its weights, without gradients for them.
+  func prepared(dtype: DType) -> (Tensor) -> Tensor {
+    let (weight, bias) = withNoGrad { (self.weight.value.detached().to(dtype).cloned(), self.bias?.value.detached().to(dtype).cloned()) }
+    return { $0.linear(weight: weight, bias: bias) }
+  }
+
+  /// The layer with a copy of its weights, of features [N, channels, H, W] that lie with their channels last: the weights are put in
+  /// that order once, instead of the features in every batch.
+  func prepared(onChannelsLast channels: Int, dtype: DType) -> (Tensor) -> Tensor {
     let outputs = weight.value.size(0)
-    let fixed = withNoGrad {
+    let ordered = withNoGrad {
       weight.value.detached().to(dtype).reshaped(to: [outputs, channels, -1]).transposed(1, 2).reshaped(to: [outputs, -1])
     }
     let bias = bias?.value.detached().to(dtype).cloned()
-    let layer = FixedLinear(weight: fixed, bias: bias)
+    let layer = PreparedLinear(weight: ordered, bias: bias)
     return { layer($0.permuted(0, 2, 3, 1).flattened(from: 1)) }
   }
 }

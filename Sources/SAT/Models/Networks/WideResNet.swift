@@ -53,8 +53,7 @@ public final class WideResNet: Module, Layer {
     let layer: Sequential
 
     init(_ inputs: Int, _ outputs: Int, blocks: Int, stride: Int, generator: Generator) {
-      layer = Sequential(
-        (0..<blocks).map { Block($0 == 0 ? inputs : outputs, outputs, stride: $0 == 0 ? stride : 1, generator: generator) })
+      layer = .stage(blocks, inputs, outputs, stride: stride) { Block($0, $1, stride: $2, generator: generator) }
     }
 
     func callAsFunction(_ input: Tensor) -> Tensor { layer(input) }

@@ -51,13 +51,6 @@ struct RecordedEpoch: Decodable, Equatable {
     case epoch, lambda, learningRate, train, validation, perturbation, active, psi, gradientNorm, seconds, samplesPerSecond, smoothness
   }
 
-  private struct AnyKey: CodingKey {
-    var stringValue: String
-    var intValue: Int? { nil }
-    init(stringValue: String) { self.stringValue = stringValue }
-    init?(intValue: Int) { nil }
-  }
-
   init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     epoch = try container.decode(Int.self, forKey: .epoch)
@@ -75,7 +68,7 @@ struct RecordedEpoch: Decodable, Equatable {
     seconds = try container.decodeIfPresent(Double.self, forKey: .seconds)
     samplesPerSecond = try container.decodeIfPresent(Double.self, forKey: .samplesPerSecond)
     smoothness = try container.decodeIfPresent(Smoothness.self, forKey: .smoothness)
-    let all = try decoder.container(keyedBy: AnyKey.self)
+    let all = try decoder.container(keyedBy: NamedKey.self)
     for key in all.allKeys where DefenseRegistry.entries.contains(where: { $0.name == key.stringValue }) {
       for (name, value) in (try? all.decode([String: Double].self, forKey: key)) ?? [:] {
         methodNumbers["\(key.stringValue).\(name)"] = value

@@ -1,0 +1,71 @@
+internal import CImageCodecs
+internal import Glibc
+package import SwiftTorch
+
+/// Pictures in JPEG and PNG files, decoded to bytes of red, green and blue.
+package enum ImageCodec {
+  package enum Format: String { case jpeg = "JPEG", png = "PNG" }
+
+  /// The most pixels of a picture: 12,000 x 8,000, beyond any camera's and any data set's.
+  package static let largestPicture = 96_000_000
+  /// The most pixels that a byte of a file can stand for. A damaged header that declares more takes no memory.
+  ///
+  /// A blank PNG of one bit a pixel reaches 8 times deflate's best ratio. A blank JPEG reaches 512, one bit for each 8 x 8 block;
+  /// the limit is twice that.
+  private static func mostPixelsPerByte(_ format: Format) -> Int { format == .png ? 8 * Inflater.maximumRatio : 1024 }
+
+  /// The format that the first bytes show; nil for any other file.
+  package static func format(_ bytes: [UInt8]) -> Format? {
+    if ic_is_jpeg(bytes, bytes.count) != 0 { return .jpeg }
+    return ic_is_png(bytes, bytes.count) != 0 ? .png : nil
+  }
+
+  /// Decodes a file: grey is repeated, a palette looked up, alpha dropped, 16 bits rounded to 8, CMYK converted.
+  ///
+  /// - Returns: [3, height, width], uint8, in the order of the file's pixels in memory (channels last).
+  package static func decode(_ bytes: [UInt8]) throws(FormatError) -> Tensor {
+    guard let format = format(bytes) else {
+      throw FormatError("is neither a JPEG nor a PNG picture; expected one of them, so remove it from the folder or convert it")
+    }
+    var image = ic_image()
+    let limit = Int64(min(largestPicture, mostPixelsPerByte(format) * bytes.count))
+    let status =
+      switch format {
+      case .jpeg: ic_jpeg_decode(bytes, bytes.count, limit, &image)
+      case .png: ic_png_decode(bytes, bytes.count, limit, &image)
+      }
+    defer { ic_image_free(&image) }
+    guard status == 0, let pixels = image.pixels else {
+      throw FormatError("is a damaged \(format.rawValue) picture (\(text(image))); copy or download it again")
+    }
+    let (height, width) = (Int(image.height), Int(image.width))
+    return Tensor(copying: UnsafeRawBufferPointer(start: pixels, count: 3 * height * width), shape: [height, width, 3], dtype: .uint8)
+      .permuted(2, 0, 1)
+  }
+
+  /// A PNG file of a picture.
+  ///
+  /// - Parameter picture: [3, H, W], uint8, on the CPU.
+  package static func png(_ picture: Tensor) throws(TorchError) -> [UInt8] {
+    require(picture.ndim == 3 && picture.size(0) == 3 && picture.dtype == .uint8, "png: a picture of shape \(picture.shape), \(picture.dtype)")
+    let rows = picture.permuted(1, 2, 0).hostBytes()
+    var out: UnsafeMutablePointer<UInt8>?
+    var count = 0
+    var message = [CChar](repeating: 0, count: Int(IC_MESSAGE_SIZE))
+    guard ic_png_encode(rows, Int32(picture.size(2)), Int32(picture.size(1)), &out, &count, &message) == 0, let out else {
+      throw TorchError(.runtime, "the picture of \(picture.size(2)) x \(picture.size(1)) could not be encoded: \(text(message))")
+    }
+    defer { free(out) }
+    return Array(UnsafeBufferPointer(start: out, count: count))
+  }
+
+  private static func text(_ image: ic_image) -> String {
+    withUnsafeBytes(of: image.message) { text($0.map { CChar(bitPattern: $0) }) }
+  }
+
+  /// The library's words, fit to stand inside a sentence.
+  private static func text(_ characters: [CChar]) -> String {
+    let whole = String(decoding: characters.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return String(quoted(whole).dropFirst().dropLast())
+  }
+}

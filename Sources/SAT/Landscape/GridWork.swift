@@ -1,0 +1,112 @@
+internal import Foundation
+internal import SwiftTorch
+internal import Synchronization
+
+/// One network that is moved from point to point of a landscape's grid.
+final class GridMover {
+  private let classifier: any Classifier
+  private let landscape: LossLandscape
+  private let weights: RestorableTensors
+
+  init(_ classifier: any Classifier, _ landscape: LossLandscape) throws(TorchError) {
+    self.classifier = classifier
+    self.landscape = landscape
+    weights = RestorableTensors(try classifier.differentiableParameters())
+  }
+
+  /// The weights as they were, bit for bit.
+  func putBack() { weights.putBack() }
+
+  func value(at point: Int) throws(TorchError) -> LossLandscape.Value {
+    let position = landscape.position(of: point)
+    weights.move(along: zip(landscape.directions, position).map { ($0.parts, $1) })
+    let images: Tensor
+    switch landscape.examples {
+    case .fixed(let fixed): images = fixed
+    case .reattacked(let clean, let maximizer, let seed):
+      images = try maximizer.adversarialImages(
+        classifier, clean, landscape.labels, batchSize: landscape.batchSize, generator: Generator(seed: seed))
+    }
+    return try withNoGrad { () throws(TorchError) in
+      var (loss, correct) = (0.0, 0.0)
+      for (x, y) in zip(images.split(size: landscape.batchSize), landscape.labels.split(size: landscape.batchSize)) {
+        let logits = try classifier.logits(x)
+        loss += logits.crossEntropy(y, reduction: .sum).item()
+        correct += logits.argmax(dim: 1).equal(to: y).sum().item()
+      }
+      let count = Double(landscape.labels.count)
+      guard loss.isFinite else {
+        throw TorchError(
+          .value, "the loss at \(position.map { "\($0)" }.joined(separator: ", ")) of the grid is \(loss), which is not finite; "
+            + "check the weights and the images for values that are not finite, or choose a smaller radius")
+      }
+      return LossLandscape.Value(loss: loss / count, accuracy: correct / count)
+    }
+  }
+}
+
+/// Points of a grid that several threads work on, each with a network of its own.
+final class GridWork: Sendable {
+  private struct Results {
+    var values: [(point: Int, value: LossLandscape.Value)] = []
+    var error: (any Error)?
+    var running = 0
+  }
+
+  private let points: [Int]
+  /// The next of the points.
+  private let next = Atomic<Int>(0)
+  private let results = Mutex(Results())
+  private let arrived = DispatchSemaphore(value: 0)
+
+  init(_ points: [Int]) { self.points = points }
+
+  /// Starts a thread for each network.
+  func start(_ movers: [GridMover]) {
+    results.withLock { $0.running = movers.count }
+    for mover in movers.map(Unshared.init) { Thread.detachNewThread { self.run(mover) } }
+  }
+
+  private func run(_ mover: Unshared<GridMover>) {
+    try? Torch.setThreadCount(1)
+    while true {
+      let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+      if index >= points.count { break }
+      do {
+        let value = try mover.value.value(at: points[index])
+        results.withLock { $0.values.append((points[index], value)) }
+      } catch { results.withLock { $0.error = error } }
+      arrived.signal()
+    }
+    results.withLock { $0.running -= 1 }
+    arrived.signal()
+  }
+
+  /// Hands every value to `found`, one call at a time, until all threads have ended.
+  ///
+  /// - Parameter shouldStop: asked whenever a value arrives; true ends the work.
+  /// - Throws: the first error of a network or of `found`, once the threads have ended.
+  func collect(_ found: (Int, LossLandscape.Value) throws -> Void, _ shouldStop: () -> Bool) throws {
+    var failure: (any Error)?
+    while true {
+      arrived.wait()
+      let news = results.withLock { state in
+        defer { state.values = [] }
+        return state
+      }
+      failure = failure ?? news.error
+      if failure == nil {
+        do { for (point, value) in news.values { try found(point, value) } } catch { failure = error }
+      }
+      // The threads then find nothing left to do.
+      if failure != nil || shouldStop() { next.store(points.count, ordering: .relaxed) }
+      if news.running == 0 { break }
+    }
+    if let failure { throw failure }
+  }
+}
+
+/// Something that one thread at a time uses.
+private struct Unshared<Value>: @unchecked Sendable {
+  let value: Value
+}

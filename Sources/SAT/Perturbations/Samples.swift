@@ -1,0 +1,33 @@
+internal import SwiftTorch
+
+// What attacks ask of tensors [N, …] that hold a sample in each row.
+
+extension Tensor {
+  /// Rows by position, in this tensor's memory format, which index_select drops.
+  func rows(at indices: Tensor) -> Tensor {
+    let rows = selecting(indices)
+    return ndim == 4 && !isContiguous() && isContiguous(.channelsLast) ? rows.contiguous(.channelsLast) : rows
+  }
+
+  /// One value per sample [N], shaped to broadcast over `samples` [N, …].
+  func aligned(with samples: Tensor) -> Tensor { reshaped(to: [-1] + Array(repeating: 1, count: samples.ndim - 1)) }
+
+  /// The norm of each sample, [N].
+  func norms(_ norm: Norm) -> Tensor {
+    let rows = flattened(from: 1)
+    return switch norm {
+    case .linf: rows.abs().max(dims: [1])
+    case .l2: rows.norm(2, dims: [1])
+    case .l1: rows.norm(1, dims: [1])
+    }
+  }
+
+  /// The norm of each image, [N, 1, 1, 1]: `norms` in the operations of AutoAttack's reference, which round otherwise.
+  func perSampleNorm(_ norm: Norm) -> Tensor {
+    switch norm {
+    case .linf: abs().max(dims: [1, 2, 3], keepDim: true)
+    case .l2: square().sum(dims: [1, 2, 3], keepDim: true).sqrt()
+    case .l1: abs().sum(dims: [1, 2, 3], keepDim: true)
+    }
+  }
+}

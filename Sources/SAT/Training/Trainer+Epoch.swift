@@ -1,0 +1,125 @@
+internal import SwiftTorch
+
+/// Training an epoch batch by batch, and what follows it: validation and the statistics of averaged weights.
+extension Trainer {
+  /// Trains an epoch, or the rest of one; nil when asked to stop.
+  func train(
+    _ epoch: Int, _ logs: RunLogs, _ observer: any TrainingObserver, _ shouldStop: () -> Bool
+  ) throws -> EpochMetrics? {
+    let clock = ContinuousClock()
+    var (order, sums) = current ?? (Tensor.randperm(trainSet.count, generator: shuffling), EpochSums())
+    let loader = BatchLoader(
+      trainSet, batchSize: configuration.batchSize, order: order.array(of: Int.self), augmentation: configuration.augmentation,
+      generator: stream(.augmenting, of: epoch), layout: layout, after: sums.batches)
+    network.module.setTraining(true)
+    var lastSaved = clock.now
+    while true {
+      let batch = sums.batches
+      current = (order, sums)
+      let stops = shouldStop()
+      let isDue = batch > 0 && (clock.now - lastSaved) / .seconds(1) >= configuration.checkpoints.minutes * 60
+      if (isDue || stops) && stepsDone > 0 {
+        try save(as: [.last])
+        lastSaved = clock.now
+      }
+      if stops { return nil }
+      guard let metrics = try trainBatch(of: loader, epoch, &sums) else { break }
+      try logs.append(metrics)
+      stepsDone += 1
+      observer.batchDone(epoch: epoch, batch: batch, batches: loader.batchCount, loss: metrics.loss)
+    }
+    current = nil
+    if let answer = sums.constantAnswer {
+      observer.warn(
+        "the network answered \(answer) to every training image of the second half of epoch \(epoch); \(EpochSums.constantAdvice(configuration.method))")
+    }
+    return sums.metrics(
+      epoch: epoch, lambda: defense.lambda(at: epoch), learningRate: learningRate(epoch, batch: loader.batchCount - 1, of: loader.batchCount))
+  }
+
+  /// Updates the weights by the loader's next batch and adds it to the sums; nil after the last.
+  private func trainBatch(of loader: BatchLoader, _ epoch: Int, _ sums: inout EpochSums) throws -> StepMetrics? {
+    let clock = ContinuousClock()
+    let (start, processorStart) = (clock.now, ProcessorClock.seconds)
+    guard let loaded = try loader.next() else { return nil }
+    let (batch, batches) = (sums.batches, loader.batchCount)
+    let data = TrainingBatch(
+      images: loaded.images.to(device), labels: loaded.labels.to(device), indices: Tensor(loaded.indices), epoch: epoch)
+    sums.dataSeconds += (clock.now - start) / .seconds(1)
+    optimizer.learningRate = learningRate(epoch, batch: batch, of: batches)
+    let outcome = try step(data)
+    average?.stepTaken(network, epoch: epoch)
+    sums.add(outcome, isLate: batch >= batches / 2)
+    sums.seconds += (clock.now - start) / .seconds(1)
+    sums.processorSeconds += ProcessorClock.seconds - processorStart
+    return StepMetrics(
+      step: stepsDone, epoch: epoch, loss: outcome.loss, gradientNorm: outcome.gradientNorm, active: outcome.active)
+  }
+
+  private func learningRate(_ epoch: Int, batch: Int, of batches: Int) -> Double {
+    let part = configuration.learningRateSchedule.isPerStep ? Double(batch) / Double(batches) : 0
+    return learningRates.rate(configuration.optimizer.learningRate, at: Double(epoch) + part)
+  }
+
+  private enum EpochStream: UInt64 { case augmenting, perturbingForStatistics }
+
+  /// A stream for one epoch and purpose, a pure function of both: a run that is resumed inside the epoch draws the same, and the draws
+  /// of the training do not depend on it.
+  private func stream(_ purpose: EpochStream, of epoch: Int) -> Generator {
+    // The generator is seeded by the lower half alone, so the epoch has to reach that.
+    Generator(seed: configuration.seed, stream: 3 &+ (2 * UInt64(epoch) + purpose.rawValue) &* 0x9E37_79B9_7F4A_7C15)
+  }
+
+  /// One update of the weights.
+  private func step(_ batch: TrainingBatch) throws -> EpochSums.Batch {
+    var gradientNorm = 0.0
+    let limit = configuration.optimizer.maxGradientNorm
+    update.beforeStep = { [optimizer] in
+      gradientNorm = limit > 0 ? optimizer.clipGradientNorm(to: limit) : optimizer.gradientNorm()
+      guard gradientNorm.isFinite else { throw SATError.notFinite("norm of the gradients", gradientNorm, batch.epoch) }
+    }
+    let outcome = try defense.step(batch, update, generator: perturbing)
+    return withNoGrad {
+      EpochSums.Batch(
+        loss: outcome.loss, gradientNorm: gradientNorm, labels: batch.labels.array(of: Int.self),
+        predictions: outcome.logits.argmax(dim: 1).array(of: Int.self), perturbation: outcome.perturbation.array(of: Float.self),
+        active: outcome.active, gaps: ProbabilityGap.gap(outcome.logits, batch.labels).array(of: Float.self))
+    }
+  }
+
+  /// Accuracy on the validation set, clean and under the training attack with draws of its own; nil when asked to stop.
+  func validate(_ observer: any TrainingObserver, _ shouldStop: @escaping () -> Bool) throws -> EpochMetrics.Validation? {
+    let attack = PGD(maximizer, seed: configuration.seed)
+    let network = result
+    let evaluation: Evaluation
+    do {
+      evaluation = try network.withPreparedWeights(inputShape: validationSet.imageShape, precision: configuration.execution.precision) {
+        try Evaluator(model: network, data: validationSet, batchSize: configuration.batchSize, device: device, layout: layout)
+          .run(EvaluationPlan([attack], checks: false), shouldStop: shouldStop)
+      }
+    } catch is EvaluationStopped {
+      return nil
+    }
+    if Set(evaluation.predictions).count == 1 {
+      observer.warn("the network answers \(evaluation.predictions[0]) to every validation image; \(EpochSums.constantAdvice(configuration.method))")
+    }
+    let count = Double(validationSet.count)
+    return .init(
+      clean: Double(evaluation.cleanCorrect) / count, robust: Double(evaluation.robustCorrect) / count, samples: validationSet.count)
+  }
+
+  /// BatchNorm's statistics for averaged weights, from the training images in the order of the data.
+  func remakeStatistics(of network: NetworkClassifier, epoch: Int) throws(TorchError) {
+    let perturbs = configuration.averaging.statistics == .perturbed
+    let generator = stream(.perturbingForStatistics, of: epoch)
+    let ranges = (0..<trainSet.count).chunks(of: configuration.batchSize)
+    try network.module.remakeBatchStatistics(over: ranges) { range throws(TorchError) in
+      let (images, labels) = try trainSet.batch(range)
+      let (x, y) = (images.to(device).contiguous(layout), labels.to(device))
+      guard perturbs else { return x }
+      return try network.withPreparedWeights(inputShape: trainSet.imageShape) { () throws(TorchError) in
+        try maximizer(network, x, y, curriculum: FullStrength(), generator: generator).images
+      }
+    } pass: { images throws(TorchError) in _ = try network.logits(images) }
+  }
+}

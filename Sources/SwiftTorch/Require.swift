@@ -1,5 +1,0 @@
-/// A precondition whose message is printed in optimized builds too, where `precondition` drops it.
-@inline(__always)
-func require(_ condition: @autoclosure () -> Bool, _ message: @autoclosure () -> String) {
-  if !condition() { fatalError(message()) }
-}

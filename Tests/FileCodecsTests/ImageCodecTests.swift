@@ -1,0 +1,78 @@
+import SwiftTorch
+import Testing
+
+@testable import FileCodecs
+
+/// Pictures against Pillow's decoding of the same files.
+@Suite struct ImageCodecTests {
+  static let lossless = [
+    "rgb.png", "grey.png", "alpha.png", "palette.png", "transparent-palette.png", "one-bit.png", "grey-alpha.png", "sixteen-bit.png",
+  ]
+  static let lossy = ["baseline.jpg", "full-chroma.jpg", "progressive.jpg", "grey.jpg", "cmyk.jpg"]
+
+  static func bytes(_ name: String) throws -> [UInt8] { try FileBytes.read(Fixtures.path("pictures/\(name)")) }
+
+  static func problem(_ bytes: [UInt8]) -> String {
+    do {
+      return "nothing was thrown but \(try ImageCodec.decode(bytes).shape) returned"
+    } catch {
+      return error.message
+    }
+  }
+
+  @Test(arguments: lossless) func pngIsExact(name: String) throws {
+    expectIdentical(try ImageCodec.decode(Self.bytes(name)), try Fixtures.tensors("pictures")[name])
+    #expect(try ImageCodec.format(Self.bytes(name)) == .png)
+  }
+
+  /// Two versions of libjpeg differ by a step of rounding, CMYK's conversion by another.
+  @Test(arguments: lossy) func jpegIsPillows(name: String) throws {
+    let (actual, expected) = (try ImageCodec.decode(Self.bytes(name)), try Fixtures.tensors("pictures")[name])
+    expectClose(actual.to(.float32), expected.to(.float32), absolute: 2, relative: 0, name)
+    #expect(try actual.dtype == .uint8 && ImageCodec.format(Self.bytes(name)) == .jpeg)
+    #expect((actual.to(.float32) - expected.to(.float32)).abs().mean().item() < 0.5)
+  }
+
+  @Test func resizingIsPillows() throws {
+    let picture = try ImageCodec.decode(Self.bytes("rgb.png"))
+    for (width, height) in [(17, 13), (40, 30), (50, 10)] {
+      let resized = picture.unsqueezed(dim: 0).resizedAntialiased(height: height, width: width)[0]
+      expectClose(
+        resized.to(.float32), try Fixtures.tensors("pictures")["resized/\(width)x\(height)"].to(.float32), absolute: 1, relative: 0,
+        "\(width) x \(height)")
+    }
+  }
+
+  @Test func whatIsEncodedIsDecoded() throws {
+    let picture = Tensor.randint(0..<256, [3, 5, 301], generator: Generator(seed: 0)).to(.uint8)
+    let file = try ImageCodec.png(picture)
+    expectIdentical(try ImageCodec.decode(file), picture)
+    expectIdentical(try ImageCodec.decode(try ImageCodec.png(picture.flipped(dims: [2]))), picture.flipped(dims: [2]))
+  }
+
+  /// Every cut is an error, however late: what is missing is not filled with grey.
+  @Test(arguments: lossless + lossy) func aFileThatIsCutOffIsRefused(name: String) throws {
+    let whole = try Self.bytes(name)
+    for length in stride(from: 0, to: whole.count - 4, by: 13) {
+      let message = Self.problem(Array(whole[..<length]))
+      let words = length < (name.hasSuffix("png") ? 8 : 3) ? "neither a JPEG nor a PNG" : "is a damaged"
+      #expect(message.contains(words), "\(length) of \(whole.count): \(message)")
+      #expect(!message.contains("\n"))
+    }
+  }
+
+  @Test func whatIsNoPictureIsSaid() throws {
+    #expect(Self.problem(Array("hello, world".utf8)).contains("neither a JPEG nor a PNG picture"))
+    #expect(Self.problem([]).contains("neither"))
+    var huge = try Self.bytes("rgb.png")
+    huge.replaceSubrange(16..<24, with: [0x7F, 0xFF, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF])
+    #expect(Self.problem(huge).contains("damaged PNG"))
+    var wide = try Self.bytes("baseline.jpg")
+    let frame = try #require(wide.indices.dropLast().first { wide[$0] == 0xFF && wide[$0 + 1] == 0xC0 })
+    wide.replaceSubrange(frame + 5..<frame + 9, with: [0xFF, 0xDC, 0xFF, 0xDC])
+    #expect(Self.problem(wide).contains("65500 x 65500"), "\(Self.problem(wide))")
+    var flipped = try Self.bytes("rgb.png")
+    flipped[flipped.count / 2] ^= 0x10
+    #expect(Self.problem(flipped).contains("damaged PNG"), "its checksum")
+  }
+}

@@ -1,0 +1,1 @@
+../FileCodecsTests/TarSupport.swift
