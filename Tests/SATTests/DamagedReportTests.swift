@@ -12,7 +12,8 @@ import Testing
      "approximations": {"central": [1.5, 2.5, 2, 3]}, "spearman": {"central": 0.5}}}
     """#
   private static let landscape = #"""
-    {"format": "sat-landscape/1", "x": [-1, 0, 1], "y": [0, 1], "loss": [[3, 1, 3], [4, 2, 4]], "accuracy": [[0, 1, 0], [0, 0.5, 0.25]]}
+    {"format": "sat-landscape/1", "x": [-1, 0, 1], "y": [0, 1], "loss": [[3, 1, 3], [4, 2, 4]],
+     "accuracy": [[0, 1, 0], [0, 0.5, 0.25]]}
     """#
   private static let evaluation = #"""
     {"format": "sat-evaluation/1", "model": "m", "data": {"name": "d", "split": "test", "samples": 3}, "seconds": 1,

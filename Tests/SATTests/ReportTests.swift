@@ -22,9 +22,11 @@ final class WrittenRun {
   func add(_ name: String, _ text: String) throws { try text.write(toFile: "\(path)/\(name)", atomically: true, encoding: .utf8) }
 
   static func epoch(_ epoch: Int, loss: String = "1.5", robust: String = "0.25") -> String {
-    #"{"active":[1,0.5],"epoch":\#(epoch),"gradientNorm":2.5,"lambda":0.25,"learningRate":0.01,"perturbation":{"max":0.3,"mean":0.2},"#
+    #"{"active":[1,0.5],"epoch":\#(epoch),"gradientNorm":2.5,"lambda":0.25,"learningRate":0.01,"#
+      + #""perturbation":{"max":0.3,"mean":0.2},"#
       + #""seconds":12.5,"train":{"accuracy":0.5,"loss":\#(loss)},"validation":{"clean":0.75,"robust":\#(robust)},"#
-      + #""psi":{"p05":-1,"p25":-0.5,"p50":0.1,"p75":0.5,"p95":1},"smoothness":{"eigenvalue":30,"trace":200,"traceError":10,"gradientNorm":1.25},"p-sat":{"stopped":0.5}}"# + "\n"
+      + #""psi":{"p05":-1,"p25":-0.5,"p50":0.1,"p75":0.5,"p95":1},"#
+      + #""smoothness":{"eigenvalue":30,"trace":200,"traceError":10,"gradientNorm":1.25},"p-sat":{"stopped":0.5}}"# + "\n"
   }
 }
 

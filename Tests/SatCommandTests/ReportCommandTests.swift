@@ -39,7 +39,8 @@ enum Browser {
       metadata: ["sat.evaluation": try String(contentsOfFile: run + "/evaluation-pgd.json", encoding: .utf8)]
     ).write(to: run + "/adversarial.safetensors")
     try #"""
-      {"format": "sat-hessian/1", "eigenvalues": [{"value": 3.5, "residual": 0.25, "iterations": 4}], "density": {"grid": [0, 1], "values": [1, 0]},
+      {"format": "sat-hessian/1", "eigenvalues": [{"value": 3.5, "residual": 0.25, "iterations": 4}],
+       "density": {"grid": [0, 1], "values": [1, 0]},
        "perSample": {"eigenvalues": [1, 2, 3], "approximations": {"central": [1.5, 2.5, 2]}, "spearman": {"central": 0.5}}}
       """#.write(toFile: run + "/hessian.json", atomically: true, encoding: .utf8)
     try #"{"format": "sat-landscape/1", "x": [-1, 0, 1], "y": [-1, 0, 1], "loss": [[3, 1, 3], [4, 2, 4], [3, 1, 3]]}"#
