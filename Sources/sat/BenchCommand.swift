@@ -46,10 +46,10 @@ struct BenchCommand: ParsableCommand {
 
   func run() throws {
     try output.begin()
-    let benchmark = try SpeedBenchmark(
+    let benchmark = try SpeedBenchmark.measure(
       Architecture(name: model, options: try ArchitectureOptions.parsed(modelOptions)), batchSize: batchSize, attackSteps: steps,
       execution: execution.applied(), seconds: seconds, seed: seed
     ) { Terminal.standardError.line("measuring \($0)") }
-    try output.deliver(benchmark, text: benchmark.text)
+    try output.deliver(benchmark, text: SpeedTable(benchmark).description)
   }
 }

@@ -114,20 +114,20 @@ struct EvaluateCommand: ParsableCommand {
     for warning in evaluation.warnings { terminal.warn(warning.message) }
     if let warning = model.trainingModeWarning { evaluation.warnings.insert(warning, at: 0) }
 
-    let report = EvaluationReport(
+    let document = EvaluationDocument(
       evaluation, model: path, data: dataset, threat: choice.threat, seed: seed, batchSize: size, mode: plan.mode, version: choice.version,
       attacks: plan.attacks)
     let heading =
-      "\(path) on \(dataset.count) \(dataset.split == "file" ? "" : dataset.split + " ")images of \(dataset.name)"
+      "\(path) on \(dataset.summary)"
       + (choice.threat.map { "; \($0.norm.rawValue), epsilon \(choice.radius?.text ?? ""), mode \(plan.mode.rawValue)" } ?? "")
     let table = EvaluationTable(evaluation, heading: heading, isIndividual: plan.isIndividual)
     let position = try subject.selection.range()?.lowerBound ?? 0
     try output.deliver(
-      report, text: table.description,
+      document, text: table.description,
       files: [
         { if let records { try AtomicFile.write(EvaluationRecords.text(evaluation, first: position), to: records) } },
         { if let robustbench { try write(robustbench, evaluation, choice, loaded) } },
-        { if let save, let adversarial { try SavedImages.write(adversarial, dataset, report, to: save) } },
+        { if let save, let adversarial { try SavedImages.write(adversarial, dataset, document, to: save) } },
       ])
   }
 

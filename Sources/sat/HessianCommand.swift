@@ -131,7 +131,7 @@ struct HessianCommand: ParsableCommand {
     let request = request()
     let analysis: HessianAnalysis
     do {
-      analysis = try HessianAnalysis(classifier, images: images, labels: loaded.labels, request, progress: display.show)
+      analysis = try HessianAnalysis.measure(classifier, images: images, labels: loaded.labels, request, progress: display.show)
     } catch {
       // What the sentence says of the loss or the parameters holds for every kind of model.
       if error.code == .value { throw SATError("\(subject.path): \(error.message)") }
@@ -139,9 +139,9 @@ struct HessianCommand: ParsableCommand {
       throw SATError("\(subject.path) is a TorchScript archive whose loss cannot be differentiated twice: \(error.message)")
     }
     Terminal.standardError.endProgress()
-    let report = HessianReport(
+    let document = HessianDocument(
       analysis, model: subject.path, data: loaded.data, perturbation: maximizer, seed: subject.seed)
-    try output.deliver(report, text: HessianTable(report, asked: request.top).description)
+    try output.deliver(document, text: HessianTable(document, asked: request.top).description)
   }
 
   private func request() -> HessianAnalysis.Request {

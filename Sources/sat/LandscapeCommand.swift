@@ -117,14 +117,14 @@ struct LandscapeCommand: ParsableCommand {
           + (state.map { "they are kept in \($0), go on with the same command" } ?? "nothing was kept, name a file with --state to keep them"))
       throw ExitCode(130)
     }
-    let report = LandscapeReport(
+    let document = LandscapeDocument(
       landscape, store.values, model: subject.path, data: loaded.data, examples: examples.rawValue, perturbation: maximizer,
       vectors: vectors, seed: subject.seed, seconds: (clock.now - start) / .seconds(1))
     try output.deliver(
-      report, text: report.text,
+      document, text: LandscapeTable(document).description,
       files: [
-        { if let csv { try AtomicFile.write(report.csv, to: csv) } },
-        { if let save { try SafeTensors(tensors: report.tensors()).write(to: save) } },
+        { if let csv { try AtomicFile.write(document.csv, to: csv) } },
+        { if let save { try SafeTensors(tensors: document.tensors()).write(to: save) } },
       ])
   }
 

@@ -65,18 +65,16 @@ final class TrainingDisplay: TrainingObserver {
   func validating(epoch: Int) {}
 
   func epochDone(_ metrics: EpochMetrics, isBest: Bool) {
-    func percent(_ value: Double) -> String { decimal(100 * value, 1) + " %" }
     var parts = ["epoch \(metrics.epoch + 1)/\(trainer.configuration.epochs)"]
     if let lambda = metrics.lambda { parts.append("lambda \(decimal(lambda, 2))") }
     parts.append("loss \(decimal(metrics.train.loss, 3))")
     if let validation = metrics.validation {
-      parts.append("clean \(percent(validation.clean))")
-      parts.append("robust \(percent(validation.robust))\(isBest ? " (best)" : "")")
+      parts.append("clean \(percent(validation.clean, 1))")
+      parts.append("robust \(percent(validation.robust, 1))\(isBest ? " (best)" : "")")
     }
-    let active = metrics.active.reduce(0, +) / Double(max(metrics.active.count, 1))
-    parts.append("active \(percent(active))")
+    if let active = metrics.active { parts.append("active \(percent(active.reduce(0, +) / Double(max(active.count, 1)), 1))") }
     parts.append("\(decimal(metrics.seconds, 1)) s")
-    if metrics.dataSeconds > 0.05 * metrics.seconds { parts.append("waited \(decimal(metrics.dataSeconds, 1)) s for data") }
+    if let waited = metrics.dataSeconds, waited > 0.05 * metrics.seconds { parts.append("waited \(decimal(waited, 1)) s for data") }
     terminal.line(parts.joined(separator: "   "))
   }
 
@@ -106,7 +104,7 @@ struct TrainingSummary: Encodable {
 
   var text: String {
     guard let best else { return "\(run): \(epochs) epochs\n" }
-    return "\(run): \(epochs) epochs; best on validation after epoch \(best.epoch + 1): clean \(decimal(100 * best.clean, 1)) %, "
-      + "robust \(decimal(100 * best.robust, 1)) %\n"
+    return "\(run): \(epochs) epochs; best on validation after epoch \(best.epoch + 1): clean \(percent(best.clean, 1)), "
+      + "robust \(percent(best.robust, 1))\n"
   }
 }

@@ -60,10 +60,10 @@ struct VerifyCommand: ParsableCommand {
       normalization: try architecture.normalization(), device: device)
     model.classifier.execution = settings
     try model.check(saved.originals, device: device)
-    let verification = try Verification(
+    let verification = try Verification.run(
       saved, model: model.classifier, modelName: modelFile, data: data, batchSize: batchSize, device: device,
       layout: settings.memoryFormat.format)
-    try output.deliver(verification, text: verification.description)
+    try output.deliver(verification, text: VerificationTable(verification).description)
     if !verification.holds { throw ExitCode(1) }
   }
 }

@@ -6,23 +6,15 @@ import Testing
 
 /// Reports of runs some of whose files were cut off or edited.
 @Suite struct DamagedReportTests {
-  private static let hessian = #"""
-    {"format": "sat-hessian/1", "samples": 4, "density": {"grid": [0, 1, 2], "values": [0.5, 0.25, 0.25]},
-     "perSample": {"eigenvalues": [1, 2, 3, 4], "residuals": [0.1, 0.1, 0.1, 0.1], "converged": [true, true, true, true],
-     "approximations": {"central": [1.5, 2.5, 2, 3]}, "spearman": {"central": 0.5}}}
-    """#
-  private static let landscape = #"""
-    {"format": "sat-landscape/1", "x": [-1, 0, 1], "y": [0, 1], "loss": [[3, 1, 3], [4, 2, 4]],
-     "accuracy": [[0, 1, 0], [0, 0.5, 0.25]]}
-    """#
-  private static let evaluation = #"""
-    {"format": "sat-evaluation/1", "model": "m", "data": {"name": "d", "split": "test", "samples": 3}, "seconds": 1,
-     "clean": {"correct": 3, "accuracy": 1, "interval": [0.4, 1]}, "threat": {"norm": "linf", "epsilon": 0.1},
-     "attacks": [{"name": "pgd", "robust": 2, "seconds": 1, "forward": 3, "backward": 6}],
-     "robust": {"correct": 2, "accuracy": 0.67, "interval": [0.2, 0.9]},
-     "perClass": [{"class": 0, "samples": 1, "clean": 1, "robust": 1}, {"class": 4, "samples": 2, "clean": 2, "robust": 1}],
-     "flags": {"clean": [1, 1, 1], "pgd": [1, 0, 1], "robust": [1, 0, 1]}, "warnings": []}
-    """#
+  private static let hessian = WrittenDocument.hessian(
+    #"""
+    "density": {"grid": [0, 1, 2], "values": [0.5, 0.25, 0.25], "width": 0.1},
+    "perSample": {"eigenvalues": [1, 2, 3, 4], "residuals": [0.1, 0.1, 0.1, 0.1], "converged": [true, true, true, true],
+    "approximations": {"central": [1.5, 2.5, 2, 3]}, "spearman": {"central": 0.5}}
+    """#)
+  private static let landscape = WrittenDocument.landscape(
+    #""x": [-1, 0, 1], "y": [0, 1], "loss": [[3, 1, 3], [4, 2, 4]], "accuracy": [[0, 1, 0], [0, 0.5, 0.25]]"#)
+  private static let evaluation = WrittenDocument.evaluation
 
   private static func run() throws -> WrittenRun {
     let run = try WrittenRun(metrics: WrittenRun.epoch(0))
@@ -103,6 +95,29 @@ import Testing
     #expect(report.unreadable.map(\.path) == ["\(run.path)/\(file).json"] && report.omissions == whole.omissions)
   }
 
+  /// A version that this program does not know is no reason to leave a document out without a word.
+  @Test(arguments: [("hessian", hessian), ("landscape", landscape), ("evaluation-pgd", evaluation), ("someone", hessian)])
+  func otherVersionsAreNamed(file: String, text: String) throws {
+    let run = try Self.run()
+    let whole = try Self.drawn([run.path])
+    let format = try #require(text.firstMatch(of: /"(sat-\w+)\/1"/)?.1)
+    try run.add("\(file).json", text.replacing("\(format)/1", with: "\(format)/12"))
+    let report = try Self.drawn([run.path])
+    #expect(
+      report.unreadable == [
+        UnreadableDocument(
+          path: "\(run.path)/\(file).json", reason: "is \(format)/12, but this version of sat reads \(format)/1", kind: String(format))
+      ])
+    #expect(report.omissions == whole.omissions, "what is only of another version is not called absent")
+    #expect(try ReportPage.html(report, plotly: "Plotly").contains("\(file).json is \(format)/12, but this version of sat reads \(format)/1"))
+    try SafeTensors(
+      tensors: [("images", .full([3, 1, 2, 2], 0.5)), ("originals", .full([3, 1, 2, 2], 0.25)), ("labels", Tensor([5, 6, 7]))],
+      metadata: ["sat.evaluation": Self.evaluation.replacing("sat-evaluation/1", with: "sat-evaluation/2")]
+    ).write(to: "\(run.path)/adversarial.safetensors")
+    let images = try Self.drawn([run.path]).unreadable.first
+    #expect(images?.reason == "cannot be read (its evaluation is sat-evaluation/2, but this version of sat reads sat-evaluation/1)")
+  }
+
   @Test func imagesThatDoNotBelongTogetherAreNamed() throws {
     let images = Tensor.full([3, 1, 2, 2], 0.5)
     let good: [String: Tensor] = ["images": images, "originals": .full([3, 1, 2, 2], 0.25), "labels": Tensor([5, 6, 7])]
@@ -134,7 +149,7 @@ import Testing
     }
     let alone = try WrittenRun(metrics: #"{"epoch": 0, "tr"#)
     #expect(try Self.drawn([alone.path]).omissions.contains { $0.what == "The curves of training" })
-    for line in ["7\n", #"{"epoch": -1}"#, #"{"epoch": 9223372036854775807}"#] {
+    for line in ["7\n", #"{"epoch": 1}"#, WrittenRun.epoch(-1), WrittenRun.epoch(.max)] {
       let run = try WrittenRun(metrics: WrittenRun.epoch(0) + line)
       #expect(throws: SATError.self, "\(line) is whole, but no epoch") { try Self.drawn([run.path]) }
     }
@@ -158,8 +173,8 @@ import Testing
   }
 
   @Test func quantilesThatAreMissingLeaveGaps() throws {
-    let line = #"{"epoch":0,"h-sat":{"score.05":1,"score.25":2,"score.50":3,"score.75":4,"score.95":5}}"# + "\n"
-    let run = try WrittenRun(metrics: line + #"{"epoch":1,"h-sat":{"score.50":3}}"# + "\n")
+    let whole = WrittenRun.epoch(0, method: #""h-sat":{"score.05":1,"score.25":2,"score.50":3,"score.75":4,"score.95":5}"#)
+    let run = try WrittenRun(metrics: whole + WrittenRun.epoch(1, method: #""h-sat":{"score.50":3}"#))
     let chart = try #require(try Self.drawn([run.path]).charts.first { $0.id == "method-h-sat-score" })
     #expect(chart.csv == "series,epoch,h-sat.score,low,high\nrun,0,3,2,4\nrun,1,3,nan,nan\n")
   }

@@ -21,13 +21,47 @@ final class WrittenRun {
 
   func add(_ name: String, _ text: String) throws { try text.write(toFile: "\(path)/\(name)", atomically: true, encoding: .utf8) }
 
-  static func epoch(_ epoch: Int, loss: String = "1.5", robust: String = "0.25") -> String {
-    #"{"active":[1,0.5],"epoch":\#(epoch),"gradientNorm":2.5,"lambda":0.25,"learningRate":0.01,"#
-      + #""perturbation":{"max":0.3,"mean":0.2},"#
-      + #""seconds":12.5,"train":{"accuracy":0.5,"loss":\#(loss)},"validation":{"clean":0.75,"robust":\#(robust)},"#
-      + #""psi":{"p05":-1,"p25":-0.5,"p50":0.1,"p75":0.5,"p95":1},"#
-      + #""smoothness":{"eigenvalue":30,"trace":200,"traceError":10,"gradientNorm":1.25},"p-sat":{"stopped":0.5}}"# + "\n"
+  /// A line of metrics.jsonl.
+  ///
+  /// - Parameter method: a method's own numbers under its name.
+  static func epoch(
+    _ epoch: Int, loss: String = "1.5", robust: String = "0.25", method: String = #""p-sat":{"stopped":0.5}"#
+  ) -> String {
+    #"{"active":[1,0.5],"epoch":\#(epoch),"gradientNorm":2.5,"lambda":0.25,"learningRate":0.01,"perturbation":{"max":0.3,"mean":0.2},"#
+      + #""seconds":12.5,"samplesPerSecond":400,"time":1700000000,"train":{"accuracy":0.5,"loss":\#(loss)},"#
+      + #""validation":{"clean":0.75,"robust":\#(robust),"samples":40},"psi":{"p05":-1,"p25":-0.5,"p50":0.1,"p75":0.5,"p95":1},"#
+      + #""smoothness":{"eigenvalue":30,"trace":200,"traceError":10,"gradientNorm":1.25},\#(method)}"# + "\n"
   }
+}
+
+/// Documents as the commands write them, with some parts of the test's own.
+enum WrittenDocument {
+  /// - Parameters:
+  ///   - samples: in `perSample`, if it is there.
+  ///   - parts: further keys and values.
+  static func hessian(samples: Int = 4, _ parts: String) -> String {
+    #"""
+    {"format": "sat-hessian/1", "model": "m", "data": {"name": "digits", "split": "train", "samples": 128}, "at": "clean", "dtype": "float32",
+     "seed": 0, "loss": 0.5, "gradientNorm": 1, "parameters": 10, "samples": \#(samples), "products": 3, "seconds": 1, "versions": {}, \#(parts)}
+    """#
+  }
+
+  static func landscape(_ parts: String) -> String {
+    #"""
+    {"format": "sat-landscape/1", "model": "m", "data": {"name": "digits", "split": "train", "samples": 128}, "examples": "clean", "seed": 0,
+     "seconds": 1, "versions": {}, \#(parts)}
+    """#
+  }
+
+  /// Of three samples, of which an attack broke the second.
+  static let evaluation = #"""
+    {"format": "sat-evaluation/1", "model": "m", "data": {"name": "d", "split": "test", "samples": 3}, "seed": 0, "batchSize": 2, "mode": "fast",
+     "seconds": 1, "clean": {"correct": 3, "accuracy": 1, "interval": [0.4, 1]}, "threat": {"norm": "linf", "epsilon": 0.1},
+     "attacks": [{"name": "pgd", "robust": 2, "seconds": 1, "forward": 3, "backward": 6}],
+     "robust": {"correct": 2, "accuracy": 0.67, "interval": [0.2, 0.9]},
+     "perClass": [{"class": 0, "samples": 1, "clean": 1, "robust": 1}, {"class": 4, "samples": 2, "clean": 2, "robust": 1}],
+     "flags": {"clean": [1, 1, 1], "pgd": [1, 0, 1], "robust": [1, 0, 1]}, "warnings": [], "versions": {}}
+    """#
 }
 
 @Suite struct ReportTests {
@@ -106,7 +140,9 @@ final class WrittenRun {
   @Test func scoresOfAllRunsShareAChart() throws {
     let (a, b) = (try WrittenRun("a", metrics: WrittenRun.epoch(0)), try WrittenRun("b", metrics: WrittenRun.epoch(0)))
     func document(_ correlation: Double) -> String {
-      #"{"format": "sat-hessian/1", "perSample": {"eigenvalues": [1, 2], "approximations": {"loss": [3, 4]}, "spearman": {"loss": \#(correlation)}}}"#
+      WrittenDocument.hessian(
+        samples: 2,
+        #""perSample": {"eigenvalues": [1, 2], "residuals": [0, 0], "approximations": {"loss": [3, 4]}, "spearman": {"loss": \#(correlation)}}"#)
     }
     try a.add("clean.json", document(0.5))
     try a.add("adversarial.json", document(0.25))
@@ -118,8 +154,8 @@ final class WrittenRun {
   }
 
   @Test func quantilesOfAMethodAreOneChart() throws {
-    let line = #"{"epoch":0,"h-sat":{"score.05":1,"score.25":2,"score.50":3,"score.75":4,"score.95":5,"other.50":6}}"# + "\n"
-    let run = try WrittenRun(metrics: line)
+    let own = #""h-sat":{"score.05":1,"score.25":2,"score.50":3,"score.75":4,"score.95":5,"other.50":6}"#
+    let run = try WrittenRun(metrics: WrittenRun.epoch(0, method: own))
     let charts = try withExtendedLifetime(run) { try Report(of: [run.path]) }.charts.filter { $0.id.hasPrefix("method-") }
     #expect(charts.map(\.id) == ["method-h-sat-other-50", "method-h-sat-score"])
     let score = charts[1].series[0]
@@ -144,13 +180,16 @@ final class WrittenRun {
     try run.add("list.json", "[1, 2]")
     try run.add(
       "h.json",
-      #"""
-      {"format": "sat-hessian/1", "loss": 0.5, "eigenvalues": [{"value": 3.5, "residual": 0.25, "iterations": 4}],
-       "trace": {"mean": 7, "standardError": 1, "probes": 9}, "density": {"grid": [0, 1], "values": [0.75, 0.25]},
-       "perSample": {"eigenvalues": [1, 2, 3], "approximations": {"central": [1.5, 2.5, 2], "power": [1, 1, 1]},
-       "spearman": {"central": 0.5, "power": NaN}}}
-      """#)
-    try run.add("l.json", #"{"format": "sat-landscape/1", "x": [-1, 0, 1], "y": [0, 1], "loss": [[3, 1, 3], [4, 2, 4]]}"#)
+      WrittenDocument.hessian(
+        samples: 3,
+        #"""
+        "eigenvalues": [{"value": 3.5, "residual": 0.25, "iterations": 4, "converged": true}],
+        "trace": {"mean": 7, "standardError": 1, "probes": 9}, "density": {"grid": [0, 1], "values": [0.75, 0.25], "width": 0.1},
+        "perSample": {"eigenvalues": [1, 2, 3], "residuals": [0, 0, 0], "approximations": {"central": [1.5, 2.5, 2], "power": [1, 1, 1]},
+        "spearman": {"central": 0.5, "power": NaN}}
+        """#))
+    try run.add(
+      "l.json", WrittenDocument.landscape(#""x": [-1, 0, 1], "y": [0, 1], "loss": [[3, 1, 3], [4, 2, 4]], "accuracy": [[0, 1, 0], [0, 1, 0]]"#))
     let report = try Report(of: [run.path])
     func chart(_ id: String) throws -> Chart { try #require(report.charts.first { $0.id == id }, "no chart \(id)") }
     #expect(try chart("eigenvalues").series[0].low == [2.625], "the residual is relative")
@@ -160,10 +199,10 @@ final class WrittenRun {
     #expect(try chart("approximation-central").note.contains("0.5000"))
     #expect(try chart("approximation-power").note.contains("not defined"))
     #expect(try chart("landscape-surface").csv == "series,first_direction,second_direction,loss\nl,-1,0,3\nl,0,0,1\nl,1,0,3\nl,-1,1,4\nl,0,1,2\nl,1,1,4\n")
-    try run.add("bad.json", #"{"format": "sat-hessian/1", "eigenvalues": 7}"#)
+    try run.add("bad.json", WrittenDocument.hessian(#""eigenvalues": 7"#))
     try run.add("evaluation.json", #"{"format": "sat-eval"#)
     let damaged = try Report(of: [run.path])
-    #expect(damaged.unreadable.map(\.reason) == ["says it is sat-hessian/1 but lacks parts of it", "is not whole JSON"])
+    #expect(damaged.unreadable.map(\.reason) == ["says it is sat-hessian/1 but has the wrong kind of value for 'eigenvalues'", "is not whole JSON"])
     #expect(!damaged.omissions.contains { $0.what == "Robustness" } && damaged.charts == report.charts)
     try Data([64, 0, 0]).write(to: URL(fileURLWithPath: "\(run.path)/adversarial.safetensors"))
     let cut = try Report(of: [run.path])
@@ -186,8 +225,10 @@ final class WrittenRun {
   @Test func numbersSayAtWhichImagesTheyAre() throws {
     let run = try WrittenRun("a b", metrics: WrittenRun.epoch(0))
     func document(_ more: String) -> String {
-      #"{"format": "sat-hessian/1", "data": {"name": "digits", "split": "train", "samples": 128}, "eigenvalues": [{"value": 1}],"#
-        + #""perSample": {"eigenvalues": [-3, 2], "approximations": {"loss": [3, 4]}, "spearman": {"loss": -1}}\#(more)}"#
+      WrittenDocument.hessian(
+        samples: 2,
+        #""eigenvalues": [{"value": 1, "residual": 0, "iterations": 2, "converged": true}], "perSample": {"eigenvalues": [-3, 2], "#
+          + #""residuals": [0, 0], "approximations": {"loss": [3, 4]}, "spearman": {"loss": -1}}\#(more)"#)
     }
     try run.add("h.json", document(""))
     let alone = try Report(of: [run.path])
@@ -257,15 +298,8 @@ final class WrittenRun {
     let before = originals.to(.float32) / 255
     let images = before.cloned()
     images[1].copyInPlace(from: before[1] + Tensor([Float(0.1), -0.1, 0, 0.05], shape: [1, 2, 2]))
-    let evaluation = #"""
-      {"format": "sat-evaluation/1", "model": "m", "data": {"name": "d", "split": "test", "samples": 3}, "seconds": 1,
-       "clean": {"correct": 3, "accuracy": 1, "interval": [0.4, 1]}, "threat": {"norm": "linf", "epsilon": 0.1},
-       "attacks": [{"name": "pgd", "robust": 2, "seconds": 1, "forward": 3, "backward": 3}],
-       "robust": {"correct": 2, "accuracy": 0.6666666666666666, "interval": [0.2, 0.9]},
-       "perClass": [{"class": 5, "samples": 3, "clean": 3, "robust": 2}], "warnings": []}
-      """#
     try SafeTensors(
-      tensors: [("images", images), ("originals", originals), ("labels", Tensor([5, 6, 7]))], metadata: ["sat.evaluation": evaluation]
+      tensors: [("images", images), ("originals", originals), ("labels", Tensor([5, 6, 7]))], metadata: ["sat.evaluation": WrittenDocument.evaluation]
     ).write(to: "\(run.path)/adversarial.safetensors")
     try SafeTensors(tensors: [("weights", .zeros(3))]).write(to: "\(run.path)/other.safetensors")
     let report = try Report(of: [run.path])

@@ -82,12 +82,13 @@ import Testing
 
   private func epoch(_ number: Int, _ loss: Double, _ validation: String? = nil) -> String {
     let measured = validation.map { #","validation":\#($0)"# } ?? ""
-    return #"{"epoch":\#(number),"train":{"loss":\#(loss),"accuracy":0.5},"seconds":2\#(measured)}"#
+    return #"{"epoch":\#(number),"learningRate":0.1,"train":{"loss":\#(loss),"accuracy":0.5},"perturbation":{"mean":0.1,"max":0.2},"#
+      + #""gradientNorm":1,"seconds":2,"samplesPerSecond":9,"time":0\#(measured)}"#
   }
 
   @Test func theFirstDifferenceIsFound() throws {
     let scratch = try TrainingScratch()
-    func step(_ number: Int, _ loss: Double, _ norm: Double) -> String { #"{"step":\#(number),"loss":\#(loss),"gradientNorm":\#(norm)}"# }
+    func step(_ number: Int, _ loss: Double, _ norm: Double) -> String { #"{"step":\#(number),"epoch":0,"loss":\#(loss),"gradientNorm":\#(norm)}"# }
     try write(scratch, "a", "steps.jsonl", [step(0, 2, 10), step(1, 0.5, 10), step(2, 0.5, 10.2), step(3, 1, 1)])
     try write(scratch, "b", "steps.jsonl", [step(0, 2.0015, 10.005), step(1, 0.5005, 10), step(2, 0.5, 10)])
     func compare(_ tolerance: Double) throws -> RunComparison.Steps {
@@ -160,7 +161,8 @@ import Testing
     let scratch = try TrainingScratch()
     try write(scratch, "a", "metrics.jsonl", [epoch(0, 1)])
     try write(scratch, "b", "metrics.jsonl", [epoch(0, 1), #"{"epoch":1,"tr"#])
-    for (run, words) in [("nowhere", "neither metrics.jsonl"), ("b", "metrics.jsonl, line 2")] {
+    try write(scratch, "c", "metrics.jsonl", [epoch(0, .nan).replacing("nan", with: "NaN")])
+    for (run, words) in [("nowhere", "neither metrics.jsonl"), ("b", "metrics.jsonl, line 2"), ("c", "metrics.jsonl, line 1")] {
       let error = #expect(throws: SATError.self) {
         try RunComparison(run: "\(scratch.path)/a", reference: "\(scratch.path)/\(run)", tolerance: 0)
       }

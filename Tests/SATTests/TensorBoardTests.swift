@@ -46,7 +46,7 @@ import Testing
       sums.seconds = 1
       sums.add(
         .init(loss: 2, gradientNorm: 1, labels: [1], predictions: [0], perturbation: [0.5], active: [1, 0], gaps: [0.25]), isLate: false)
-      return MetricsLine(sums.metrics(epoch: epoch, lambda: 0, learningRate: 0.5), method: "at")
+      return sums.metrics(epoch: epoch, lambda: 0, learningRate: 0.5)
     }
     let log = try TensorBoardLog(folder: folder, history: Array(epochs[..<2]))
     try log.append(epochs[2])

@@ -108,18 +108,18 @@ import Testing
     let (data, attack) = (try Self.data(), try Boaster())
     let adversarial = AdversarialImages()
     let evaluation = try Self.evaluate(Noisy(margin: 0.5, seed: 2), attack, adversarial)
-    let report = EvaluationReport(evaluation, model: "noisy", data: data, threat: attack.threat, seed: 0, batchSize: 5)
+    let document = EvaluationDocument(evaluation, model: "noisy", data: data, threat: attack.threat, seed: 0, batchSize: 5)
     let path = "\(scratch.path)/adversarial.safetensors"
-    try SavedImages.write(adversarial, data, report, to: path)
+    try SavedImages.write(adversarial, data, document, to: path)
     func verify(_ margin: Double) throws -> Verification {
-      try Verification(
+      try Verification.run(
         try SavedImages.read(path), model: Noisy(margin: margin, seed: 9), modelName: "noisy", data: data, batchSize: 5, device: .cpu, layout: .contiguous)
     }
     let same = try verify(0.5)
     #expect(same.holds && same.robust.correct == 5, "\(same)")
-    #expect(same.warnings.map(\.code) == [.randomized] && "\(same)".contains("from pass to pass"))
-    let document = try #require(try JSONSerialization.jsonObject(with: JSONEncoder().encode(same)) as? [String: Any])
-    #expect((document["warnings"] as? [[String: String]])?.first?["code"] == "randomized")
+    #expect(same.warnings.map(\.code) == [.randomized] && VerificationTable(same).description.contains("from pass to pass"))
+    let written = try #require(try JSONSerialization.jsonObject(with: JSONEncoder().encode(same)) as? [String: Any])
+    #expect((written["warnings"] as? [[String: String]])?.first?["code"] == "randomized")
     // A model that differs is told apart: it is right on the images that count as broken, or wrong on the originals.
     for (margin, failing) in [(3.0, ["batch", "alone"]), (-1, ["clean"])] {
       #expect(try verify(margin).checks.filter { !$0.holds }.map(\.name) == failing)

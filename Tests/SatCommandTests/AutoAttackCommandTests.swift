@@ -146,8 +146,20 @@ import Testing
     }
     #expect(try part("robust", "correct", 24) == ["document"] && part("robust", "accuracy", 0.99) == ["document"])
     #expect(try part("clean", "interval", [0.5, 0.6]) == ["document"] && part("data", "samples", 1000) == ["document"])
-    #expect(try edited { $0["format"] = "x/1" } == ["document"] && edited { $0["perClass"] = Array(($0["perClass"] as! [Any]).dropLast()) } == ["document"])
-    #expect(try edited { $0["attacks"] = [["name": "apgd-ce", "robust": 23]] } == ["document"])
+    #expect(try edited { $0["perClass"] = Array(($0["perClass"] as! [Any]).dropLast()) } == ["document"])
+    #expect(try edited { $0["robust"] = nil } == ["document"])
+    #expect(
+      try edited {
+        var attack = ($0["attacks"] as! [[String: Any]])[0]
+        attack["robust"] = 23
+        $0["attacks"] = [attack]
+      } == ["document"])
+    // A document of another version, or without a part that every one has, is refused.
+    for (key, value, words) in [("format", "x/1" as Any?, "is x/1, but this version of sat reads sat-evaluation/1"), ("seed", nil, "lacks 'seed'")] {
+      #expect(try edited { $0[key] = value } == [])
+      let outcome = try Command.run(["verify", scratch.file("tampered.safetensors"), "--model-file", run])
+      #expect(outcome.status == 1 && outcome.sentence.contains("tampered.safetensors: its evaluation") && outcome.sentence.contains(words))
+    }
 
     let mistakes: [([String], Int32, String)] = [
       ([data, "--model-file", run], 1, "sat evaluate --save"), ([scratch.file("none"), "--model-file", run], 1, "none"),

@@ -1,5 +1,4 @@
 internal import Foundation
-internal import SwiftTorch
 
 /// What `--data` names: a data set under the data root, a folder of pictures, or a file of images and labels.
 public struct DataSource: Sendable, Equatable {
@@ -14,41 +13,18 @@ public struct DataSource: Sendable, Equatable {
   /// Whether there are parts to choose from; a file, or a folder of classes, is one set.
   var hasParts: Bool { Self.names.contains(name) || PictureSplits.isDivided(name) }
 
-  private static let validationFraction = 0.1
-
   /// Reads the images of a split.
   ///
   /// Validation is a tenth of the training set, by class (`splittingOffValidation`); of CIFAR the first 5,000 training images, as in
   /// the paper's code. Train is what is left. A file, or a folder of classes, is taken whole for every split.
   /// - Throws: a sentence when the data are not there or not what they should be.
-  public func load(_ split: Split, root: DataRoot) throws -> ImageDataset {
-    switch name {
-    case "digits":
-      return try Self.mnist(name, split, folder: DigitsLocation.find(dataRoot: root))
-    case "mnist":
-      return try Self.mnist(name, split, folder: root.appending("mnist"))
-    case "cifar10", "cifar100":
-      return try CIFAR(name: name, folder: root.appending(name)).load(split)
-    case "imagenette":
-      return try imagenette(root).load(split)
-    default:
-      guard FileManager.default.fileExists(atPath: name) else {
-        throw SATError(
-          "data '\(name)' is neither a data set nor a file; expected one of \(Self.names.joined(separator: ", ")), the path of a .safetensors "
-            + "or .npz file with images and labels, of a CIFAR .bin file, or of a folder of pictures with a sub-folder a class"
-            + (name.hasPrefix("/") ? "" : "; a path is looked for from \(FileManager.default.currentDirectoryPath)"))
-      }
-      guard FileManager.default.isFolder(name) else { return try ImageFile.load(name) }
-      if PictureSplits.isDivided(name) { return try PictureSplits(name: name, folder: name).load(split) }
-      return try PictureFolder(name).dataset(name: name, split: "file")
-    }
-  }
+  public func load(_ split: Split, root: DataRoot) throws -> ImageDataset { try parts(root).load(split) }
 
   /// Training and validation parts, reading the files once.
   ///
   /// - Throws: as `load`, also when there are too few images for a validation part.
   public func loadForTraining(root: DataRoot) throws -> (train: ImageDataset, validation: ImageDataset) {
-    let parts = try trainingParts(root)
+    let parts = try parts(root).trainingParts()
     guard parts.train.count > 0, parts.validation.count > 0 else {
       let count = parts.train.count + parts.validation.count
       throw SATError("\(name) holds only \(count) images to train on, of which no tenth of a class can be validated on; expected 5 or more a class")
@@ -56,45 +32,55 @@ public struct DataSource: Sendable, Equatable {
     return parts
   }
 
-  private func trainingParts(_ root: DataRoot) throws -> (train: ImageDataset, validation: ImageDataset) {
+  private func parts(_ root: DataRoot) throws -> any ImageParts {
     switch name {
-    case "digits":
-      return try Self.whole(name, "train", DigitsLocation.find(dataRoot: root)).splittingOffValidation(Self.validationFraction)
-    case "mnist":
-      return try Self.whole(name, "train", root.appending("mnist")).splittingOffValidation(Self.validationFraction)
-    case "cifar10", "cifar100":
-      return try CIFAR(name: name, folder: root.appending(name)).trainingParts()
-    case "imagenette":
-      return try imagenette(root).trainingParts()
+    case "digits": return IDXFolder(name: name, folder: try DigitsLocation.find(dataRoot: root))
+    case "mnist": return IDXFolder(name: name, folder: root.appending(name))
+    case "cifar10", "cifar100": return CIFAR(name: name, folder: root.appending(name))
+    case "imagenette": return PictureSplits(name: name, folder: root.appending(name), titles: PictureSplits.imagenetteTitles)
     default:
-      if PictureSplits.isDivided(name) { return try PictureSplits(name: name, folder: name).trainingParts() }
-      return try load(.train, root: root).splittingOffValidation(Self.validationFraction)
-    }
-  }
-
-  private func imagenette(_ root: DataRoot) -> PictureSplits {
-    PictureSplits(name: name, folder: root.appending(name), titles: PictureSplits.imagenetteTitles)
-  }
-
-  private static func mnist(_ name: String, _ split: Split, folder: String) throws -> ImageDataset {
-    if split == .test { return try whole(name, "t10k", folder) }
-    let parts = try whole(name, "train", folder).splittingOffValidation(validationFraction)
-    return split == .train ? parts.train : parts.validation
-  }
-
-  /// The IDX pair `<prefix>-images-idx3-ubyte[.gz]` and `<prefix>-labels-idx1-ubyte[.gz]` of a folder.
-  private static func whole(_ name: String, _ prefix: String, _ folder: String) throws -> ImageDataset {
-    func path(_ stem: String) throws -> String {
-      let plain = "\(folder)/\(prefix)-\(stem)-ubyte"
-      guard let found = [plain, plain + ".gz"].first(where: FileManager.default.fileExists(atPath:)) else {
+      guard FileManager.default.fileExists(atPath: name) else {
         throw SATError(
-          "\(name): \(plain)[.gz] is not there; get it with `sat data fetch mnist`, or say where the data are with --data-root")
+          "data '\(name)' is neither a data set nor a file; expected one of \(Self.names.joined(separator: ", ")), the path of a .safetensors "
+            + "or .npz file with images and labels, of a CIFAR .bin file, or of a folder of pictures with a sub-folder a class"
+            + (name.hasPrefix("/") ? "" : "; a path is looked for from \(FileManager.default.currentDirectoryPath)"))
       }
-      return found
+      if PictureSplits.isDivided(name) { return PictureSplits(name: name, folder: name) }
+      return UndividedImages(path: name)
     }
-    let (images, labels) = try IDXFile.readPair(images: path("images-idx3"), labels: path("labels-idx1"))
-    return try ImageDataset(
-      name: name, split: prefix == "train" ? "train" : "test", images: images.tensor().unsqueezed(dim: 1),
-      labels: labels.tensor().to(.int64))
+  }
+}
+
+/// Images in parts for training, validation and testing.
+protocol ImageParts {
+  func load(_ split: DataSource.Split) throws -> ImageDataset
+
+  /// Training and validation parts, reading the files once.
+  func trainingParts() throws -> (train: ImageDataset, validation: ImageDataset)
+
+  /// The part for testing.
+  func testPart() throws -> ImageDataset
+}
+
+extension ImageParts {
+  func load(_ split: DataSource.Split) throws -> ImageDataset {
+    switch split {
+    case .train: try trainingParts().train
+    case .validation: try trainingParts().validation
+    case .test: try testPart()
+    }
+  }
+}
+
+/// A file, or a folder of classes, which is taken whole for every split.
+private struct UndividedImages: ImageParts {
+  let path: String
+
+  func load(_ split: DataSource.Split) throws -> ImageDataset { try testPart() }
+  func trainingParts() throws -> (train: ImageDataset, validation: ImageDataset) { try testPart().splittingOffValidation() }
+
+  func testPart() throws -> ImageDataset {
+    guard FileManager.default.isFolder(path) else { return try ImageFile.load(path) }
+    return try PictureFolder(path).dataset(name: path, split: "file")
   }
 }

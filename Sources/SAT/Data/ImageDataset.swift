@@ -186,7 +186,7 @@ public struct ImageDataset {
   /// Our own rule, since scikit-learn's stratified draw, which the paper's code uses, cannot be reproduced here: per class, in
   /// order of the classes, a random order of its samples from one generator of seed 2020, of which the first
   /// round(fraction · n) are for validation. Both parts keep the order of the data.
-  public func splittingOffValidation(_ fraction: Double) -> (train: ImageDataset, validation: ImageDataset) {
+  public func splittingOffValidation(_ fraction: Double = 0.1) -> (train: ImageDataset, validation: ImageDataset) {
     let generator = Generator(seed: 2020)
     var chosen = [Bool](repeating: false, count: count)
     let values = labels.array(of: Int.self)
@@ -201,4 +201,18 @@ public struct ImageDataset {
     }
     return (part(false, "train"), part(true, "validation"))
   }
+}
+
+extension ImageDataset {
+  /// How documents name the images that their numbers are of.
+  public struct Summary: Codable, Sendable, Equatable, CustomStringConvertible {
+    public var name: String
+    public var split: String
+    public var samples: Int
+
+    /// Such as "200 test images of digits".
+    public var description: String { "\(samples) \(split == "file" ? "" : split + " ")images of \(name)" }
+  }
+
+  public var summary: Summary { Summary(name: name, split: split, samples: count) }
 }

@@ -2,13 +2,12 @@ internal import Foundation
 internal import SwiftTorch
 
 /// Folders of pictures with parts for training and testing, and Imagenette, which is one.
-struct PictureSplits {
+struct PictureSplits: ImageParts {
   let name: String
   let folder: String
   /// What to call classes whose folders have technical names.
   var titles: [String: String] = [:]
 
-  private static let validationFraction = 0.1
   private static let testFolders = ["val", "test", "validation"]
 
   /// WordNet's numbers, of which Imagenette's folders are named.
@@ -23,20 +22,16 @@ struct PictureSplits {
 
   private static func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
 
-  /// Test is the folder `val` (or `test`), validation a tenth of `train` by class.
-  func load(_ split: DataSource.Split) throws -> ImageDataset {
-    switch split {
-    case .test:
-      guard let part = Self.testFolders.first(where: { Self.exists("\(folder)/\($0)") }) else { throw missing("val") }
-      return try PictureFolder("\(folder)/\(part)").dataset(name: name, split: "test", titles: titles)
-    case .train: return try trainingParts().train
-    case .validation: return try trainingParts().validation
-    }
+  /// The folder `val` (or `test`).
+  func testPart() throws -> ImageDataset {
+    guard let part = Self.testFolders.first(where: { Self.exists("\(folder)/\($0)") }) else { throw missing("val") }
+    return try PictureFolder("\(folder)/\(part)").dataset(name: name, split: "test", titles: titles)
   }
 
+  /// Validation is a tenth of `train` by class.
   func trainingParts() throws -> (train: ImageDataset, validation: ImageDataset) {
     guard Self.exists("\(folder)/train") else { throw missing("train") }
-    return try PictureFolder("\(folder)/train").dataset(name: name, split: "train", titles: titles).splittingOffValidation(Self.validationFraction)
+    return try PictureFolder("\(folder)/train").dataset(name: name, split: "train", titles: titles).splittingOffValidation()
   }
 
   private func missing(_ part: String) -> SATError {

@@ -47,10 +47,9 @@ public final class FastAT: Defense {
     let metrics = ["guard.accuracy": accuracy]
     if let before, accuracy < before.accuracy - options.number("fall") {
       try network.module.loadStateDict(before.weights, source: "the guard's copy of the weights")
-      func percent(_ value: Double) -> String { "\((1000 * value).rounded() / 10) %" }
       return EpochReport(
         metrics: metrics,
-        stop: "accuracy under PGD fell from \(percent(before.accuracy)) to \(percent(accuracy)) in epoch \(epoch), which is catastrophic "
+        stop: "accuracy under PGD fell from \(percent(before.accuracy, 1)) to \(percent(accuracy, 1)) in epoch \(epoch), which is catastrophic "
           + "overfitting; the weights of the epoch before are back")
     }
     before = (accuracy, withNoGrad { network.module.stateDict.map { ($0.name, $0.tensor.cloned()) } })

@@ -1,5 +1,5 @@
 /// The numbers an attack runs with; as something a user asks for, nil is what the attack has anyway.
-public struct AttackParameters: Sendable, Equatable, Encodable {
+public struct AttackParameters: Sendable, Equatable, Codable {
   /// Steps along gradients, per restart.
   public var steps: Int?
   /// Length of a step, in the images' units, of attacks that do not set it themselves.

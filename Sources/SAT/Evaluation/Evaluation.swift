@@ -61,24 +61,26 @@ public struct Evaluation: Sendable {
   public var cleanCorrect: Int { clean.count { $0 } }
   public var robustCorrect: Int { robust.count { $0 } }
 
+  /// How many samples of a class there are, and how many of them are still right.
   public struct ClassResult: Sendable, Codable, Equatable {
     public var `class`: Int
     public var samples: Int
     public var clean: Int
     public var robust: Int
+
+    /// Counts by true class, of the classes that occur.
+    static func counted(labels: [Int], clean: [Bool], robust: [Bool]) -> [ClassResult] {
+      var results: [Int: ClassResult] = [:]
+      for (i, label) in labels.enumerated() {
+        var entry = results[label] ?? ClassResult(class: label, samples: 0, clean: 0, robust: 0)
+        entry.samples += 1
+        entry.clean += clean[i] ? 1 : 0
+        entry.robust += robust[i] ? 1 : 0
+        results[label] = entry
+      }
+      return results.values.sorted { $0.class < $1.class }
+    }
   }
 
-  /// Counts by true class, of the classes that occur.
-  public var perClass: [ClassResult] {
-    var results: [Int: ClassResult] = [:]
-    let (clean, robust) = (clean, robust)
-    for (i, label) in labels.enumerated() {
-      var entry = results[label] ?? ClassResult(class: label, samples: 0, clean: 0, robust: 0)
-      entry.samples += 1
-      entry.clean += clean[i] ? 1 : 0
-      entry.robust += robust[i] ? 1 : 0
-      results[label] = entry
-    }
-    return results.values.sorted { $0.class < $1.class }
-  }
+  public var perClass: [ClassResult] { ClassResult.counted(labels: labels, clean: clean, robust: robust) }
 }

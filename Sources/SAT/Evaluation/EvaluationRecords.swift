@@ -1,5 +1,3 @@
-internal import Foundation
-
 /// The per-sample results of an evaluation as JSON lines: one for every attack that broke a sample, one for every other sample.
 public enum EvaluationRecords {
   private struct Line: Encodable {
@@ -21,8 +19,6 @@ public enum EvaluationRecords {
   ///
   /// - Parameter first: position of the first sample in the whole data set.
   public static func text(_ evaluation: Evaluation, first: Int = 0) throws -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     let records = Dictionary(grouping: evaluation.records, by: \.sample)
     let robust = evaluation.robust
     var text = ""
@@ -31,11 +27,13 @@ public enum EvaluationRecords {
       let lines = (records[sample] ?? []).map { record in
         var broken = line
         broken.attack = record.attack
-        (broken.target, broken.restart, broken.step) = (record.finding.target, record.finding.restart, record.finding.step)
+        broken.target = record.finding.target
+        broken.restart = record.finding.restart
+        broken.step = record.finding.step
         broken.norm = record.norm
         return broken
       }
-      for entry in lines.isEmpty ? [line] : lines { text += String(decoding: try encoder.encode(entry), as: UTF8.self) + "\n" }
+      for entry in lines.isEmpty ? [line] : lines { text += try JSONText.line(entry) }
     }
     return text
   }

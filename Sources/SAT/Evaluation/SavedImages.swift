@@ -1,4 +1,3 @@
-internal import Foundation
 public import SwiftTorch
 
 /// A file of an evaluation's adversarial images with all that is needed to check them again.
@@ -13,33 +12,19 @@ public struct SavedImages {
   /// What the evaluation said of every sample: right when clean, right after every attack.
   public let clean: [Bool]
   public let robust: [Bool]
+  public let document: EvaluationDocument
+
   /// The model it was about, as it was named then.
-  public let model: String
-  /// The JSON document.
-  let document: String
+  public var model: String { document.model }
 
-  private static let metadataKey = "sat.evaluation"
+  /// Where a file's metadata hold the document.
+  static let metadataKey = "sat.evaluation"
 
-  /// The parts of the document that are needed.
-  private struct Document: Decodable {
-    struct Threat: Decodable {
-      var norm: Norm
-      var epsilon: Double
-    }
-    struct Data: Decodable {
-      var name: String
-      var split: String
-    }
-    var model: String
-    var data: Data
-    var threat: Threat?
-    var flags: [String: [Int]]
-  }
-
-  public static func write(_ adversarial: AdversarialImages, _ data: ImageDataset, _ report: EvaluationReport, to path: String) throws {
+  /// Writes the images of an evaluation beside its document.
+  public static func write(_ adversarial: AdversarialImages, _ data: ImageDataset, _ document: EvaluationDocument, to path: String) throws {
     try SafeTensors(
       tensors: [("images", try adversarial.merged(into: data)), ("originals", try data.batch(0..<data.count).images.contiguous()), ("labels", data.labels)],
-      metadata: [metadataKey: report.json()]
+      metadata: [metadataKey: document.json()]
     ).write(to: path)
   }
 
@@ -51,8 +36,9 @@ public struct SavedImages {
     else {
       throw SATError("\(path) does not hold images, originals, labels and an evaluation; expected a file that `sat evaluate --save` wrote")
     }
-    guard let document = try? JSONDecoder().decode(Document.self, from: Foundation.Data(text.utf8)) else {
-      throw SATError("\(path): its evaluation cannot be read; expected the document of this version of sat")
+    let document: EvaluationDocument
+    do { document = try .decoded(Array(text.utf8)) } catch {
+      throw SATError("\(path): its evaluation \(error.reason); save the images again with `sat evaluate --save`")
     }
     guard let threat = document.threat else {
       throw SATError("\(path) is of an evaluation without attacks, so there is nothing to check; evaluate with --epsilon and --save")
@@ -65,7 +51,6 @@ public struct SavedImages {
       throw SATError("\(path): its flags are not those of \(data.count) samples; save the evaluation again")
     }
     return SavedImages(
-      path: path, images: images, originals: data, threat: try ThreatModel(norm: threat.norm, epsilon: threat.epsilon),
-      clean: clean.map { $0 == 1 }, robust: robust.map { $0 == 1 }, model: document.model, document: text)
+      path: path, images: images, originals: data, threat: threat, clean: clean.map { $0 == 1 }, robust: robust.map { $0 == 1 }, document: document)
   }
 }

@@ -58,68 +58,80 @@ public struct HessianAnalysis {
   /// Products with the Hessian of the mean loss.
   public var products: Int
   public var seconds: Double
+}
 
+extension HessianAnalysis {
+  /// Computes what a request asks for.
+  ///
   /// - Parameters:
   ///   - classifier: in evaluation mode, in full precision.
   ///   - images: [N, C, H, W] of the parameters' dtype, on their device.
   ///   - labels: [N], int64.
   ///   - progress: hears of the part that is being computed, and of the fraction of it that is done.
   /// - Throws: what the model throws, and `TorchError` when the loss, its gradient or its curvature is not finite.
-  public init(
+  public static func measure(
     _ classifier: any Classifier, images: Tensor, labels: Tensor, _ request: Request,
     progress: (_ part: String, _ fraction: Double) -> Void = { _, _ in }
-  ) throws(TorchError) {
+  ) throws(TorchError) -> HessianAnalysis {
     let clock = ContinuousClock()
     let start = clock.now
     let hessian = try LossHessian(classifier, images: images, labels: labels, chunk: request.chunk) { progress("gradient", $0) }
-    // Every part has a stream of its own, so that asking for more leaves the other numbers as they were.
-    if request.top > 0 { eigenvalues = try Self.extremes(of: hessian, request, Generator(seed: request.seed, stream: 0), progress) }
-    trace = try request.traceProbes.map { probes throws(TorchError) in
-      try HutchinsonTrace.estimate(of: hessian, probes: probes, generator: Generator(seed: request.seed, stream: 1)) { progress("trace", $0) }
-    }
-    density = try request.density.map { density throws(TorchError) in
-      try SpectralDensity.estimate(
-        of: hessian, probes: density.probes, steps: density.steps, width: density.width,
-        generator: Generator(seed: request.seed, stream: 2)
-      ) { progress("density", $0) }
-    }
+    var analysis = HessianAnalysis(
+      loss: hessian.loss, gradientNorm: hessian.gradientNorm, parameters: hessian.size, samples: labels.count, dtype: hessian.dtype, products: 0,
+      seconds: 0)
+    try analysis.measureMeanLoss(hessian, request, progress)
     if let settings = request.perSample {
       let spectrum = try PerSampleSpectrum.topEigenvalues(classifier, images: images, labels: labels, settings: settings) {
         progress("per-sample eigenvalues", Double($0) / Double(labels.count))
       }
-      perSample = spectrum
+      analysis.perSample = spectrum
       if request.approximations {
-        approximations = try Self.approximate(classifier, images, labels, spectrum.eigenvalues.map(abs), progress)
+        analysis.approximations = try approximate(classifier, images, labels, spectrum.eigenvalues.map(abs), progress)
       }
     }
-    let numbers = [hessian.gradientNorm] + (eigenvalues ?? []).map(\.value) + [trace?.mean ?? 0] + (perSample?.eigenvalues ?? [])
-    guard numbers.allSatisfy(\.isFinite) else {
-      throw TorchError(
-        .value,
-        "the loss is \(hessian.loss), but its first or second derivatives are not finite; check the weights for very large values")
-    }
-    loss = hessian.loss
-    gradientNorm = hessian.gradientNorm
-    products = hessian.products
-    parameters = hessian.size
-    samples = labels.count
-    dtype = hessian.dtype
-    seconds = (clock.now - start) / .seconds(1)
+    try analysis.checkFinite()
+    analysis.products = hessian.products
+    analysis.seconds = (clock.now - start) / .seconds(1)
+    return analysis
   }
 
-  /// The eigenvalues that are asked for, by the solver that is asked for.
-  private static func extremes(
-    of hessian: LossHessian, _ request: Request, _ generator: Generator, _ progress: (String, Double) -> Void
+  /// Eigenvalues, trace and density of the mean loss's Hessian.
+  private mutating func measureMeanLoss(
+    _ hessian: LossHessian, _ request: Request, _ progress: (String, Double) -> Void
+  ) throws(TorchError) {
+    // Separate streams, so that asking for more leaves the other numbers as they were.
+    func stream(_ number: UInt64) -> Generator { Generator(seed: request.seed, stream: number) }
+    if request.top > 0 { eigenvalues = try Self.eigenvalues(of: hessian, request, stream(0)) { progress("eigenvalues", $0) } }
+    if let probes = request.traceProbes {
+      trace = try HutchinsonTrace.estimate(of: hessian, probes: probes, generator: stream(1)) { progress("trace", $0) }
+    }
+    if let settings = request.density {
+      density = try SpectralDensity.estimate(
+        of: hessian, probes: settings.probes, steps: settings.steps, width: settings.width, generator: stream(2)
+      ) { progress("density", $0) }
+    }
+  }
+
+  private static func eigenvalues(
+    of hessian: LossHessian, _ request: Request, _ generator: Generator, progress: (Double) -> Void
   ) throws(TorchError) -> [EigenPair] {
     switch request.solver {
     case .lanczos(let lanczos, let end):
       try lanczos.eigenvalues(of: hessian, count: request.top, end: end, generator: generator) { step, _ in
-        progress("eigenvalues", Double(step) / Double(lanczos.maximumSteps))
+        progress(Double(step) / Double(lanczos.maximumSteps))
       }
     case .power(let method):
       try method.eigenvalues(of: hessian, count: request.top, generator: generator) { index, iteration, _ in
-        progress("eigenvalues", (Double(index) + Double(iteration) / Double(method.maximumIterations)) / Double(request.top))
+        progress((Double(index) + Double(iteration) / Double(method.maximumIterations)) / Double(request.top))
       }
+    }
+  }
+
+  private func checkFinite() throws(TorchError) {
+    let numbers = [gradientNorm] + (eigenvalues ?? []).map(\.value) + [trace?.mean ?? 0] + (perSample?.eigenvalues ?? [])
+    guard numbers.allSatisfy(\.isFinite) else {
+      throw TorchError(
+        .value, "the loss is \(loss), but its first or second derivatives are not finite; check the weights for very large values")
     }
   }
 

@@ -12,9 +12,6 @@ public struct LoadedModel {
   /// What was taken from the file or left out of it without being asked for, a sentence each, for the user to see.
   public var notes: [String] = []
 
-  /// The values of every parameter that can be differentiated with respect to.
-  public func parameters() throws(TorchError) -> [Tensor] { try classifier.differentiableParameters() }
-
   /// Tries the model on one image, a script on two as well, so that what does not fit is said before anything runs.
   ///
   /// - Throws: `SATError` when the images have another size, the output is not [N, classes] of floats, or there are labels beyond it.

@@ -34,6 +34,16 @@ public struct InnerMaximizer: Sendable {
     self.noise = noise
   }
 
+  /// How documents name a perturbation.
+  public struct Summary: Codable, Sendable, Equatable {
+    public var norm: Norm
+    public var epsilon: Double
+    public var steps: Int
+    public var stepSize: Double
+  }
+
+  public var summary: Summary { Summary(norm: threat.norm, epsilon: threat.epsilon, steps: steps, stepSize: stepSize) }
+
   /// Where a batch ended.
   public struct Outcome {
     /// The last iterates [N, C, H, W], outside the graph.
@@ -140,21 +150,5 @@ public struct InnerMaximizer: Sendable {
     guard let finished = try withNoGrad({ () throws(TorchError) in try curriculum.finished(step) }) else { return nil }
     let remaining = (!finished).nonzero().squeezed(dim: 1)
     return remaining.count == step.labels.count ? nil : remaining
-  }
-}
-
-/// Passes through a model, counted in samples.
-public struct AttackCost: Sendable, Codable, Equatable {
-  public var forward = 0
-  public var backward = 0
-
-  public init(forward: Int = 0, backward: Int = 0) {
-    self.forward = forward
-    self.backward = backward
-  }
-
-  static func += (a: inout AttackCost, b: AttackCost) {
-    a.forward += b.forward
-    a.backward += b.backward
   }
 }

@@ -20,7 +20,7 @@ public enum Norm: String, Sendable, ConfigurationWord {
 }
 
 /// What an attacker may do: images in [0, 1], changed by at most epsilon in a norm.
-public struct ThreatModel: Sendable, Equatable {
+public struct ThreatModel: Sendable, Equatable, Codable {
   public let norm: Norm
   /// Radius in pixel units, in (0, 1] for L-inf.
   public let epsilon: Double
@@ -34,6 +34,11 @@ public struct ThreatModel: Sendable, Equatable {
     }
     self.norm = norm
     self.epsilon = epsilon
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    try self.init(norm: values.decode(Norm.self, forKey: .norm), epsilon: values.decode(Double.self, forKey: .epsilon))
   }
 
   /// The sizes of the perturbations [N] between two batches [N, …].

@@ -6,7 +6,9 @@ public struct EvaluationTable: CustomStringConvertible {
 
   /// - Parameter isIndividual: whether each attack was run by itself, so that the worst case is a row of its own.
   public init(_ evaluation: Evaluation, heading: String, isIndividual: Bool = false) {
-    (self.evaluation, self.heading, self.isIndividual) = (evaluation, heading, isIndividual)
+    self.evaluation = evaluation
+    self.heading = heading
+    self.isIndividual = isIndividual
   }
 
   public var description: String {
@@ -19,9 +21,7 @@ public struct EvaluationTable: CustomStringConvertible {
     if !evaluation.attacks.isEmpty {
       var classes = [["class", "samples", "clean", "robust"]]
       for entry in evaluation.perClass {
-        classes.append([
-          "\(entry.class)", "\(entry.samples)", Self.percent(entry.clean, entry.samples), Self.percent(entry.robust, entry.samples),
-        ])
+        classes.append(["\(entry.class)", "\(entry.samples)", Self.share(entry.clean, entry.samples), Self.share(entry.robust, entry.samples)])
       }
       text += "\n" + TextTable(classes).description
     }
@@ -31,16 +31,20 @@ public struct EvaluationTable: CustomStringConvertible {
   private func row(_ name: String, _ correct: Int, _ total: Int, _ attack: Evaluation.Outcome? = nil) -> [String] {
     let interval = wilsonInterval(correct, of: total)
     let cells = [
-      name, "\(correct)/\(total)", Self.percent(correct, total),
-      "\(decimal(100 * interval.lowerBound, 2)) – \(decimal(100 * interval.upperBound, 2))",
+      name, "\(correct)/\(total)", Self.share(correct, total), percentRange(interval.lowerBound, interval.upperBound),
     ]
     guard let attack else { return cells }
     let all = evaluation.attacks.reduce(0) { $0 + $1.seconds }
     return cells + [
-      decimal(attack.seconds, 1), all > 0 ? decimal(100 * attack.seconds / all, 0) + " %" : "", "\(attack.cost.forward)",
+      decimal(attack.seconds, 1), all > 0 ? percent(attack.seconds / all, 0) : "", "\(attack.cost.forward)",
       "\(attack.cost.backward)",
     ]
   }
 
-  private static func percent(_ count: Int, _ total: Int) -> String { decimal(100 * Double(count) / Double(total), 2) + " %" }
+  private static func share(_ count: Int, _ total: Int) -> String { percent(Double(count) / Double(total)) }
+}
+
+extension EvaluationDocument.Proportion {
+  /// The interval in per cent: "82.60 – 94.50".
+  var range: String { percentRange(interval[0], interval[1]) }
 }

@@ -1,5 +1,3 @@
-internal import Foundation
-
 /// An entry of RobustBench's model zoo, `model_info/<dataset>/<threat>/<name>.json`.
 ///
 /// As its own `benchmark(to_disk=True)` does, only what was measured is filled in; the rest is null, for a person to complete.
@@ -13,8 +11,11 @@ public struct RobustBenchEntry: Encodable {
   /// - Parameter epsilon: as typed, such as "8/255".
   public init(_ evaluation: Evaluation, dataset: String, architecture: String?, epsilon: String) {
     let total = Double(evaluation.labels.count)
-    (self.dataset, self.architecture, self.epsilon) = (dataset, architecture, epsilon)
-    (clean, robust) = (Double(evaluation.cleanCorrect) / total, Double(evaluation.robustCorrect) / total)
+    self.dataset = dataset
+    self.architecture = architecture
+    self.epsilon = epsilon
+    clean = Double(evaluation.cleanCorrect) / total
+    robust = Double(evaluation.robustCorrect) / total
   }
 
   private enum Keys: String, CodingKey {

@@ -1,11 +1,12 @@
 internal import Foundation
-internal import SwiftTorch
 
 /// A run beside a reference run of the same configuration, such as that of `models/reference_run.py`: the JSON document of
 /// `sat compare`, `sat-comparison/1`.
-public struct RunComparison: Encodable, Sendable {
+public struct RunComparison: VersionedDocument {
+  public static let format = "sat-comparison/1"
+
   /// Two values of one quantity.
-  public struct Pair: Encodable, Sendable, Equatable {
+  public struct Pair: Codable, Sendable, Equatable {
     public var run: Double
     public var reference: Double
 
@@ -14,7 +15,7 @@ public struct RunComparison: Encodable, Sendable {
   }
 
   /// Where the two part.
-  public struct Parting: Encodable, Sendable {
+  public struct Parting: Codable, Sendable, Equatable {
     /// 0-based step or epoch.
     public var at: Int
     /// "loss" or "gradientNorm".
@@ -24,7 +25,7 @@ public struct RunComparison: Encodable, Sendable {
   }
 
   /// The updates of the weights that both logs hold.
-  public struct Steps: Encodable, Sendable {
+  public struct Steps: Codable, Sendable, Equatable {
     public var compared: Int
     /// The first that differs by more than the tolerance.
     public var firstDifference: Parting?
@@ -33,7 +34,7 @@ public struct RunComparison: Encodable, Sendable {
     public var largestGradientNormDifference: Double
   }
 
-  public struct Epoch: Encodable, Sendable {
+  public struct Epoch: Codable, Sendable, Equatable {
     public var epoch: Int
     public var loss: Pair
     public var accuracy: Pair
@@ -44,18 +45,18 @@ public struct RunComparison: Encodable, Sendable {
   }
 
   /// A proportion at the end of both, with Wilson's 95 % intervals.
-  public struct Figure: Encodable, Sendable {
-    public var run: EvaluationReport.Proportion
-    public var reference: EvaluationReport.Proportion
+  public struct Figure: Codable, Sendable, Equatable {
+    public var run: EvaluationDocument.Proportion
+    public var reference: EvaluationDocument.Proportion
     /// Whether each lies in the interval of the other.
     public var agrees: Bool
 
     init(_ a: EpochMetrics.Validation, _ b: EpochMetrics.Validation, _ value: KeyPath<EpochMetrics.Validation, Double>) {
-      func proportion(_ v: EpochMetrics.Validation) -> EvaluationReport.Proportion {
+      func proportion(_ v: EpochMetrics.Validation) -> EvaluationDocument.Proportion {
         .init(Int((v[keyPath: value] * Double(v.samples)).rounded()), of: v.samples)
       }
       (run, reference) = (proportion(a), proportion(b))
-      func holds(_ a: EvaluationReport.Proportion, _ b: EvaluationReport.Proportion) -> Bool {
+      func holds(_ a: EvaluationDocument.Proportion, _ b: EvaluationDocument.Proportion) -> Bool {
         a.interval[0] <= b.accuracy && b.accuracy <= a.interval[1]
       }
       agrees = holds(run, reference) && holds(reference, run)
@@ -63,13 +64,13 @@ public struct RunComparison: Encodable, Sendable {
   }
 
   /// Validation after the last epoch that both have.
-  public struct Final: Encodable, Sendable {
+  public struct Final: Codable, Sendable, Equatable {
     public var epoch: Int
     public var clean: Figure
     public var robust: Figure
   }
 
-  public var format = "sat-comparison/1"
+  public private(set) var format: String = Self.format
   public var run: String
   public var reference: String
   public var tolerance: Double
@@ -91,7 +92,9 @@ public struct RunComparison: Encodable, Sendable {
   /// - Parameter tolerance: of a loss or a norm, relative to the reference's value or to 1, whichever is larger.
   /// - Throws: a sentence naming a folder without metrics, or a line that is not one.
   public init(run: String, reference: String, tolerance: Double) throws {
-    (self.run, self.reference, self.tolerance) = (run, reference, tolerance)
+    self.run = run
+    self.reference = reference
+    self.tolerance = tolerance
     let (ours, theirs) = (try Log(run), try Log(reference))
     if let a = ours.configuration, let b = theirs.configuration {
       configurationDifferences = try Self.differences(a, from: b)
@@ -134,7 +137,7 @@ public struct RunComparison: Encodable, Sendable {
     return try ConfigurationFile.differences(theirs, comparable)
   }
 
-  private static func compare(_ ours: [Log.Step], _ theirs: [Log.Step], _ tolerance: Double) -> Steps {
+  private static func compare(_ ours: [StepMetrics], _ theirs: [StepMetrics], _ tolerance: Double) -> Steps {
     var result = Steps(
       compared: min(ours.count, theirs.count), firstDifference: nil, largestLossDifference: 0, largestGradientNormDifference: 0)
     for (a, b) in zip(ours, theirs) {
@@ -152,21 +155,8 @@ public struct RunComparison: Encodable, Sendable {
 
   /// What a run's folder says, as far as a comparison reads it.
   private struct Log {
-    struct Epoch: Decodable {
-      var epoch: Int
-      var train: EpochMetrics.Train
-      var validation: EpochMetrics.Validation?
-      var seconds: Double
-    }
-
-    struct Step: Decodable {
-      var step: Int
-      var loss: Double
-      var gradientNorm: Double
-    }
-
-    let epochs: [Epoch]
-    let steps: [Step]?
+    let epochs: [EpochMetrics]
+    let steps: [StepMetrics]?
     let configuration: TrainingConfiguration?
 
     init(_ path: String) throws {
@@ -175,19 +165,10 @@ public struct RunComparison: Encodable, Sendable {
       guard files.fileExists(atPath: folder.metricsPath) || files.fileExists(atPath: folder.stepsPath) else {
         throw SATError("\(path) holds neither metrics.jsonl nor steps.jsonl; expected the folder of a run or of models/reference_run.py")
       }
-      epochs = try Self.lines(folder.metricsPath) ?? []
-      steps = try Self.lines(folder.stepsPath)
+      let hasMetrics = files.fileExists(atPath: folder.metricsPath)
+      epochs = hasMetrics ? try EpochMetrics.read(from: folder.metricsPath, isStrict: true) : []
+      steps = files.fileExists(atPath: folder.stepsPath) ? try StepMetrics.read(from: folder.stepsPath) : nil
       configuration = folder.exists ? try ConfigurationFile.read(folder.configurationPath) : nil
-    }
-
-    private static func lines<Line: Decodable>(_ path: String) throws -> [Line]? {
-      guard FileManager.default.fileExists(atPath: path) else { return nil }
-      let text = try FileBytes.read(path, expecting: "a run's log")
-      return try text.split(separator: UInt8(ascii: "\n")).enumerated().map { i, line in
-        do { return try JSONDecoder().decode(Line.self, from: Data(line)) } catch {
-          throw SATError("\(path), line \(i + 1), is not a line of a run's log; restore the file, or remove the line if it is cut off")
-        }
-      }
     }
   }
 }

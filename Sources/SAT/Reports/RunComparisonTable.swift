@@ -36,19 +36,17 @@ public struct RunComparisonTable: CustomStringConvertible {
       func both(_ pair: RunComparison.Pair?, _ text: (Double) -> String) -> [String] {
         pair.map { [text($0.run), text($0.reference)] } ?? ["", ""]
       }
-      func percent(_ value: Double) -> String { decimal(100 * value, 1) + " %" }
+      func share(_ value: Double) -> String { percent(value, 1) }
       rows.append(
-        ["\(epoch.epoch + 1)"] + both(epoch.loss) { decimal($0, 4) } + both(epoch.accuracy, percent) + both(epoch.clean, percent)
-          + both(epoch.robust, percent) + both(epoch.seconds) { decimal($0, 1) })
+        ["\(epoch.epoch + 1)"] + both(epoch.loss) { decimal($0, 4) } + both(epoch.accuracy, share) + both(epoch.clean, share)
+          + both(epoch.robust, share) + both(epoch.seconds) { decimal($0, 1) })
     }
     return TextTable(rows, leftColumns: 0).description
   }
 
   private func figures(_ final: RunComparison.Final) -> String {
     func row(_ name: String, _ figure: RunComparison.Figure) -> [String] {
-      func text(_ p: EvaluationReport.Proportion) -> String {
-        "\(decimal(100 * p.accuracy, 2)) % (\(decimal(100 * p.interval[0], 2)) – \(decimal(100 * p.interval[1], 2)))"
-      }
+      func text(_ p: EvaluationDocument.Proportion) -> String { "\(percent(p.accuracy)) (\(p.range))" }
       return [name, text(figure.run), text(figure.reference), figure.agrees ? "yes" : "no"]
     }
     return TextTable([

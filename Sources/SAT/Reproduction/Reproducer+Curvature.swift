@@ -39,11 +39,9 @@ extension Reproducer {
     }
   }
 
-  private func spectrum(of run: ReproductionPlan.Run, _ index: Int) throws -> RecordedHessian {
+  private func spectrum(of run: ReproductionPlan.Run, _ index: Int) throws -> HessianDocument {
     let path = "\(run.folder.path)/hessian.json"
-    if FileManager.default.fileExists(atPath: path) {
-      return try JSONDecoder().decode(RecordedHessian.self, from: Data(FileBytes.read(path, expecting: "a document of sat hessian")))
-    }
+    if FileManager.default.fileExists(atPath: path) { return try HessianDocument.read(from: path) }
     let (model, device) = try exactModel(of: run)
     measuring(run, index, 0, "attack")
     let (data, images, labels) = try adversarialTrainingImages(run, model, count: run.limits.spectrumImages, device)
@@ -51,15 +49,14 @@ extension Reproducer {
     let perSample = try store.measure(model.classifier, images, labels) { part, fraction in self.measuring(run, index, fraction, part) }
     var request = HessianAnalysis.Request()
     request.top = 0
-    var report = try HessianReport(
-      HessianAnalysis(model.classifier, images: images, labels: labels, request), model: run.folder.path, data: data,
-      perturbation: run.configuration.maximizer, seed: 0)
-    report.perSample = perSample
-    let json = try JSONText.encode(report)
-    try AtomicFile.write(json + "\n", to: path)
+    let analysis = try HessianAnalysis.measure(model.classifier, images: images, labels: labels, request)
+    var document = try HessianDocument(
+      analysis, model: run.folder.path, data: data, perturbation: run.configuration.maximizer, seed: 0)
+    document.perSample = perSample
+    try document.write(to: path)
     store.remove()
     observer.said("\(run.setting) \(run.method): eigenvalues measured, \(path)")
-    return try JSONDecoder().decode(RecordedHessian.self, from: Data(json.utf8))
+    return document
   }
 
   // MARK: Fig. 1
@@ -77,11 +74,9 @@ extension Reproducer {
     }
   }
 
-  private func landscape(of run: ReproductionPlan.Run, _ index: Int) throws -> RecordedLandscape {
+  private func landscape(of run: ReproductionPlan.Run, _ index: Int) throws -> LandscapeDocument {
     let path = "\(run.folder.path)/landscape.json"
-    if FileManager.default.fileExists(atPath: path) {
-      return try JSONDecoder().decode(RecordedLandscape.self, from: Data(FileBytes.read(path, expecting: "a document of sat landscape")))
-    }
+    if FileManager.default.fileExists(atPath: path) { return try LandscapeDocument.read(from: path) }
     let begun = ContinuousClock().now
     let (model, device) = try exactModel(of: run)
     measuring(run, index, 0, "attack")
@@ -103,13 +98,12 @@ extension Reproducer {
       try store.write()
       throw EvaluationStopped()
     }
-    let json = try JSONText.encode(
-      LandscapeReport(
-        landscape, store.values, model: run.folder.path, data: data, examples: "fixed", perturbation: run.configuration.maximizer,
-        vectors: .fixed, seed: run.configuration.seed, seconds: (ContinuousClock().now - begun) / .seconds(1)))
-    try AtomicFile.write(json + "\n", to: path)
+    let document = try LandscapeDocument(
+      landscape, store.values, model: run.folder.path, data: data, examples: "fixed", perturbation: run.configuration.maximizer,
+      vectors: .fixed, seed: run.configuration.seed, seconds: (ContinuousClock().now - begun) / .seconds(1))
+    try document.write(to: path)
     try? FileManager.default.removeItem(atPath: "\(run.folder.path)/landscape-state")
     observer.said("\(run.setting) \(run.method): landscape measured, \(path)")
-    return try JSONDecoder().decode(RecordedLandscape.self, from: Data(json.utf8))
+    return document
   }
 }

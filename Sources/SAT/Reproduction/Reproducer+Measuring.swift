@@ -37,11 +37,11 @@ extension Reproducer {
   // MARK: Accuracy
 
   /// The evaluation of the best checkpoint, as the paper stops early.
-  private func evaluation(of run: ReproductionPlan.Run, _ index: Int, savingImages: Bool = false) throws -> RecordedEvaluation {
+  private func evaluation(of run: ReproductionPlan.Run, _ index: Int, savingImages: Bool = false) throws -> EvaluationDocument {
     let path = "\(run.folder.path)/evaluation-\(run.limits.pgdSteps == nil ? "autoattack" : "pgd")\(savingImages ? "-images" : "").json"
     let imagePath = "\(run.folder.path)/adversarial.safetensors"
     if FileManager.default.fileExists(atPath: path), !savingImages || FileManager.default.fileExists(atPath: imagePath) {
-      return try JSONDecoder().decode(RecordedEvaluation.self, from: Data(FileBytes.read(path, expecting: "an evaluation")))
+      return try EvaluationDocument.read(from: path)
     }
     let execution = run.configuration.execution
     let device = try execution.prepare()
@@ -69,15 +69,14 @@ extension Reproducer {
     let network = model.classifier as? NetworkClassifier
     var evaluation = try network.map { try $0.withPreparedWeights(inputShape: data.imageShape, evaluate) } ?? evaluate()
     if let warning { evaluation.warnings.insert(warning, at: 0) }
-    let report = EvaluationReport(
+    let document = EvaluationDocument(
       evaluation, model: run.folder.path, data: data, threat: threat, seed: run.configuration.seed, batchSize: run.configuration.batchSize,
       version: run.limits.pgdSteps == nil ? AttackSuite.Version.standard.rawValue : nil, attacks: attacks)
-    if savingImages { try SavedImages.write(adversarial, data, report, to: imagePath) }
-    let json = try report.json()
-    try AtomicFile.write(json + "\n", to: path)
+    if savingImages { try SavedImages.write(adversarial, data, document, to: imagePath) }
+    try document.write(to: path)
     try? FileManager.default.removeItem(atPath: "\(run.folder.path)/evaluation-state")
     observer.said("\(run.setting) \(run.method): evaluated, \(path)")
-    return try JSONDecoder().decode(RecordedEvaluation.self, from: Data(json.utf8))
+    return document
   }
 
   func loaded(_ run: ReproductionPlan.Run, _ checkpoint: RunFolder.Checkpoint, _ device: Device) throws -> LoadedModel {

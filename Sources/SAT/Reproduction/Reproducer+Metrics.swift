@@ -3,21 +3,17 @@ internal import SwiftTorch
 
 /// What is read from the metrics that training wrote.
 extension Reproducer {
-  private func epochs(of run: ReproductionPlan.Run) throws -> [RecordedEpoch] {
-    let text = String(decoding: try FileBytes.read(run.folder.metricsPath, expecting: "a run's metrics"), as: UTF8.self)
-    return try RecordedEpoch.read(text, path: run.folder.metricsPath)
-  }
+  private func epochs(of run: ReproductionPlan.Run) throws -> [EpochMetrics] { try EpochMetrics.read(from: run.folder.metricsPath) }
 
   /// At most eleven epochs, evenly spread; the run folders have all.
   func perturbations() throws -> [ReproductionResult.Figure] {
     try plan.runs.flatMap { run in
       let epochs = try epochs(of: run)
       let count = min(11, epochs.count)
-      return (0..<count).compactMap { i in
+      return (0..<count).map { i in
         let epoch = epochs[count == 1 ? 0 : i * (epochs.count - 1) / (count - 1)]
-        return epoch.perturbation?.mean.map {
-          ReproductionResult.Figure(setting: run.setting, method: run.method, quantity: "mean norm in epoch \(epoch.epoch)", value: $0)
-        }
+        return ReproductionResult.Figure(
+          setting: run.setting, method: run.method, quantity: "mean norm in epoch \(epoch.epoch)", value: epoch.perturbation.mean)
       }
     }
   }
@@ -32,11 +28,11 @@ extension Reproducer {
     }
     return plan.item.settings.flatMap { setting in
       let runs = measured.filter { $0.run.setting == setting }
-      return [("largest eigenvalue", \RecordedEpoch.Smoothness.eigenvalue), ("trace", \.trace), ("gradient norm", \.gradientNorm)].flatMap { name, path in
+      return [("largest eigenvalue", \Smoothness.eigenvalue), ("trace", \.trace), ("gradient norm", \.gradientNorm)].flatMap { name, path in
         let means = runs.map { run in
-          let values = run.values.compactMap { $0[keyPath: path] }
+          let values = run.values.map { $0[keyPath: path] }
           // The random vectors are the same in every epoch, so the mean's error is no smaller than an epoch's.
-          let errors = path == \RecordedEpoch.Smoothness.trace ? run.values.compactMap(\.traceError) : []
+          let errors = path == \.trace ? run.values.map(\.traceError) : []
           let error = errors.isEmpty ? nil : errors.reduce(0, +) / Double(errors.count)
           return (run.run.method, values.reduce(0, +) / Double(values.count), error)
         }

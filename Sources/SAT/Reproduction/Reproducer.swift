@@ -31,7 +31,10 @@ public final class Reproducer {
   public init(
     _ plan: ReproductionPlan, dataRoot: DataRoot, observer: any ReproductionObserver, shouldStop: @escaping () -> Bool = { false }
   ) {
-    (self.plan, self.dataRoot, self.observer, self.shouldStop) = (plan, dataRoot, observer, shouldStop)
+    self.plan = plan
+    self.dataRoot = dataRoot
+    self.observer = observer
+    self.shouldStop = shouldStop
     work = plan.runs.reduce(0) { $0 + Self.work(left: $1) }
   }
 
@@ -52,7 +55,7 @@ public final class Reproducer {
     if shouldStop() { return nil }
     let result = ReproductionResult(plan, figures: figures)
     try OutputFolder.create(plan.folder)
-    try AtomicFile.write(JSONText.encode(result) + "\n", to: "\(plan.folder)/result.json")
+    try result.write(to: "\(plan.folder)/result.json")
     try AtomicFile.write(result.csv, to: "\(plan.folder)/result.csv")
     return result
   }
@@ -96,7 +99,7 @@ public final class Reproducer {
     }
     guard try trainer.run(observer: listener, shouldStop: shouldStop) == .finished else { return false }
     workDone += share
-    let best = trainer.bestValidation.map { "best on validation after epoch \($0.epoch + 1): robust \(ReportRuns.percent($0.validation.robust))" }
+    let best = trainer.bestValidation.map { "best on validation after epoch \($0.epoch + 1): robust \(percent($0.validation.robust))" }
     observer.said("\(name): trained, \(best ?? "not validated"), \(run.folder.path)")
     return true
   }
@@ -141,7 +144,11 @@ private final class TrainingListener: TrainingObserver {
 
   /// - Parameter overall: the fraction of all work, from that of this run.
   init(first: Int, epochs: Int, _ name: String, _ observer: any ReproductionObserver, overall: @escaping (Double) -> Double) {
-    (self.first, self.epochs, self.name, self.observer, self.overall) = (first, epochs, name, observer, overall)
+    self.first = first
+    self.epochs = epochs
+    self.name = name
+    self.observer = observer
+    self.overall = overall
   }
 
   func batchDone(epoch: Int, batch: Int, batches: Int, loss: Double) {

@@ -2,8 +2,10 @@ internal import Foundation
 internal import SwiftTorch
 
 /// Our numbers beside the paper's: the document `sat-reproduction/1`.
-public struct ReproductionResult: Encodable, Sendable {
-  public struct Figure: Encodable, Sendable, Equatable {
+public struct ReproductionResult: VersionedDocument {
+  public static let format = "sat-reproduction/1"
+
+  public struct Figure: Codable, Sendable, Equatable {
     public var setting: String
     public var method: String
     /// Accuracies are in per cent, as in the paper.
@@ -22,18 +24,23 @@ public struct ReproductionResult: Encodable, Sendable {
     public init(
       setting: String, method: String, quantity: String, value: Double, low: Double? = nil, high: Double? = nil, paper: Double? = nil
     ) {
-      (self.setting, self.method, self.quantity) = (setting, method, quantity)
-      (self.value, self.low, self.high, self.paper) = (value, low, high, paper)
+      self.setting = setting
+      self.method = method
+      self.quantity = quantity
+      self.value = value
+      self.low = low
+      self.high = high
+      self.paper = paper
     }
   }
 
-  public struct Change: Encodable, Sendable {
+  public struct Change: Codable, Sendable, Equatable {
     public var setting: String
     /// From the paper's, in words.
     public var changes: [String]
   }
 
-  public var format = "sat-reproduction/1"
+  public private(set) var format: String = Self.format
   public var item: String
   public var scale: String
   public var seed: UInt64
@@ -137,8 +144,8 @@ extension ReproductionResult.Figure {
       let rank = "rank of \(quantity)"
       return [
         ReproductionResult.Figure(
-          setting: setting, method: method, quantity: quantity, value: value, low: error.map { value - 1.959963984540054 * $0 },
-          high: error.map { value + 1.959963984540054 * $0 }),
+          setting: setting, method: method, quantity: quantity, value: value, low: error.map { value - StandardNormal.reach95 * $0 },
+          high: error.map { value + StandardNormal.reach95 * $0 }),
         ReproductionResult.Figure(
           setting: setting, method: method, quantity: rank, value: Double(1 + values.count { $0.value < value }),
           paper: PaperFigures.value(item, setting, method, rank)),

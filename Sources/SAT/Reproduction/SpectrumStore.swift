@@ -10,7 +10,7 @@ struct SpectrumStore {
     var format = "sat-spectrum-state/1"
     /// What the values depend on.
     var identity: String
-    var perSample: HessianReport.PerSample?
+    var perSample: HessianDocument.PerSample?
   }
 
   private let path: String
@@ -32,7 +32,7 @@ struct SpectrumStore {
   ///   - progress: hears of what is being computed and of the fraction of all that is done.
   mutating func measure(
     _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, batch: Int = Self.batch, progress: (String, Double) -> Void = { _, _ in }
-  ) throws -> HessianReport.PerSample {
+  ) throws -> HessianDocument.PerSample {
     var request = HessianAnalysis.Request()
     request.top = 0
     request.perSample = PerSampleSpectrum.Settings()
@@ -41,10 +41,10 @@ struct SpectrumStore {
     while (contents.perSample?.eigenvalues.count ?? 0) < count {
       let start = contents.perSample?.eigenvalues.count ?? 0
       let range = start..<min(start + batch, count)
-      let analysis = try HessianAnalysis(classifier, images: images[range], labels: labels[range], request) { part, fraction in
+      let analysis = try HessianAnalysis.measure(classifier, images: images[range], labels: labels[range], request) { part, fraction in
         progress(part, (Double(start) + fraction * Double(range.count)) / Double(count))
       }
-      let part = HessianReport.PerSample(analysis)!
+      let part = HessianDocument.PerSample(analysis)!
       contents.perSample = contents.perSample?.appending(part) ?? part
       try AtomicFile.write(Array(JSONEncoder().encode(contents)), to: path)
     }

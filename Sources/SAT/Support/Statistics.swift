@@ -1,5 +1,11 @@
 internal import Foundation
 
+/// The standard normal distribution.
+enum StandardNormal {
+  /// Standard errors that a 95 % interval reaches to each side: the 97.5 % quantile.
+  static let reach95 = 1.959963984540054
+}
+
 /// Spearman's rank correlation: Pearson's correlation of the ranks, equal values sharing the average of theirs.
 public enum Spearman {
   /// - Returns: −1…1; NaN where a series is constant, holds a NaN, or has fewer than two values.
@@ -24,7 +30,7 @@ public enum Spearman {
   /// - Returns: nil where there are fewer than four pairs, or the correlation is NaN, −1 or 1.
   public static func interval(_ correlation: Double, count: Int) -> ClosedRange<Double>? {
     guard count > 3, abs(correlation) < 1 else { return nil }
-    let half = 1.959963984540054 * ((1 + correlation * correlation / 2) / Double(count - 3)).squareRoot()
+    let half = StandardNormal.reach95 * ((1 + correlation * correlation / 2) / Double(count - 3)).squareRoot()
     return tanh(atanh(correlation) - half)...tanh(atanh(correlation) + half)
   }
 
@@ -46,7 +52,7 @@ public enum Spearman {
 /// The interval that holds a proportion with 95 % confidence (Wilson 1927).
 public func wilsonInterval(_ successes: Int, of trials: Int) -> ClosedRange<Double> {
   precondition(trials > 0 && (0...trials).contains(successes), "wilsonInterval: \(successes) of \(trials)")
-  let z = 1.959963984540054
+  let z = StandardNormal.reach95
   let (n, p) = (Double(trials), Double(successes) / Double(trials))
   let centre = (p + z * z / (2 * n)) / (1 + z * z / n)
   let half = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)).squareRoot()

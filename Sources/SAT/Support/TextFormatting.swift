@@ -8,7 +8,10 @@ public struct TextTable: CustomStringConvertible {
   /// - Parameters:
   ///   - rows: the heading first.
   ///   - leftColumns: how many columns are set to the left.
-  public init(_ rows: [[String]], leftColumns: Int = 1) { (self.rows, self.leftColumns) = (rows, leftColumns) }
+  public init(_ rows: [[String]], leftColumns: Int = 1) {
+    self.rows = rows
+    self.leftColumns = leftColumns
+  }
 
   public var description: String {
     let columns = rows.map(\.count).max() ?? 0
@@ -39,6 +42,12 @@ public func decimal(_ value: Double, _ places: Int) -> String {
   let part = String(whole % Int(scale))
   return sign + "\(whole / Int(scale))." + String(repeating: "0", count: places - part.count) + part
 }
+
+/// A fraction in per cent: "12.34 %".
+public func percent(_ fraction: Double, _ places: Int = 2) -> String { decimal(100 * fraction, places) + " %" }
+
+/// The ends of an interval of fractions in per cent, without the sign: "11.20 – 13.50".
+public func percentRange(_ low: Double, _ high: Double) -> String { "\(decimal(100 * low, 2)) – \(decimal(100 * high, 2))" }
 
 /// A number with four significant digits, in scientific notation where it is very large or very small, whatever the locale.
 public func significant(_ value: Double) -> String {

@@ -1,6 +1,6 @@
-internal import Foundation
-
 /// One line of a run's `metrics.jsonl`.
+///
+/// `models/reference_run.py` writes the same lines without the optional numbers.
 public struct EpochMetrics: Codable, Sendable, Equatable {
   public struct Train: Codable, Sendable, Equatable {
     /// Mean loss over the training examples.
@@ -63,80 +63,90 @@ public struct EpochMetrics: Codable, Sendable, Equatable {
   public var smoothness: Smoothness?
   public var perturbation: Perturbation
   /// Mean fraction of the samples that were moved, per step of the inner maximisation.
-  public var active: [Double]
+  public var active: [Double]?
   /// psi_P, the gap of probabilities, of the training examples as perturbed.
-  public var psi: Quantiles
+  public var psi: Quantiles?
   /// Mean over the batches of the joint L2 norm of the gradients, before clipping.
   public var gradientNorm: Double
   /// Of training, without validation.
   public var seconds: Double
   /// Of these, spent waiting for data.
-  public var dataSeconds: Double
+  public var dataSeconds: Double?
   /// Of the processor, all threads together; unlike `seconds` it does not count what other programs took.
-  public var processorSeconds: Double
+  public var processorSeconds: Double?
   public var samplesPerSecond: Double
   /// When the epoch ended, in seconds since 1970.
   public var time: Double
-
-  /// The method's own numbers; written under its name.
-  public var method: [String: Double] = [:]
-
-  private enum CodingKeys: String, CodingKey {
-    case epoch, lambda, learningRate, train, validation, perturbation, active, psi, gradientNorm, seconds, dataSeconds, samplesPerSecond
-    case processorSeconds, smoothness, time
-  }
+  /// The methods' own numbers, by the method's name, which is the key they are written under.
+  public var methods: [String: [String: Double]] = [:]
 }
 
-/// The metrics of an epoch with the method's numbers under the method's name.
-struct MetricsLine: Codable {
-  let metrics: EpochMetrics
-  private let methods: [String: [String: Double]]
-
-  init(_ metrics: EpochMetrics, method: String) {
-    self.metrics = metrics
-    methods = metrics.method.isEmpty ? [:] : [method: metrics.method]
+extension EpochMetrics {
+  private enum Key: String, CodingKey {
+    case epoch, lambda, learningRate, train, validation, smoothness, perturbation, active, psi, gradientNorm, seconds, dataSeconds
+    case processorSeconds, samplesPerSecond, time
   }
 
-  init(from decoder: any Decoder) throws {
-    metrics = try EpochMetrics(from: decoder)
-    let container = try decoder.container(keyedBy: NamedKey.self)
-    let known = DefenseRegistry.entries.map(\.name)
-    methods = try Dictionary(
-      uniqueKeysWithValues: container.allKeys.filter { known.contains($0.stringValue) }.map {
-        ($0.stringValue, try container.decode([String: Double].self, forKey: $0))
-      })
-  }
-
-  func encode(to encoder: any Encoder) throws {
-    try metrics.encode(to: encoder)
-    var container = encoder.container(keyedBy: NamedKey.self)
-    for (name, values) in methods { try container.encode(values, forKey: NamedKey(stringValue: name)) }
-  }
-
-  func metrics(of method: String) -> EpochMetrics {
-    var metrics = metrics
-    metrics.method = methods[method] ?? [:]
-    return metrics
-  }
-
-  /// The numbers as TensorBoard shows them, a tag each: `train/loss`. A list counts by its mean.
-  var scalars: [(tag: String, value: Double)] {
-    guard let data = try? JSONEncoder().encode(self), let tree = try? JSONSerialization.jsonObject(with: data) else { return [] }
-    func walk(_ value: Any, _ tag: String) -> [(tag: String, value: Double)] {
-      switch value {
-      case let children as [String: Any]:
-        children.sorted { $0.key < $1.key }.flatMap { walk($0.value, tag.isEmpty ? $0.key : "\(tag)/\($0.key)") }
-      case let list as [NSNumber]: list.isEmpty ? [] : [(tag, list.reduce(0) { $0 + $1.doubleValue } / Double(list.count))]
-      case let number as NSNumber: [(tag, number.doubleValue)]
-      default: []
-      }
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: Key.self)
+    epoch = try values.decode(Int.self, forKey: .epoch)
+    guard Limit.epoch.contains(epoch) else {
+      throw DecodingError.dataCorruptedError(forKey: .epoch, in: values, debugDescription: "expected \(Limit.epoch)")
     }
-    return walk(tree, "").filter { !["epoch", "time", "validation/samples"].contains($0.tag) }
+    lambda = try values.decodeIfPresent(Double.self, forKey: .lambda)
+    learningRate = try values.decode(Double.self, forKey: .learningRate)
+    train = try values.decode(Train.self, forKey: .train)
+    validation = try values.decodeIfPresent(Validation.self, forKey: .validation)
+    smoothness = try values.decodeIfPresent(Smoothness.self, forKey: .smoothness)
+    perturbation = try values.decode(Perturbation.self, forKey: .perturbation)
+    active = try values.decodeIfPresent([Double].self, forKey: .active)
+    psi = try values.decodeIfPresent(Quantiles.self, forKey: .psi)
+    gradientNorm = try values.decode(Double.self, forKey: .gradientNorm)
+    seconds = try values.decode(Double.self, forKey: .seconds)
+    dataSeconds = try values.decodeIfPresent(Double.self, forKey: .dataSeconds)
+    processorSeconds = try values.decodeIfPresent(Double.self, forKey: .processorSeconds)
+    samplesPerSecond = try values.decode(Double.self, forKey: .samplesPerSecond)
+    time = try values.decode(Double.self, forKey: .time)
+    let own = try decoder.container(keyedBy: NamedKey.self)
+    for key in own.allKeys where DefenseRegistry.entries.contains(where: { $0.name == key.stringValue }) {
+      methods[key.stringValue] = try own.decode([String: Double].self, forKey: key)
+    }
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var values = encoder.container(keyedBy: Key.self)
+    try values.encode(epoch, forKey: .epoch)
+    try values.encodeIfPresent(lambda, forKey: .lambda)
+    try values.encode(learningRate, forKey: .learningRate)
+    try values.encode(train, forKey: .train)
+    try values.encodeIfPresent(validation, forKey: .validation)
+    try values.encodeIfPresent(smoothness, forKey: .smoothness)
+    try values.encode(perturbation, forKey: .perturbation)
+    try values.encodeIfPresent(active, forKey: .active)
+    try values.encodeIfPresent(psi, forKey: .psi)
+    try values.encode(gradientNorm, forKey: .gradientNorm)
+    try values.encode(seconds, forKey: .seconds)
+    try values.encodeIfPresent(dataSeconds, forKey: .dataSeconds)
+    try values.encodeIfPresent(processorSeconds, forKey: .processorSeconds)
+    try values.encode(samplesPerSecond, forKey: .samplesPerSecond)
+    try values.encode(time, forKey: .time)
+    var own = encoder.container(keyedBy: NamedKey.self)
+    for (method, numbers) in methods { try own.encode(numbers, forKey: NamedKey(stringValue: method)) }
+  }
+
+  /// Reads the epochs of a run's `metrics.jsonl`.
+  ///
+  /// - Parameter isStrict: whether NaN, Infinity and a last line that a killed run left torn are refused.
+  /// - Throws: a sentence that names the file and the line that is not an epoch's metrics.
+  public static func read(from path: String, isStrict: Bool = false) throws -> [EpochMetrics] {
+    try JSONLines.read(path, "an epoch's metrics", isStrict: isStrict)
   }
 }
 
 /// One line of a run's `steps.jsonl`: one update of the weights.
-struct StepMetrics: Codable {
+///
+/// `models/reference_run.py` writes the same lines without the optional numbers.
+struct StepMetrics: Codable, Equatable {
   /// 0-based, over the whole run.
   var step: Int
   var epoch: Int
@@ -145,5 +155,10 @@ struct StepMetrics: Codable {
   /// Joint L2 norm of the gradients, before clipping.
   var gradientNorm: Double
   /// Fraction of the batch that was moved, per step of the inner maximisation.
-  var active: [Double]
+  var active: [Double]?
+
+  /// Reads the steps of a run.
+  ///
+  /// - Throws: a sentence that names the file and the line that is not a step's metrics.
+  static func read(from path: String) throws -> [StepMetrics] { try JSONLines.read(path, "a step's metrics", isStrict: true) }
 }

@@ -2,7 +2,7 @@ internal import Foundation
 internal import Glibc
 
 /// Sums over the batches of an epoch. Codable, since a run may be interrupted inside one.
-struct EpochSums: Codable {
+struct EpochSums: Codable, Equatable {
   private(set) var batches = 0
   private var samples = 0
   private var loss = 0.0

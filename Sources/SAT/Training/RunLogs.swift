@@ -14,14 +14,14 @@ final class RunLogs {
   ///   - history: of the epochs that are done.
   ///   - stepsDone: updates of the weights in the checkpoint that the run goes on from; nil for a run without `steps.jsonl`.
   /// - Throws: a sentence when a file cannot be written.
-  init(_ folder: RunFolder, history: [MetricsLine], stepsDone: Int?) throws {
+  init(_ folder: RunFolder, history: [EpochMetrics], stepsDone: Int?) throws {
     lines = try history.flatMap(Self.line)
     metrics = try GrowingFile(folder.metricsPath, contents: lines)
     events = try TensorBoardLog(folder: folder.path, history: history)
     steps = try stepsDone.map { try GrowingFile(folder.stepsPath, contents: Self.steps(in: folder, before: $0)) }
   }
 
-  func append(_ epoch: MetricsLine) throws {
+  func append(_ epoch: EpochMetrics) throws {
     let line = try Self.line(epoch)
     lines += line
     if metrics.isGone { metrics = try metrics.again(contents: lines) } else { try metrics.append(line) }
@@ -30,11 +30,7 @@ final class RunLogs {
 
   func append(_ step: StepMetrics) throws { try steps?.append(Self.line(step)) }
 
-  private static func line(_ value: some Encodable) throws -> [UInt8] {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    return Array(try encoder.encode(value)) + [UInt8(ascii: "\n")]
-  }
+  private static func line(_ value: some Encodable) throws -> [UInt8] { Array(try JSONText.line(value).utf8) }
 
   /// The lines of an older `steps.jsonl` that the checkpoint has in it.
   private static func steps(in folder: RunFolder, before end: Int) throws -> [UInt8] {
@@ -42,7 +38,7 @@ final class RunLogs {
     let text = try FileBytes.read(folder.stepsPath, expecting: "a run's steps")
     // The last line of a killed run may be cut off; it is of a step that is not in the checkpoint.
     let kept = text.split(separator: UInt8(ascii: "\n")).prefix { line in
-      ((try? JSONDecoder().decode(StepMetrics.self, from: Data(line)))?.step).map { $0 < end } ?? false
+      ((try? JSONText.decode(StepMetrics.self, from: line))?.step).map { $0 < end } ?? false
     }
     return kept.flatMap { $0 + [UInt8(ascii: "\n")] }
   }

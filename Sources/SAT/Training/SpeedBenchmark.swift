@@ -1,12 +1,14 @@
-internal import Foundation
 internal import SwiftTorch
 
-/// How fast a network is here, from which follows what training or an attack will take before it is begun.
+/// How fast a network is here, from which follows what training or an attack will take before it is begun: the JSON document of
+/// `sat bench`, `sat-bench/1`.
 ///
 /// Images and labels are random and every sample moves at every step, so the times are those of AT, the slowest a curriculum gets.
-public struct SpeedBenchmark: Encodable, Sendable {
+public struct SpeedBenchmark: VersionedDocument {
+  public static let format = "sat-bench/1"
+
   /// Something that is done to a batch.
-  public struct Part: Encodable, Sendable, Equatable {
+  public struct Part: Codable, Sendable, Equatable {
     public var name: String
     /// For a batch, the median of the repetitions.
     public var seconds: Double
@@ -14,7 +16,7 @@ public struct SpeedBenchmark: Encodable, Sendable {
     public var repetitions: Int
   }
 
-  public var format = "sat-bench/1"
+  public private(set) var format: String = Self.format
   public var model: String
   public var parameters: Int
   /// [C, H, W].
@@ -29,61 +31,72 @@ public struct SpeedBenchmark: Encodable, Sendable {
   /// the weights, on images as they are. "at": a batch of adversarial training, perturbation and update.
   public var parts: [Part]
 
+  /// Times a network.
+  ///
   /// - Parameters:
   ///   - seconds: to spend on each part, after one repetition that is not counted; three are counted at least.
   ///   - progress: hears which part is measured.
   /// - Throws: a sentence for a network or a device that is not known.
-  public init(
+  public static func measure(
     _ architecture: Architecture, batchSize: Int, attackSteps: Int, execution: Execution, seconds: Double, seed: UInt64,
-    progress: @escaping (String) -> Void = { _ in }
-  ) throws {
+    progress: (String) -> Void = { _ in }
+  ) throws -> SpeedBenchmark {
     let device = try execution.prepare()
-    let generator = Generator(seed: seed)
-    let network = NetworkClassifier(try architecture.make(generator: generator), architecture: architecture, normalization: nil)
-    network.move(to: device)
-    network.execution = execution
-    let shape = try architecture.inputShape()
-    let images = Tensor.rand([batchSize] + shape, generator: generator).to(device).contiguous(execution.memoryFormat.format)
-    let classes = try architecture.resolvedOptions()["classes"] ?? 10
-    let labels = Tensor.randint(0..<classes, [batchSize], generator: generator).to(device)
-    let batch = TrainingBatch(images: images, labels: labels, indices: Tensor.arange(0..<batchSize), epoch: 0)
-    let stopwatch = Stopwatch(device: device, batchSize: batchSize, seconds: seconds, progress: progress)
-    parts = try stopwatch.passes(network, batch) + stopwatch.updates(network, batch, attackSteps: attackSteps, generator)
-    model = architecture.name
-    parameters = network.module.parameterCount
-    inputShape = shape
-    self.batchSize = batchSize
-    self.attackSteps = attackSteps
-    self.device = "\(device)"
-    threads = Torch.threadCount
-    precision = execution.precision
+    let subject = try Subject(architecture, batchSize: batchSize, attackSteps: attackSteps, execution: execution, device: device, seed: seed)
+    let parts = try subject.parts { name, body in
+      progress(name)
+      let times = try repeated(for: seconds, on: device, body)
+      let median = times.sorted()[times.count / 2]
+      return Part(name: name, seconds: median, samplesPerSecond: Double(batchSize) / median, repetitions: times.count)
+    }
+    return SpeedBenchmark(
+      model: architecture.name, parameters: subject.network.module.parameterCount, inputShape: subject.shape, batchSize: batchSize,
+      attackSteps: attackSteps, device: "\(device)", threads: Torch.threadCount, precision: execution.precision, parts: parts)
   }
 
-  /// As a table.
-  public var text: String {
-    let titles = [
-      "forward": "forward", "gradient": "gradient of the images", "update": "update of the weights", "at": "AT with \(attackSteps) steps",
-    ]
-    let rows = parts.map { part in
-      [titles[part.name] ?? part.name, decimal(1000 * part.seconds, 2), decimal(part.samplesPerSecond, 0), "\(part.repetitions)"]
+  /// Seconds of each repetition but the first, which warms up.
+  private static func repeated(for seconds: Double, on device: Device, _ body: () throws -> Void) throws -> [Double] {
+    let clock = ContinuousClock()
+    func time() throws -> Double {
+      let start = clock.now
+      try body()
+      try device.synchronize()
+      return (clock.now - start) / .seconds(1)
     }
-    return "\(model), \(parameters) parameters, \(batchSize) images of \(inputShape.map(String.init).joined(separator: "x")) a batch; "
-      + "\(device), \(threads) threads, \(precision.rawValue)\n"
-      + TextTable([["", "ms a batch", "images a second", "repetitions"]] + rows).description
+    _ = try time()
+    var times: [Double] = []
+    while times.count < 3 || times.reduce(0, +) < seconds { times.append(try time()) }
+    return times
   }
 }
 
-/// Measures what is done to a batch, again and again.
-private struct Stopwatch {
-  let device: Device
-  let batchSize: Int
-  /// To spend on each part.
-  let seconds: Double
-  let progress: (String) -> Void
+/// A network with random images, and what training does to them.
+private struct Subject {
+  let network: NetworkClassifier
+  let shape: [Int]
+  private let batch: TrainingBatch
+  private let maximizer: InnerMaximizer
+  private let update: WeightUpdate
+  private let generator: Generator
 
-  /// "forward" and "gradient".
-  func passes(_ network: NetworkClassifier, _ batch: TrainingBatch) throws -> [SpeedBenchmark.Part] {
-    try network.withPreparedWeights(for: batch.images) {
+  init(_ architecture: Architecture, batchSize: Int, attackSteps: Int, execution: Execution, device: Device, seed: UInt64) throws {
+    generator = Generator(seed: seed)
+    network = NetworkClassifier(try architecture.make(generator: generator), architecture: architecture, normalization: nil)
+    network.move(to: device)
+    network.execution = execution
+    shape = try architecture.inputShape()
+    let images = Tensor.rand([batchSize] + shape, generator: generator).to(device).contiguous(execution.memoryFormat.format)
+    let classes = try architecture.resolvedOptions()["classes"] ?? 10
+    let labels = Tensor.randint(0..<classes, [batchSize], generator: generator).to(device)
+    batch = TrainingBatch(images: images, labels: labels, indices: Tensor.arange(0..<batchSize), epoch: 0)
+    maximizer = InnerMaximizer(threat: try ThreatModel(epsilon: 8.0 / 255), steps: attackSteps, stepSize: 2.0 / 255)
+    // A rate at which the weights stay what they are, so that every repetition is alike.
+    update = WeightUpdate(network, SGD(network.module.parameters, learningRate: 1e-12, momentum: 0.9, weightDecay: 5e-4))
+  }
+
+  /// - Parameter measure: times a part of that name.
+  func parts(_ measure: (String, () throws -> Void) throws -> SpeedBenchmark.Part) throws -> [SpeedBenchmark.Part] {
+    var parts = try network.withPreparedWeights(for: batch.images) {
       [
         try measure("forward") { try withNoGrad { _ = try network.logits(batch.images) } },
         try measure("gradient") {
@@ -92,41 +105,14 @@ private struct Stopwatch {
         },
       ]
     }
-  }
-
-  /// "update" and "at".
-  func updates(
-    _ network: NetworkClassifier, _ batch: TrainingBatch, attackSteps: Int, _ generator: Generator
-  ) throws -> [SpeedBenchmark.Part] {
-    let maximizer = InnerMaximizer(threat: try ThreatModel(epsilon: 8.0 / 255), steps: attackSteps, stepSize: 2.0 / 255)
-    // A rate at which the weights stay what they are, so that every repetition is alike.
-    let update = WeightUpdate(network, SGD(network.module.parameters, learningRate: 1e-12, momentum: 0.9, weightDecay: 5e-4))
-    let clean = InnerMaximizer.Outcome.unperturbed(batch, steps: 0)
     network.module.setTraining(true)
-    return [
-      try measure("update") { _ = try update.crossEntropy(batch, clean, maximizer.threat) },
+    let clean = InnerMaximizer.Outcome.unperturbed(batch, steps: 0)
+    parts.append(try measure("update") { _ = try update.crossEntropy(batch, clean, maximizer.threat) })
+    parts.append(
       try measure("at") {
         let examples = try maximizer.examples(network, batch, generator: generator)
         _ = try update.crossEntropy(batch, examples, maximizer.threat)
-      },
-    ]
-  }
-
-  private func measure(_ name: String, _ body: () throws -> Void) throws -> SpeedBenchmark.Part {
-    progress(name)
-    _ = try time(body)
-    var times: [Double] = []
-    while times.count < 3 || times.reduce(0, +) < seconds { times.append(try time(body)) }
-    let median = times.sorted()[times.count / 2]
-    return SpeedBenchmark.Part(
-      name: name, seconds: median, samplesPerSecond: Double(batchSize) / median, repetitions: times.count)
-  }
-
-  private func time(_ body: () throws -> Void) throws -> Double {
-    let clock = ContinuousClock()
-    let start = clock.now
-    try body()
-    try device.synchronize()
-    return (clock.now - start) / .seconds(1)
+      })
+    return parts
   }
 }

@@ -12,7 +12,7 @@ final class TensorBoardLog {
   /// Starts a file in a run's folder in place of those that are there.
   ///
   /// - Throws: a sentence when it cannot be written.
-  init(folder: String, history: [MetricsLine]) throws {
+  init(folder: String, history: [EpochMetrics]) throws {
     let files = FileManager.default
     for old in (try? files.contentsOfDirectory(atPath: folder)) ?? [] where old.hasPrefix(Self.prefix) {
       try? files.removeItem(atPath: "\(folder)/\(old)")
@@ -21,7 +21,8 @@ final class TensorBoardLog {
     // TensorBoard reads the files of a folder in the order of their names, which begin with the time.
     let name = "\(Self.prefix)\(Int(now)).sat.\(ProcessInfo.processInfo.processIdentifier)"
     var version = TensorBoardEvent()
-    (version.wallTime, version.fileVersion) = (now, "brain.Event:2")
+    version.wallTime = now
+    version.fileVersion = "brain.Event:2"
     var start = TensorBoardEvent()
     start.wallTime = now
     start.sessionLog.status = .start
@@ -32,7 +33,7 @@ final class TensorBoardLog {
   private static let prefix = "events.out.tfevents."
 
   /// - Throws: a sentence when it cannot be written.
-  func append(_ line: MetricsLine) throws { try file.append(Self.record(Self.event(line))) }
+  func append(_ epoch: EpochMetrics) throws { try file.append(Self.record(Self.event(epoch))) }
 
   /// An event between its length and the checksums.
   static func record(_ event: TensorBoardEvent) throws -> [UInt8] {
@@ -45,16 +46,33 @@ final class TensorBoardLog {
     (0..<value.bitWidth / 8).map { UInt8(truncatingIfNeeded: value >> ($0 * 8)) }
   }
 
-  private static func event(_ line: MetricsLine) -> TensorBoardEvent {
+  private static func event(_ epoch: EpochMetrics) -> TensorBoardEvent {
     var event = TensorBoardEvent()
-    event.wallTime = line.metrics.time
-    event.step = Int64(line.metrics.epoch)
-    event.summary.value = line.scalars.map { tag, value in
+    event.wallTime = epoch.time
+    event.step = Int64(epoch.epoch)
+    event.summary.value = epoch.scalars.map { tag, value in
       var scalar = TensorBoardSummary.Value()
       (scalar.tag, scalar.simpleValue) = (tag, Float(value))
       return scalar
     }
     return event
+  }
+}
+
+extension EpochMetrics {
+  /// The numbers as TensorBoard shows them, a tag each: `train/loss`. A list counts by its mean.
+  fileprivate var scalars: [(tag: String, value: Double)] {
+    guard let data = try? JSONEncoder().encode(self), let tree = try? JSONSerialization.jsonObject(with: data) else { return [] }
+    func walk(_ value: Any, _ tag: String) -> [(tag: String, value: Double)] {
+      switch value {
+      case let children as [String: Any]:
+        children.sorted { $0.key < $1.key }.flatMap { walk($0.value, tag.isEmpty ? $0.key : "\(tag)/\($0.key)") }
+      case let list as [NSNumber]: list.isEmpty ? [] : [(tag, list.reduce(0) { $0 + $1.doubleValue } / Double(list.count))]
+      case let number as NSNumber: [(tag, number.doubleValue)]
+      default: []
+      }
+    }
+    return walk(tree, "").filter { !["epoch", "time", "validation/samples"].contains($0.tag) }
   }
 }
 

@@ -5,8 +5,8 @@ internal import SwiftTorch
 extension Trainer {
   func save(as links: [RunFolder.Checkpoint]) throws {
     let state = TrainingState(
-      configuration: configuration, trainingImages: trainSet.count, dataFingerprint: trainSet.fingerprint, history: history.map(line), stepsDone: stepsDone, best: best,
-      stopped: stopped, epoch: current?.sums, pending: pending.map(line))
+      configuration: configuration, trainingImages: trainSet.count, dataFingerprint: trainSet.fingerprint, history: history,
+      stepsDone: stepsDone, best: best, stopped: stopped, epoch: current?.sums, pending: pending)
     var tensors = optimizer.state.map { (name: "optimizer.\($0.name)", tensor: $0.tensor) }
     tensors += defense.state.map { ("defense.\($0.name)", $0.tensor) }
     tensors += generators.map { ("generator.\($0.name)", $0.generator.state) }
@@ -20,13 +20,13 @@ extension Trainer {
       ?? (pending == nil ? String(format: "epoch-%04d", history.count - 1) : String(format: "epoch-%04d-trained", history.count))
     try folder.save(name, as: links) { path in
       try ModelFile.save(result, to: "\(path)/\(ModelFile.weightsName)")
-      try state.write(to: path, tensors: tensors)
+      try state.save(in: path, tensors: tensors)
     }
   }
 
   func restore() throws {
     let last = folder.folder(of: .last)
-    let (state, saved) = try TrainingState.read(from: last)
+    let (state, saved) = try TrainingState.load(from: last)
     try check(state)
     let weights = "\(last)/\(ModelFile.weightsName)"
     let count = saved.part("average").first { $0.name == "count" }?.tensor
@@ -39,8 +39,8 @@ extension Trainer {
     try optimizer.restore(saved.part("optimizer"))
     try defense.restore(saved.part("defense"))
     for (name, generator) in generators { try generator.restore(saved.one("generator.\(name)")) }
-    history = state.history.map { $0.metrics(of: configuration.method) }
-    pending = state.pending?.metrics(of: configuration.method)
+    history = state.history
+    pending = state.pending
     stepsDone = state.stepsDone
     best = state.best
     stopped = state.stopped

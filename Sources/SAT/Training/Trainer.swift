@@ -139,7 +139,7 @@ public final class Trainer {
     defer { withExtendedLifetime(lock) {} }
     folder.removeLeftovers()
     try AtomicFile.write(text, to: folder.configurationPath)
-    let logs = try RunLogs(folder, history: history.map(line), stepsDone: configuration.logSteps ? stepsDone : nil)
+    let logs = try RunLogs(folder, history: history, stepsDone: configuration.logSteps ? stepsDone : nil)
     if best == nil, history.contains(where: { $0.validation != nil }) {
       observer.warn("\(folder.folder(of: .best)) is gone; the best of the epochs that follow takes its place")
     }
@@ -163,7 +163,7 @@ public final class Trainer {
       history.append(metrics)
       pending = nil
       try save(as: isBest ? [.last, .best] : [.last])
-      try logs.append(line(metrics))
+      try logs.append(metrics)
       observer.epochDone(metrics, isBest: isBest)
       if let stopped { observer.warn("\(configuration.method) ended the training: \(stopped)") }
     }
@@ -177,7 +177,7 @@ public final class Trainer {
     let epoch = history.count
     guard var metrics = try train(epoch, logs, observer, shouldStop) else { return nil }
     let report = try defense.finishEpoch(epoch, network)
-    metrics.method = report.metrics
+    metrics.methods = report.metrics.isEmpty ? [:] : [configuration.method: report.metrics]
     stopped = report.stop
     try average?.epochEnded(network, epoch: epoch) { (network) throws(TorchError) in try remakeStatistics(of: network, epoch: epoch) }
     pending = metrics
@@ -195,8 +195,6 @@ public final class Trainer {
       + "--set 'lambda={kind: linear, initial: \(Fraction(lambda.first)), final: \(Fraction(final)), start: 0, end: "
       + "\(max(1, 2 * configuration.epochs / 3))}'"
   }
-
-  func line(_ metrics: EpochMetrics) -> MetricsLine { MetricsLine(metrics, method: configuration.method) }
 
   /// The best validation so far, and its epoch.
   public var bestValidation: (epoch: Int, validation: EpochMetrics.Validation)? { best.map { ($0.epoch, $0.validation) } }

@@ -1,18 +1,18 @@
-internal import Foundation
 internal import SwiftTorch
 
 /// What a checkpoint holds besides the weights to evaluate, so that a resumed run ends where an uninterrupted one does.
-struct TrainingState: Codable {
-  static let currentFormat = "sat-training/3"
+struct TrainingState: VersionedDocument {
+  static let format = "sat-training/3"
+  static var remedy: String { "restore it, or start the run anew without --resume" }
 
-  var format = currentFormat
+  private(set) var format: String = Self.format
   /// The run's, to tell whether it is still the same; epochs and execution may change.
   var configuration: TrainingConfiguration
   /// How many images it was trained on, and which.
   var trainingImages: Int
   var dataFingerprint: String
   /// The metrics of the epochs that are done.
-  var history: [MetricsLine]
+  var history: [EpochMetrics]
   /// Updates of the weights so far.
   var stepsDone: Int
   /// The best validation so far.
@@ -22,11 +22,11 @@ struct TrainingState: Codable {
   /// Of an epoch that has begun and not ended: what its batches so far add up to. Their order is among the tensors.
   var epoch: EpochSums?
   /// Of an epoch that ended and is not validated yet.
-  var pending: MetricsLine?
+  var pending: EpochMetrics?
   /// Of the tensors in the files beside this one, by the file's name, since a flipped bit in a number is still a number.
   var fingerprints: [String: String] = [:]
 
-  struct Best: Codable {
+  struct Best: Codable, Equatable {
     var epoch: Int
     var validation: EpochMetrics.Validation
   }
@@ -36,26 +36,18 @@ struct TrainingState: Codable {
   private static let tensorFile = "training.safetensors"
 
   /// Writes the state beside the weights, and the tensors of everything else that has some.
-  func write(to folder: String, tensors: NamedTensors) throws {
+  func save(in folder: String, tensors: NamedTensors) throws {
     try SafeTensors(tensors: tensors).write(to: "\(folder)/\(Self.tensorFile)")
     var state = self
     for file in Self.files { state.fingerprints[file] = Self.text(Fingerprint.of(try SafeTensors.read("\(folder)/\(file)").tensors)) }
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-    try AtomicFile.write(Array(encoder.encode(state)), to: "\(folder)/\(Self.stateFile)")
+    try state.write(to: "\(folder)/\(Self.stateFile)")
   }
 
   /// Reads the state and its tensors.
   ///
   /// - Throws: a sentence naming the file that is damaged, missing or of another version.
-  static func read(from folder: String) throws -> (state: TrainingState, tensors: SavedTensors) {
-    let path = "\(folder)/\(stateFile)"
-    let bytes = try FileBytes.read(path, expecting: "the state of a training run")
-    guard let state = try? JSONDecoder().decode(TrainingState.self, from: Data(bytes)), state.format == currentFormat else {
-      throw SATError(
-        "\(path) is damaged or of another version; expected the state of a training run (\(currentFormat)), so restore it or start the "
-          + "run anew without --resume")
-    }
+  static func load(from folder: String) throws -> (state: TrainingState, tensors: SavedTensors) {
+    let state = try read(from: "\(folder)/\(stateFile)")
     var saved: [String: NamedTensors] = [:]
     for file in files {
       let tensors = try SafeTensors.read("\(folder)/\(file)").tensors

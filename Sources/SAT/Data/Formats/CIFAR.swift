@@ -5,7 +5,7 @@ internal import SwiftTorch
 /// The binary CIFAR files: records of one label byte (CIFAR-100: coarse, then fine) and 3,072 bytes of red, green and blue planes.
 ///
 /// Source: A. Krizhevsky, "The CIFAR-10 dataset", section "Binary version".
-struct CIFAR {
+struct CIFAR: ImageParts {
   /// "cifar10" or "cifar100".
   let name: String
   let folder: String
@@ -23,16 +23,9 @@ struct CIFAR {
 
   private static let names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
-  /// Validation is the first 5,000 training images in file order, train the rest, as in the paper's code.
-  func load(_ split: DataSource.Split) throws -> ImageDataset {
-    switch split {
-    case .test: return try read(name == "cifar10" ? ["test_batch.bin"] : ["test.bin"], split: "test")
-    case .validation: return try trainingParts().validation
-    case .train: return try trainingParts().train
-    }
-  }
+  func testPart() throws -> ImageDataset { try read(name == "cifar10" ? ["test_batch.bin"] : ["test.bin"], split: "test") }
 
-  /// Both parts of the training images, read once.
+  /// Validation is the first 5,000 training images in file order, train the rest, as in the paper's code.
   func trainingParts() throws -> (train: ImageDataset, validation: ImageDataset) {
     let whole = try read(trainingFiles, split: "train")
     guard whole.count > Self.validationCount else {

@@ -1,4 +1,5 @@
 internal import FileCodecs
+internal import Foundation
 public import SwiftTorch
 
 /// Images or labels in MNIST's IDX format, raw or compressed by gzip; which of the two is found by reading.
@@ -114,5 +115,33 @@ public struct IDXFile: Sendable {
 
   private static func word(_ bytes: [UInt8], _ position: Int) -> UInt32 {
     bytes[position..<position + 4].reduce(0) { $0 << 8 | UInt32($1) }
+  }
+}
+
+/// A folder of MNIST's four files.
+struct IDXFolder: ImageParts {
+  let name: String
+  let folder: String
+
+  func testPart() throws -> ImageDataset { try read("t10k", split: "test") }
+
+  /// Validation is a tenth of the training images by class.
+  func trainingParts() throws -> (train: ImageDataset, validation: ImageDataset) {
+    try read("train", split: "train").splittingOffValidation()
+  }
+
+  /// The IDX pair `<prefix>-images-idx3-ubyte[.gz]` and `<prefix>-labels-idx1-ubyte[.gz]`.
+  private func read(_ prefix: String, split: String) throws -> ImageDataset {
+    func path(_ stem: String) throws -> String {
+      let plain = "\(folder)/\(prefix)-\(stem)-ubyte"
+      guard let found = [plain, plain + ".gz"].first(where: FileManager.default.fileExists(atPath:)) else {
+        throw SATError(
+          "\(name): \(plain)[.gz] is not there; get it with `sat data fetch mnist`, or say where the data are with --data-root")
+      }
+      return found
+    }
+    let (images, labels) = try IDXFile.readPair(images: path("images-idx3"), labels: path("labels-idx1"))
+    return try ImageDataset(
+      name: name, split: split, images: images.tensor().unsqueezed(dim: 1), labels: labels.tensor().to(.int64))
   }
 }

@@ -27,7 +27,7 @@ struct AdversarialExamples: Encodable {
   /// Images of the file that the attack changed, and how many it holds.
   var changed: Int
   var total: Int
-  var evaluation: RecordedEvaluation
+  var evaluation: EvaluationDocument
 
   private enum CodingKeys: String, CodingKey { case width, height, channels, scale, examples }
 
@@ -37,7 +37,7 @@ struct AdversarialExamples: Encodable {
   /// - Throws: a sentence when the file cannot be read or its parts do not belong together.
   static func read(_ path: String) throws -> AdversarialExamples? {
     let file = try SafeTensors.read(path)
-    guard let text = file.metadata["sat.evaluation"], let images = file["images"], let labels = file["labels"],
+    guard let text = file.metadata[SavedImages.metadataKey], let images = file["images"], let labels = file["labels"],
       let originals = file["originals"]
     else { return nil }
     guard images.ndim == 4, [1, 3].contains(images.size(1)), images.dtype.isFloatingPoint, images.count > 0, images.shape == originals.shape else {
@@ -46,17 +46,15 @@ struct AdversarialExamples: Encodable {
     guard labels.dtype == .int64, labels.shape == [images.size(0)] else {
       throw SATError("it has labels \(labels.dtype) \(labels.shape) for \(images.size(0)) images")
     }
-    guard let evaluation = try? JSONDecoder().decode(RecordedEvaluation.self, from: Data(text.utf8)) else {
-      throw SATError("its evaluation is not \(RecordedEvaluation.format)")
-    }
-    if let inconsistency = evaluation.inconsistency { throw SATError("its evaluation is not whole: \(inconsistency)") }
+    let evaluation: EvaluationDocument
+    do { evaluation = try .whole(Array(text.utf8)) } catch { throw SATError("its evaluation \(error.reason)") }
     let before = originals.dtype == .uint8 ? originals.to(.float32) / 255 : originals.to(.float32)
     let change = images.to(.float32) - before
     let sizes = change.abs().reshaped(to: images.size(0), -1).max(dims: [1])
     let changed = sizes.array(of: Float.self).enumerated().filter { $0.element > 0 }.map(\.offset)
     guard !changed.isEmpty else { return nil }
     let chosen = Array(changed.prefix(limit))
-    let radius = evaluation.threat.flatMap { $0.norm == Norm.linf.rawValue ? $0.epsilon : nil }
+    let radius = evaluation.threat.flatMap { $0.norm == .linf ? $0.epsilon : nil }
     let scale = radius ?? sizes.selecting(Tensor(chosen)).max().item()
     let names = labels.array(of: Int.self)
     let examples = chosen.map { i in

@@ -1,3 +1,17 @@
+/// A document whose numbers are of certain images.
+private protocol ImageMeasurement {
+  /// Such as "adversarial (linf, radius 0.1), 128 train images of digits".
+  var images: String { get }
+}
+
+extension HessianDocument: ImageMeasurement {
+  fileprivate var images: String { ReportRuns.images(data, perturbation, "") }
+}
+
+extension LandscapeDocument: ImageMeasurement {
+  fileprivate var images: String { ReportRuns.images(data, perturbation, examples == "reattack" ? ", attacked at every point" : "") }
+}
+
 /// Charts of the documents of `sat hessian` and `sat landscape`.
 extension ReportRuns {
   /// The eigenvalues, the density and Fig. 7.
@@ -6,10 +20,10 @@ extension ReportRuns {
     let documents = documents(\.hessians)
     var rows = [["document", "measured at", "loss", "gradient norm", "trace", "parameters", "samples"]]
     for (_, name, hessian) in documents {
-      let trace = hessian.trace.map { Self.brief($0.mean) + ($0.standardError.map { " ± \(Self.brief($0))" } ?? "") }
+      let trace = hessian.trace.map { "\(Self.brief($0.mean)) ± \(Self.brief($0.standardError))" }
       rows.append([
-        name, hessian.images.description, hessian.loss.map(Self.brief) ?? "", hessian.gradientNorm.map(Self.brief) ?? "", trace ?? "",
-        hessian.parameters.map(String.init) ?? "", hessian.samples.map(String.init) ?? "",
+        name, hessian.images, Self.brief(hessian.loss), Self.brief(hessian.gradientNorm), trace ?? "", "\(hessian.parameters)",
+        "\(hessian.samples)",
       ])
     }
     if documents.isEmpty { return section }
@@ -19,33 +33,38 @@ extension ReportRuns {
     return section
   }
 
+  fileprivate static func images(_ data: ImageDataset.Summary, _ perturbation: InnerMaximizer.Summary?, _ attack: String) -> String {
+    let place = perturbation.map { "adversarial (\($0.norm.rawValue), radius \(brief($0.epsilon))\(attack))" }
+    return "\(place ?? "clean"), \(data)"
+  }
+
   private typealias Documents<Contents> = [(run: Int, name: String, contents: Contents)]
 
   /// All runs' documents, named by run and file where that is needed to tell them apart.
-  private func documents<Contents: ImagesRecording>(_ path: KeyPath<RunRecord, [RunRecord.Document<Contents>]>) -> Documents<Contents> {
-    let differ = Set(runs.flatMap { $0[keyPath: path].map(\.contents.images.description) }).count > 1
+  private func documents<Contents: ImageMeasurement>(_ path: KeyPath<RunRecord, [RunRecord.Document<Contents>]>) -> Documents<Contents> {
+    let differ = Set(runs.flatMap { $0[keyPath: path].map(\.contents.images) }).count > 1
     return runs.enumerated().flatMap { index, run in
       run[keyPath: path].map { document in
         let name = areSeveral ? (run[keyPath: path].count > 1 ? "\(run.name): \(document.name)" : run.name) : document.name
         // What was measured at other images is not to be compared without a word.
-        return (index, differ ? "\(name), \(document.contents.images.description)" : name, document.contents)
+        return (index, differ ? "\(name), \(document.contents.images)" : name, document.contents)
       }
     }
   }
 
   /// The images that documents were measured at, as the end of a note; where they differ the names say them.
-  private static func place(_ documents: Documents<some ImagesRecording>) -> String {
-    let places = Set(documents.map(\.contents.images.description))
+  private static func place(_ documents: Documents<some ImageMeasurement>) -> String {
+    let places = Set(documents.map(\.contents.images))
     return places.count == 1 ? " Measured at: \(places.first!)." : " Measured at different images, which the names say."
   }
 
-  private func eigenvalueChart(_ documents: Documents<RecordedHessian>) -> Chart? {
+  private func eigenvalueChart(_ documents: Documents<HessianDocument>) -> Chart? {
     let series = documents.enumerated().compactMap { role, document -> Chart.Series? in
       guard let values = document.contents.eigenvalues, !values.isEmpty else { return nil }
       return Chart.Series(
         name: document.name, run: document.run, role: areSeveral ? 0 : role, x: .numbers(values.indices.map { Double($0 + 1) }),
-        y: values.map(\.value), low: values.map { $0.value - abs($0.value) * ($0.residual ?? 0) },
-        high: values.map { $0.value + abs($0.value) * ($0.residual ?? 0) })
+        y: values.map(\.value), low: values.map { $0.value - abs($0.value) * $0.residual },
+        high: values.map { $0.value + abs($0.value) * $0.residual })
     }
     guard !series.isEmpty else { return nil }
     return Chart(
@@ -54,7 +73,7 @@ extension ReportRuns {
       x: Chart.Axis("rank", isCount: true), y: Chart.Axis("eigenvalue"), series: series)
   }
 
-  private func densityChart(_ documents: Documents<RecordedHessian>) -> Chart? {
+  private func densityChart(_ documents: Documents<HessianDocument>) -> Chart? {
     let series = documents.enumerated().compactMap { role, document in
       document.contents.density.map { density in
         Chart.Series(
@@ -69,7 +88,7 @@ extension ReportRuns {
   }
 
   /// Fig. 7: one chart an approximation, for their scales differ.
-  private func approximationCharts(_ documents: Documents<RecordedHessian>) -> [Chart] {
+  private func approximationCharts(_ documents: Documents<HessianDocument>) -> [Chart] {
     let keys = Set(documents.flatMap { $0.contents.perSample?.approximations?.keys.map(\.self) ?? [] }).sorted()
     return keys.map { key in
       var series: [Chart.Series] = []

@@ -7,7 +7,7 @@ public struct Report {
   let sections: [ReportSection]
   /// What is not shown because the data are not there.
   public let omissions: [ReportOmission]
-  /// Documents and images of the runs that are damaged, and of several runs those that are.
+  /// Documents and images of the runs that are damaged or of another version, and of several runs those that are damaged.
   public let unreadable: [UnreadableDocument]
   private let unreadableRuns: [String]
   public let title: String
@@ -73,14 +73,12 @@ extension ReportRuns {
     for run in runs {
       let threat = [run.setting("threat.norm"), run.setting("threat.epsilon").map { "ε \($0)" }].compactMap { $0 }.joined(separator: ", ")
       let best = run.best.map { best in
-        "epoch \(best.epoch + 1): " + [
-          best.validation?.clean.map { "clean \(Self.percent($0))" }, best.validation?.robust.map { "robust \(Self.percent($0))" },
-        ].compactMap { $0 }.joined(separator: ", ")
+        "epoch \(best.epoch + 1): clean \(percent(best.validation.clean)), robust \(percent(best.validation.robust))"
       }
       let evaluations = run.evaluations.map { document in
-        let robust = document.contents.robust.map { "robust \(Self.percent($0.accuracy))\(Self.interval($0))" }
-        return "\(document.name): clean \(Self.percent(document.contents.clean.accuracy))\(Self.interval(document.contents.clean))"
-          + (robust.map { ", \($0)" } ?? "")
+        func text(_ proportion: EvaluationDocument.Proportion) -> String { "\(percent(proportion.accuracy)) (\(proportion.range))" }
+        let robust = document.contents.robust.map { ", robust \(text($0))" } ?? ""
+        return "\(document.name): clean \(text(document.contents.clean))\(robust)"
       }
       rows.append([
         run.name, run.setting("method") ?? "", run.setting("data") ?? "", run.setting("model.name") ?? "", threat,
@@ -88,11 +86,6 @@ extension ReportRuns {
       ])
     }
     return ReportSection(id: "summary", title: "Summary", tables: [.init(caption: areSeveral ? "The runs" : "The run", rows: rows)])
-  }
-
-  private static func interval(_ proportion: RecordedEvaluation.Proportion) -> String {
-    guard proportion.interval.count == 2 else { return "" }
-    return " (\(decimal(100 * proportion.interval[0], 2)) – \(decimal(100 * proportion.interval[1], 2)))"
   }
 
   /// Every setting; where there are several runs, those that differ stand out.

@@ -34,13 +34,19 @@ public struct ReportOmission: Sendable, Equatable {
   public var command: String
 }
 
-/// A document or a file of images of a run that is damaged, or a run whose configuration or metrics are.
+/// A document or a file of images that is damaged or of another version, or a run whose configuration or metrics are damaged.
 public struct UnreadableDocument: Sendable, Equatable {
   public var path: String
   /// What is wrong, to stand after the path.
   public var reason: String
+  /// What the document says it is, such as "sat-hessian"; nil where it does not say.
+  var kind: String?
 
-  init(path: String, reason: String) { (self.path, self.reason) = (path, reason) }
+  init(path: String, reason: String, kind: String? = nil) {
+    self.path = path
+    self.reason = reason
+    self.kind = kind
+  }
 
   /// - Parameter naming: how the error's sentence begins, which is left out where the path says it.
   init(_ path: String, _ error: any Error, naming: String) {
@@ -49,8 +55,8 @@ public struct UnreadableDocument: Sendable, Equatable {
     self.init(path: path, reason: "cannot be read (\(reason.prefix { $0 != ";" }))")
   }
 
-  /// Whether its file is named as those of a command are, such as hessian.json or evaluation-pgd.json.
-  func isNamed(_ kind: String) -> Bool { path.split(separator: "/").last?.hasPrefix(kind) == true }
+  /// Whether it says it is of a command, or its file is named so: hessian.json, evaluation-pgd.json.
+  func isOf(_ command: String) -> Bool { kind == "sat-\(command)" || path.split(separator: "/").last?.hasPrefix(command) == true }
 }
 
 /// Runs in the order of a page, as its charts want them.
@@ -65,7 +71,7 @@ struct ReportRuns {
   }
 
   /// A series of the epochs at which a quantity is there; nil where it is at none.
-  func series(_ quantity: String, role: Int = 0, _ index: Int, _ value: (RecordedEpoch) -> Double?) -> Chart.Series? {
+  func series(_ quantity: String, role: Int = 0, _ index: Int, _ value: (EpochMetrics) -> Double?) -> Chart.Series? {
     let points = runs[index].epochs.compactMap { epoch in value(epoch).map { (x: Double(epoch.epoch), y: $0) } }
     guard !points.isEmpty else { return nil }
     return Chart.Series(

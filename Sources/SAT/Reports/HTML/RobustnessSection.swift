@@ -23,7 +23,7 @@ extension ReportRuns {
     for run in runs {
       for document in run.images {
         let examples = document.contents
-        let threat = examples.evaluation.threat.map { "\($0.norm), radius \(Self.brief($0.epsilon))" } ?? ""
+        let threat = examples.evaluation.threat.map { "\($0.norm.rawValue), radius \(Self.brief($0.epsilon))" } ?? ""
         section.images.append(
           .init(
             title: label("\(document.name)", run),
@@ -36,7 +36,7 @@ extension ReportRuns {
     return section
   }
 
-  private typealias Named = (run: Int, name: String, contents: RecordedEvaluation)
+  private typealias Named = (run: Int, name: String, contents: EvaluationDocument)
 
   private var evaluations: [Named] {
     runs.enumerated().flatMap { index, run in
@@ -93,9 +93,7 @@ extension ReportRuns {
       caption: "\(evaluation.name)\(threatText(contents)); forward and backward count samples, not batches", rows: rows)
   }
 
-  private static func threatText(_ evaluation: RecordedEvaluation) -> String {
-    evaluation.threat.map { "; \($0.norm), radius \(brief($0.epsilon))" } ?? ""
+  private static func threatText(_ evaluation: EvaluationDocument) -> String {
+    evaluation.threat.map { "; \($0.norm.rawValue), radius \(brief($0.epsilon))" } ?? ""
   }
-
-  static func percent(_ fraction: Double) -> String { decimal(100 * fraction, 2) + " %" }
 }

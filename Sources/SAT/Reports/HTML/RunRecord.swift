@@ -26,23 +26,23 @@ struct RunRecord {
   var name: String
   /// Every setting of `config.yaml` by its key path, in the file's order.
   private(set) var settings: [(key: String, value: String)] = []
-  private(set) var epochs: [RecordedEpoch] = []
-  private(set) var evaluations: [Document<RecordedEvaluation>] = []
-  private(set) var hessians: [Document<RecordedHessian>] = []
-  private(set) var landscapes: [Document<RecordedLandscape>] = []
+  private(set) var epochs: [EpochMetrics] = []
+  private(set) var evaluations: [Document<EvaluationDocument>] = []
+  private(set) var hessians: [Document<HessianDocument>] = []
+  private(set) var landscapes: [Document<LandscapeDocument>] = []
   private(set) var images: [Document<AdversarialExamples>] = []
   private(set) var sources: [Source] = []
   private(set) var unreadable: [UnreadableDocument] = []
 
-  func hasUnreadable(_ kind: String) -> Bool { unreadable.contains { $0.isNamed(kind) } }
+  func hasUnreadable(_ kind: String) -> Bool { unreadable.contains { $0.isOf(kind) } }
 
   func setting(_ key: String) -> String? { settings.first { $0.key == key }?.value }
 
   /// The epoch whose weights are the checkpoint `best`: the first with the highest robust accuracy on validation.
-  var best: RecordedEpoch? {
-    epochs.filter { $0.validation?.robust?.isFinite == true }.reduce(nil) { best, epoch in
-      guard let best else { return epoch }
-      return epoch.validation!.robust! > best.validation!.robust! ? epoch : best
+  var best: (epoch: Int, validation: EpochMetrics.Validation)? {
+    let validated = epochs.compactMap { epoch in epoch.validation.map { (epoch: epoch.epoch, validation: $0) } }
+    return validated.filter(\.validation.robust.isFinite).reduce(nil) { best, next in
+      best.map { next.validation.robust > $0.validation.robust ? next : $0 } ?? next
     }
   }
 
@@ -67,7 +67,10 @@ struct RunRecord {
     let hasMetrics = FileManager.default.fileExists(atPath: folder.metricsPath)
     if folder.exists { settings = try Self.settings(in: text(folder.configurationPath), path: folder.configurationPath) }
     // Before the end of its first epoch a run has none.
-    if hasMetrics && Self.size(folder.metricsPath) > 0 { epochs = try RecordedEpoch.read(text(folder.metricsPath), path: folder.metricsPath) }
+    if hasMetrics && Self.size(folder.metricsPath) > 0 {
+      epochs = try EpochMetrics.read(from: folder.metricsPath)
+      note(folder.metricsPath)
+    }
     let names: [String]
     do {
       names = try FileManager.default.contentsOfDirectory(atPath: path).sorted()
@@ -92,41 +95,23 @@ struct RunRecord {
       return
     }
     guard file.hasSuffix(".json") else { return }
-    struct Header: Decodable { var format: String? }
-    let bytes = Data(try FileBytes.read(filePath, expecting: "a JSON document"))
-    let decoder = JSONDecoder()
-    decoder.allowsJSON5 = true
-    decoder.nonConformingFloatDecodingStrategy = .convertFromString(
-      positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
-    guard let format = (try? decoder.decode(Header.self, from: bytes))?.format else {
-      // Whole JSON of another kind is somebody else's.
-      if (try? decoder.decode(AnyJSON.self, from: bytes)) == nil {
-        unreadable.append(.init(path: filePath, reason: "is not whole JSON"))
-      } else if ["evaluation", "hessian", "landscape"].contains(where: name.hasPrefix) {
-        unreadable.append(.init(path: filePath, reason: "has no format, which every document of sat has"))
-      }
-      return
-    }
-    func whole<Contents: RecordedDocument>() throws -> Document<Contents> {
-      let contents = try decoder.decode(Contents.self, from: bytes)
-      if let inconsistency = contents.inconsistency { throw SATError(inconsistency) }
-      return Document(name: name, contents: contents)
-    }
-    do {
-      switch format {
-      case RecordedEvaluation.format: evaluations.append(try whole())
-      case RecordedHessian.format: hessians.append(try whole())
-      case RecordedLandscape.format: landscapes.append(try whole())
+    let json = try FileBytes.read(filePath, expecting: "a JSON document")
+    var stated: String?
+    do throws(DocumentFault) {
+      let format = try DocumentFormat.stated(by: json)
+      stated = DocumentFormat.kind(of: format)
+      switch stated {
+      case EvaluationDocument.kind: evaluations.append(Document(name: name, contents: try .whole(json)))
+      case HessianDocument.kind: hessians.append(Document(name: name, contents: try .whole(json)))
+      case LandscapeDocument.kind: landscapes.append(Document(name: name, contents: try .whole(json)))
       default: return
       }
-    } catch let error as SATError {
-      unreadable.append(.init(path: filePath, reason: "is not whole (\(error))"))
-      return
+      note(filePath)
     } catch {
-      unreadable.append(.init(path: filePath, reason: "says it is \(format) but lacks parts of it"))
-      return
+      // Whole JSON that states no format is somebody else's, unless its name is that of a document.
+      let isOurs = stated != nil || !JSONText.isWhole(json) || ["evaluation", "hessian", "landscape"].contains(where: name.hasPrefix)
+      if isOurs { unreadable.append(.init(path: filePath, reason: error.reason, kind: stated)) }
     }
-    note(filePath)
   }
 
   private mutating func text(_ path: String) throws -> String {

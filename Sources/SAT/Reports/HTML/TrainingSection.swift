@@ -1,11 +1,11 @@
 /// The curves of training.
 extension ReportRuns {
   var trainingSection: ReportSection {
-    let rates = runs.flatMap { $0.epochs.compactMap(\.learningRate) }.filter { $0 > 0 }
+    let rates = runs.flatMap { $0.epochs.map(\.learningRate) }.filter { $0 > 0 }
     let spansDecades = (rates.max() ?? 1) > 20 * (rates.min() ?? 1)
     let charts = [
       chart("loss", "Training loss", "Mean loss over the training examples of an epoch, as perturbed.", y: Chart.Axis("loss")) {
-        [series("", $0) { $0.train?.loss }]
+        [series("", $0) { $0.train.loss }]
       },
       chart(
         "accuracy", "Accuracy",
@@ -14,7 +14,7 @@ extension ReportRuns {
       ) { [
         series("validation, clean", role: 0, $0) { $0.validation?.clean },
         series("validation, robust", role: 1, $0) { $0.validation?.robust },
-        series("training, perturbed", role: 2, $0) { $0.train?.accuracy },
+        series("training, perturbed", role: 2, $0) { $0.train.accuracy },
       ] },
       chart("learning-rate", "Learning rate", "", form: .steps, y: Chart.Axis("learning rate", isLogarithmic: spansDecades)) {
         [series("", $0) { $0.learningRate }]
@@ -42,7 +42,7 @@ extension ReportRuns {
         "Mean and largest size of the training perturbations in the threat model's norm (Fig. 6 shows the mean, without random starts).",
         y: Chart.Axis("norm", column: "perturbation", startsAtZero: true)
       ) { [
-        series("mean", role: 0, $0) { $0.perturbation?.mean }, series("largest", role: 1, $0) { $0.perturbation?.max },
+        series("mean", role: 0, $0) { $0.perturbation.mean }, series("largest", role: 1, $0) { $0.perturbation.max },
       ] },
     ]
     charts.append(
@@ -127,8 +127,15 @@ extension ReportRuns {
   }
 
   private func traceSeries(_ index: Int) -> Chart.Series? {
-    let errors = runs[index].epochs.filter { $0.smoothness?.trace != nil }.map { $0.smoothness?.traceError ?? 0 }
+    let errors = runs[index].epochs.compactMap { $0.smoothness?.traceError }
     let series = series("", index) { $0.smoothness?.trace }
     return series.map { $0.between(zip($0.y, errors).map { $0 - $1 }, zip($0.y, errors).map { $0 + $1 }) }
+  }
+}
+
+extension EpochMetrics {
+  /// The methods' own numbers by method and name: `h-sat.score.50`.
+  fileprivate var methodNumbers: [String: Double] {
+    Dictionary(uniqueKeysWithValues: methods.flatMap { method, numbers in numbers.map { ("\(method).\($0)", $1) } })
   }
 }

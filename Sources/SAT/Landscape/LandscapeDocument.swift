@@ -1,15 +1,29 @@
 public import SwiftTorch
 
 /// The JSON document of `sat landscape`, `sat-landscape/1`.
-public struct LandscapeReport: Encodable, Sendable {
-  public var format = "sat-landscape/1"
+public struct LandscapeDocument: VersionedDocument {
+  public static let format = "sat-landscape/1"
+  public static var remedy: String { "make it again with `sat landscape`" }
+
+  /// What the directions are made again from; they are as large as the weights, so they are not in the document.
+  public struct Directions: Codable, Sendable, Equatable {
+    public var count: Int
+    /// How `LandscapeDirection.orthogonal` makes them.
+    public var scheme = "normal draws of a CPU generator (mt19937), parameter by parameter in the model's order, one direction after the "
+      + "other; each filter orthogonal to the earlier directions' and as long as the weights' filter"
+    public var vectors: String
+    public var seed: UInt64
+  }
+
+  public private(set) var format: String = Self.format
   public var model: String
-  public var data: HessianReport.Data
+  public var data: ImageDataset.Summary
   /// "clean", "fixed" or "reattack".
   public var examples: String
-  public var perturbation: HessianReport.Perturbation?
+  public var perturbation: InnerMaximizer.Summary?
   public var seed: UInt64
-  public var directions: Directions
+  /// Absent in early documents.
+  public var directions: Directions?
   /// Positions along the first direction, and the second where there is one.
   public var x: [Double]
   public var y: [Double]?
@@ -18,16 +32,6 @@ public struct LandscapeReport: Encodable, Sendable {
   public var accuracy: [[Double]]
   public var seconds: Double
   public var versions: [String: String]
-
-  /// What the directions are made again from; they are as large as the weights, so they are not in the document.
-  public struct Directions: Encodable, Sendable {
-    public var count: Int
-    /// How `LandscapeDirection.orthogonal` makes them.
-    public var scheme = "normal draws of a CPU generator (mt19937), parameter by parameter in the model's order, one direction after the "
-      + "other; each filter orthogonal to the earlier directions' and as long as the weights' filter"
-    public var vectors: String
-    public var seed: UInt64
-  }
 
   /// - Parameters:
   ///   - values: of every point of the grid.
@@ -38,10 +42,11 @@ public struct LandscapeReport: Encodable, Sendable {
     perturbation: InnerMaximizer?, vectors: LandscapeDirection.Vectors, seed: UInt64, seconds: Double
   ) {
     self.model = model
-    self.data = HessianReport.Data(name: data.name, split: data.split, samples: data.count)
+    self.data = data.summary
     self.examples = examples
-    self.perturbation = perturbation.map(HessianReport.Perturbation.init)
+    self.perturbation = perturbation?.summary
     self.seed = seed
+    self.seconds = seconds
     directions = Directions(count: landscape.axes.count, vectors: vectors.rawValue, seed: seed)
     x = landscape.axes[0].positions
     y = landscape.axes.count > 1 ? landscape.axes[1].positions : nil
@@ -51,8 +56,20 @@ public struct LandscapeReport: Encodable, Sendable {
     }
     loss = rows(\.loss)
     accuracy = rows(\.accuracy)
-    self.seconds = seconds
     versions = ["sat": SATVersion.current, "libtorch": Torch.version]
+  }
+
+  public var inconsistency: String? {
+    for (name, positions) in [("x", x), ("y", y ?? [0])] {
+      guard positions.allSatisfy(\.isFinite), !positions.isEmpty else { return "\(name) has positions that are no numbers, or none" }
+    }
+    for (name, rows) in [("loss", loss), ("accuracy", accuracy)] {
+      guard rows.count == y?.count ?? 1 else { return "\(name) has \(rows.count) rows at \(y?.count ?? 1) positions" }
+      for (i, row) in rows.enumerated() where row.count != x.count {
+        return "\(name)[\(i)] has \(row.count) values at \(x.count) positions"
+      }
+    }
+    return nil
   }
 
   /// A line a point: x, y where there is one, loss, accuracy.
@@ -69,19 +86,5 @@ public struct LandscapeReport: Encodable, Sendable {
   /// loss and accuracy [rows, columns] and the positions x and y, all float64.
   public func tensors() -> NamedTensors {
     [("loss", Tensor(loss)), ("accuracy", Tensor(accuracy)), ("x", Tensor(x))] + (y.map { [("y", Tensor($0))] } ?? [])
-  }
-
-  /// The text for a person.
-  public var text: String {
-    let all = loss.flatMap { $0 }
-    let at = perturbation.map { ", \($0.norm) epsilon \(significant($0.epsilon))" } ?? ""
-    let center = zip(loss, y ?? [0]).min { abs($0.1) < abs($1.1) }.map { row in zip(row.0, x).min { abs($0.1) < abs($1.1) }!.0 } ?? .nan
-    let rows = [
-      ["", "loss"], ["nearest to the model", significant(center)], ["smallest", significant(all.min()!)],
-      ["largest", significant(all.max()!)],
-    ]
-    return
-      "\(model) on \(data.samples) \(data.split == "file" ? "" : data.split + " ")images of \(data.name); \(examples) examples\(at); "
-      + "\(all.count) points\n\n" + TextTable(rows).description
   }
 }

@@ -1,0 +1,167 @@
+public import SwiftTorch
+
+extension Verification {
+  /// Checks saved images and every claim about them against a model.
+  ///
+  /// - Parameters:
+  ///   - model: in evaluation mode, on `device`.
+  ///   - data: the images the file should have started from; nil takes the file's word.
+  /// - Throws: what the model throws.
+  public static func run(
+    _ saved: SavedImages, model: any Classifier, modelName: String, data: ImageDataset?, batchSize: Int, device: Device, layout: MemoryFormat
+  ) throws(TorchError) -> Verification {
+    // What a model that draws says is the same every time.
+    try Torch.manualSeed(0)
+    let claims = try SavedClaims(saved)
+    let some = 0..<min(claims.count, SanityChecks.samples)
+    let judge = try ImageJudge(model, trying: (claims.originals[some], saved.originals.labels[some]), device: device, layout: layout)
+    let answers = try ModelAnswers(claims, judge, batchSize: batchSize)
+    var checks = claims.pixelChecks + answers.checks + claims.documentChecks
+    if let data { checks.insert(try claims.check(against: data), at: 0) }
+    let largest = claims.sizes.max().item()
+    return Verification(
+      file: saved.path, model: modelName, threat: saved.threat, samples: claims.count, adversarial: claims.broken.count,
+      holds: checks.allSatisfy(\.holds), checks: checks, largestPerturbation: largest.isFinite ? largest : nil, robust: answers.robust,
+      eightBit: try claims.eightBit { images, labels throws(TorchError) in try judge(images, labels, batchSize: batchSize).isRight },
+      warnings: judge.isRandom ? [answers.randomized] : [])
+  }
+}
+
+/// Saved images and what their file says of them.
+private struct SavedClaims {
+  let saved: SavedImages
+  /// Float32, as the images.
+  let originals: Tensor
+  let labels: [Int]
+  /// Positions of the samples that the file counts as broken.
+  let broken: [Int]
+  /// Of the perturbations, in the threat model's norm.
+  let sizes: Tensor
+
+  var count: Int { labels.count }
+
+  init(_ saved: SavedImages) throws(TorchError) {
+    self.saved = saved
+    let originals = try saved.originals.batch(0..<saved.originals.count).images
+    self.originals = originals
+    labels = saved.originals.labels.array(of: Int.self)
+    broken = labels.indices.filter { saved.clean[$0] && !saved.robust[$0] }
+    let difference = saved.images.to(.float64) - originals.to(.float64)
+    sizes = saved.threat.size(from: Tensor.zeros(like: difference), to: difference)
+  }
+
+  /// The broken samples' part of a batch of all.
+  func brokenPart(of batch: Tensor) -> Tensor { broken.isEmpty ? batch[..<0] : batch.selecting(Tensor(broken)) }
+
+  var brokenLabels: [Int] { broken.map { labels[$0] } }
+
+  private static func positions(_ mask: Tensor) -> [Int] { mask.nonzero().squeezed(dim: 1).array(of: Int.self) }
+
+  func check(against data: ImageDataset) throws(TorchError) -> Verification.Check {
+    var differing = Array(labels.indices)
+    if data.imageShape == saved.originals.imageShape, data.count == count {
+      let change = try (data.batch(0..<count).images - originals).abs().flattened(from: 1).max(dims: [1])
+      differing = Self.positions(change.notEqual(to: 0) || data.labels.notEqual(to: saved.originals.labels))
+    }
+    return .init("data", "the originals and labels are those of \(data.name)", failed: differing)
+  }
+
+  /// What holds or does not whatever the model answers.
+  var pixelChecks: [Verification.Check] {
+    let flat = saved.images.flattened(from: 1)
+    let isFinite = flat.isFinite().all(dim: 1)
+    let isInBox = flat.greaterOrEqual(to: 0).all(dim: 1) && flat.lessOrEqual(to: 1).all(dim: 1)
+    let isInBall = sizes.lessOrEqual(to: saved.threat.tolerance)
+    let isBroken = Set(broken)
+    return [
+      .init("finite", "every pixel is a number", failed: Self.positions(!isFinite)),
+      .init("box", "every pixel lies in [0, 1]", failed: Self.positions(!isInBox)),
+      .init("norm", "no perturbation is larger than epsilon in \(saved.threat.norm.rawValue)", failed: Self.positions(!isInBall)),
+      .init(
+        "unchanged", "images that count as not broken are the originals",
+        failed: Self.positions(sizes.notEqual(to: 0)).filter { !isBroken.contains($0) }),
+    ]
+  }
+
+  /// Whether the flags and figures of the document agree with each other.
+  var documentChecks: [Verification.Check] {
+    [
+      .init(
+        "robust", "every sample that counts as robust is right when clean", failed: labels.indices.filter { saved.robust[$0] && !saved.clean[$0] }),
+      .init(
+        "document", "counts, rates and intervals are those of the flags and labels",
+        contradictions: ClaimCheck(saved.document, labels: labels).contradictions),
+    ]
+  }
+
+  /// - Parameter isRight: the model's answer to images with labels.
+  func eightBit(_ isRight: (Tensor, [Int]) throws(TorchError) -> [Bool]) throws(TorchError) -> Verification.EightBit {
+    guard !broken.isEmpty else { return .init() }
+    let (adversarial, originals) = (brokenPart(of: saved.images), brokenPart(of: originals))
+    let levels = adversarial * 255.0
+    let nearest = levels.rounded().clamped(to: 0...255) / 255.0
+    let isUp = adversarial.greater(than: originals)
+    // Never across the original, which is a byte itself where the data are bytes.
+    let towards = (levels - 1e-3).ceil().replacing(with: (levels + 1e-3).floor(), where: isUp).clamped(to: 0...255) / 255.0
+    let isRightNearest = try isRight(nearest, brokenLabels)
+    let isInside = saved.threat.size(from: originals, to: nearest).lessOrEqual(to: saved.threat.tolerance).array(of: Bool.self)
+    let isRightTowards = try isRight(towards, brokenLabels)
+    let wrong = broken.indices.filter { !isRightNearest[$0] }
+    return .init(
+      misclassified: wrong.count, withinEpsilon: wrong.count { isInside[$0] }, towardsOriginal: isRightTowards.count { !$0 })
+  }
+}
+
+/// What the model answers to the originals, to the saved images in a batch, and to each broken one alone.
+private struct ModelAnswers {
+  private let clean: ImageJudge.Answers
+  private let batched: ImageJudge.Answers
+  /// One entry per broken sample.
+  private let alone: ImageJudge.Answers
+  /// Positions of samples whose answer is not the one that the file states.
+  private let denied: [Int]
+  private let rightInBatch: [Int]
+  /// Positions within the broken samples.
+  private let rightAlone: [Int]
+  private let broken: [Int]
+
+  init(_ claims: SavedClaims, _ judge: ImageJudge, batchSize: Int) throws(TorchError) {
+    let (saved, broken) = (claims.saved, claims.broken)
+    let clean = try judge(claims.originals, claims.labels, batchSize: batchSize)
+    let batched = try judge(saved.images, claims.labels, batchSize: batchSize)
+    let alone = try judge(claims.brokenPart(of: saved.images), claims.brokenLabels, batchSize: 1)
+    denied = claims.labels.indices.filter { clean.isRight[$0] != saved.clean[$0] }
+    rightInBatch = broken.filter { batched.isRight[$0] }
+    rightAlone = broken.indices.filter { alone.isRight[$0] }
+    self.clean = clean
+    self.batched = batched
+    self.alone = alone
+    self.broken = broken
+  }
+
+  /// A claim about a model that draws fails where more passes could not say the opposite again.
+  var checks: [Verification.Check] {
+    let unanswered = clean.isFinite.indices.filter { !clean.isFinite[$0] || !batched.isFinite[$0] }
+    return [
+      .init("answers", "every answer of the model is a number", failed: unanswered),
+      .init("clean", "the originals are classified as the file says", failed: denied.filter { clean.isClear[$0] }),
+      .init("batch", "broken images are misclassified in a batch", failed: rightInBatch.filter { batched.isClear[$0] }),
+      .init("alone", "broken images are misclassified alone", failed: rightAlone.filter { alone.isClear[$0] }.map { broken[$0] }),
+    ]
+  }
+
+  /// Accuracy on the saved images, where the originals are right as well.
+  var robust: EvaluationDocument.Proportion {
+    .init(clean.isRight.indices.count { batched.isRight[$0] && clean.isRight[$0] }, of: clean.isRight.count)
+  }
+
+  /// The warning about a model that draws, with the number of claims that the votes neither confirm nor refute.
+  var randomized: Evaluation.Warning {
+    let open = denied.count { !clean.isClear[$0] } + rightInBatch.count { !batched.isClear[$0] } + rightAlone.count { !alone.isClear[$0] }
+    return .init(
+      code: .randomized,
+      message: "the model answers the same image differently from pass to pass; images are judged by their mean logits over up to "
+        + "\(AveragedClassifier.most) passes, and a claim fails where these are clearly against it (claims it denies, but not clearly: \(open)); "
+        + "what mode compat saved is what single passes said")
+  }
+}

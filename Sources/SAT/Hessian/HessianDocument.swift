@@ -1,0 +1,124 @@
+internal import SwiftTorch
+
+/// The JSON document of `sat hessian`, `sat-hessian/1`.
+public struct HessianDocument: VersionedDocument {
+  public static let format = "sat-hessian/1"
+  public static var remedy: String { "make it again with `sat hessian`" }
+
+  public struct Eigenvalue: Codable, Sendable, Equatable {
+    public var value: Double
+    /// ‖Hv − λv‖ / |λ|.
+    public var residual: Double
+    public var iterations: Int
+    public var converged: Bool
+  }
+
+  public struct Trace: Codable, Sendable, Equatable {
+    public var mean: Double
+    public var standardError: Double
+    public var probes: Int
+  }
+
+  public struct Density: Codable, Sendable, Equatable {
+    public var grid: [Double]
+    public var values: [Double]
+    public var width: Double
+  }
+
+  /// The dominant eigenvalue of every sample's own Hessian.
+  public struct PerSample: Codable, Sendable, Equatable {
+    public var eigenvalues: [Double]
+    public var residuals: [Double]
+    /// Whether each residual met the tolerance before the iterations ran out; absent in early documents.
+    public var converged: [Bool]?
+    public var approximations: [String: [Double]]?
+    /// Null where a series is constant.
+    public var spearman: [String: Double?]?
+  }
+
+  public private(set) var format: String = Self.format
+  public var model: String
+  public var data: ImageDataset.Summary
+  /// "clean" or "adversarial".
+  public var at: String
+  public var perturbation: InnerMaximizer.Summary?
+  public var dtype: String
+  public var seed: UInt64
+  public var loss: Double
+  public var gradientNorm: Double
+  public var parameters: Int
+  public var samples: Int
+  public var eigenvalues: [Eigenvalue]?
+  public var trace: Trace?
+  public var density: Density?
+  public var perSample: PerSample?
+  public var products: Int
+  public var seconds: Double
+  public var versions: [String: String]
+
+  /// - Parameter perturbation: nil at clean images.
+  public init(_ analysis: HessianAnalysis, model: String, data: ImageDataset, perturbation: InnerMaximizer?, seed: UInt64) {
+    self.model = model
+    self.data = data.summary
+    self.perturbation = perturbation?.summary
+    self.seed = seed
+    at = perturbation == nil ? "clean" : "adversarial"
+    dtype = analysis.dtype.description
+    loss = analysis.loss
+    gradientNorm = analysis.gradientNorm
+    parameters = analysis.parameters
+    samples = analysis.samples
+    eigenvalues = analysis.eigenvalues?.map {
+      Eigenvalue(value: $0.value, residual: $0.residual, iterations: $0.iterations, converged: $0.isConverged)
+    }
+    trace = analysis.trace.map { Trace(mean: $0.mean, standardError: $0.standardError, probes: $0.probes) }
+    density = analysis.density.map { Density(grid: $0.grid, values: $0.values, width: $0.width) }
+    perSample = PerSample(analysis)
+    products = analysis.products
+    seconds = analysis.seconds
+    versions = ["sat": SATVersion.current, "libtorch": Torch.version]
+  }
+
+  public var inconsistency: String? { density?.inconsistency ?? perSample?.inconsistency(samples: samples) }
+}
+
+extension HessianDocument.Density {
+  fileprivate var inconsistency: String? {
+    guard grid.count == values.count else { return "density has \(values.count) values at \(grid.count) positions" }
+    return grid.allSatisfy(\.isFinite) && !grid.isEmpty ? nil : "density.grid has positions that are no numbers, or none"
+  }
+}
+
+extension HessianDocument.PerSample {
+  /// Nil where it was not asked for.
+  init?(_ analysis: HessianAnalysis) {
+    guard let spectrum = analysis.perSample else { return nil }
+    self.init(
+      eigenvalues: spectrum.eigenvalues, residuals: spectrum.residuals, converged: spectrum.isConverged,
+      approximations: analysis.approximations?.mapValues(\.values),
+      spearman: analysis.approximations?.mapValues { $0.spearman.isNaN ? nil : $0.spearman })
+  }
+
+  /// This and what was measured at further samples, with the correlations over all of them.
+  func appending(_ other: Self) -> Self {
+    var result = Self(eigenvalues: eigenvalues + other.eigenvalues, residuals: residuals + other.residuals)
+    if let first = converged, let second = other.converged { result.converged = first + second }
+    guard let first = approximations, let second = other.approximations else { return result }
+    let norms = result.eigenvalues.map(abs)
+    let all = first.merging(second) { $0 + $1 }.filter { $0.value.count == norms.count }
+    result.approximations = all
+    result.spearman = all.mapValues { values -> Double? in
+      let correlation = Spearman.correlation(values, norms)
+      return correlation.isNaN ? nil : correlation
+    }
+    return result
+  }
+
+  fileprivate func inconsistency(samples: Int) -> String? {
+    let count = eigenvalues.count
+    guard samples == count else { return "perSample has \(count) eigenvalues of \(samples) samples" }
+    let lists = [("residuals", residuals.count), ("converged", converged?.count ?? count)]
+    let scores = (approximations ?? [:]).sorted { $0.key < $1.key }.map { ("approximations.\($0.key)", $0.value.count) }
+    return (lists + scores).first { $0.1 != count }.map { "perSample.\($0.0) has \($0.1) values for \(count) eigenvalues" }
+  }
+}

@@ -1,0 +1,70 @@
+/// The text `sat hessian` prints for a person.
+public struct HessianTable: CustomStringConvertible {
+  private let document: HessianDocument
+  private let asked: Int
+
+  /// - Parameter asked: how many eigenvalues of the mean loss's Hessian were asked for.
+  public init(_ document: HessianDocument, asked: Int) {
+    self.document = document
+    self.asked = asked
+  }
+
+  public var description: String {
+    let at = document.perturbation.map { "; at \($0.norm.rawValue) epsilon \(significant($0.epsilon)) adversarial images" } ?? ""
+    var text = "\(document.model) on \(document.data)\(at); \(document.parameters) parameters, \(document.dtype)\n\n"
+    var rows = [["", "value", ""]]
+    rows.append(["loss", significant(document.loss), ""])
+    rows.append(["gradient norm", significant(document.gradientNorm), ""])
+    if let trace = document.trace {
+      rows.append(["trace", significant(trace.mean), "± \(significant(trace.standardError)) (\(trace.probes) probes)"])
+    }
+    for (index, pair) in (document.eigenvalues ?? []).enumerated() {
+      rows.append([
+        "eigenvalue \(index + 1)", significant(pair.value),
+        "residual \(significant(pair.residual)), \(pair.iterations) products\(pair.converged ? "" : ", not converged")",
+      ])
+    }
+    text += TextTable(rows).description
+    if let density = document.density { text += "\n" + Self.summary(density) }
+    if let perSample = document.perSample { text += "\n" + Self.summary(perSample) }
+    return text + warnings.map { "\n\($0)\n" }.joined()
+  }
+
+  private var warnings: [String] {
+    var warnings: [String] = []
+    let found = document.eigenvalues?.count ?? 0
+    if found < asked {
+      let reason =
+        found == document.parameters ? "the model has no more parameters" : "Lanczos finds at most as many as --iterations allows it products"
+      warnings.append("\(found) of the \(asked) eigenvalues that were asked for; \(reason)")
+    }
+    let open = document.eigenvalues?.count { !$0.converged } ?? 0
+    if open > 0 { warnings.append("\(open) of the eigenvalues did not converge; their residuals say how near an eigenvalue is") }
+    if let samples = document.perSample?.converged, samples.contains(false) {
+      warnings.append(
+        "\(samples.count { !$0 }) of the \(samples.count) per-sample eigenvalues did not converge; raise --iterations or --tolerance")
+    }
+    return warnings
+  }
+
+  private static func summary(_ density: HessianDocument.Density) -> String {
+    let spacing = density.grid[1] - density.grid[0]
+    // Two widths away from 0, around which most eigenvalues lie.
+    let below = zip(density.grid, density.values).reduce(0) { $0 + ($1.0 < -2 * density.width ? $1.1 * spacing : 0) }
+    return "density of the eigenvalues from \(significant(density.grid.first!)) to \(significant(density.grid.last!)), width "
+      + "\(significant(density.width)); \(percent(min(below, 1), 1)) of it well below 0 (--json has the curve)\n"
+  }
+
+  private static func summary(_ perSample: HessianDocument.PerSample) -> String {
+    let sizes = perSample.eigenvalues.map(abs).sorted()
+    let negative = perSample.eigenvalues.count { $0 < 0 }
+    var text =
+      "per-sample spectral norms: smallest \(significant(sizes.first!)), median \(significant(sizes[sizes.count / 2])), largest "
+      + "\(significant(sizes.last!)); the dominant eigenvalue is negative for \(negative) of \(sizes.count)\n"
+    if let spearman = perSample.spearman {
+      let rows = spearman.sorted { $0.key < $1.key }.map { [$0.key, $0.value.map { decimal($0, 4) } ?? "undefined"] }
+      text += "\n" + TextTable([["approximation", "Spearman with the norm"]] + rows).description
+    }
+    return text
+  }
+}
