@@ -71,7 +71,7 @@ import Testing
     try expectWhole()
     let requests = site.requests()
     #expect(requests.map(\.range) == [nil, "bytes=100000-", "bytes=200000-", "bytes=300000-", "bytes=400000-"])
-    #expect(requests.map(\.if_range) == [nil] + Array(repeating: "\"first\"", count: 4))
+    #expect(requests.map(\.ifRange) == [nil] + Array(repeating: "\"first\"", count: 4))
     #expect(events.contains(.started(url: "\(site.base)/cut/digits.gz", offset: 300_000)))
   }
 
@@ -81,20 +81,20 @@ import Testing
     _ = try fetch("good")
     try expectWhole()
     #expect(site.requests().last?.range == "bytes=100000-")
-    #expect(site.requests().last?.if_range == nil, "another server does not know the validator")
+    #expect(site.requests().last?.ifRange == nil, "another server does not know the validator")
   }
 
   @Test func changedFileStartsAnew() throws {
     _ = try fetch("changed")
     try expectWhole()
-    #expect(site.requests().map(\.if_range) == [nil, "\"first\""])
+    #expect(site.requests().map(\.ifRange) == [nil, "\"first\""])
   }
 
   @Test func changedFileWithoutAValidatorIsNoticedByItsSum() throws {
     _ = try fetch("changed-untagged")
     try expectWhole()
     #expect(site.requests().map(\.range) == [nil, "bytes=100000-", nil])
-    #expect(site.requests().map(\.if_range) == [nil, nil, nil])
+    #expect(site.requests().map(\.ifRange) == [nil, nil, nil])
   }
 
   @Test func resumedFileWithTheWrongSumIsFetchedOnceMoreFromTheStart() throws {
@@ -226,7 +226,12 @@ private final class FlakySite {
   struct Request: Decodable {
     var path: String
     var range: String?
-    var if_range: String?
+    var ifRange: String?
+
+    enum CodingKeys: String, CodingKey {
+      case path, range
+      case ifRange = "if_range"
+    }
   }
 
   let content: Data

@@ -9,7 +9,12 @@ import Testing
     struct Optimizer: Decodable {
       var lr: Double
       var momentum: Double
-      var weight_decay: Double
+      var weightDecay: Double
+
+      enum CodingKeys: String, CodingKey {
+        case lr, momentum
+        case weightDecay = "weight_decay"
+      }
     }
     struct Case: Decodable, Sendable, CustomTestStringConvertible {
       var name: String
@@ -88,7 +93,7 @@ import Testing
     network.setTraining(golden.stepMode == "train")
     let normalization = try golden.normalization()
     let optimizer = SGD(
-      network.parameters, learningRate: settings.lr, momentum: settings.momentum, weightDecay: settings.weight_decay)
+      network.parameters, learningRate: settings.lr, momentum: settings.momentum, weightDecay: settings.weightDecay)
     let images = GoldenNumbers.images(golden.shape, stream: golden.k)
     for (i, expected) in golden.stepLosses!.enumerated() {
       optimizer.clearGradients()

@@ -160,9 +160,9 @@ import Testing
   func theSumsIntervalCoversTheTruth(clean: Double, adversarial: Double, samples: Int) {
     let draws = Tensor.rand([1000, samples], generator: Generator(seed: 0), dtype: .float64)
     func counts(_ probability: Double) -> [Int] { draws.less(than: probability).sum(dim: 1).array(of: Int.self) }
-    let held = zip(counts(clean), counts(adversarial)).count { clean_, adversarial_ in
+    let held = zip(counts(clean), counts(adversarial)).count { cleanCount, adversarialCount in
       let sum = ReproductionResult.Figure.accuracies(
-        item: "table-2", setting: "mnist-0.3", method: "p-sat", clean: clean_, adversarial: adversarial_, samples: samples)[2]
+        item: "table-2", setting: "mnist-0.3", method: "p-sat", clean: cleanCount, adversarial: adversarialCount, samples: samples)[2]
       return (sum.low!...sum.high!).contains(100 * (clean + adversarial))
     }
     #expect((925...985).contains(held), "\(held) of 1000")

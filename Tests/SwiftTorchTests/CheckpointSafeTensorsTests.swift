@@ -10,7 +10,8 @@ import Testing
     + Array(
       (#"{"__metadata__":{"k":"v\n\"é"},"a":{"dtype":"I64","shape":[1],"data_offsets":[0,8]},"#
         + #""b":{"dtype":"F32","shape":[2,2],"data_offsets":[8,24]},"empty":{"dtype":"F32","shape":[0,3],"data_offsets":[24,24]},"#
-        + #""scalar":{"dtype":"F32","shape":[],"data_offsets":[24,28]},"flag":{"dtype":"BOOL","shape":[2],"data_offsets":[28,30]}}"#)
+        + #""scalar":{"dtype":"F32","shape":[],"data_offsets":[24,28]},"#
+        + #""flag":{"dtype":"BOOL","shape":[2],"data_offsets":[28,30]}}"#)
         .utf8)
     + little(Int64(7)) + floats(1, 2, 3, 4) + floats(2.5) + [1, 0]
 

@@ -67,7 +67,8 @@ public enum ReportPage {
     <figure class="chart" id="\(chart.id)"><h3>\(HTML.escape(chart.title))</h3>
     <div class="plot" role="img" aria-label="\(HTML.escape("\(chart.title). The data are in the table below."))"></div>
     <figcaption>\(HTML.prose(chart.thinned.note))</figcaption>
-    <details><summary>Data</summary><p><a class="csv" download="\(chart.id).csv">\(chart.id).csv</a></p><div class="scroll"></div></details></figure>
+    <details><summary>Data</summary><p><a class="csv" download="\(chart.id).csv">\(chart.id).csv</a></p>\
+    <div class="scroll"></div></details></figure>
 
     """
   }
