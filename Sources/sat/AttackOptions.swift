@@ -46,7 +46,7 @@ struct AttackOptions: ParsableArguments {
   var eot: Int?
 
   /// What was chosen.
-  struct Choice: CustomStringConvertible {
+  struct Choice {
     var plan: EvaluationPlan
     var threat: ThreatModel?
     /// Epsilon as typed.
@@ -54,8 +54,6 @@ struct AttackOptions: ParsableArguments {
     /// For the report: nil where no attack of the ensemble runs.
     var version: String?
     var warning: Evaluation.Warning?
-    /// All that the result depends on beside model, data and seed.
-    var description: String
   }
 
   /// The attacks in order; none for clean.
@@ -149,7 +147,7 @@ struct AttackOptions: ParsableArguments {
   func choose(_ trained: TrainingConfiguration?, seed: UInt64, classes: Int) throws -> Choice {
     let selection = try selection()
     let chosen = selection.names
-    if chosen.isEmpty { return Choice(plan: EvaluationPlan([], mode: mode), description: "clean") }
+    if chosen.isEmpty { return Choice(plan: EvaluationPlan([], mode: mode)) }
     if let targets, targets > classes - 1 {
       throw ValidationError("--targets is \(targets), but the model has \(classes) classes; expected at most \(classes - 1).")
     }
@@ -167,8 +165,6 @@ struct AttackOptions: ParsableArguments {
       plan: plan, threat: given.threat, radius: given.radius,
       version: isIndividual || chosen.contains(where: \.isAutoAttack)
         ? (isChanged && !isIndividual ? AttackSuite.Version.custom : version ?? .standard).rawValue : nil,
-      warning: warning,
-      description: attacks.map { "\($0.name) \($0.parameters)" }.joined(separator: ", ")
-        + ", version \((version ?? .standard).rawValue), \(given.threat.norm.rawValue) \(given.threat.epsilon)")
+      warning: warning)
   }
 }

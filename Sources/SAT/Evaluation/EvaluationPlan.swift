@@ -45,6 +45,15 @@ public struct EvaluationProgress: Sendable {
   public var correct: Int
 }
 
+extension JobProgress {
+  /// An evaluation's progress, with its numbers as the detail.
+  public init(_ evaluation: EvaluationProgress) {
+    self.init(
+      phase: evaluation.phase, fraction: evaluation.fraction,
+      detail: "\(evaluation.done)/\(evaluation.total), \(evaluation.correct) still correct")
+  }
+}
+
 extension Attack {
   /// Whether it asks for gradients, so that a model without them is none of its business.
   var needsGradient: Bool { !(self is Square) }
