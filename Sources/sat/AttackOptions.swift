@@ -1,7 +1,7 @@
 import ArgumentParser
 import SAT
 
-extension AttackSuite.Version: ExpressibleByArgument {}
+extension AutoAttack.Version: ExpressibleByArgument {}
 extension AttackMode: ExpressibleByArgument {}
 extension AttackLoss: ExpressibleByArgument {}
 
@@ -10,40 +10,58 @@ struct AttackOptions: ParsableArguments {
   @Option(
     name: .customLong("attack"),
     help: ArgumentHelp(
-      "autoattack, one of \(AttackSuite.Name.allCases.map(\.rawValue).joined(separator: ", ")), several with commas, in order, or clean.",
+      "autoattack, one of \(AttackRegistry.entries.map(\.name).joined(separator: ", ")), several with commas, in order, or clean.",
       valueName: "names"))
   var names = "pgd"
 
   @Option(
     help: """
-      Version of AutoAttack, whose parameters its attacks have: standard (the default), plus, rand (for random models), custom (a list of \
-      --attack with the parameters of the reference's objects), or individual (each attack by itself, and the worst case).
+      Version of AutoAttack, whose parameters its attacks have: standard (the default), plus, rand (for random models), custom (a \
+      list of --attack with the parameters of the reference's objects), or individual (each attack by itself, and the worst case).
       """)
-  var version: AttackSuite.Version?
+  var version: AutoAttack.Version?
 
   @Option(help: "fast: every draw depends on the sample alone; compat: as the reference implementation does it.")
   var mode: AttackMode = .fast
 
   @OptionGroup var perturbation: PerturbationOptions
 
-  @Option(help: ArgumentHelp("Starts of PGD, APGD, FAB and Square. Default: 1, of AutoAttack's the version's.", valueName: "n"))
+  @Option(
+    help: ArgumentHelp("Restarts\(Self.takers(.restarts)). Default: 1; AutoAttack uses its version's number.", valueName: "n"))
   var restarts: Int?
 
-  @Option(help: "What PGD and FGSM ascend: ce (cross-entropy), dlr (difference of logits ratio) or margin (of logits). Default: ce.")
+  @Option(
+    help: """
+      Loss to ascend\(Self.takers(.loss)): ce (cross-entropy), dlr (difference of logits ratio) or margin (of logits). Default: ce.
+      """)
   var loss: AttackLoss?
 
   @Option(
     help: ArgumentHelp(
-      "Classes to steer to, the likeliest first. Default: of apgd-t and fab-t the version's, mostly 9; of PGD and FGSM 0, away from the label.",
-      valueName: "n"))
+      """
+      Classes to steer to, the likeliest first\(Self.takers(.targets)). Default: the version's number, mostly 9, for apgd-t and \
+      fab-t; else 0, away from the label.
+      """, valueName: "n"))
   var targets: Int?
 
-  @Option(help: ArgumentHelp("Queries of Square. Default: 5000.", valueName: "n"))
+  @Option(help: ArgumentHelp("Queries\(Self.takers(.queries)). Default: 5000.", valueName: "n"))
   var queries: Int?
 
   @Option(
-    help: ArgumentHelp("Passes whose gradients APGD averages, for random models. Default: 20 in version rand, else 1.", valueName: "n"))
+    help: ArgumentHelp(
+      "Passes whose gradients are averaged\(Self.takers(.eot)), for random models. Default: 20 in version rand, else 1.",
+      valueName: "n"))
   var eot: Int?
+
+  @Option(
+    name: .customLong("set"),
+    help: ArgumentHelp("Set a parameter of the attacks by its name; may be repeated.", valueName: "name=value"))
+  var settings: [String] = []
+
+  /// The attacks that have a parameter, for its help.
+  private static func takers(_ parameter: AttackParameters.Shared) -> String {
+    " (" + AttackRegistry.entries.filter { $0.takes(parameter.rawValue) }.map(\.name).joined(separator: ", ") + ")"
+  }
 
   /// What was chosen.
   struct Choice {
@@ -58,66 +76,67 @@ struct AttackOptions: ParsableArguments {
 
   /// The attacks in order; none for clean.
   private struct Selection {
-    var names: [AttackSuite.Name] = []
-    /// Those whose parameters are the version's, because the version or the ensemble was named.
-    var published: Set<AttackSuite.Name> = []
+    var entries: [AttackEntry] = []
+    /// Names of those whose parameters are the version's, because the user named the version or the ensemble.
+    var published: Set<String> = []
 
     /// Those that options reach.
-    var adjustable: [AttackSuite.Name] { names.filter { !published.contains($0) } }
-    var text: String { names.map(\.rawValue).joined(separator: ",") }
+    var adjustable: [AttackEntry] { entries.filter { !published.contains($0.name) } }
+    var text: String { entries.map(\.name).joined(separator: ",") }
   }
 
-  /// What was typed of the attacks' parameters.
-  private var asked: AttackParameters {
-    AttackParameters(
-      steps: perturbation.steps, stepSize: perturbation.stepSize?.value, restarts: restarts, targets: targets, loss: loss, queries: queries,
-      eot: eot)
-  }
+  var isClean: Bool { (try? selection().entries.isEmpty) ?? false }
 
-  var isClean: Bool { (try? selection().names.isEmpty) ?? false }
-
-  /// Whether what runs is AutoAttack as its authors publish and leaderboards list it: the attacks of the standard version, all of them and
-  /// no other, with its parameters.
+  /// Whether AutoAttack runs as its authors publish it and leaderboards list it: all attacks of the standard version and no other,
+  /// with its parameters.
   var isStandardAutoAttack: Bool {
-    guard let selection = try? selection() else { return false }
-    let isReached = selection.adjustable.contains { name in asked.values.contains { name.parameters.contains($0.name) } }
-    return Set(selection.names) == Set(AttackSuite.ensemble(.standard)) && !isReached && [nil, .standard, .individual].contains(version)
+    guard let selection = try? selection(), let asked = try? asked() else { return false }
+    let isReached = selection.adjustable.contains { entry in asked.values.contains { entry.takes($0.name) } }
+    return Set(selection.entries.map(\.name)) == Set(AutoAttack.ensemble(.standard).map(\.name)) && !isReached
+      && [nil, .standard, .individual].contains(version)
   }
 
   func validate() throws {
-    try check("--restarts", restarts, in: Limit.restarts)
-    try check("--targets", targets, in: 0...Limit.classes.upperBound)
-    try check("--queries", queries, in: Limit.steps)
-    try check("--eot", eot, in: Limit.restarts)
-    let selection = try selection()
-    guard !selection.names.isEmpty else { return try refuseForClean() }
-    if let version, [.standard, .plus, .custom].contains(version), !selection.names.contains(where: \.isAutoAttack) {
-      throw ValidationError("--version \(version.rawValue) is of AutoAttack's attacks, and \(selection.text) is none of them; leave it out.")
-    }
-    if targets == 0, let name = selection.adjustable.first(where: { $0 == .apgdT || $0 == .fabT }) {
-      throw ValidationError("--targets is 0, but \(name.rawValue) steers to classes; expected at least 1.")
-    }
-    for (name, _) in asked.values where !selection.adjustable.contains(where: { $0.parameters.contains(name) }) {
-      if selection.names.contains(where: { $0.parameters.contains(name) }) {
-        let version = (version ?? .standard).rawValue
-        throw ValidationError(
-          "--\(name.rawValue) would change the parameters of AutoAttack's version \(version); to change them name the attacks, "
-            + "--attack \(selection.text), without --version or with --version custom.")
-      }
-      let known = Set(selection.names.flatMap(\.parameters))
-      let options = AttackParameters.Name.allCases.filter { known.contains($0) }.map { "--\($0.rawValue)" }
+    let (selection, asked) = (try selection(), try asked())
+    guard !selection.entries.isEmpty else { return try refuseForClean(asked) }
+    if let version, [.standard, .plus, .custom].contains(version), !selection.entries.contains(where: \.isAutoAttack) {
       throw ValidationError(
-        "--\(name.rawValue) means nothing to \(selection.text), whose options are \(options.joined(separator: ", ")); leave it out.")
+        "--version \(version.rawValue) is of AutoAttack's attacks, and \(selection.text) is none of them; leave it out.")
+    }
+    for (name, value) in asked.values {
+      let takers = selection.adjustable.filter { $0.takes(name) }
+      guard !takers.isEmpty else { throw refusal(of: name, selection) }
+      for entry in takers {
+        for parameter in entry.parameters where parameter.name == name && !parameter.accepts(value) {
+          throw ValidationError("\(Self.option(name)) is \(value); \(entry.name) takes \(parameter.expectation()).")
+        }
+      }
     }
   }
 
-  private func refuseForClean() throws {
-    var given = asked.values.map(\.name.rawValue)
-    if version != nil { given.append("version") }
-    if perturbation.norm != nil { given.append("norm") }
-    if perturbation.epsilon != nil { given.append("epsilon") }
+  /// An option that no attack of the selection can use.
+  private func refusal(of name: String, _ selection: Selection) -> ValidationError {
+    if selection.entries.contains(where: { $0.takes(name) }) {
+      let version = (version ?? .standard).rawValue
+      return ValidationError(
+        "\(Self.option(name)) would change the parameters of AutoAttack's version \(version); to change them name the attacks, "
+          + "--attack \(selection.text), without --version or with --version custom.")
+    }
+    var options: [String] = []
+    for parameter in selection.entries.flatMap(\.parameters) where !options.contains(Self.option(parameter.name)) {
+      options.append(Self.option(parameter.name))
+    }
+    let list = options.joined(separator: ", ")
+    return ValidationError("\(Self.option(name)) means nothing to \(selection.text), whose options are \(list); leave it out.")
+  }
+
+  private func refuseForClean(_ asked: AttackParameters) throws {
+    var given = asked.values.map { Self.option($0.name) }
+    if version != nil { given.append("--version") }
+    if perturbation.norm != nil { given.append("--norm") }
+    if perturbation.epsilon != nil { given.append("--epsilon") }
     guard let first = given.first else { return }
-    throw ValidationError("--\(first) means nothing to --attack clean, which changes no image; leave one of the two out.")
+    throw ValidationError("\(first) means nothing to --attack clean, which changes no image; leave one of the two out.")
   }
 
   private func selection() throws -> Selection {
@@ -127,44 +146,78 @@ struct AttackOptions: ParsableArguments {
         guard version != .custom else {
           throw ValidationError("--version custom has no list of its own; name its attacks, such as --attack apgd-ce,square.")
         }
-        chosen.names += AttackSuite.ensemble(version ?? .standard)
-        chosen.published.formUnion(AttackSuite.ensemble(version ?? .standard))
-      } else if let known = AttackSuite.Name(rawValue: name) {
-        chosen.names.append(known)
-        if let version, [.standard, .plus, .rand].contains(version), known.isAutoAttack { chosen.published.insert(known) }
+        let ensemble = AutoAttack.ensemble(version ?? .standard)
+        chosen.entries += ensemble
+        chosen.published.formUnion(ensemble.map(\.name))
+      } else if let known = AttackRegistry.entry(named: name) {
+        chosen.entries.append(known)
+        if let version, [.standard, .plus, .rand].contains(version), known.isAutoAttack { chosen.published.insert(name) }
       } else {
-        let all = ["clean", "autoattack"] + AttackSuite.Name.allCases.map(\.rawValue)
+        let all = ["clean", "autoattack"] + AttackRegistry.entries.map(\.name)
         throw ValidationError("--attack \(name) is not known; expected \(all.joined(separator: ", ")).")
       }
     }
-    guard Set(chosen.names).count == chosen.names.count else { throw ValidationError("--attack \(names) names an attack twice.") }
+    guard Set(chosen.entries.map(\.name)).count == chosen.entries.count else {
+      throw ValidationError("--attack \(names) names an attack twice.")
+    }
     return chosen
+  }
+
+  // MARK: Parameters
+
+  /// A parameter as users type it: a shared one has an option of its name.
+  private static func option(_ parameter: String) -> String {
+    AttackParameters.Shared(rawValue: parameter) == nil ? "--set \(parameter)" : "--\(parameter)"
+  }
+
+  /// The parameters that were typed.
+  private func asked() throws -> AttackParameters {
+    var asked = AttackParameters(
+      steps: perturbation.steps, stepSize: perturbation.stepSize?.value, restarts: restarts, targets: targets, loss: loss,
+      queries: queries, eot: eot)
+    for setting in settings {
+      let parts = setting.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+      guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else {
+        throw ValidationError("--set \(setting) is not name=value; expected a parameter of the attacks, such as --set restarts=3.")
+      }
+      guard asked[parts[0]] == nil else {
+        throw ValidationError("--set \(setting) gives \(parts[0]) a second time; leave one out.")
+      }
+      asked[parts[0]] = AttackParameters.Value(parts[1])
+    }
+    return asked
   }
 
   /// - Parameters:
   ///   - trained: the configuration of the run that is evaluated, whose threat model and PGD are the defaults.
   ///   - classes: of the model.
   func choose(_ trained: TrainingConfiguration?, seed: UInt64, classes: Int) throws -> Choice {
-    let selection = try selection()
-    let chosen = selection.names
-    if chosen.isEmpty { return Choice(plan: EvaluationPlan([], mode: mode)) }
-    if let targets, targets > classes - 1 {
+    let (selection, asked) = (try selection(), try asked())
+    if selection.entries.isEmpty { return Choice(plan: EvaluationPlan([], mode: mode)) }
+    if let targets = asked.targets, targets > classes - 1 {
       throw ValidationError("--targets is \(targets), but the model has \(classes) classes; expected at most \(classes - 1).")
     }
+    var perturbation = perturbation
+    perturbation.steps = asked.steps
     let given = try perturbation.resolved(trained)
     let suite = AttackSuite(
-      threat: given.threat, version: version ?? .standard, mode: mode, seed: seed, classes: classes, steps: given.steps, stepSize: given.stepSize,
+      AttackSettings(
+        threat: given.threat, version: version ?? .standard, mode: mode, seed: seed, classes: classes, steps: given.steps,
+        stepSize: given.stepSize),
       asked: asked)
-    let (attacks, warning) = try suite.attacks(chosen, published: selection.published)
-    let isIndividual = version == .individual
-    let plan = EvaluationPlan(attacks, isIndividual: isIndividual, mode: mode, expectsRandomness: version == .rand || eot ?? 1 > 1)
-    let isChanged = selection.adjustable.contains { name in
-      name.isAutoAttack && asked.values.contains { name.parameters.contains($0.name) }
-    }
+    let (attacks, warning) = try suite.attacks(selection.entries, published: selection.published)
+    let plan = EvaluationPlan(
+      attacks, isIndividual: version == .individual, mode: mode, expectsRandomness: version == .rand || asked.eot ?? 1 > 1)
     return Choice(
-      plan: plan, threat: given.threat, radius: given.radius,
-      version: isIndividual || chosen.contains(where: \.isAutoAttack)
-        ? (isChanged && !isIndividual ? AttackSuite.Version.custom : version ?? .standard).rawValue : nil,
+      plan: plan, threat: given.threat, radius: given.radius, version: reportedVersion(selection, asked)?.rawValue,
       warning: warning)
+  }
+
+  /// Nil where none of AutoAttack's attacks runs; custom where an option changes one of them.
+  private func reportedVersion(_ selection: Selection, _ asked: AttackParameters) -> AutoAttack.Version? {
+    if version == .individual { return version }
+    guard selection.entries.contains(where: \.isAutoAttack) else { return nil }
+    let isChanged = selection.adjustable.contains { entry in entry.isAutoAttack && asked.values.contains { entry.takes($0.name) } }
+    return isChanged ? .custom : version ?? .standard
   }
 }

@@ -15,8 +15,11 @@ struct EvaluateCommand: ParsableCommand {
       --mode fast draws per sample and retires a point as soon as it is broken, so the result does not depend on the batch size; --mode
       compat repeats the reference implementation's order of work, random streams and batches, for comparing with published numbers.
 
-      --steps, --restarts, --targets, --queries and --eot reach every attack that is named by itself and has such a parameter; those of
-      autoattack are fixed by its version. The JSON document tells the parameters of each.
+      The attacks, with their parameters:
+      \(attacks)
+
+      A parameter's option, or --set NAME=VALUE, reaches every attack that is named by itself and has the parameter. For
+      autoattack the version fixes all parameters. The JSON document tells the parameters of each attack.
 
       Examples:
         sat evaluate runs/digits-p-sat
@@ -27,6 +30,12 @@ struct EvaluateCommand: ParsableCommand {
         sat evaluate lenet5.pt --model lenet5 --data mnist --epsilon 0.3 --step-size 0.01 --first 500
         sat evaluate script.pt --data images.npz --epsilon 8/255 --json
       """)
+
+  /// Two lines for each attack that the registry lists.
+  private static var attacks: String {
+    let rows = AttackRegistry.entries.flatMap { [[$0.name, $0.summary], ["", $0.parameters.map(\.name).joined(separator: ", ")]] }
+    return TextTable(rows, leftColumns: 2).description.split(separator: "\n").map { "  " + $0 }.joined(separator: "\n")
+  }
 
   @OptionGroup var subject: ModelAndData
   @OptionGroup var attack: AttackOptions

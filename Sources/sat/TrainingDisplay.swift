@@ -24,7 +24,8 @@ final class TrainingDisplay: TrainingObserver {
     terminal.line(
       "\(settings.method) on \(settings.data): \(trainer.trainSet.count) training images, "
         + "\(trainer.validationSet.count) validation images; \(settings.model.name), "
-        + "\(threat.norm.rawValue) epsilon \(threat.epsilon), \(attack.steps) steps of \(attack.stepSize); run folder \(trainer.folder.path)")
+        + "\(threat.norm.rawValue) epsilon \(threat.epsilon), \(attack.steps) steps of \(attack.stepSize); "
+        + "run folder \(trainer.folder.path)")
     if averaging.kind != .none {
       terminal.line("best and last hold weights averaged (\(averaging.kind.rawValue)) from epoch \(averaging.start + 1) on")
     }

@@ -25,8 +25,11 @@ import Testing
   static func attacks(_ threat: ThreatModel, _ mode: AttackMode) -> [any Attack] {
     [
       APGD(threat: threat, loss: .crossEntropy, restarts: 2, iterations: 20, mode: mode, seed: 7),
-      APGD(threat: threat, loss: .dlr, targets: 5, restarts: 2, iterations: 20, usesLargeRadii: threat.norm == .l1, mode: mode, seed: 7),
-      FAB(threat: threat, restarts: 2, iterations: 15, mode: mode, seed: 7), FAB(threat: threat, targets: 5, iterations: 15, mode: mode, seed: 7),
+      APGD(
+        threat: threat, loss: .dlr, targets: 5, restarts: 2, iterations: 20, usesLargeRadii: threat.norm == .l1, mode: mode, seed: 7
+      ),
+      FAB(threat: threat, restarts: 2, iterations: 15, mode: mode, seed: 7),
+      FAB(threat: threat, targets: 5, iterations: 15, mode: mode, seed: 7),
     ]
   }
 
@@ -131,7 +134,8 @@ import Testing
 
   @Test func preparedNetworksAreConfirmed() throws {
     let architecture = Architecture(name: "mnist-cnn")
-    let network = NetworkClassifier(try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: nil)
+    let network = NetworkClassifier(
+      try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: nil)
     GoldenNumbers.fill(network.module)
     network.module.setTraining(false)
     #expect(network.isExact)
@@ -149,7 +153,8 @@ import Testing
       for attack in Self.attacks(threat, mode) {
         #expect(try attack.perturb(FunctionClassifier(network), Self.batch(network, [5])).findings.count == 1)
         let none = AttackBatch(
-          images: Self.images[..<0], labels: Tensor.zeros(0, dtype: .int64), samples: [], logits: Tensor.zeros(0, 6, dtype: .float64))
+          images: Self.images[..<0], labels: Tensor.zeros(0, dtype: .int64), samples: [],
+          logits: Tensor.zeros(0, 6, dtype: .float64))
         #expect(try attack.perturb(FunctionClassifier(network), none).findings.isEmpty)
       }
     }
@@ -162,9 +167,9 @@ import Testing
       try APGD(threat: threat, loss: .dlr, targets: 2, mode: .fast, seed: 0)
         .perturb(FunctionClassifier(three), Self.batch(three, [0]))
     }
-    func run(_ classes: Int, _ version: AttackSuite.Version = .plus) throws -> (names: [String], warning: String?) {
-      let suite = AttackSuite(threat: threat, version: version, seed: 0, classes: classes)
-      let (attacks, warning) = try suite.attacks(AttackSuite.ensemble(version))
+    func run(_ classes: Int, _ version: AutoAttack.Version = .plus) throws -> (names: [String], warning: String?) {
+      let suite = AttackSuite(AttackSettings(threat: threat, version: version, seed: 0, classes: classes))
+      let (attacks, warning) = try suite.attacks(AutoAttack.ensemble(version))
       return (attacks.map(\.name), warning?.message)
     }
     #expect(try run(2).names == ["apgd-ce", "fab", "square", "fab-t"])
@@ -176,33 +181,35 @@ import Testing
   }
 
   @Test func versionsHaveThePublishedParameters() throws {
-    func attack(_ name: AttackSuite.Name, _ version: AttackSuite.Version, _ norm: Norm) throws -> any Attack {
-      let suite = AttackSuite(threat: try ThreatModel(norm: norm, epsilon: 0.5), version: version, seed: 0, classes: 10)
-      return try suite.attacks([name]).attacks[0]
+    func attack(_ entry: AttackEntry, _ version: AutoAttack.Version, _ norm: Norm) throws -> any Attack {
+      let settings = AttackSettings(threat: try ThreatModel(norm: norm, epsilon: 0.5), version: version, seed: 0, classes: 10)
+      return try AttackSuite(settings).attacks([entry]).attacks[0]
     }
     for norm in Norm.allCases {
       let isL1 = norm == .l1
-      let ce = try #require(try attack(.apgdCE, .standard, norm) as? APGD)
-      #expect(ce.restarts == (isL1 ? 5 : 1) && ce.usesLargeRadii == isL1 && ce.passes == 1 && ce.iterations == 100 && ce.targets == 0)
-      let targeted = try #require(try attack(.apgdT, .standard, norm) as? APGD)
-      #expect(targeted.targets == (isL1 ? 5 : 9) && targeted.restarts == 1 && targeted.usesLargeRadii == isL1 && targeted.loss == .dlr)
-      let plus = try #require(try attack(.apgdDLR, .plus, norm) as? APGD)
+      let ce = try #require(try attack(APGD.crossEntropyEntry, .standard, norm) as? APGD)
+      #expect(
+        ce.restarts == (isL1 ? 5 : 1) && ce.usesLargeRadii == isL1 && ce.passes == 1 && ce.iterations == 100 && ce.targets == 0)
+      let targeted = try #require(try attack(APGD.targetedEntry, .standard, norm) as? APGD)
+      #expect(
+        targeted.targets == (isL1 ? 5 : 9) && targeted.restarts == 1 && targeted.usesLargeRadii == isL1 && targeted.loss == .dlr)
+      let plus = try #require(try attack(APGD.dlrEntry, .plus, norm) as? APGD)
       #expect(plus.restarts == 5 && !plus.usesLargeRadii && plus.loss == .dlr)
-      let random = try #require(try attack(.apgdCE, .rand, norm) as? APGD)
+      let random = try #require(try attack(APGD.crossEntropyEntry, .rand, norm) as? APGD)
       #expect(random.passes == 20 && random.restarts == 1)
-      let custom = try #require(try attack(.apgdCE, .custom, norm) as? APGD)
+      let custom = try #require(try attack(APGD.crossEntropyEntry, .custom, norm) as? APGD)
       #expect(custom.restarts == 5 && !custom.usesLargeRadii)
-      let fab = try #require(try attack(.fab, .plus, norm) as? FAB)
-      let fabT = try #require(try attack(.fabT, .standard, norm) as? FAB)
+      let fab = try #require(try attack(FAB.entry, .plus, norm) as? FAB)
+      let fabT = try #require(try attack(FAB.targetedEntry, .standard, norm) as? FAB)
       #expect(fab.restarts == 5 && fab.targets == 0 && fabT.restarts == 1 && fabT.targets == 9)
     }
   }
 
   @Test func whatIsAskedForReachesTheAttacksThatHaveIt() throws {
     let asked = AttackParameters(steps: 7, restarts: 3, targets: 2, queries: 11, eot: 4)
-    for (version, mode) in [(AttackSuite.Version.standard, AttackMode.fast), (.custom, .compat), (.custom, .fast)] {
-      let suite = AttackSuite(threat: try Self.threat(.linf), version: version, mode: mode, seed: 0, classes: 10, asked: asked)
-      let attacks = try suite.attacks(AttackSuite.Name.allCases, published: [.fab]).attacks
+    for (version, mode) in [(AutoAttack.Version.standard, AttackMode.fast), (.custom, .compat), (.custom, .fast)] {
+      let settings = AttackSettings(threat: try Self.threat(.linf), version: version, mode: mode, seed: 0, classes: 10)
+      let attacks = try AttackSuite(settings, asked: asked).attacks(AttackRegistry.entries, published: ["fab"]).attacks
       let found = Dictionary(uniqueKeysWithValues: attacks.map { ($0.name, $0.parameters) })
       let apgd = AttackParameters(steps: 7, restarts: 3, loss: .dlr, eot: 4)
       #expect(found["apgd-dlr"] == apgd)
@@ -210,12 +217,14 @@ import Testing
       #expect(found["fab"] == AttackParameters(steps: 100, restarts: 5), "the version's own")
       #expect(found["fab-t"] == AttackParameters(steps: 7, restarts: 3, targets: 2))
       #expect(found["square"] == AttackParameters(restarts: 3, queries: 11))
-      #expect(found["pgd"]?.steps == 7 && found["pgd"]?.restarts == 3 && found["pgd"]?.targets == 2 && found["pgd"]?.stepSize == 2.5 * 0.02 / 7)
+      #expect(
+        found["pgd"]?.steps == 7 && found["pgd"]?.restarts == 3 && found["pgd"]?.targets == 2
+          && found["pgd"]?.stepSize == 2.5 * 0.02 / 7)
       #expect(found["fgsm"]?.targets == 2 && found["fgsm"]?.restarts == 1)
     }
-    func refused(_ norm: Norm, _ asked: AttackParameters, _ version: AttackSuite.Version = .standard) throws -> String? {
-      let suite = AttackSuite(threat: try ThreatModel(norm: norm, epsilon: 0.5), version: version, seed: 0, classes: 10, asked: asked)
-      do { _ = try suite.attacks([.apgdT]) } catch { return error.message }
+    func refused(_ norm: Norm, _ asked: AttackParameters, _ version: AutoAttack.Version = .standard) throws -> String? {
+      let settings = AttackSettings(threat: try ThreatModel(norm: norm, epsilon: 0.5), version: version, seed: 0, classes: 10)
+      do { _ = try AttackSuite(settings, asked: asked).attacks([APGD.targetedEntry]) } catch { return error.message }
       return nil
     }
     // 30 %, 30 % and the rest.

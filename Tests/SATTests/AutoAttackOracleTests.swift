@@ -37,8 +37,8 @@ import Testing
     for seed in 1...3 as ClosedRange<UInt64> {
       let oracle = LinearOracle(classes: 5, samples: 60, seed: seed)
       var together = AttackResult(images: oracle.images.cloned(), findings: Array(repeating: nil, count: 60))
-      let suite = AttackSuite(threat: threat, mode: mode, seed: 5, classes: 5)
-      for attack in try suite.attacks([.apgdCE, .apgdT, .fabT]).attacks {
+      let suite = AttackSuite(AttackSettings(threat: threat, mode: mode, seed: 5, classes: 5))
+      for attack in try suite.attacks([APGD.crossEntropyEntry, APGD.targetedEntry, FAB.targetedEntry]).attacks {
         let open = together.findings.indices.filter { together.findings[$0] == nil }
         let result = try attack.perturb(oracle.model, oracle.batch(open))
         for (i, sample) in open.enumerated() { together.findings[sample] = result.findings[i] }
@@ -53,8 +53,8 @@ import Testing
   func targetedAttacksSteerToTheLikeliestNineOfAThousand(mode: AttackMode) throws {
     let threat = try ThreatModel(epsilon: 0.006)
     let oracle = LinearOracle(classes: 1000, samples: 24, seed: 1)
-    let suite = AttackSuite(threat: threat, mode: mode, seed: 5, classes: 1000)
-    let (attacks, warning) = try suite.attacks([.apgdT, .fabT])
+    let suite = AttackSuite(AttackSettings(threat: threat, mode: mode, seed: 5, classes: 1000))
+    let (attacks, warning) = try suite.attacks([APGD.targetedEntry, FAB.targetedEntry])
     #expect(warning == nil)
     let order = oracle.logits.sorted(dim: 1, descending: true).indices.array(of: Int.self, shaped: true)
     var found = Set<Int>()
@@ -85,7 +85,8 @@ import Testing
     for loss in AttackLoss.allCases where loss != .dlr {
       for targets in [0, 1] {
         let pgd = PGD(maximizer, loss: loss, targets: targets, restarts: 2, seed: 1)
-        try oracle.expect(try pgd.perturb(oracle.model, oracle.batch()), threat, reach, slack: 0.03, "pgd \(loss) \(targets) \(norm)")
+        try oracle.expect(
+          try pgd.perturb(oracle.model, oracle.batch()), threat, reach, slack: 0.03, "pgd \(loss) \(targets) \(norm)")
       }
     }
     // One full step is the optimum of L-inf: every value goes as far as ball and box allow.
@@ -130,7 +131,9 @@ import Testing
       }
     } else {
       var (low, high) = (0.0, 1e7)
-      for _ in 0..<300 { if fall(moved((low + high) / 2)) < abs(distance) { low = (low + high) / 2 } else { high = (low + high) / 2 } }
+      for _ in 0..<300 {
+        if fall(moved((low + high) / 2)) < abs(distance) { low = (low + high) / 2 } else { high = (low + high) / 2 }
+      }
       lengths = moved(high)
     }
     return zip(w, lengths).map { sign * ($0 > 0 ? 1 : -1) * $1 }
@@ -140,7 +143,8 @@ import Testing
   func stepsAreTheDefinition(norm: Norm, seed: UInt64) {
     let generator = Generator(seed: seed)
     let x = (Tensor.rand([60, 2, 4, 5], generator: generator, dtype: .float64) * 1.4 - 0.2).clamped(to: 0...1)
-    let w = Tensor.randn(x.shape, generator: generator, dtype: .float64)
+    let w =
+      Tensor.randn(x.shape, generator: generator, dtype: .float64)
       * Tensor.rand(x.shape, generator: generator, dtype: .float64).greater(than: 0.2).to(.float64)
     // Some planes are near, some beyond the box.
     let distance = Tensor.randn([60, 1, 1, 1], generator: generator, dtype: .float64) * 8.0

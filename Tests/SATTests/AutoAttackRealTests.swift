@@ -30,9 +30,9 @@ import Testing
   /// The attacks of a case with the parameters of the standard version.
   private func attacks(_ golden: Golden.Case, _ mode: AttackMode) throws -> [any Attack] {
     let threat = try ThreatModel(norm: golden.norm, epsilon: golden.epsilon)
-    let suite = AttackSuite(threat: threat, mode: mode, seed: 0, classes: 10)
-    let names = try golden.attacks.map { try #require(AttackSuite.Name(rawValue: $0)) }
-    return try suite.attacks(names).attacks.map {
+    let suite = AttackSuite(AttackSettings(threat: threat, mode: mode, seed: 0, classes: 10))
+    let entries = try golden.attacks.map { try #require(AttackRegistry.entry(named: $0)) }
+    return try suite.attacks(entries).attacks.map {
       $0 is Square ? Square(threat: threat, mode: mode, seed: 0, queries: golden.queries) : $0
     }
   }
@@ -46,7 +46,9 @@ import Testing
     return (try #require(model.classifier as? NetworkClassifier), data)
   }
 
-  private func evaluate(_ golden: Golden.Case, _ mode: AttackMode, _ network: NetworkClassifier, _ data: ImageDataset) throws -> Evaluation {
+  private func evaluate(_ golden: Golden.Case, _ mode: AttackMode, _ network: NetworkClassifier, _ data: ImageDataset) throws
+    -> Evaluation
+  {
     let evaluator = Evaluator(
       model: network, data: data, batchSize: golden.batchSize, device: .cpu, layout: mode == .fast ? .channelsLast : .contiguous)
     let plan = EvaluationPlan(try attacks(golden, mode), mode: mode, checks: false)

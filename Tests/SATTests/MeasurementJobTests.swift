@@ -41,7 +41,7 @@ import Testing
     let network = model.classifier as! NetworkClassifier
     let adversarial = try perturbation.maximizer.adversarialImages(
       network, images.contiguous(.contiguous), labels, batchSize: 4, generator: Generator(seed: 5))
-    let expected = try HessianAnalysis(network, images: adversarial, labels: labels, request)
+    let expected = try HessianAnalysis.measure(network, images: adversarial, labels: labels, request)
     for (value, reference) in zip(result.analysis.eigenvalues!, expected.eigenvalues!) {
       #expect(abs(value.value - reference.value) <= 1e-3 * abs(reference.value))
     }
@@ -106,7 +106,7 @@ import Testing
     let (images, labels) = (Tensor.rand([6, 1, 28, 28], generator: Generator(seed: 2)), Tensor([0, 1, 2, 3, 4, 5]))
     var request = HessianAnalysis.Request()
     (request.top, request.perSample, request.approximations) = (0, .init(), true)
-    let analysis = try HessianAnalysis(network, images: images, labels: labels, request)
+    let analysis = try HessianAnalysis.measure(network, images: images, labels: labels, request)
     func measure(_ path: String, _ images: Tensor, _ labels: Tensor) throws -> HessianAnalysis {
       var store = try SpectrumStore(path, identity: ["model": "a"])
       try store.measure(network, images, labels, request, batch: 2)

@@ -10,7 +10,8 @@ import Testing
     let scratch = try Scratch()
     let (model, data) = try scratch.untrained(count: 6)
     let outcome = try Command.run([
-      "evaluate", model, "--data", data, "--attack", "apgd-ce,apgd-dlr,apgd-t,square", "--version", "custom", "--mode", mode, "--epsilon", "1e-7",
+      "evaluate", model, "--data", data, "--attack", "apgd-ce,apgd-dlr,apgd-t,square", "--version", "custom", "--mode", mode,
+      "--epsilon", "1e-7",
       "--steps", "3", "--restarts", "2", "--targets", "2", "--eot", "4", "--queries", "5", "--json", "--quiet", "--threads", "1",
     ])
     #expect(outcome.status == 0 && outcome.json["version"] as? String == "custom", "\(outcome.errors)")
@@ -32,12 +33,15 @@ import Testing
     let scratch = try Scratch()
     let (model, data) = try scratch.untrained(count: 2)
     let line = [
-      "evaluate", model, "--data", data, "--attack", "apgd-ce,square", "--epsilon", "0.01", "--state", scratch.file("state"), "--quiet",
+      "evaluate", model, "--data", data, "--attack", "apgd-ce,square", "--epsilon", "0.01", "--state", scratch.file("state"),
+      "--quiet",
       "--threads", "1",
     ]
     #expect(try Command.run(line + ["--steps", "2", "--queries", "3"]).status == 0)
     #expect(try Command.run(line + ["--steps", "2", "--queries", "3"]).status == 0)
-    for other in [["--steps", "3", "--queries", "3"], ["--steps", "2", "--queries", "4"], ["--steps", "2", "--queries", "3", "--eot", "2"]] {
+    for other in [
+      ["--steps", "3", "--queries", "3"], ["--steps", "2", "--queries", "4"], ["--steps", "2", "--queries", "3", "--eot", "2"],
+    ] {
       let outcome = try Command.run(line + other)
       #expect(outcome.status == 1 && outcome.sentence.contains("with another attack"), "\(other): \(outcome.errors)")
     }
@@ -49,16 +53,26 @@ import Testing
     let cases: [(String, [String])] = [
       ("--attack pgd --version plus", ["--version plus", "pgd"]), ("--attack fgsm --restarts 3", ["--restarts", "fgsm", "--loss"]),
       ("--attack fgsm --steps 3", ["--steps"]), ("--attack square --step-size 0.1", ["--step-size", "--queries"]),
-      ("--attack apgd-ce --loss dlr", ["--loss", "apgd-ce"]), ("--attack pgd --queries 5", ["--queries"]), ("--attack fab-t --eot 2", ["--eot"]),
+      ("--attack apgd-ce --loss dlr", ["--loss", "apgd-ce"]), ("--attack pgd --queries 5", ["--queries"]),
+      ("--attack fab-t --eot 2", ["--eot"]),
       ("--attack fab --targets 2", ["--targets"]), ("--attack apgd-t --targets 0", ["--targets is 0"]),
       ("--attack apgd-t --targets 4", ["4 classes", "at most 3"]), ("--attack pgd --targets 30", ["at most 3"]),
       ("--attack autoattack --steps 3", ["version standard", "name the attacks"]),
-      ("--attack apgd-ce --version rand --eot 3", ["version rand"]), ("--attack square --version plus --queries 3", ["version plus"]),
-      ("--attack clean --steps 3", ["--steps", "clean"]), ("--attack clean --epsilon 0.1", ["--epsilon"]), ("--attack clean --state s", ["--state"]),
+      ("--attack apgd-ce --version rand --eot 3", ["version rand"]),
+      ("--attack square --version plus --queries 3", ["version plus"]),
+      ("--attack clean --steps 3", ["--steps", "clean"]), ("--attack clean --epsilon 0.1", ["--epsilon"]),
+      ("--attack clean --state s", ["--state"]),
+      ("--attack pgd --set queries=5", ["--queries", "pgd", "--step-size"]),
+      ("--attack pgd --set weight=5", ["--set weight", "pgd"]),
+      ("--attack pgd --set steps", ["--set steps", "name=value"]),
+      ("--attack pgd --steps 3 --set steps=4", ["--set steps=4", "second time"]),
+      ("--attack square --set queries=0", ["--queries is 0", "1 to"]), ("--attack clean --set steps=3", ["--steps", "clean"]),
       ("--attack clean --robustbench rb", ["--robustbench"]), ("--attack pgd --robustbench rb", ["autoattack_acc"]),
-      ("--attack autoattack,pgd --robustbench rb", ["autoattack_acc"]), ("--attack autoattack --version rand --robustbench rb", ["autoattack_acc"]),
+      ("--attack autoattack,pgd --robustbench rb", ["autoattack_acc"]),
+      ("--attack autoattack --version rand --robustbench rb", ["autoattack_acc"]),
       ("--attack apgd-ce,apgd-t,fab-t,square --queries 10 --robustbench rb", ["autoattack_acc"]),
-      ("--attack clean --split train", ["--split train", "no parts"]), ("--attack clean --checkpoint last", ["--checkpoint last", "one model"]),
+      ("--attack clean --split train", ["--split train", "no parts"]),
+      ("--attack clean --checkpoint last", ["--checkpoint last", "one model"]),
     ]
     for (options, words) in cases {
       let typed = options.split(separator: " ").map(String.init)
@@ -66,13 +80,31 @@ import Testing
       let outcome = try Command.run(["evaluate", model, "--data", data, "--quiet"] + typed + radius, in: scratch.path)
       #expect(outcome.status == 64 && outcome.output.isEmpty, "\(options): \(outcome)")
       for word in words { #expect(outcome.sentence.contains(word), "\(options): \(outcome.errors)") }
-      #expect(outcome.errors.contains("Usage: sat evaluate ") && outcome.errors.contains("See 'sat evaluate --help'"), "\(options): \(outcome.errors)")
+      #expect(
+        outcome.errors.contains("Usage: sat evaluate ") && outcome.errors.contains("See 'sat evaluate --help'"),
+        "\(options): \(outcome.errors)")
     }
     // Of four classes the ensemble has three targets, which is no entry of a leaderboard.
     let few = try Command.run(
-      ["evaluate", model, "--data", data, "--epsilon", "0.1", "--attack", "autoattack", "--robustbench", "rb", "--state", "s"], in: scratch.path)
+      ["evaluate", model, "--data", data, "--epsilon", "0.1", "--attack", "autoattack", "--robustbench", "rb", "--state", "s"],
+      in: scratch.path)
     #expect(few.status == 1 && few.sentence.contains("3 target classes"), "\(few.errors)")
-    #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path).sorted() == ["images.safetensors", "model.safetensors"])
+    #expect(
+      try FileManager.default.contentsOfDirectory(atPath: scratch.path).sorted() == ["images.safetensors", "model.safetensors"])
+  }
+
+  /// A parameter's name does what its option does.
+  @Test func setReachesWhatOptionsReach() throws {
+    let scratch = try Scratch()
+    let (model, data) = try scratch.untrained(count: 2)
+    func parameters(_ typed: [String]) throws -> NSArray {
+      let outcome = try Command.run(
+        ["evaluate", model, "--data", data, "--attack", "pgd,apgd-ce,square", "--epsilon", "0.001", "--json", "--quiet"] + typed)
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      return try #require(outcome.json["attacks"] as? [[String: Any]]).map { $0["parameters"] as? [String: Any] ?? [:] } as NSArray
+    }
+    let named = try parameters(["--set", "steps=3", "--set", "queries=4", "--set", "loss=margin"])
+    #expect(try named == parameters(["--steps", "3", "--queries", "4", "--loss", "margin"]))
   }
 
   /// What one attack of a list can use goes to it alone.
@@ -80,7 +112,8 @@ import Testing
     let scratch = try Scratch()
     let (model, data) = try scratch.untrained(count: 2)
     let outcome = try Command.run([
-      "evaluate", model, "--data", data, "--attack", "fgsm,pgd,square", "--epsilon", "0.001", "--restarts", "3", "--steps", "2", "--loss", "margin",
+      "evaluate", model, "--data", data, "--attack", "fgsm,pgd,square", "--epsilon", "0.001", "--restarts", "3", "--steps", "2",
+      "--loss", "margin",
       "--queries", "4", "--json", "--quiet",
     ])
     let parameters = try #require(outcome.json["attacks"] as? [[String: Any]]).map { $0["parameters"] as? [String: Any] ?? [:] }

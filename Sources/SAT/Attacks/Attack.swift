@@ -25,7 +25,10 @@ public struct AttackBatch {
   /// - Parameter capacity: nil for as many as there are images.
   public init(images: Tensor, labels: Tensor, samples: [Int], logits: Tensor, capacity: Int? = nil) {
     precondition(samples.count == labels.count, "AttackBatch: \(samples.count) samples and \(labels.count) labels")
-    (self.images, self.labels, self.samples, self.logits) = (images, labels, samples, logits)
+    self.images = images
+    self.labels = labels
+    self.samples = samples
+    self.logits = logits
     self.capacity = capacity ?? samples.count
   }
 
@@ -41,7 +44,11 @@ public struct Finding: Sendable, Codable, Equatable {
   /// Number of the iterate, from 0 for the starting point.
   public var step: Int
 
-  public init(target: Int? = nil, restart: Int, step: Int) { (self.target, self.restart, self.step) = (target, restart, step) }
+  public init(target: Int? = nil, restart: Int, step: Int) {
+    self.target = target
+    self.restart = restart
+    self.step = step
+  }
 }
 
 /// Where an attack ended.
@@ -51,22 +58,46 @@ public struct AttackResult {
   /// One entry a sample; nil where it was not broken.
   public var findings: [Finding?]
 
-  public init(images: Tensor, findings: [Finding?]) { (self.images, self.findings) = (images, findings) }
+  public init(images: Tensor, findings: [Finding?]) {
+    self.images = images
+    self.findings = findings
+  }
 }
 
 /// Something that looks for misclassified images inside a threat model.
+///
+/// An attack that users can name also has an `AttackEntry` in its file.
 public protocol Attack: AnyObject {
+  /// Whether it differentiates the model. Default: true.
+  static var needsGradients: Bool { get }
+
   /// The name reports use, e.g. "pgd".
   var name: String { get }
   var threat: ThreatModel { get }
+  /// The values it runs with, for reports. Default: none.
+  var parameters: AttackParameters { get }
   /// What all calls so far have cost.
   var cost: AttackCost { get }
+
+  /// Forward passes that it makes of one sample at most, for an estimate of the time left. Default: 0, for an unknown number.
+  ///
+  /// - Parameter classes: the number of the model's classes.
+  func passesPerSample(classes: Int) -> Int
 
   /// Perturbs a batch.
   ///
   /// A finding means that `Classifier.misclassified` said so of the image that is returned.
   /// - Parameter model: in evaluation mode.
   func perturb(_ model: any Classifier, _ batch: AttackBatch) throws(TorchError) -> AttackResult
+}
+
+extension Attack {
+  public static var needsGradients: Bool { true }
+  public var parameters: AttackParameters { AttackParameters() }
+  public func passesPerSample(classes: Int) -> Int { 0 }
+
+  /// How often it runs from each start: once for each class that it steers to, or once away from the label.
+  func runsPerStart(targets: Int, classes: Int) -> Int { targets == 0 ? 1 : min(targets, classes - 1) }
 }
 
 /// Ends a sample as soon as it is misclassified: what an evaluation wants to know is then known.

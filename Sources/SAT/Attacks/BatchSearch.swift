@@ -15,7 +15,11 @@ final class BatchSearch {
   private let deviceGenerator: Generator
 
   init(_ model: any Classifier, _ batch: AttackBatch, _ mode: AttackMode, name: String, seed: UInt64) throws(TorchError) {
-    (self.model, self.batch, self.mode, self.name, self.seed) = (model, batch, mode, name, seed)
+    self.model = model
+    self.batch = batch
+    self.mode = mode
+    self.name = name
+    self.seed = seed
     images = batch.images
     findings = Array(repeating: nil, count: batch.count)
     generator = Generator(seed: seed)
@@ -63,7 +67,8 @@ final class BatchSearch {
   }
 
   /// Draws for rows [R] + the image's shape.
-  fileprivate func draws(_ rows: [SearchRows.Row], _ distribution: CounterRandom.Distribution, step: Int, onDevice: Bool) -> Tensor {
+  fileprivate func draws(_ rows: [SearchRows.Row], _ distribution: CounterRandom.Distribution, step: Int, onDevice: Bool) -> Tensor
+  {
     let shape = Array(batch.images.shape.dropFirst())
     let dtype = batch.images.dtype
     let drawn: Tensor

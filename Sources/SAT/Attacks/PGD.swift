@@ -5,6 +5,22 @@ public import SwiftTorch
 /// A sample is broken when any iterate of any restart is misclassified; it then stops, so the attack is at least as strong as
 /// one that only looks at the last iterate, and cheaper.
 public final class PGD: Attack {
+  static let entry = AttackEntry(
+    name: "pgd", summary: "projected gradient descent (Madry et al. 2018)",
+    parameters: [
+      .steps { settings, _ in settings.steps },
+      .stepSize { settings, own in settings.stepSize ?? 2.5 * settings.threat.epsilon / Double(own.steps!) },
+      .restarts { _, _ in 1 },
+      .targets(from: 0) { _, _ in 0 },
+      .loss(.crossEntropy),
+    ],
+    minimumClasses: { $0.loss!.minimumClasses(isTargeted: $0.targets! > 0) },
+    make: { settings, own in
+      PGD(
+        InnerMaximizer(threat: settings.threat, steps: own.steps!, stepSize: own.stepSize!), loss: own.loss!, targets: own.targets!,
+        restarts: own.restarts!, seed: settings.seed)
+    })
+
   public let name: String
   public let loss: AttackLoss
   /// Number of classes it steers to, by the rank of their clean logits; 0 for none.
@@ -26,8 +42,18 @@ public final class PGD: Attack {
   ) {
     // From the image itself every start is the same.
     self.restarts = maximizer.start == .clean ? 1 : restarts
-    (self.maximizer, self.loss, self.targets, self.seed, self.name) = (maximizer, loss, targets, seed, name)
+    self.maximizer = maximizer
+    self.loss = loss
+    self.targets = targets
+    self.seed = seed
+    self.name = name
   }
+
+  public var parameters: AttackParameters {
+    AttackParameters(steps: steps, stepSize: stepSize, restarts: restarts, targets: targets, loss: loss)
+  }
+
+  public func passesPerSample(classes: Int) -> Int { runsPerStart(targets: targets, classes: classes) * restarts * (steps + 1) }
 
   /// - Throws: what the model throws, or `TorchError` for fewer classes than the loss needs.
   public func perturb(_ model: any Classifier, _ batch: AttackBatch) throws(TorchError) -> AttackResult {
@@ -59,8 +85,15 @@ public final class PGD: Attack {
   }
 }
 
+/// The fast gradient sign method (Goodfellow et al. 2015).
 extension PGD {
-  /// The fast gradient sign method (Goodfellow et al. 2015): one step of size epsilon from the image itself.
+  static let fgsmEntry = AttackEntry(
+    name: "fgsm", summary: "fast gradient sign method (Goodfellow et al. 2015)",
+    parameters: [.targets(from: 0) { _, _ in 0 }, .loss(.crossEntropy)],
+    minimumClasses: { $0.loss!.minimumClasses(isTargeted: $0.targets! > 0) },
+    make: { settings, own in fgsm(threat: settings.threat, loss: own.loss!, targets: own.targets!) })
+
+  /// The fast gradient sign method: one step of size epsilon from the image itself.
   public static func fgsm(threat: ThreatModel, loss: AttackLoss = .crossEntropy, targets: Int = 0) -> PGD {
     PGD(
       InnerMaximizer(threat: threat, steps: 1, stepSize: threat.epsilon, start: .clean), loss: loss, targets: targets, seed: 0,

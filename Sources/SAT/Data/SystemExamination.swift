@@ -9,7 +9,7 @@ public struct SystemExamination: Encodable, Sendable {
     case advice
   }
 
-  public struct Finding: Encodable, Sendable {
+  public struct Remark: Encodable, Sendable {
     public var severity: Severity
     public var message: String
   }
@@ -28,7 +28,7 @@ public struct SystemExamination: Encodable, Sendable {
   public var blas: String
   public var oneDNN: Bool
   public var devices: [DeviceEntry]
-  public var findings: [Finding] = []
+  public var findings: [Remark] = []
 
   /// Whether something keeps `sat` from working.
   public var hasFault: Bool { findings.contains { $0.severity == .fault } }
@@ -54,8 +54,8 @@ public struct SystemExamination: Encodable, Sendable {
   }
 
   private mutating func examine(_ dataRoot: DataRoot) {
-    func fault(_ message: String) { findings.append(Finding(severity: .fault, message: message)) }
-    func advise(_ message: String) { findings.append(Finding(severity: .advice, message: message)) }
+    func fault(_ message: String) { findings.append(Remark(severity: .fault, message: message)) }
+    func advise(_ message: String) { findings.append(Remark(severity: .advice, message: message)) }
     let probe = Tensor.ones(64, 64).matmul(Tensor.ones(64, 64)).sum().item()
     if probe != 64 * 64 * 64 { fault("a matrix product came out as \(probe), expected 262144; this libtorch is broken, install another") }
     if !oneDNN { advise("this libtorch has no oneDNN, so convolutions are several times slower; the one from pip (torch) has it") }

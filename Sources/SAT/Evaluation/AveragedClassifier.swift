@@ -2,8 +2,9 @@ internal import SwiftTorch
 
 /// A model that draws, judged by its mean logits over many passes (expectation over transformation, Athalye et al. 2018).
 ///
-/// A vote takes passes in rounds until the mean is clear by some standard errors of the margin between the label and its nearest rival,
-/// which for most images is soon. Every vote draws anew: a search looks at hundreds of points, so the luckiest of its looks says nothing.
+/// A vote takes passes in rounds until the mean is clear by some standard errors of the margin between the label and its nearest
+/// rival, which for most images is soon. Every vote draws anew: a search looks at hundreds of points, so the luckiest of its looks
+/// says nothing.
 final class AveragedClassifier: Classifier {
   /// Passes of a round; as many as AutoAttack's version `rand` averages gradients over.
   static let round = 20
@@ -96,7 +97,8 @@ private struct Tally {
 
   init(like answers: Tensor) {
     logits = Tensor.zeros(like: answers.to(.float64))
-    (gaps, squares) = (logits, logits)
+    gaps = logits
+    squares = logits
   }
 
   mutating func take(_ answers: Tensor, _ labels: Tensor) {

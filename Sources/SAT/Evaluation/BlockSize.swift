@@ -1,7 +1,7 @@
 /// How many samples an attack takes at once where its state is kept, so that little is lost when the process is killed.
 ///
-/// A power of two that the pace so far lets through in the time that may be lost. Where small blocks make a pass much dearer, as on a GPU,
-/// blocks stay larger than that.
+/// The largest power of two that, at the measured speed, finishes within the loss a kill may cost. Where small blocks make a pass
+/// much dearer, as on a GPU, blocks stay larger than that.
 struct BlockSize {
   private let most: Int
   /// Seconds.
@@ -12,7 +12,10 @@ struct BlockSize {
   /// How much dearer than in the best block a pass may be.
   private static let tolerance = 1.5
 
-  init(most: Int, limit: Duration) { (self.most, self.limit) = (most, limit / .seconds(1)) }
+  init(most: Int, limit: Duration) {
+    self.most = most
+    self.limit = limit / .seconds(1)
+  }
 
   /// - Parameter pace: seconds a sample takes; nil where nobody knows.
   func samples(pace: Double?) -> Int {

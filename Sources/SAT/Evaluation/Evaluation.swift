@@ -41,7 +41,10 @@ public struct Evaluation: Sendable {
     public var code: Code
     public var message: String
 
-    public init(code: Code, message: String) { (self.code, self.message) = (code, message) }
+    public init(code: Code, message: String) {
+      self.code = code
+      self.message = message
+    }
   }
 
   public var labels: [Int]

@@ -51,7 +51,7 @@ public struct EvaluationDocument: VersionedDocument {
   public var versions: [String: String]
 
   /// Whether each attack ran on every sample that is right when clean, rather than on what the attacks before it left.
-  public var isIndividual: Bool { version == AttackSuite.Version.individual.rawValue }
+  public var isIndividual: Bool { version == AutoAttack.Version.individual.rawValue }
 
   /// - Parameter ran: the attacks, for their parameters.
   public init(

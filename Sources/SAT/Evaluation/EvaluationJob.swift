@@ -41,12 +41,13 @@ public struct EvaluationJob {
   /// A job that runs attacks of a suite.
   ///
   /// - Throws: `SATError` when the attacks cannot run on so few classes.
-  init(model: LoadedModel, data: ImageDataset, suite: AttackSuite, attacks names: [AttackSuite.Name]) throws(SATError) {
-    let (attacks, warning) = try suite.attacks(names)
+  public init(model: LoadedModel, data: ImageDataset, suite: AttackSuite, attacks entries: [AttackEntry]) throws(SATError) {
+    let (attacks, warning) = try suite.attacks(entries)
+    let settings = suite.settings
     let plan = EvaluationPlan(
-      attacks, isIndividual: suite.version == .individual, mode: suite.mode, expectsRandomness: suite.version == .rand)
-    self.init(model: model, data: data, plan: plan, seed: suite.seed)
-    version = names.contains(where: \.isAutoAttack) ? suite.version.rawValue : nil
+      attacks, isIndividual: settings.version == .individual, mode: settings.mode, expectsRandomness: settings.version == .rand)
+    self.init(model: model, data: data, plan: plan, seed: settings.seed)
+    version = entries.contains(where: \.isAutoAttack) ? settings.version.rawValue : nil
     planWarning = warning
   }
 
@@ -55,11 +56,11 @@ public struct EvaluationJob {
   /// - Parameter threat: how far images may be changed.
   /// - Throws: `SATError` when the model does not take the images, or has a single class; what the model throws.
   public init(
-    model: LoadedModel, data: ImageDataset, autoAttack threat: ThreatModel, version: AttackSuite.Version = .standard, seed: UInt64 = 0
+    model: LoadedModel, data: ImageDataset, autoAttack threat: ThreatModel, version: AutoAttack.Version = .standard, seed: UInt64 = 0
   ) throws {
     try model.check(data)
-    let suite = AttackSuite(threat: threat, version: version, seed: seed, classes: try model.classCount(of: data))
-    try self.init(model: model, data: data, suite: suite, attacks: AttackSuite.ensemble(version))
+    let settings = AttackSettings(threat: threat, version: version, seed: seed, classes: try model.classCount(of: data))
+    try self.init(model: model, data: data, suite: AttackSuite(settings), attacks: AutoAttack.ensemble(version))
   }
 
   /// The file of a state folder that holds the state.
@@ -79,12 +80,9 @@ public struct EvaluationJob {
     let evaluator = Evaluator(
       model: model.classifier, data: data, batchSize: samplesInBatch, device: model.device,
       layout: model.classifier.execution.memoryFormat.format)
-    var evaluation: Evaluation
-    do {
-      evaluation = try prepared {
-        try evaluator.run(plan, adversarial: adversarial, store: store, progress: progress, shouldStop: shouldStop)
-      }
-    } catch is EvaluationStopped { throw JobStopped() }
+    var evaluation = try prepared {
+      try evaluator.run(plan, adversarial: adversarial, store: store, progress: progress, shouldStop: shouldStop)
+    }
     evaluation.warnings.insert(contentsOf: [model.trainingModeWarning, planWarning].compactMap { $0 }, at: 0)
     return Result(job: self, evaluation: evaluation, adversarial: adversarial)
   }

@@ -15,14 +15,18 @@ public struct EvaluationPlan {
   public var seed: UInt64?
 
   public init(
-    _ attacks: [any Attack], isIndividual: Bool = false, mode: AttackMode = .fast, checks: Bool = true, expectsRandomness: Bool = false
+    _ attacks: [any Attack], isIndividual: Bool = false, mode: AttackMode = .fast, checks: Bool = true,
+    expectsRandomness: Bool = false
   ) {
-    (self.attacks, self.isIndividual, self.mode) = (attacks, isIndividual, mode)
-    (self.checks, self.expectsRandomness) = (checks, expectsRandomness)
+    self.attacks = attacks
+    self.isIndividual = isIndividual
+    self.mode = mode
+    self.checks = checks
+    self.expectsRandomness = expectsRandomness
   }
 
-  /// Starts what archives draw from anew, before the clean pass and before every block of samples of an attack, so that neither what ran
-  /// before nor a kill in between changes a result.
+  /// Starts libtorch's generators anew, before the clean pass and before every block of an attack's samples, so that neither
+  /// earlier work nor a kill in between changes a result.
   ///
   /// In `compat` from the seed itself, as the reference before every batch.
   /// - Parameter sample: the first of the block.
@@ -51,23 +55,5 @@ extension JobProgress {
     self.init(
       phase: evaluation.phase, fraction: evaluation.fraction,
       detail: "\(evaluation.done)/\(evaluation.total), \(evaluation.correct) still correct")
-  }
-}
-
-extension Attack {
-  /// Whether it asks for gradients, so that a model without them is none of its business.
-  var needsGradient: Bool { !(self is Square) }
-
-  /// Passes it sends a sample through a model of so many classes at most, for an estimate of the time left; 0 where it does not say.
-  func passesPerSample(classes: Int) -> Int {
-    func runs(_ targets: Int) -> Int { targets == 0 ? 1 : min(targets, classes - 1) }
-    return switch self {
-    case let square as Square: square.restarts * (square.queries + 1)
-    case let apgd as APGD: runs(apgd.targets) * apgd.restarts * apgd.passes * (apgd.iterations + 1)
-    // About a quarter of the points are drawn back from the other side, and looked at again.
-    case let fab as FAB: runs(fab.targets) * fab.restarts * (fab.iterations * 5 / 4 + 1)
-    case let pgd as PGD: runs(pgd.targets) * pgd.restarts * (pgd.steps + 1)
-    default: 0
-    }
   }
 }

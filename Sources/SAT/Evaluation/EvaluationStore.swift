@@ -19,7 +19,9 @@ public struct EvaluationState {
   var seconds = 0.0
 
   init(logits: Tensor, predictions: [Int], warnings: [Evaluation.Warning]) {
-    (self.logits, self.predictions, self.warnings) = (logits, predictions, warnings)
+    self.logits = logits
+    self.predictions = predictions
+    self.warnings = warnings
   }
 }
 
@@ -80,11 +82,17 @@ public final class EvaluationStore {
     guard let (contents, file) = try file.read(Contents.self) else { return }
     guard let logits = file["logits"] else { throw self.file.unusable }
     var state = EvaluationState(logits: logits, predictions: contents.predictions, warnings: contents.warnings)
-    (state.isDifferentiable, state.isRandom) = (contents.isDifferentiable, contents.isRandom)
-    (state.outcomes, state.current, state.done) = (contents.outcomes, contents.current, contents.done)
-    (state.records, state.seconds) = (contents.records, contents.seconds)
+    state.isDifferentiable = contents.isDifferentiable
+    state.isRandom = contents.isRandom
+    state.outcomes = contents.outcomes
+    state.current = contents.current
+    state.done = contents.done
+    state.records = contents.records
+    state.seconds = contents.seconds
     var adversarial: [(positions: [Int], images: Tensor)] = []
-    if let positions = file["positions"], let images = file["images"] { adversarial.append((positions.array(of: Int.self), images)) }
+    if let positions = file["positions"], let images = file["images"] {
+      adversarial.append((positions.array(of: Int.self), images))
+    }
     saved = (state, adversarial)
   }
 

@@ -15,8 +15,12 @@ struct ImageJudge {
   private let layout: MemoryFormat
 
   /// - Parameter some: images and labels that the model is asked about several times, to see whether it draws.
-  init(_ model: any Classifier, trying some: (images: Tensor, labels: Tensor), device: Device, layout: MemoryFormat) throws(TorchError) {
-    (self.model, self.device, self.layout) = (model, device, layout)
+  init(_ model: any Classifier, trying some: (images: Tensor, labels: Tensor), device: Device, layout: MemoryFormat)
+    throws(TorchError)
+  {
+    self.model = model
+    self.device = device
+    self.layout = layout
     let isRandom = try RepeatedAnswers(model, some.images.to(device).contiguous(layout), some.labels.to(device)).isRandom
     votes = isRandom ? AveragedClassifier(model) : nil
   }

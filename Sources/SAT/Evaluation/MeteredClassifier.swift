@@ -16,10 +16,14 @@ final class MeteredClassifier: Classifier {
   ///   - shouldStop: asked before every pass.
   ///   - report: hears of fractions 0…1, growing.
   init(
-    _ model: any Classifier, expected: Int, countsConfirmations: Bool, shouldStop: @escaping () -> Bool, report: @escaping (Double) -> Void
+    _ model: any Classifier, expected: Int, countsConfirmations: Bool, shouldStop: @escaping () -> Bool,
+    report: @escaping (Double) -> Void
   ) {
-    (self.model, self.expected, self.countsConfirmations) = (model, expected, countsConfirmations)
-    (self.shouldStop, self.report) = (shouldStop, report)
+    self.model = model
+    self.expected = expected
+    self.countsConfirmations = countsConfirmations
+    self.shouldStop = shouldStop
+    self.report = report
   }
 
   var execution: Execution {

@@ -17,7 +17,8 @@ struct ActiveSet {
     images = start
     self.labels = labels
     self.feasible = feasible
-    (self.stepSizes, self.stepCounts) = (stepSizes, stepCounts)
+    self.stepSizes = stepSizes
+    self.stepCounts = stepCounts
   }
 
   var count: Int { labels.count }

@@ -8,8 +8,15 @@ public struct AttackCost: Sendable, Codable, Equatable {
     self.backward = backward
   }
 
+  /// The number of forward passes that take as long; a gradient costs about two.
+  var passes: Int { forward + 2 * backward }
+
   static func += (a: inout AttackCost, b: AttackCost) {
     a.forward += b.forward
     a.backward += b.backward
+  }
+
+  static func - (a: AttackCost, b: AttackCost) -> AttackCost {
+    AttackCost(forward: a.forward - b.forward, backward: a.backward - b.backward)
   }
 }

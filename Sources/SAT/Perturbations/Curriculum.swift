@@ -40,7 +40,10 @@ public struct Choice {
   /// then needs no pass of its own, and `finished` is not asked. Nil otherwise.
   public var gradient: Tensor?
 
-  public init(positions: Tensor, gradient: Tensor? = nil) { (self.positions, self.gradient) = (positions, gradient) }
+  public init(positions: Tensor, gradient: Tensor? = nil) {
+    self.positions = positions
+    self.gradient = gradient
+  }
 }
 
 /// No curriculum: every sample is moved at every step, as in plain adversarial training (Madry et al. 2018).

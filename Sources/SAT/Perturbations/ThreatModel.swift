@@ -41,6 +41,15 @@ public struct ThreatModel: Sendable, Equatable, Codable {
     try self.init(norm: values.decode(Norm.self, forKey: .norm), epsilon: values.decode(Double.self, forKey: .epsilon))
   }
 
+  /// The largest size that is epsilon up to rounding in float32.
+  public var tolerance: Double {
+    switch norm {
+    case .linf: epsilon + 1e-6
+    case .l2: epsilon * (1 + 1e-5) + 1e-6
+    case .l1: epsilon * (1 + 1e-5) + 1e-5
+    }
+  }
+
   /// The sizes of the perturbations [N] between two batches [N, …].
   public func size(from clean: Tensor, to perturbed: Tensor) -> Tensor {
     (perturbed - clean).norms(norm)
@@ -143,7 +152,8 @@ struct Feasible {
   func projected(_ images: Tensor) -> Tensor {
     if let low, let high { return images.clamped(between: low, and: high) }
     if threat.norm == .l1 {
-      return L1Ball.projected(images, around: clean, radii: radii?.flattened() ?? Tensor.full(like: clean[.all, 0, 0, 0], threat.epsilon))
+      return L1Ball.projected(
+        images, around: clean, radii: radii?.flattened() ?? Tensor.full(like: clean[.all, 0, 0, 0], threat.epsilon))
     }
     return (clean + threat.shrunk(images - clean, to: radii)).clamped(to: 0...1)
   }

@@ -48,9 +48,10 @@ extension Reproducer {
     let data = try testImages(of: run, atMost: savingImages ? AdversarialExamples.limit : nil)
     let threat = try ThreatModel(norm: run.configuration.threat.norm, epsilon: run.configuration.threat.epsilon.value)
     let suite = AttackSuite(
-      threat: threat, seed: run.configuration.seed, classes: try model.classCount(of: data), steps: run.limits.pgdSteps ?? 40)
-    var job = try EvaluationJob(
-      model: model, data: data, suite: suite, attacks: run.limits.pgdSteps == nil ? AttackSuite.ensemble(.standard) : [.pgd])
+      AttackSettings(
+        threat: threat, seed: run.configuration.seed, classes: try model.classCount(of: data), steps: run.limits.pgdSteps ?? 40))
+    let entries = run.limits.pgdSteps == nil ? AutoAttack.ensemble(.standard) : [PGD.entry]
+    var job = try EvaluationJob(model: model, data: data, suite: suite, attacks: entries)
     job.batchSize = run.configuration.batchSize
     job.state = "\(name)-state"
     job.keepsImages = savingImages

@@ -2,9 +2,9 @@ internal import SwiftTorch
 
 /// Square in L-inf as `fast` runs it: every lane of the batch follows a sample of its own.
 ///
-/// After the start every value of a candidate is one of the two ends of its range, so a point is known by one bit a value. That shows
-/// without a pass which proposals change nothing; a lane goes on to its first that does, and lanes are at different queries. Only the
-/// windows are written to the batch that passes through the model.
+/// After the start every value of a candidate is one of the two ends of its range, so one bit a value describes a point. That
+/// shows without a pass which proposals change nothing; a lane goes on to its first that does, and lanes are at different queries.
+/// Only the windows are written to the batch that passes through the model.
 struct SquareLanes {
   private let attack: Square
   private let model: any Classifier
@@ -18,7 +18,10 @@ struct SquareLanes {
   private let layout: MemoryFormat
 
   init(_ attack: Square, _ model: any Classifier, _ batch: AttackBatch, _ result: AttackResult) {
-    (self.attack, self.model, self.batch, self.result) = (attack, model, batch, result)
+    self.attack = attack
+    self.model = model
+    self.batch = batch
+    self.result = result
     shape = batch.images.shape
     layout = batch.images.isContiguous() ? .contiguous : .channelsLast
     let stored = Self.stored(batch.images, layout).to(.cpu)

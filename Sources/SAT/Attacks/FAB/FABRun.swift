@@ -46,7 +46,8 @@ struct FABRun {
 
   /// Draws adversarial points back towards the clean images, and looks at the boundary from where all points are now.
   ///
-  /// The pass that told which points are adversarial serves the others, so that only points that were drawn back are looked at again.
+  /// The pass that told which points are adversarial serves the others, so that only points that were drawn back are looked at
+  /// again.
   private func next(
     _ rows: SearchRows, _ x: inout Tensor, _ here: Sight, _ isAdversarial: Tensor, _ kept: Tensor?
   ) throws(TorchError) -> Boundary {
@@ -106,7 +107,9 @@ struct FABRun {
     let input = points.detached().requireGrad(differentiable)
     guard differentiable else {
       let logits = try withNoGrad { () throws(TorchError) in try rows.logits(input) }
-      return Sight(logits: logits, count: input.size(0)) { () throws(TorchError) in fatalError("a pass without a graph has no boundary") }
+      return Sight(logits: logits, count: input.size(0)) { () throws(TorchError) in
+        fatalError("a pass without a graph has no boundary")
+      }
     }
     let logits = try withGrad { () throws(TorchError) in try rows.logits(input) }
     return Sight(logits: logits, count: input.size(0)) { () throws(TorchError) in

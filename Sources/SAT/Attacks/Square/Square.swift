@@ -3,12 +3,19 @@ public import SwiftTorch
 
 /// Square (Andriushchenko et al., ECCV 2020): random search with square windows, which asks the model for logits only.
 ///
-/// In L-inf a query puts one colour of the ball's surface in a window; in L2 and L1 it moves the perturbation's mass from one window to
-/// another. What lowers the margin z_y − max z_j stays.
+/// In L-inf a query puts one colour of the ball's surface in a window; in L2 and L1 it moves the perturbation's mass from one
+/// window to another. A proposal stays when it lowers the margin z_y − max z_j.
 ///
-/// `fast`: windows and signs are drawn for each sample, as in the paper; a proposal that changes nothing costs no pass; a sample leaves as
-/// soon as it is misclassified. `compat`: AutoAttack's order of draws, in which one window serves the whole batch.
+/// `fast`: windows and signs are drawn for each sample, as in the paper; a proposal that changes nothing costs no pass; a sample
+/// leaves as soon as it is misclassified. `compat`: AutoAttack's order of draws, in which one window serves the whole batch.
 public final class Square: Attack {
+  static let entry = AttackEntry(
+    name: "square", summary: "random search without gradients (Andriushchenko et al. 2020)",
+    parameters: [.restarts { _, _ in 1 }, .queries { _, _ in 5000 }],
+    make: { settings, own in
+      Square(threat: settings.threat, mode: settings.mode, seed: settings.seed, queries: own.queries!, restarts: own.restarts!)
+    })
+
   public let name = "square"
   public let threat: ThreatModel
   public let mode: AttackMode
@@ -19,8 +26,18 @@ public final class Square: Attack {
   public internal(set) var cost = AttackCost()
 
   public init(threat: ThreatModel, mode: AttackMode = .fast, seed: UInt64, queries: Int = 5000, restarts: Int = 1) {
-    (self.threat, self.mode, self.seed, self.queries, self.restarts) = (threat, mode, seed, queries, restarts)
+    self.threat = threat
+    self.mode = mode
+    self.seed = seed
+    self.queries = queries
+    self.restarts = restarts
   }
+
+  public static var needsGradients: Bool { false }
+
+  public var parameters: AttackParameters { AttackParameters(restarts: restarts, queries: queries) }
+
+  public func passesPerSample(classes: Int) -> Int { restarts * (queries + 1) }
 
   public func perturb(_ model: any Classifier, _ batch: AttackBatch) throws(TorchError) -> AttackResult {
     try withNoGrad { () throws(TorchError) in
@@ -49,7 +66,8 @@ public final class Square: Attack {
   }
 
   private func run(
-    _ model: any Classifier, _ batch: AttackBatch, _ samples: [Int], _ draws: any SquareDraws, _ restart: Int, _ result: inout AttackResult
+    _ model: any Classifier, _ batch: AttackBatch, _ samples: [Int], _ draws: any SquareDraws, _ restart: Int,
+    _ result: inout AttackResult
   ) throws(TorchError) {
     let proposals = SquareProposals(threat)
     var open = samples
@@ -123,7 +141,8 @@ public final class Square: Attack {
 
   /// Side of the window of a query, from 0, in images [N, C, H, W].
   ///
-  /// Its area starts at 0.8 of the image and is halved after fixed numbers of queries, which AutoAttack does not rescale to its 5,000.
+  /// Its area starts at 0.8 of the image and is halved after fixed numbers of queries, which AutoAttack does not rescale to its
+  /// 5,000.
   static func window(query: Int, _ shape: [Int], _ norm: Norm) -> Int {
     let (h, w) = (shape[2], shape[3])
     let ends = [10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000]

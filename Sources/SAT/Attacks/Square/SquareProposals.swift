@@ -32,7 +32,8 @@ struct SquareProposals {
   private func colored(
     _ clean: Tensor, _ best: Tensor, _ size: Int, _ draws: any SquareDraws, _ samples: [Int], _ step: Int
   ) -> Tensor {
-    let window = SquareWindow(draws.corners(size, height: clean.size(2), width: clean.size(3), samples: samples, step: step, which: 0), size, clean)
+    let window = SquareWindow(
+      draws.corners(size, height: clean.size(2), width: clean.size(3), samples: samples, step: step, which: 0), size, clean)
     let signs = draws.signs([clean.size(1), 1, 1], isShared: true, samples: samples, step: step, which: 0).to(clean.device)
     let here = window.read(clean)
     let pushed = window.read(best) + signs * (2 * threat.epsilon)
@@ -117,7 +118,8 @@ struct SquareProposals {
     let turned = upright.transposed(0, 1)
     if lying.count == 1 { return (lying[0] ? turned : upright).reshaped(to: 1, 1, side, side) }
     let choice = Tensor(lying).to(images.device).reshaped(to: -1, 1, 1, 1)
-    return upright.unsqueezed(dim: 0).unsqueezed(dim: 0).replacing(with: turned.unsqueezed(dim: 0).unsqueezed(dim: 0), where: choice)
+    return upright.unsqueezed(dim: 0).unsqueezed(dim: 0).replacing(
+      with: turned.unsqueezed(dim: 0).unsqueezed(dim: 0), where: choice)
   }
 
   private static func bump(_ side: Int, _ norm: Norm) -> Tensor {

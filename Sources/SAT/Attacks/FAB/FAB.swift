@@ -1,7 +1,7 @@
 public import SwiftTorch
 
-/// Fast adaptive boundary attack (Croce and Hein, ICML 2020): looks for the smallest perturbation that changes the class, and counts it
-/// when it is within epsilon. Untargeted ("fab") or over target classes ("fab-t").
+/// Fast adaptive boundary attack (Croce and Hein, ICML 2020): looks for the smallest perturbation that changes the class, and
+/// counts it when it is within epsilon. Untargeted ("fab") or over target classes ("fab-t").
 public final class FAB: Attack {
   public let name: String
   public let threat: ThreatModel
@@ -17,8 +17,21 @@ public final class FAB: Attack {
   public init(threat: ThreatModel, targets: Int = 0, restarts: Int = 1, iterations: Int = 100, mode: AttackMode, seed: UInt64) {
     precondition(restarts > 0 && iterations > 0 && targets >= 0, "FAB: restarts and iterations are positive")
     name = targets > 0 ? "fab-t" : "fab"
-    (self.threat, self.targets, self.restarts, self.iterations) = (threat, targets, restarts, iterations)
-    (self.mode, self.seed) = (mode, seed)
+    self.threat = threat
+    self.targets = targets
+    self.restarts = restarts
+    self.iterations = iterations
+    self.mode = mode
+    self.seed = seed
+  }
+
+  public var parameters: AttackParameters {
+    AttackParameters(steps: iterations, restarts: restarts, targets: targets > 0 ? targets : nil)
+  }
+
+  /// About a quarter of the points are drawn back from the other side, and looked at again.
+  public func passesPerSample(classes: Int) -> Int {
+    runsPerStart(targets: targets, classes: classes) * restarts * (iterations * 5 / 4 + 1)
   }
 
   public func perturb(_ model: any Classifier, _ batch: AttackBatch) throws(TorchError) -> AttackResult {
@@ -36,5 +49,20 @@ public final class FAB: Attack {
     let offset = noise / noise.perSampleNorm(threat.norm) * (threat.epsilon * 0.5)
     let start = (rows.clean + offset).clamped(to: 0...1)
     return rows.clean.replacing(with: start, where: Tensor(isRandom).to(start.device).reshaped(to: -1, 1, 1, 1))
+  }
+}
+
+extension FAB {
+  static let entry = form("fab", "fast adaptive boundary attack", [.steps { _, _ in 100 }, .restarts { _, _ in 5 }])
+  static let targetedEntry = form(
+    "fab-t", "FAB towards other classes",
+    [.steps { _, _ in 100 }, .restarts { _, _ in 1 }, .targets(from: 1) { _, _ in 9 }])
+
+  private static func form(_ name: String, _ summary: String, _ parameters: [AttackParameter]) -> AttackEntry {
+    AttackEntry(name: name, summary: "\(summary) (Croce and Hein 2020)", parameters: parameters) { settings, own in
+      FAB(
+        threat: settings.threat, targets: own.targets ?? 0, restarts: own.restarts!, iterations: own.steps!, mode: settings.mode,
+        seed: settings.seed)
+    }
   }
 }

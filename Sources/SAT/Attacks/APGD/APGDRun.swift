@@ -10,7 +10,11 @@ struct APGDPoints {
   private(set) var bestLoss: Tensor
 
   init(x: Tensor, gradient: Tensor, losses: Tensor) {
-    (self.x, self.gradient, best, bestGradient, bestLoss) = (x, gradient, x, gradient, losses)
+    self.x = x
+    self.gradient = gradient
+    best = x
+    bestGradient = gradient
+    bestLoss = losses
   }
 
   /// Takes up the losses of x, and its gradient unless the run is over.
@@ -118,7 +122,8 @@ struct APGDRun {
         if isMean { losses = losses! / Double(passes) }
       }
       return Look(
-        losses: kept.map { losses!.selecting($0) } ?? losses!, gradient: kept.map { gradient?.rows(at: $0) } ?? gradient, kept: kept)
+        losses: kept.map { losses!.selecting($0) } ?? losses!, gradient: kept.map { gradient?.rows(at: $0) } ?? gradient, kept: kept
+      )
     }
     return nil
   }

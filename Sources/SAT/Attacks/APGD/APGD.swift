@@ -27,8 +27,23 @@ public final class APGD: Attack {
     precondition(restarts > 0 && iterations > 0 && passes > 0 && targets >= 0, "APGD: restarts, iterations and passes are positive")
     precondition(!usesLargeRadii || threat.norm == .l1, "APGD: large radii are for L1")
     self.name = name ?? (targets > 0 ? "apgd-t" : "apgd-\(loss.rawValue)")
-    (self.threat, self.loss, self.targets, self.restarts, self.iterations) = (threat, loss, targets, restarts, iterations)
-    (self.passes, self.usesLargeRadii, self.mode, self.seed) = (passes, usesLargeRadii, mode, seed)
+    self.threat = threat
+    self.loss = loss
+    self.targets = targets
+    self.restarts = restarts
+    self.iterations = iterations
+    self.passes = passes
+    self.usesLargeRadii = usesLargeRadii
+    self.mode = mode
+    self.seed = seed
+  }
+
+  public var parameters: AttackParameters {
+    AttackParameters(steps: iterations, restarts: restarts, targets: targets > 0 ? targets : nil, loss: loss, eot: passes)
+  }
+
+  public func passesPerSample(classes: Int) -> Int {
+    runsPerStart(targets: targets, classes: classes) * restarts * passes * (iterations + 1)
   }
 
   /// - Throws: what the model throws, or `TorchError` for fewer classes than the loss needs.
@@ -74,6 +89,51 @@ public final class APGD: Attack {
   }
 }
 
+/// The entries of the three forms that AutoAttack has.
+extension APGD {
+  static let crossEntropyEntry = form("apgd-ce", "APGD on the cross-entropy", .crossEntropy, untargeted)
+  static let dlrEntry = form("apgd-dlr", "APGD on the DLR loss", .dlr, untargeted)
+  static let targetedEntry = form(
+    "apgd-t", "APGD on the DLR loss towards other classes", .dlr,
+    [
+      .steps { _, _ in 100 },
+      .restarts { _, _ in 1 },
+      .targets(from: 1) { settings, _ in startsLarge(settings) ? 5 : 9 },
+      .eot { _, _ in 1 },
+    ])
+
+  private static let untargeted: [AttackParameter] = [
+    .steps { _, _ in 100 },
+    .restarts { settings, _ in
+      settings.version == .rand || (settings.version.isStandard && settings.threat.norm != .l1) ? 1 : 5
+    },
+    .eot { settings, _ in settings.version == .rand ? 20 : 1 },
+  ]
+
+  private static func form(_ name: String, _ summary: String, _ loss: AttackLoss, _ parameters: [AttackParameter]) -> AttackEntry {
+    AttackEntry(
+      name: name, summary: "\(summary) (Croce and Hein 2020)", parameters: parameters,
+      minimumClasses: { loss.minimumClasses(isTargeted: $0.targets != nil) },
+      check: { (settings, own) throws(SATError) in
+        // Three runs, the last of which is the attack.
+        guard startsLarge(settings), let steps = own.steps, steps < 5 else { return }
+        throw SATError(
+          "\(name) divides its steps among three radii in L1, of which \(steps) leave none for the last; expected at least 5, "
+            + "or version custom, which has one radius")
+      },
+      make: { settings, own in
+        APGD(
+          threat: settings.threat, loss: loss, targets: own.targets ?? 0, restarts: own.restarts!, iterations: own.steps!,
+          passes: own.eot!, usesLargeRadii: startsLarge(settings), mode: settings.mode, seed: settings.seed)
+      })
+  }
+
+  /// Whether `usesLargeRadii` holds: in the standard version, in L1.
+  private static func startsLarge(_ settings: AttackSettings) -> Bool {
+    settings.version.isStandard && settings.threat.norm == .l1
+  }
+}
+
 extension AttackLoss {
   /// - Throws: a sentence when the loss is not defined for so few classes.
   func check(classes: Int, isTargeted: Bool, _ attack: String) throws(TorchError) {
@@ -82,8 +142,8 @@ extension AttackLoss {
       let kind = isTargeted ? "targeted " : ""
       throw TorchError(
         .value,
-        "\(attack) ascends the \(kind)\(rawValue) loss, which is defined for \(needed) classes or more, but the model has \(classes); "
-          + "use the ce or the margin loss")
+        "\(attack) ascends the \(kind)\(rawValue) loss, which is defined for \(needed) classes or more, but the model has "
+          + "\(classes); use the ce or the margin loss")
     }
   }
 }

@@ -15,8 +15,8 @@ enum SquareCorners {
   case perSample(rows: [Int], columns: [Int])
 }
 
-/// AutoAttack's: one stream for the whole batch, so that a draw depends on what was drawn before and, for the signs of L2 and L1, on how
-/// many samples are still open.
+/// AutoAttack's: one stream for the whole batch, so that a draw depends on the draws before it and, for the signs of L2 and L1, on
+/// the number of open samples.
 struct StreamDraws: SquareDraws {
   private let generator: Generator
 

@@ -48,7 +48,8 @@ struct MomentumRule: APGDRule {
     rises = lastLosses
     step = Tensor.full(like: points.bestLoss, 2 * radius).reshaped(to: -1, 1, 1, 1)
     wasReduced = Tensor.ones(like: points.bestLoss).to(.bool)
-    (low, high) = norm == .linf ? ((clean - radius).clamped(to: 0...), (clean + radius).clamped(to: ...1)) : (nil, nil)
+    low = norm == .linf ? (clean - radius).clamped(to: 0...) : nil
+    high = norm == .linf ? (clean + radius).clamped(to: ...1) : nil
   }
 
   var stepSizes: Tensor { step.flattened() }

@@ -1,0 +1,87 @@
+/// A parameter of one attack: its name, the values it takes and its default.
+public struct AttackParameter: Sendable {
+  public enum Kind: Sendable {
+    case whole(ClosedRange<Int>)
+    case number(ClosedRange<Double>)
+    /// A number of classes other than the label's, at least so many.
+    case targets(from: Int)
+    case choice([String])
+  }
+
+  /// Finds the default, from what the attack is made from and the parameters listed before this one.
+  typealias Default<Value> = @Sendable (AttackSettings, AttackParameters) -> Value
+
+  public let name: String
+  public let kind: Kind
+  let standard: Default<AttackParameters.Value>
+
+  /// All numbers above 0.
+  static let positive = Double.leastNormalMagnitude...Limit.number.upperBound
+
+  static func whole(_ name: String, in range: ClosedRange<Int>, _ standard: @escaping Default<Int>) -> AttackParameter {
+    AttackParameter(name: name, kind: .whole(range)) { .whole(standard($0, $1)) }
+  }
+
+  static func number(_ name: String, in range: ClosedRange<Double>, _ standard: @escaping Default<Double>) -> AttackParameter {
+    AttackParameter(name: name, kind: .number(range)) { .number(standard($0, $1)) }
+  }
+
+  static func choice(_ name: String, _ choices: [String], _ standard: String) -> AttackParameter {
+    AttackParameter(name: name, kind: .choice(choices)) { _, _ in .word(standard) }
+  }
+
+  /// The values it takes, in words.
+  ///
+  /// - Parameter classes: the number of the model's classes; nil where it is not known yet.
+  public func expectation(classes: Int? = nil) -> String {
+    switch kind {
+    case .whole(let range): "\(range.lowerBound) to \(range.upperBound)"
+    case .number(let range) where range.lowerBound == Self.positive.lowerBound: "more than 0, at most \(Fraction(range.upperBound))"
+    case .number(let range): "\(Fraction(range.lowerBound)) to \(Fraction(range.upperBound))"
+    case .targets(let least): classes.map { "\(least) to \($0 - 1)" } ?? "at least \(least)"
+    case .choice(let choices): choices.joined(separator: " or ")
+    }
+  }
+
+  /// Whether the attack can run with a value, whatever the model's number of classes.
+  public func accepts(_ value: AttackParameters.Value) -> Bool {
+    switch kind {
+    case .whole(let range): value.whole.map(range.contains) ?? false
+    case .number(let range): value.number.map(range.contains) ?? false
+    case .targets(let least): value.whole.map { $0 >= least && $0 <= Limit.classes.upperBound } ?? false
+    case .choice(let choices): choices.contains(value.description)
+    }
+  }
+}
+
+/// The parameters that several attacks share, each with its default in one attack.
+extension AttackParameter {
+  static func steps(_ standard: @escaping Default<Int>) -> AttackParameter {
+    whole(AttackParameters.Shared.steps.rawValue, in: Limit.steps, standard)
+  }
+
+  static func stepSize(_ standard: @escaping Default<Double>) -> AttackParameter {
+    number(AttackParameters.Shared.stepSize.rawValue, in: positive, standard)
+  }
+
+  static func restarts(_ standard: @escaping Default<Int>) -> AttackParameter {
+    whole(AttackParameters.Shared.restarts.rawValue, in: Limit.restarts, standard)
+  }
+
+  /// - Parameter least: 0 for an attack that can also steer away from the label.
+  static func targets(from least: Int, _ standard: @escaping Default<Int>) -> AttackParameter {
+    AttackParameter(name: AttackParameters.Shared.targets.rawValue, kind: .targets(from: least)) { .whole(standard($0, $1)) }
+  }
+
+  static func loss(_ standard: AttackLoss) -> AttackParameter {
+    choice(AttackParameters.Shared.loss.rawValue, AttackLoss.allCases.map(\.rawValue), standard.rawValue)
+  }
+
+  static func queries(_ standard: @escaping Default<Int>) -> AttackParameter {
+    whole(AttackParameters.Shared.queries.rawValue, in: Limit.steps, standard)
+  }
+
+  static func eot(_ standard: @escaping Default<Int>) -> AttackParameter {
+    whole(AttackParameters.Shared.eot.rawValue, in: Limit.restarts, standard)
+  }
+}

@@ -1,0 +1,149 @@
+internal import SwiftTorch
+
+/// The phase of one attack.
+extension EvaluationRun {
+  /// Runs an attack on all samples that are left for it, block by block.
+  func run(_ attack: any Attack, _ begun: EvaluationState) throws -> EvaluationState {
+    var state = begun
+    let before = plan.isIndividual ? clean(state) : state.outcomes.last?.flags ?? clean(state)
+    let open = before.indices.filter { before[$0] }
+    let votes = plan.mode == .fast && state.isRandom
+    var outcome = state.current ?? .init(name: attack.name, flags: before, seconds: 0, cost: AttackCost())
+    // Elsewhere results depend on how the samples are cut into blocks.
+    var sizes = store.flatMap { plan.mode == .fast && !votes ? BlockSize(most: evaluator.batchSize, limit: $0.block) : nil }
+    while state.done < open.count {
+      let size = sizes?.samples(pace: pace(of: attack, state, outcome)) ?? evaluator.batchSize
+      let positions = Array(open[state.done..<min(state.done + size, open.count)])
+      func report(done: Int, part: Double) {
+        progress(
+          EvaluationProgress(
+            phase: attack.name, done: done, total: open.count, fraction: (Double(done) + part) / Double(open.count),
+            correct: outcome.flags.count { $0 }))
+      }
+      let done = state.done
+      let metered = MeteredClassifier(
+        evaluator.model, expected: attack.passesPerSample(classes: state.logits.size(1)) * positions.count,
+        countsConfirmations: plan.mode == .compat, shouldStop: shouldStop
+      ) { report(done: done, part: $0 * Double(positions.count)) }
+      let block: Block
+      do {
+        block = try run(attack, metered, votes: votes, positions, state)
+      } catch {
+        guard metered.isStopped else { throw error }
+        try keep(&state, now: true)
+        throw JobStopped()
+      }
+      for record in block.records { outcome.flags[record.sample] = false }
+      sizes?.observe(positions.count, seconds: block.seconds, passes: block.cost.passes)
+      outcome.cost += block.cost
+      outcome.cost += block.judging
+      outcome.seconds += block.seconds
+      state.records += block.records
+      state.done += positions.count
+      state.current = outcome
+      try keep(&state, now: false)
+      report(done: state.done, part: 0)
+    }
+    state.outcomes.append(outcome)
+    state.current = nil
+    state.done = 0
+    try keep(&state, now: true)
+    return state
+  }
+
+  /// Seconds that a sample of the attack takes, as measured, or else as expected from the passes so far; nil where it is unknown.
+  private func pace(of attack: any Attack, _ state: EvaluationState, _ outcome: Evaluation.Outcome) -> Double? {
+    if state.done > 0 { return outcome.seconds / Double(state.done) }
+    let passes = attack.passesPerSample(classes: state.logits.size(1)) * (type(of: attack).needsGradients ? 3 : 1)
+    let spent = state.outcomes.reduce(evaluator.data.count) { $0 + $1.cost.passes }
+    return passes == 0 ? nil : Double(passes) * (state.seconds + secondsSinceKept) / Double(spent)
+  }
+
+  // MARK: A block
+
+  /// A block of samples that an attack is done with.
+  private struct Block {
+    /// Of the broken samples.
+    var records: [Evaluation.Record]
+    var seconds: Double
+    /// Passes of the attack.
+    var cost: AttackCost
+    /// Passes of the votes on what it found.
+    var judging: AttackCost
+  }
+
+  private func run(
+    _ attack: any Attack, _ metered: MeteredClassifier, votes: Bool, _ positions: [Int], _ state: EvaluationState
+  ) throws(TorchError) -> Block {
+    let clock = ContinuousClock()
+    let (start, spent) = (clock.now, attack.cost)
+    let votes = votes ? AveragedClassifier(metered) : nil
+    try plan.startDraws(attack.name, sample: positions[0])
+    let batch = try batch(positions, state.logits)
+    let result = try attack.perturb(votes ?? metered, batch)
+    let (hits, judging) = try hits(result, batch, metered, votes)
+    let records = try records(hits, attack, result, batch, positions, alreadyBroken: Set(state.records.map(\.sample)))
+    return Block(records: records, seconds: (clock.now - start) / .seconds(1), cost: attack.cost - spent, judging: judging)
+  }
+
+  private func batch(_ positions: [Int], _ logits: Tensor) throws(TorchError) -> AttackBatch {
+    let indices = Tensor(positions)
+    let (images, labels) = try evaluator.data.batch(at: indices)
+    // Keyed by the image rather than by its place, draws do not change with the order or the part of the data that is evaluated.
+    let keys = positions.indices.map { Int(bitPattern: UInt(images[$0].fingerprint)) }
+    return AttackBatch(
+      images: moved(images), labels: labels.to(evaluator.device), samples: keys,
+      logits: logits.selecting(indices).to(evaluator.device), capacity: evaluator.batchSize)
+  }
+
+  /// Rows of a batch that count as broken, and what the votes on them cost.
+  private func hits(
+    _ result: AttackResult, _ batch: AttackBatch, _ metered: MeteredClassifier, _ votes: AveragedClassifier?
+  ) throws(TorchError) -> (rows: [Int], judging: AttackCost) {
+    if plan.mode == .compat {
+      // There a flag is a property of one more pass over the whole batch.
+      let wrong = try forward(metered, result.images).argmax(dim: 1).notEqual(to: batch.labels)
+      return (wrong.nonzero().squeezed(dim: 1).array(of: Int.self), AttackCost())
+    }
+    let found = result.findings.indices.filter { result.findings[$0] != nil }
+    guard let votes, !found.isEmpty else { return (found, AttackCost()) }
+    // The attack chose an image among many looks, so a vote decides that the attack had no part in.
+    let rows = Tensor(found).to(evaluator.device)
+    let vote = try votes.judged(result.images.selecting(rows), batch.labels.selecting(rows))
+    return (zip(found, vote.isRight).filter { !$0.1 }.map { $0.0 }, AttackCost(forward: vote.passes))
+  }
+
+  /// Records of the broken samples, whose images are collected the first time.
+  private func records(
+    _ hits: [Int], _ attack: any Attack, _ result: AttackResult, _ batch: AttackBatch, _ positions: [Int],
+    alreadyBroken: Set<Int>
+  ) throws(TorchError) -> [Evaluation.Record] {
+    guard !hits.isEmpty else { return [] }
+    let rows = Tensor(hits).to(evaluator.device)
+    let broken = result.images.selecting(rows)
+    let norms = attack.threat.size(from: batch.images.selecting(rows), to: broken).to(.float64).array(of: Double.self)
+    try check(attack, broken, norms)
+    if let adversarial {
+      let new = hits.indices.filter { !alreadyBroken.contains(positions[hits[$0]]) }
+      if !new.isEmpty {
+        adversarial.put(broken.selecting(Tensor(new).to(evaluator.device)).to(.cpu), at: new.map { positions[hits[$0]] })
+      }
+    }
+    return zip(hits, norms).map { hit, norm in
+      Evaluation.Record(
+        sample: positions[hit], attack: attack.name, finding: result.findings[hit] ?? Finding(restart: 0, step: 0), norm: norm)
+    }
+  }
+
+  /// Refuses an attack that left its threat model, which would count as a success of the attacker.
+  private func check(_ attack: any Attack, _ images: Tensor, _ norms: [Double]) throws(TorchError) {
+    let limit = attack.threat.tolerance
+    let isInside = images.min().item() >= 0 && images.max().item() <= 1 && norms.allSatisfy { $0 <= limit }
+    guard isInside else {
+      throw TorchError(
+        .runtime,
+        "\(attack.name) left its threat model (\(attack.threat.norm.rawValue) \(norms.max() ?? 0), at most \(limit) is allowed); "
+          + "please report it")
+    }
+  }
+}
