@@ -5,7 +5,7 @@ import Testing
 
 @testable import SAT
 
-/// Archives made by the system's tar, and ones no tar would make.
+/// Tests with archives from the system's tar and with archives that no tar would make.
 @Suite struct ArchiveUnpackerTests {
   typealias Scratch = ModelFileTests.Scratch
 

@@ -4,10 +4,10 @@ import Testing
 
 @testable import SAT
 
-/// Random changes of images against pixel-by-pixel computation and closed forms.
+/// Tests that compare random changes of images with pixel-by-pixel computation and closed forms.
 @Suite struct AugmentationTests {
   static func pictures(_ n: Int, _ height: Int = 7, _ width: Int = 9) -> Tensor {
-    // No two pixels of an image are equal, none is 0, and channels differ.
+    // The pixels of an image are all different, none is 0, and the channels differ.
     Tensor((0..<n * 3 * height * width).map { UInt8($0 % 189 + 1) }, shape: [n, 3, height, width])
   }
 
@@ -33,11 +33,11 @@ import Testing
       #expect(isFlipped != out[i].isEqual(to: same[i]))
       flips += isFlipped ? 1 : 0
     }
-    // Of 64 fair coins; 16 or fewer have a probability of 4e-5.
+    // 16 or fewer heads of 64 fair coins have a probability of 4e-5.
     #expect((17...47).contains(flips), "\(flips) of 64 flipped")
   }
 
-  /// Every crop is a window of the zero-padded image, and all windows are drawn about equally often.
+  /// Every crop is a window of the zero-padded image, and all windows occur about equally often.
   @Test func cropsAreWindowsOfThePaddedImage() {
     let padding = 2
     let n = 2000
@@ -56,7 +56,7 @@ import Testing
   }
 
   @Test func aQuarterTurnAndAWholeShiftAreExact() {
-    // An angle drawn from -90° to 90° is never the end of its range; a map that is known exactly needs none drawn.
+    // An angle drawn from -90° to 90° never reaches the end of the range, so the exact case is a shift without a drawn angle.
     let images = Self.pictures(40, 8, 8)
     let shifted = Augmentation(translation: 0.25)(images, generator: Generator(seed: 3))
     let padded = Self.scaled(images).padded([2, 2, 2, 2])
@@ -66,7 +66,7 @@ import Testing
     }
   }
 
-  /// The affine map against its definition, computed pixel by pixel from the same draws.
+  /// Compares the affine map with its definition, pixel by pixel and from the same draws.
   @Test func theAffineMapIsItsDefinition() {
     let (n, height, width) = (16, 12, 10)
     let images = Tensor.rand([n, 3, height, width], generator: Generator(seed: 4))
@@ -101,7 +101,7 @@ import Testing
         }
       }
     }
-    // Single precision rounds a coordinate that lies halfway between two pixels to either.
+    // A coordinate halfway between two pixels may round to either pixel in single precision.
     #expect(differing <= 6, "\(differing) values differ")
     #expect(outside > 50, "\(outside) pixels come from outside; the test needs some")
   }
@@ -119,7 +119,7 @@ import Testing
     #expect(bright.max().item() == 1 && bright.min().item() >= 0, "clamped")
   }
 
-  /// Windows have the areas and the ratios that were asked for; the last resort is the middle.
+  /// Windows have the requested areas and ratios; the last resort is the middle window.
   @Test func windowsAreAsTorchvisionDrawsThem() {
     let size = (height: 300, width: 400)
     let windows = Augmentation.imagenette.windows(sizes: Array(repeating: size, count: 3000), generator: Generator(seed: 8))
@@ -131,12 +131,12 @@ import Testing
     }
     #expect(areas.min()! > 0.075 && areas.min()! < 0.09 && areas.max()! > 0.9)
     #expect(logs.allSatisfy { abs($0) < log(4.0 / 3) + 0.02 } && logs.min()! < -0.2 && logs.max()! > 0.2)
-    // Small areas are always accepted, so there the draw is uniform: as many between 0.08 and 0.2 as between 0.2 and 0.32.
+    // Small areas always fit, so their draw is uniform: as many lie between 0.08 and 0.2 as between 0.2 and 0.32.
     let (low, high) = (areas.count { $0 < 0.2 }, areas.count { (0.2..<0.32).contains($0) })
     #expect(abs(low - high) < 4 * Int(Double(low + high).squareRoot()), "\(low) and \(high)")
     let tops = Set(windows.map { $0.rows.lowerBound })
     #expect(tops.count > 100)
-    // A long strip holds no window of a third of its area and a ratio of 4/3.
+    // A long strip has no window with a third of its area and a ratio of 4/3.
     let strip = Augmentation(resizedCrop: 0.9).windows(sizes: [(10, 1000)], generator: Generator(seed: 9))[0]
     #expect(strip == .init(rows: 0..<10, columns: (1000 - 13) / 2..<(1000 - 13) / 2 + 13))
   }
@@ -157,7 +157,7 @@ import Testing
     expectIdentical(runs[0], runs[1])
     #expect(runs[0].isEqual(to: runs[2]) == (name == "none"))
     #expect(runs[0].min().item() >= 0 && runs[0].max().item() <= 1 && runs[0].dtype == .float32)
-    // Bytes and the same values as floats are treated alike, but for the two roundings of a resized crop.
+    // Bytes and equal floats give the same result, except for the two roundings of a resized crop.
     let floats = augmentation(Self.scaled(images), generator: Generator(seed: 3))
     expectClose(floats, runs[0], absolute: name == "imagenette" ? 1 / 255 + 1e-6 : 1e-6, relative: 0)
     #expect(try augmentation.validated() == augmentation)

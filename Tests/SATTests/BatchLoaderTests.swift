@@ -4,7 +4,7 @@ import Testing
 
 @testable import SAT
 
-/// Batches made ahead on another thread are those made in order on this one.
+/// Tests that batches made ahead on another thread equal batches made in order on this thread.
 @Suite struct BatchLoaderTests {
   static func dataset(_ n: Int = 50, side: Int = 8) throws -> ImageDataset {
     let generator = Generator(seed: 1)
@@ -27,7 +27,7 @@ import Testing
       let loader = BatchLoader(
         data, batchSize: 8, order: order, augmentation: .paper, generator: generator, layout: .channelsLast, depth: depth)
       #expect(loader.batchCount == 7)
-      // The generator is at its end at once, whatever has been taken: a run can be saved at any batch.
+      // The loader draws all its seeds at once, so a run can save its generator at any batch.
       let state = generator.state
       let batches = try Self.batches(loader)
       expectIdentical(generator.state, state)
@@ -55,14 +55,14 @@ import Testing
   @Test func aBatchDoesNotDependOnThoseBefore() throws {
     let data = try Self.dataset()
     let whole = try Self.batches(BatchLoader(data, batchSize: 10, order: Array(0..<50), augmentation: .crop, generator: Generator(seed: 4)))
-    // Another first batch, of as many samples: the others are the same.
+    // Another first batch of the same size leaves the other batches unchanged.
     let order = Array(40..<50) + Array(10..<50)
     let other = try Self.batches(BatchLoader(data, batchSize: 10, order: order, augmentation: .crop, generator: Generator(seed: 4)))
     for i in 1..<5 { expectIdentical(whole[i].images, other[i].images) }
     #expect(!whole[0].images.isEqual(to: other[0].images))
   }
 
-  /// A consumer that is slower than the loader waits for the first batch only.
+  /// A consumer that is slower than the loader waits only for the first batch.
   @Test func aSlowConsumerDoesNotWait() throws {
     let data = try Self.dataset(64, side: 32)
     let loader = BatchLoader(data, batchSize: 8, order: Array(0..<64), augmentation: .paper, generator: Generator(seed: 5), depth: 2)
@@ -72,11 +72,11 @@ import Testing
       Thread.sleep(forTimeInterval: 0.05)
     }
     #expect(waits.count == 8)
-    // Generous, for a busy machine: 7 batches after the first, each with 50 ms to be made in.
+    // The limit is generous for a busy machine: the loader has 50 ms for each of the 7 batches after the first.
     #expect(waits[7] - waits[0] < 0.2, "waited \(waits)")
     let late = BatchLoader(data, batchSize: 8, order: Array(0..<64), augmentation: .paper, generator: Generator(seed: 5), depth: 0)
     while try late.next() != nil {}
-    #expect(late.secondsWaited > 0, "without a thread the making is waited for")
+    #expect(late.secondsWaited > 0, "without a thread, the consumer waits for each batch")
   }
 
   @Test func aLoaderThatIsLeftEarlyEnds() throws {

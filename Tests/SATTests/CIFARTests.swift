@@ -4,11 +4,11 @@ import Testing
 
 @testable import SAT
 
-/// CIFAR's binary files: loose, compressed, in the archives their authors offer, and one at a time.
+/// Tests of CIFAR's binary files: loose, compressed, in the authors' archives, and one file at a time.
 @Suite struct CIFARTests {
   typealias Scratch = ModelFileTests.Scratch
 
-  /// `count` records whose pixels tell the record.
+  /// Returns `count` records; the pixels of each identify it.
   static func records(_ name: String, _ count: Int, first: Int) -> [UInt8] {
     var bytes: [UInt8] = []
     for i in first..<first + count {
@@ -18,7 +18,7 @@ import Testing
     return bytes
   }
 
-  /// A folder with 5,500 training and 20 test records; as an archive with `packed`.
+  /// Makes a folder with 5,500 training and 20 test records, as an archive if `packed`.
   static func make(_ name: String, packed: Bool, in scratch: Scratch) throws -> DataRoot {
     let folder = "\(scratch.path)/\(name)"
     let inner = name == "cifar10" ? "cifar-10-batches-bin" : "cifar-100-binary"
@@ -72,12 +72,12 @@ import Testing
     #expect(sentence(.test).contains("a record has label 10"))
   }
 
-  /// The real files: one batch of five, and the first tenth of CIFAR-100's training images, each under its path.
+  /// Reads real files by their paths: one of CIFAR-10's five batches, and the first tenth of CIFAR-100's training images.
   @Test func oneRealBatchIsAFileOfItsOwn() throws {
     guard let path = RealData.path("cifar10/data_batch_1.bin.gz"), let folder = RealData.folder else { return }
     let root = DataRoot(option: folder)
     let batch = try DataSource(path).load(.train, root: root)
-    // The labels every description of the data set begins with.
+    // Every description of the data set lists these first labels.
     #expect(batch.count == 10_000 && batch.labels[..<8].array(of: Int.self) == [6, 9, 9, 4, 1, 1, 2, 7] && batch.classNames[6] == "frog")
     let parts = try DataSource(path).loadForTraining(root: root)
     #expect(parts.train.count + parts.validation.count == 10_000 && (995...1005).contains(parts.validation.count))
@@ -94,7 +94,7 @@ import Testing
     for bytes in [[UInt8](repeating: 1, count: 3000), [UInt8](repeating: 200, count: 3073), TarFile.gzip([1, 2, 3])] {
       try AtomicFile.write(bytes, to: path)
       let sentence = PictureFolderTests.sentence { _ = try DataSource(path).load(.test, root: DataRoot(option: "/n")) }
-      #expect(sentence.contains("\(path) is neither safetensors nor npz, nor records of CIFAR"), "\(sentence)")
+      #expect(sentence.contains("\(path) is neither safetensors, npz nor a binary CIFAR file"), "\(sentence)")
     }
   }
 }

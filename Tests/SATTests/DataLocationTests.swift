@@ -89,7 +89,7 @@ import Testing
     let cifar = try DatasetCatalog.dataset(named: "cifar10").files[0]
     try FileManager.default.createDirectory(atPath: root.appending("cifar10"), withIntermediateDirectories: true)
     try Data([1]).write(to: URL(fileURLWithPath: root.appending(String(cifar.path.dropLast(3)))))
-    #expect(cifar.state(under: root) == .missing, "of an archive nobody reads the .tar")
+    #expect(cifar.state(under: root) == .missing, "sat does not read an unpacked .tar")
   }
 
   @Test func picturesThatAreNotThereAreCounted() throws {
@@ -124,7 +124,7 @@ import Testing
   }
 }
 
-/// An empty folder, removed with its owner.
+/// An empty folder that its owner removes.
 private final class TemporaryFolder {
   private let url = FileManager.default.temporaryDirectory.appendingPathComponent("sat-location-\(UUID().uuidString)")
 

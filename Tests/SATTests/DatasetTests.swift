@@ -91,7 +91,7 @@ import Testing
       return try DataSource(path).loadForTraining(root: DataRoot(option: "/nonexistent"))
     }
     let error = #expect(throws: SATError.self) { try parts(40) }
-    #expect(error?.message.contains("only 40 images") == true && error?.message.contains("5 or more a class") == true)
+    #expect(error?.message.contains("only 40 training images") == true && error?.message.contains("5 or more a class") == true)
     #expect(try parts(50).validation.count == 10)
   }
 

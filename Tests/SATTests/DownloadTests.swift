@@ -3,7 +3,7 @@ import Testing
 
 @testable import SAT
 
-/// Against `Tests/Fixtures/flaky_server.py`, whose behaviours the paths name.
+/// Tests of the downloader with the server `Tests/Fixtures/flaky_server.py`; each path names a behaviour of the server.
 @Suite(.serialized, .timeLimit(.minutes(20))) struct DownloadTests {
   private let site: FlakySite
   private let file: RemoteFile
@@ -27,7 +27,7 @@ import Testing
     return events
   }
 
-  /// The sentence of a fetch that must fail and must leave nothing under the final name.
+  /// Returns the error of a fetch that must fail and must not write the final file.
   private func failure(_ behaviours: String..., mirror: String? = nil, with special: Downloader? = nil) throws -> String {
     let file = try site.file(behaviours)
     let error = try #require(throws: SATError.self) {
@@ -81,7 +81,7 @@ import Testing
     _ = try fetch("good")
     try expectWhole()
     #expect(site.requests().last?.range == "bytes=100000-")
-    #expect(site.requests().last?.if_range == nil, "the validator of one server means nothing to another")
+    #expect(site.requests().last?.if_range == nil, "another server does not know the validator")
   }
 
   @Test func changedFileStartsAnew() throws {
@@ -183,12 +183,12 @@ import Testing
 
   @Test(arguments: ["files.example.org/mnist", "ftp://files.example.org", "file:///data", ""])
   func mirrorMustBeAWebAddress(_ mirror: String) throws {
-    #expect(try failure("good", mirror: mirror).hasPrefix("--mirror \(mirror) is no web address; expected http://"))
+    #expect(try failure("good", mirror: mirror).hasPrefix("--mirror \(mirror) is not a web address; expected http://"))
     #expect(site.requests().isEmpty)
   }
 
   @Test func unreachableServerIsNamed() throws {
-    // Port 1 is reserved and nothing listens there.
+    // Port 1 is reserved, so no server listens there.
     let message = try failure("good", mirror: "http://127.0.0.1:1")
     #expect(message.contains("http://127.0.0.1:1/digits.gz failed: Failed to connect to 127.0.0.1 port 1"))
     #expect(message.hasSuffix("check the address given with --mirror"))
@@ -221,7 +221,7 @@ import Testing
   }
 }
 
-/// A running `flaky_server.py`, the bytes it serves, and an empty data root; all gone with it.
+/// A running `flaky_server.py` with the bytes that it serves and an empty data root; all end with this object.
 private final class FlakySite {
   struct Request: Decodable {
     var path: String
@@ -232,7 +232,7 @@ private final class FlakySite {
   let content: Data
   let root: DataRoot
   let base: String
-  /// Without the proxies of the machine: they would be asked for 127.0.0.1.
+  /// The environment without the machine's proxies, because curl would use them for 127.0.0.1.
   let environment = ProcessInfo.processInfo.environment.filter { !$0.key.lowercased().hasSuffix("_proxy") }
   private let folder: URL
   private let log: URL
@@ -245,7 +245,7 @@ private final class FlakySite {
     folder = FileManager.default.temporaryDirectory.appendingPathComponent("sat-download-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     root = DataRoot(option: folder.appendingPathComponent("root").path)
-    // No period that a wrong offset could hide behind.
+    // The bytes have no period, so a wrong offset shows.
     var state: UInt32 = 1
     content = Data((0..<bytes).map { _ in
       state = state &* 1_664_525 &+ 1_013_904_223
@@ -276,7 +276,7 @@ private final class FlakySite {
     try? FileManager.default.removeItem(at: folder)
   }
 
-  /// The served file, to be asked for under each behaviour in turn.
+  /// Returns the served file with one address for each behaviour, in order.
   func file(_ behaviours: [String]) throws -> RemoteFile {
     RemoteFile(
       path: "data/digits.gz", size: Int64(content.count),
@@ -284,7 +284,7 @@ private final class FlakySite {
       urls: behaviours.map { "\(base)/\($0)/digits.gz" })
   }
 
-  /// What the server was asked, in order.
+  /// Returns the requests to the server, in order.
   func requests() -> [Request] {
     let text = (try? String(contentsOf: log, encoding: .utf8)) ?? ""
     return text.split(separator: "\n").dropFirst().compactMap { try? JSONDecoder().decode(Request.self, from: Data($0.utf8)) }
@@ -295,7 +295,7 @@ private final class FlakySite {
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
   }
 
-  /// The files in the target's folder.
+  /// Returns the names of the files in the target's folder.
   func leftovers() throws -> [String] {
     try FileManager.default.contentsOfDirectory(atPath: (target as NSString).deletingLastPathComponent).sorted()
   }

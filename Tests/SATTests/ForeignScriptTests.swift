@@ -4,7 +4,7 @@ import Testing
 
 @testable import SAT
 
-/// Archives that treat their input or their own modules as evaluations do not expect (golden/scripts.py).
+/// Tests of archives that treat their input or their modules in unusual ways (golden/scripts.py).
 @Suite struct ForeignScriptTests {
   private static var images: Tensor { GoldenNumbers.images([24, 1, 6, 6]) }
 
@@ -12,7 +12,7 @@ import Testing
     try ModelFile.load(path: Fixtures.path("files/odd-\(name).ts"), checkpoint: "best", architecture: nil, normalization: nil, device: .cpu)
   }
 
-  /// Normalises in place, so that answers and gradients are the plain network's and the images anybody else's.
+  /// An archive that normalises in place gives the plain network's logits and gradients and does not change the caller's images.
   @Test func aModelThatWorksInPlaceGetsACopy() throws {
     let (plain, inPlace) = (try Self.load("plain").classifier, try Self.load("in-place").classifier)
     for layout in [MemoryFormat.contiguous, .channelsLast] {
@@ -55,7 +55,7 @@ import Testing
     let warning = model.trainingModeWarning
     #expect(warning.map(\.code) == (modules.isEmpty ? nil : .trainingMode))
     if name == "dropout-below" { #expect(warning?.message.contains("(head.1)") == true && warning?.message.contains("switched") == true) }
-    // And they are in evaluation mode from here on.
+    // All modules are in evaluation mode now.
     expectIdentical(try model.classifier.logits(Self.images), try model.classifier.logits(Self.images))
   }
 }

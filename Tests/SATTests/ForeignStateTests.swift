@@ -4,7 +4,7 @@ import Testing
 
 @testable import SAT
 
-/// Files of weights as other people's programs write them: prefixes, a normalisation, layers that nothing uses.
+/// Tests of weight files from other programs: with prefixes, a normalisation, or unused layers.
 @Suite struct ForeignStateTests {
   static func state(_ name: String, _ options: [String: String] = [:]) throws -> NamedTensors {
     let network = try Architecture(name: name, options: options).make(generator: Generator(seed: 1))
@@ -27,7 +27,7 @@ import Testing
     (Tensor(mean, shape: shape).to(.float32), Tensor(std, shape: shape).to(.float32))
   }
 
-  /// knn-defense's frozen parameters, RobustBench's buffers on the network or in a layer before it, and a `Sequential` of the two.
+  /// Tests knn-defense's frozen parameters, RobustBench's buffers on the network or in a layer before it, and a `Sequential`.
   @Test(arguments: [
     ("mean", "std", [3, 1, 1], ""), ("mu", "sigma", [1, 3, 1, 1], ""), ("module.mu", "module.sigma", [1, 3, 1, 1], "module."),
     ("normalize.mean", "normalize.std", [3], "model."), ("0.mean", "0.std", [1, 3, 1, 1], "1."),
@@ -44,7 +44,7 @@ import Testing
     for (a, b) in zip(network.module.stateDict, own) { expectIdentical(a.tensor, b.tensor, a.name) }
     let given = try load(file, Architecture(name: "resnet20"), Normalization("imagenet"))
     #expect((given.classifier as? NetworkClassifier)?.normalization == (try Normalization("imagenet")))
-    #expect(given.notes.first?.contains("gives way") == true)
+    #expect(given.notes.first?.contains("replaces the file's own") == true)
     let unnamed = #expect(throws: SATError.self) { try load(file, nil) }
     #expect(unnamed?.message.contains("add --model resnet20") == true, "\(unnamed?.message ?? "")")
   }
@@ -67,7 +67,7 @@ import Testing
     #expect(lone?.message.contains("unexpected keys: mean") == true)
   }
 
-  /// TRADES' class registers a copy of its first stage that no forward pass uses.
+  /// TRADES' class registers a copy of its first stage that its forward pass does not use.
   @Test func theDeadStageOfTRADESIsLeftOut() throws {
     let options = ["depth": "10", "width": "2", "classes": "7"]
     let own = try Self.state("wrn34-10", options)
@@ -91,7 +91,7 @@ import Testing
     #expect(names.map(\.options) == [["finalBN": "1"], ["finalBN": "1", "rawShortcut": "1"]])
   }
 
-  /// Guessing draws no weights: 46 million of them would take a second.
+  /// The search for a network draws no weights, because 46 million draws would take a second.
   @Test func guessingIsQuick() throws {
     let shapes = try Initialization.skipping { () throws(SATError) in
       try Architecture(name: "wrn34-10").make(generator: Generator(seed: 0))
@@ -101,7 +101,7 @@ import Testing
     let seconds = clock.measure { found = NetworkCatalog.matching(shapes) } / .seconds(1)
     #expect(found == [Architecture(name: "wrn34-10")])
     #expect(seconds < 1, "\(seconds) s")
-    // The first generator of a process of threads has state of its own: what was skipped inside stays drawn outside.
+    // The search skips draws only for itself: later networks get drawn weights.
     let drawn = try Architecture(name: "lenet5").make(generator: Generator(seed: 1))
     #expect(drawn.parameters.allSatisfy { $0.value.abs().max().item() > 0 })
   }

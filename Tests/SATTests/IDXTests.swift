@@ -14,7 +14,7 @@ import Testing
 
   private static func labels(_ values: [UInt8] = [3, 9]) -> [UInt8] { big(0x801) + big(values.count) + values }
 
-  /// A gzip member that stores `bytes` uncompressed.
+  /// Returns a gzip member that stores `bytes` uncompressed.
   private static func gzip(_ bytes: [UInt8]) -> [UInt8] {
     func little(_ value: Int, _ width: Int) -> [UInt8] { (0..<width).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
     let block = [1] + little(bytes.count, 2) + little(~bytes.count, 2) + bytes
@@ -103,7 +103,7 @@ import Testing
     #expect(Self.problem(Self.gzip(Self.images(bytes: 25))).contains("more than the 40 bytes expected"))
     #expect(Self.problem(Self.images([0, 28, 28])).contains("impossible shape"))
     #expect(Self.problem(Self.images([0xFFFF_FFFF, 0xFFFF_FFFF, 0xFFFF_FFFF], bytes: 0)).contains("impossible shape"))
-    // Four petabytes declared: refused by the file's own length, nothing allocated.
+    // The header declares four petabytes; the reader refuses it by the file's length and allocates nothing.
     #expect(Self.problem(Self.images([1 << 30, 1 << 11, 1 << 11], bytes: 8)).contains("cut off"))
     var damaged = Self.gzip(Self.images())
     damaged[damaged.count - 6] ^= 1
@@ -130,7 +130,7 @@ import Testing
       let (images, labels) = try IDXFile.readPair(
         images: "\(folder)/\(split)-images-idx3-ubyte.gz", labels: "\(folder)/\(split)-labels-idx1-ubyte.gz")
       #expect(images.shape == [count, 28, 28] && labels.shape == [count])
-      // The classes are nearly balanced, so that a shifted file shows.
+      // The classes are nearly balanced, so the test notices a shifted file.
       #expect(abs(labels.bytes.reduce(0) { $0 + Int($1) } - sum) < sum / 50)
     }
   }

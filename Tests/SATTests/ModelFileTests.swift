@@ -4,9 +4,9 @@ import Testing
 
 @testable import SAT
 
-/// MODEL arguments: what a file is, is found by reading it.
+/// Tests of MODEL arguments: the contents of a file tell its kind.
 @Suite struct ModelFileTests {
-  /// A folder that is gone after the test.
+  /// A folder that the test removes at its end.
   final class Scratch {
     let path = FileManager.default.temporaryDirectory.appendingPathComponent("sat-models-\(UUID().uuidString)").path
     init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
@@ -22,7 +22,7 @@ import Testing
     let architecture = Architecture(name: "cnn-a", options: ["classes": "7", "channels": "1"])
     let network = NetworkClassifier(
       try architecture.make(generator: Generator(seed: 3)), architecture: architecture, normalization: try Normalization("0.25 0.75"))
-    // The name says nothing about what is inside.
+    // The name does not tell the contents.
     let path = "\(scratch.path)/model.jpeg"
     try ModelFile.save(network, to: path)
     let loaded = try load(path)
@@ -76,7 +76,9 @@ import Testing
     #expect(resized?.message.contains("wrong shapes") == true)
   }
 
-  /// 98.64 % of the 10,000 test digits, and what PGD-40 (0.3, step 0.01) leaves of the first 500; through TorchScript the same.
+  /// Checks the clean accuracy, 98.64 % of 10,000 test digits, and the accuracy under PGD-40 (0.3, step 0.01) of the first 500.
+  ///
+  /// TorchScript must give the same numbers.
   @Test func theAdvertorchNetworkScoresAsPublished() throws {
     let name = "checkpoints/advertorch_mnist_lenet5_advtrained.pt"
     guard let path = RealData.path(name), let folder = RealData.folder else { return }
@@ -97,7 +99,9 @@ import Testing
     #expect(abs(script.robustCorrect - attacked.robustCorrect) <= 1)
   }
 
-  /// The TorchScript archive that `models/export_torchscript.py` makes of a checkpoint; nil, with the reason printed, without a Python.
+  /// Returns the TorchScript archive that `models/export_torchscript.py` makes of a checkpoint.
+  ///
+  /// Without Python it prints the reason and returns nil.
   private func exported(_ path: String, model: String, in scratch: Scratch) throws -> String? {
     let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
     let python = Process()

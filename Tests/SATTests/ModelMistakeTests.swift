@@ -4,7 +4,7 @@ import Testing
 
 @testable import SAT
 
-/// What somebody may get wrong about a MODEL argument: each gets one sentence that names the file and what to do.
+/// Tests of mistakes in MODEL arguments: each error is one sentence with the file and the remedy.
 @Suite struct ModelMistakeTests {
   private final class Scratch {
     let path = FileManager.default.temporaryDirectory.appendingPathComponent("sat-mistakes-\(UUID().uuidString)").path
@@ -19,7 +19,7 @@ import Testing
     try ModelFile.load(path: path, checkpoint: checkpoint, architecture: architecture, normalization: normalization, device: .cpu)
   }
 
-  /// Fails unless `body` throws one sentence with all of `words` in it.
+  /// Fails unless `body` throws one sentence that contains all of `words`.
   private func expectSentence(
     _ words: [String], sourceLocation: SourceLocation = #_sourceLocation, _ body: () throws -> Void
   ) {
@@ -96,7 +96,7 @@ import Testing
     expectSentence(["nowhere", "does not exist"]) { _ = try load(scratch.file("nowhere")) }
   }
 
-  /// Weights of every network, their keys in alphabetical order as other tools write them, for a number of classes of their own.
+  /// Tests weights of every network with an unusual number of classes and keys in alphabetical order, as other tools write them.
   @Test(arguments: NetworkCatalog.entries.map(\.name), [10, 37])
   func weightsAreRecognisedByTheirKeys(name: String, classes: Int) throws {
     let scratch = try Scratch()
@@ -111,7 +111,7 @@ import Testing
     let matches = NetworkCatalog.matching(state.map { ($0.name, $0.tensor.shape) })
     #expect(matches.first == architecture && matches.count == (name == "prn20" ? 2 : 1))
     #expect(try load(path, architecture).classifier is NetworkClassifier)
-    // One value less in a layer inside is another network.
+    // A layer with one value less belongs to another network.
     var other = state.map { ($0.name, $0.tensor.shape) }
     other[0].1[0] -= 1
     #expect(NetworkCatalog.matching(other).isEmpty)
@@ -146,7 +146,7 @@ import Testing
       expectSentence(["prefixed", "missing keys: conv1.weight", "unexpected keys: conv.weight"]) {
         _ = try load(Fixtures.path("files/prefixed.\(ending)"), lenet5)
       }
-      expectSentence(["nested", "does not say of which network", "sat models"]) { _ = try load(Fixtures.path("files/nested.\(ending)")) }
+      expectSentence(["nested", "does not say which network they belong to", "sat models"]) { _ = try load(Fixtures.path("files/nested.\(ending)")) }
     }
   }
 
@@ -155,7 +155,7 @@ import Testing
     let path = scratch.file("m")
     try ModelFile.save(try network(Architecture(name: "lenet5")), to: path)
     expectSentence(["normalisation has 3 channels", "lenet5"]) { _ = try load(path, normalization: Normalization("cifar10")) }
-    // Broadcast over three channels, a script would be asked about images that nobody has.
+    // Without the check, the script would get broadcast images of three channels that do not exist.
     let script = try load(Fixtures.path("files/tiny.ts"), normalization: Normalization("cifar10"))
     let data = try ImageDataset(name: "mine", split: "test", images: .zeros(2, 1, 8, 8), labels: Tensor([0, 1]))
     expectSentence(["normalisation has 3 channels", "mine", "have 1"]) { try script.check(data) }

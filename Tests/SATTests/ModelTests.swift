@@ -3,7 +3,7 @@ import Testing
 
 @testable import SAT
 
-/// The networks against PyTorch's numbers for the same weights and images.
+/// Tests that compare the networks with PyTorch's numbers for the same weights and images.
 @Suite struct ModelTests {
   struct Golden: Decodable {
     struct Optimizer: Decodable {
@@ -72,7 +72,7 @@ import Testing
       expected.shape == gradient.shape ? gradient : GoldenNumbers.subset(gradient), expected, absolute: 1e-5, relative: 1e-5, "gradient")
     #expect(abs(logits.crossEntropy(Tensor(golden.labels)).item() - golden.loss) < 1e-5)
 
-    // The prepared network, whose sums have another order; no ReLU of these images is near enough to 0 to be switched by that.
+    // The prepared network sums in another order. For these images no ReLU input is so near 0 that this switches it.
     let fixed = images.detached().requireGrad()
     let same = network.preparedIfPossible(inputShape: Array(golden.shape.dropFirst()))(normalization.map { $0(fixed) } ?? fixed)
     expectClose(same, logits, absolute: 1e-4 * logits.abs().max().item(), relative: 0, "prepared logits")
@@ -100,7 +100,7 @@ import Testing
     }
   }
 
-  /// Counts of the papers' tables and of torchvision, which do not come from here or from `models/`.
+  /// Parameter counts from the papers' tables and from torchvision, which are independent of this code and of `models/`.
   @Test(arguments: [
     ("mnist-cnn", [:], 729_418), ("prn20", [:], 11_171_146), ("prn20", ["classes": "100"], 11_217_316),
     ("prn20", ["finalBN": "1"], 11_172_170), ("prn20", ["finalBN": "1", "classes": "100"], 11_218_340),
@@ -143,7 +143,7 @@ import Testing
 
   @Test func aSeedGivesTheSameNetwork() throws {
     for entry in NetworkCatalog.entries {
-      // The wide network at a size that is drawn in no time.
+      // A small wide network saves the time to draw its weights.
       let options = entry.name == "wrn34-10" ? ["depth": "10", "width": "1"] : [:]
       let networks = try [0, 0, 1].map { try Architecture(name: entry.name, options: options).make(generator: Generator(seed: $0)) }
       func same(_ a: any Layer, _ b: any Layer) -> Bool {

@@ -4,11 +4,11 @@ import Testing
 
 @testable import SAT
 
-/// Folders of pictures as data sets.
+/// Tests of folders of pictures as data sets.
 @Suite struct PictureFolderTests {
   typealias Scratch = ModelFileTests.Scratch
 
-  /// Copies of the fixture's pictures, a folder a class.
+  /// Copies the fixture's pictures into one folder per class.
   static func folder(_ scratch: Scratch, _ classes: [String: [String]]) throws -> String {
     for (name, files) in classes {
       try FileManager.default.createDirectory(atPath: "\(scratch.path)/\(name)", withIntermediateDirectories: true)
@@ -42,7 +42,7 @@ import Testing
     try FileManager.default.createDirectory(atPath: "\(path)/.cache", withIntermediateDirectories: true)
     let data = try DataSource(path).load(.test, root: DataRoot(option: "/nonexistent"))
     #expect(data.classNames == ["Z", "a", "b"] && data.labels.array(of: Int.self) == [0, 1, 2, 2])
-    #expect(data.imageShape == [3, 21, 33] && data.split == "file", "small pictures are taken whole")
+    #expect(data.imageShape == [3, 21, 33] && data.split == "file", "small pictures stay whole")
     let golden = try Fixtures.tensors("pictures")
     let batch = try data.batch(at: Tensor([3, 0]))
     expectIdentical(batch.images, Tensor.stacked([try golden["grey.png"], try golden["palette.png"]]).to(.float32) / 255.0)
@@ -64,11 +64,11 @@ import Testing
     #expect(PictureFiles.middle(of: picture[.all, .all, 0..<21], side: 21).isEqual(to: picture[.all, .all, 0..<21]), "the right size is left alone")
   }
 
-  /// Nothing of the far ends reaches the middle, and they take no memory.
+  /// The far ends do not affect the middle and take no memory.
   @Test func ofALongPictureOnlyTheMiddleIsResized() async throws {
     for (edge, side) in [(1, 41), (2, 50), (3, 90)] {
       let picture = (Tensor.rand([3, edge, side], generator: Generator(seed: 3)) * 255.0).to(.uint8)
-      // What torchvision does to the whole.
+      // torchvision resizes the whole picture.
       let whole = picture.resized(height: 64, width: 64 * side / edge)
       let left = Int((Double(64 * side / edge - 56) / 2).rounded(.toNearestOrEven))
       let expected = whole[.all, 4..<60, left..<left + 56]
@@ -123,14 +123,14 @@ import Testing
     #expect(Self.sentence { _ = try DataSource(scratch2.path).load(.test, root: DataRoot(option: "/n")) }.contains("no sub-folders"))
     let missing = Self.sentence { _ = try DataSource("imagenette").load(.train, root: DataRoot(option: scratch2.path)) }
     #expect(missing.contains("\(scratch2.path)/imagenette/train is not there; get it with `sat data fetch imagenette`"))
-    // The loader's thread says it too, and ends.
+    // The loader passes the error on, and its thread ends.
     let loader = BatchLoader(data, batchSize: 1, order: [0, 1, 0], generator: Generator(seed: 0))
     #expect(try loader.next()?.labels.item() == 0)
     #expect(Self.sentence { _ = try loader.next() }.contains("x.png"))
     #expect(try loader.next() == nil)
   }
 
-  /// All 300 test photographs and a tenth of the training ones of the real data.
+  /// Reads all 300 test photographs of the real data and a tenth of the training photographs.
   @Test func theRealImagenetteIsRead() throws {
     guard let folder = RealData.folder, RealData.path("imagenette/val") != nil else { return }
     let root = DataRoot(option: folder)
@@ -143,7 +143,7 @@ import Testing
       #expect(images.min().item() >= 0 && images.max().item() <= 1)
       sum += images.mean().item()
     }
-    // Photographs are middling grey in the mean: ImageNet's is 0.45.
+    // The mean of photographs is a middle grey; ImageNet's mean is 0.45.
     #expect((0.4...0.5).contains(sum / 6), "mean \(sum / 6)")
     let (train, validation) = try DataSource("imagenette").loadForTraining(root: root)
     #expect(train.count == 720 && validation.count == 80)

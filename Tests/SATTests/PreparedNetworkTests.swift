@@ -4,7 +4,7 @@ import Testing
 @testable import SAT
 
 @Suite struct PreparedNetworkTests {
-  /// Logits and the gradient an attack follows.
+  /// Returns the logits and the gradient that an attack follows.
   private static func run(
     _ function: (Tensor) -> Tensor, _ images: Tensor, _ labels: Tensor
   ) -> (logits: Tensor, gradient: Tensor) {
@@ -37,19 +37,19 @@ import Testing
   ])
   func smallNetworksToo(architecture: Architecture, shape: [Int]) throws {
     let network = try architecture.make(generator: Generator(seed: 0))
-    // TRADES' network starts with a last layer of zeros.
+    // TRADES' network starts with zeros in the last layer, so the test fills all weights.
     GoldenNumbers.fill(network)
     network.setTraining(false)
     for (dtype, tolerance) in [(DType.float32, 1e-5), (.float64, 1e-13)] {
       network.convert(to: dtype)
-      // Among many samples one is near enough to a corner of a ReLU for single precision to see its gradient from the other side.
+      // Among many samples, single precision may put one ReLU input on the other side of 0, so large batches use double precision.
       for batch in dtype == .float64 ? [1, 9, 70] : [1, 9] {
         let images = Tensor.rand([batch] + shape, generator: Generator(seed: 1), dtype: dtype)
         let labels = Tensor.randint(0..<10, [batch], generator: Generator(seed: 2))
         let expected = Self.run({ network($0) }, images, labels)
         let prepared = network.preparedIfPossible(inputShape: shape)
         let actual = Self.run(prepared, images, labels)
-        // Where no gradient is wanted some layers compute in another way.
+        // Without gradients some layers compute in another way.
         let answers = withNoGrad { prepared(images) }
         for logits in [actual.logits, answers] {
           #expect(Self.largest(logits, expected.logits) <= tolerance * expected.logits.abs().max().item())
@@ -69,7 +69,7 @@ import Testing
     let prepared = network.prepared(inputShape: [1, 28, 28], dtype: .bfloat16)
     #expect(prepared(images).dtype == .bfloat16)
     let actual = Self.run({ prepared($0).to(.float32) }, images, labels)
-    // PyTorch's own mixed precision sets the measure: eight bits of mantissa, and every sign near zero that a ReLU sees.
+    // PyTorch's mixed precision sets the tolerance: it too has eight bits of mantissa and switches ReLU inputs near zero.
     let autocast = Self.run({ x in Torch.withAutocast(.bfloat16, on: .cpu) { network(x) }.to(.float32) }, images, labels)
     func error(_ a: Tensor, _ b: Tensor) -> Double { (a - b).norm().item() / b.norm().item() }
     #expect(actual.gradient.dtype == .float32)
@@ -78,7 +78,7 @@ import Testing
     #expect(error(actual.gradient, expected.gradient) < 0.2)
   }
 
-  /// Networks with BatchNorm, with the sign of the factors that decides how a pre-activation layer computes.
+  /// Networks with BatchNorm and the range of their factors; the sign decides how a pre-activation layer computes.
   static let residual: [(Architecture, side: Int, signs: ClosedRange<Double>)] = [
     (Architecture(name: "resnet20"), 32, -1...1), (Architecture(name: "resnet18"), 32, 0.5...1.5),
     (Architecture(name: "resnet34"), 40, 0.5...1.5), (Architecture(name: "prn20"), 32, 0.5...1.5),
@@ -89,7 +89,7 @@ import Testing
     (Architecture(name: "wrn34-10", options: ["depth": "10", "width": "1"]), 32, -1...1),
   ]
 
-  /// As after some training: statistics and factors that are not 0 and 1.
+  /// Returns a network as after some training, with statistics and factors other than 0 and 1.
   static func trained(_ architecture: Architecture, _ factors: ClosedRange<Double>, dtype: DType, generator: Generator) throws -> any Layer {
     let network = try architecture.make(generator: generator)
     for norm in network.modules.compactMap({ $0 as? BatchNorm2d }) {
@@ -103,7 +103,7 @@ import Testing
     return network
   }
 
-  /// In double precision, in which a ReLU's input is never so near 0 that rounding switches it.
+  /// Uses double precision, because there rounding never switches a ReLU input near 0.
   @Test(arguments: residual.indices)
   func aPreparedResidualNetworkIsTheNetwork(index: Int) throws {
     let (architecture, side, factors) = Self.residual[index]

@@ -1,13 +1,13 @@
 internal import FileCodecs
 public import SwiftTorch
 
-/// Images side by side in one picture.
+/// One picture with several images side by side.
 public struct ContactSheet {
-  /// Images a row.
+  /// The number of images in a row.
   public var columns: Int
-  /// Pixels between images.
+  /// The number of pixels between images.
   public var gap: Int
-  /// Edge of the images up to which whole multiples of their size are shown, so that single pixels of small ones can be seen.
+  /// The edge in pixels up to which the sheet enlarges small images by a whole factor, so that single pixels are visible.
   public var smallestEdge: Int
 
   public init(columns: Int = 8, gap: Int = 2, smallestEdge: Int = 96) {
@@ -16,12 +16,13 @@ public struct ContactSheet {
     self.smallestEdge = smallestEdge
   }
 
+  /// Returns the contents of a PNG file with the images.
+  ///
   /// - Parameter images: [N, 1 or 3, H, W], float32 in [0, 1].
-  /// - Returns: a PNG file.
   /// - Throws: `TorchError` when the picture cannot be encoded.
   public func png(_ images: Tensor) throws(TorchError) -> [UInt8] { try ImageCodec.png(picture(images)) }
 
-  /// [3, H, W], uint8, white between the images.
+  /// Returns the picture, [3, H, W], uint8, with white between the images.
   func picture(_ images: Tensor) -> Tensor {
     withNoGrad {
       let factor = max(1, smallestEdge / max(images.size(2), images.size(3)))

@@ -1,38 +1,43 @@
 internal import Foundation
 
-/// The folder that holds the data sets, one sub-folder each.
+/// The folder of the data sets; each has one sub-folder.
 public struct DataRoot: Sendable, Equatable {
   public let path: String
 
-  /// - Parameter option: the value of `--data-root`. Without it the variable `SAT_DATA` counts, else `data` in the working
-  ///   folder.
+  /// Chooses the folder: `option`, else the variable `SAT_DATA`, else `data` in the working folder.
+  ///
+  /// - Parameters:
+  ///   - option: the value of `--data-root`.
+  ///   - environment: the variables; nil takes those of the process.
   public init(option: String? = nil, environment: [String: String]? = nil) {
     let variables = environment ?? ProcessInfo.processInfo.environment
     let named = [option, variables["SAT_DATA"]].lazy.compactMap { $0 }.first { !$0.isEmpty }
     path = NSString(string: named ?? "data").expandingTildeInPath
   }
 
-  /// The path of something under the root, e.g. `mnist/train-images-idx3-ubyte.gz`.
+  /// Returns the path of a file or folder under the root, such as `mnist/train-images-idx3-ubyte.gz`.
   public func appending(_ relativePath: String) -> String {
     path.hasSuffix("/") ? path + relativePath : "\(path)/\(relativePath)"
   }
 }
 
-/// Finds the folder of the 5,000 digits that the set-up makes (`scripts/make_digits.py`).
+/// The folder of the 5,000 digits that the set-up makes (`scripts/make_digits.py`).
 public enum DigitsLocation {
-  /// The files a folder of digits holds, named as MNIST's.
+  /// The files in a folder of digits; they have MNIST's names.
   public static let fileNames = [
     "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz",
   ]
 
-  /// The folder of the digits: `SAT_DIGITS` if set, else `build/digits` beside or above the running program, else
-  /// `build/digits` in the working folder, else `digits` under the data root.
+  /// Returns the folder of the digits.
   ///
+  /// The order is: `SAT_DIGITS` if set, `build/digits` beside or above the running program, `build/digits` in the working folder,
+  /// and `digits` under the data root.
   /// - Parameters:
-  ///   - environment: the process's when nil.
-  ///   - executable: path of the running program; its symbolic links are followed. Read from the system when nil.
-  /// - Throws: a sentence that says how to make the digits. `SAT_DIGITS` naming a folder without them is an error too: what
-  ///   a user asked for is not replaced silently.
+  ///   - environment: the variables; nil takes those of the process.
+  ///   - executable: the path of the running program, with symbolic links resolved; nil asks the system.
+  ///   - workingFolder: the working folder; nil takes that of the process.
+  /// - Throws: `SATError` that says how to make the digits. The function throws also when `SAT_DIGITS` names a folder without
+  ///   digits, because it must not silently ignore the user's choice.
   public static func find(
     dataRoot: DataRoot, environment: [String: String]? = nil, executable: String? = nil, workingFolder: String? = nil
   ) throws(SATError) -> String {

@@ -1,8 +1,8 @@
 internal import Foundation
 
-/// What `--data` names: a data set under the data root, a folder of pictures, or a file of images and labels.
+/// The value of `--data`: a data set under the data root, a folder of pictures, or a file of images and labels.
 public struct DataSource: Sendable, Equatable {
-  /// The data sets that can be named.
+  /// The names of the known data sets.
   public static let names = ["digits", "mnist", "cifar10", "cifar100", "imagenette"]
   public enum Split: String, Sendable, CaseIterable, Codable { case train, validation, test }
 
@@ -10,24 +10,24 @@ public struct DataSource: Sendable, Equatable {
 
   public init(_ name: String) { self.name = name }
 
-  /// Whether there are parts to choose from; a file, or a folder of classes, is one set.
+  /// Whether the data have splits to choose from; a file or a folder of classes has only one part.
   var hasParts: Bool { Self.names.contains(name) || PictureSplits.isDivided(name) }
 
   /// Reads the images of a split.
   ///
-  /// Validation is a tenth of the training set, by class (`splittingOffValidation`); of CIFAR the first 5,000 training images, as in
-  /// the paper's code. Train is what is left. A file, or a folder of classes, is taken whole for every split.
-  /// - Throws: a sentence when the data are not there or not what they should be.
+  /// Validation is a tenth of each class of the training set (`splittingOffValidation`). For CIFAR it is the first 5,000 training
+  /// images, as in the paper's code. Train is the rest. For a file or a folder of classes, every split is the whole.
+  /// - Throws: `SATError` or `TorchError` when the data are missing or wrong.
   public func load(_ split: Split, root: DataRoot) throws -> ImageDataset { try parts(root).load(split) }
 
-  /// Training and validation parts, reading the files once.
+  /// Reads the training and the validation part in one pass over the files.
   ///
-  /// - Throws: as `load`, also when there are too few images for a validation part.
+  /// - Throws: the errors of `load`, and `SATError` when there are too few images for a validation part.
   public func loadForTraining(root: DataRoot) throws -> (train: ImageDataset, validation: ImageDataset) {
     let parts = try parts(root).trainingParts()
     guard parts.train.count > 0, parts.validation.count > 0 else {
       let count = parts.train.count + parts.validation.count
-      throw SATError("\(name) holds only \(count) images to train on, of which no tenth of a class can be validated on; expected 5 or more a class")
+      throw SATError("\(name) has only \(count) training images, too few to keep a tenth of each class for validation; expected 5 or more a class")
     }
     return parts
   }
@@ -43,7 +43,7 @@ public struct DataSource: Sendable, Equatable {
         throw SATError(
           "data '\(name)' is neither a data set nor a file; expected one of \(Self.names.joined(separator: ", ")), the path of a .safetensors "
             + "or .npz file with images and labels, of a CIFAR .bin file, or of a folder of pictures with a sub-folder a class"
-            + (name.hasPrefix("/") ? "" : "; a path is looked for from \(FileManager.default.currentDirectoryPath)"))
+            + (name.hasPrefix("/") ? "" : "; a relative path starts at \(FileManager.default.currentDirectoryPath)"))
       }
       if PictureSplits.isDivided(name) { return PictureSplits(name: name, folder: name) }
       return UndividedImages(path: name)
@@ -51,14 +51,14 @@ public struct DataSource: Sendable, Equatable {
   }
 }
 
-/// Images in parts for training, validation and testing.
+/// A source of images in parts for training, validation and testing.
 protocol ImageParts {
   func load(_ split: DataSource.Split) throws -> ImageDataset
 
-  /// Training and validation parts, reading the files once.
+  /// Reads the training and the validation part in one pass over the files.
   func trainingParts() throws -> (train: ImageDataset, validation: ImageDataset)
 
-  /// The part for testing.
+  /// Reads the part for testing.
   func testPart() throws -> ImageDataset
 }
 
@@ -72,7 +72,7 @@ extension ImageParts {
   }
 }
 
-/// A file, or a folder of classes, which is taken whole for every split.
+/// A file or a folder of classes; every split is the whole.
 private struct UndividedImages: ImageParts {
   let path: String
 

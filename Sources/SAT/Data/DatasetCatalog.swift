@@ -1,14 +1,14 @@
 internal import Foundation
 
-/// A file that can be fetched, pinned by its size and checksum so that any server may deliver it.
+/// A file to download. Its size and checksum are fixed, so any server may deliver it.
 public struct RemoteFile: Sendable, Equatable {
-  /// Where it belongs, relative to the data root.
+  /// The path of the file, relative to the data root.
   public let path: String
-  /// Size in bytes.
+  /// The size in bytes.
   public let size: Int64
-  /// SHA-256 as 64 lower-case hexadecimal digits.
+  /// The SHA-256 checksum as 64 lower-case hexadecimal digits.
   public let sha256: String
-  /// Addresses of the same file, in the order they are tried.
+  /// The addresses of the file, in the order in which the downloader tries them.
   public let urls: [String]
 
   public init(path: String, size: Int64, sha256: String, urls: [String]) {
@@ -18,21 +18,22 @@ public struct RemoteFile: Sendable, Equatable {
     self.urls = urls
   }
 
-  /// The last component of ``path``, which every mirror keeps.
+  /// The last component of ``path``; every mirror uses this name.
   public var name: String { String(path.split(separator: "/").last ?? "") }
 
+  /// The state of the file on this machine.
   public enum State: Sendable, Equatable {
-    /// There with the right size. Its checksum is checked when it is fetched, not here.
+    /// The file is there with the right size. Only a fetch checks the checksum.
     case present
     case missing
-    /// So many bytes of it are in the part file of an unfinished fetch.
+    /// The part file of an unfinished fetch has this many bytes.
     case partial(bytes: Int64)
-    /// There, but of so many bytes.
+    /// The file is there but has this other size.
     case wrongSize(bytes: Int64)
-    /// Not there as it is fetched, but without the `.gz` at its end, which is read as well.
+    /// The file is there without `.gz` at its end, in a form that sat reads as well.
     case unpacked(bytes: Int64)
 
-    /// Whether it can be loaded as it is.
+    /// Whether sat can load the file in this state.
     var isReadable: Bool {
       switch self {
       case .present, .unpacked: true
@@ -41,7 +42,7 @@ public struct RemoteFile: Sendable, Equatable {
     }
   }
 
-  /// Looks for the file under `root`, following symbolic links, without reading it.
+  /// Returns the state of the file under `root`. Follows symbolic links and does not read the file.
   public func state(under root: DataRoot) -> State {
     let target = root.appending(path)
     let found = Self.size(ofFileAt: target)
@@ -64,17 +65,17 @@ public struct RemoteFile: Sendable, Equatable {
 /// A data set that `sat data fetch` can get.
 public struct RemoteDataset: Sendable, Equatable {
   public let name: String
-  /// What it holds, in a few words.
+  /// A short description of the contents.
   public let summary: String
-  /// Whose it is and under which terms.
+  /// The owners and their terms.
   public let license: String
   public let files: [RemoteFile]
-  /// What does instead of the files, relative to the data root: parts of their own, as they are or with `.gz` at the end. Empty where
-  /// nothing does.
+  /// The unpacked files or folders that replace `files`, relative to the data root, with or without `.gz` at the end. Empty when
+  /// nothing replaces them.
   public let parts: [String]
-  /// How many pictures a folder among the parts has in its sub-folders when it is whole.
+  /// The number of pictures that a whole folder among the parts has in its sub-folders.
   public let pictures: [String: Int]
-  /// Whether `files` is one archive that is unpacked to `parts` and then deleted.
+  /// Whether `files` is one archive that `unpack(under:)` unpacks to `parts` and then deletes.
   public let isUnpacked: Bool
 
   public init(
@@ -90,21 +91,21 @@ public struct RemoteDataset: Sendable, Equatable {
     self.isUnpacked = isUnpacked
   }
 
-  /// Bytes to fetch in all.
+  /// The total size of the files in bytes.
   public var size: Int64 { files.reduce(0) { $0 + $1.size } }
 
-  /// The paths of those of ``parts`` that are there.
+  /// Returns the paths of the ``parts`` that are there.
   public func partsPresent(under root: DataRoot) -> [String] {
     parts.compactMap { part in [part, part + ".gz"].first { FileManager.default.fileExists(atPath: root.appending($0)) } }
   }
 
-  /// Whether all of it is there, in either form.
+  /// Whether all files or all parts are there.
   public func isPresent(under root: DataRoot) -> Bool {
     (!parts.isEmpty && partsPresent(under: root).count == parts.count)
       || (!isUnpacked && files.allSatisfy { $0.state(under: root).isReadable })
   }
 
-  /// The folders among the parts that have fewer pictures than they should, in words; empty where nothing is missing or nothing is there.
+  /// Returns a phrase for each folder among the parts that has too few pictures; a folder that is missing gets no phrase.
   public func shortParts(under root: DataRoot) -> [String] {
     let manager = FileManager.default
     return partsPresent(under: root).compactMap { part in
@@ -116,9 +117,9 @@ public struct RemoteDataset: Sendable, Equatable {
     }
   }
 
-  /// Unpacks what was fetched, where that has to be, and deletes the archive.
+  /// Unpacks a fetched archive and deletes it; does nothing if sat reads the files directly.
   ///
-  /// - Throws: a sentence when the archive is not what it should be; nothing of it is there then.
+  /// - Throws: `SATError` or `TorchError` when the archive is wrong. A damaged archive leaves no files.
   public func unpack(under root: DataRoot) throws {
     guard isUnpacked, let file = files.first else { return }
     let archive = root.appending(file.path)
@@ -129,18 +130,20 @@ public struct RemoteDataset: Sendable, Equatable {
   }
 }
 
-/// The data sets that can be fetched. A new one is one more entry here.
+/// The data sets that sat can fetch. A new data set needs one more entry here.
 public enum DatasetCatalog {
   public static let datasets = [mnist, cifar10, cifar100, imagenette]
 
-  /// - Throws: a sentence that lists the known names.
+  /// Returns the data set with a name.
+  ///
+  /// - Throws: `SATError` that lists the known names.
   public static func dataset(named name: String) throws(SATError) -> RemoteDataset {
     if let dataset = datasets.first(where: { $0.name == name }) { return dataset }
     let known = datasets.map(\.name).joined(separator: ", ")
     throw SATError("there is no data set \"\(name)\" to fetch; known: \(known)")
   }
 
-  /// Sizes and checksums are those that TensorFlow Datasets publishes for the same files.
+  /// MNIST. TensorFlow Datasets publishes these sizes and checksums for the same files.
   private static let mnist = RemoteDataset(
     name: "mnist",
     summary: "60,000 + 10,000 handwritten digits, 28x28 grey, 10 classes",
@@ -170,10 +173,10 @@ public enum DatasetCatalog {
     RemoteFile(path: "\(dataset)/\(name)", size: size, sha256: sha256, urls: ["https://www.cs.toronto.edu/~kriz/\(name)"])
   }
 
-  /// The version whose shorter edges are 320 pixels, which the resize to 256 leaves nothing to gain over.
+  /// Imagenette with a shorter edge of 320 pixels; larger versions add nothing, because evaluation resizes this edge to 256.
   private static let imagenette = RemoteDataset(
     name: "imagenette",
-    summary: "9,469 + 3,925 photographs of ten easy classes of ImageNet, shorter edge 320, taken at 224x224",
+    summary: "9,469 + 3,925 photographs of ten easy classes of ImageNet, shorter edge 320, read at 224x224",
     license: "fast.ai, Apache-2.0; the photographs are ImageNet's, for non-commercial research",
     files: [
       RemoteFile(

@@ -1,6 +1,6 @@
 public import SwiftTorch
 
-/// Labelled images, in memory or in files that are decoded when they are asked for.
+/// Labelled images, in memory or in files; files are decoded on demand.
 public struct ImageDataset {
   private enum Storage {
     /// [N, C, H, W]: uint8, or float32 in [0, 1].
@@ -8,18 +8,23 @@ public struct ImageDataset {
     case files(PictureFiles)
   }
 
-  /// What it is called in reports: a data set's name or a file's path.
+  /// The name in reports: a data set's name or a file's path.
   public var name: String
-  /// "train", "validation" or "test"; what the file is, for a file of one's own.
+  /// "train", "validation" or "test"; "file" for the user's own file.
   public var split: String
   private let storage: Storage
-  /// [N], int64.
+  /// The labels, [N], int64.
   public let labels: Tensor
-  /// By label; empty where the data do not say.
+  /// The names of the classes by label; empty when the data have none.
   public let classNames: [String]
 
-  /// - Parameter images: [N, C, H, W], uint8, or float32 in [0, 1].
-  /// - Throws: `SATError` when the two do not fit together, a label is negative, or a value lies outside [0, 1] or is not finite.
+  /// Makes a data set from tensors.
+  ///
+  /// - Parameters:
+  ///   - images: [N, C, H, W], uint8, or float32 in [0, 1].
+  ///   - labels: [N], int64, from 0.
+  /// - Throws: `SATError` when the shapes or dtypes do not fit, a label is out of range, or a pixel lies outside [0, 1] or is not
+  ///   finite.
   public init(name: String, split: String, images: Tensor, labels: Tensor, classNames: [String] = []) throws(SATError) {
     guard images.ndim == 4, images.dtype == .uint8 || images.dtype == .float32 else {
       throw SATError(
@@ -30,11 +35,11 @@ public struct ImageDataset {
     if images.dtype == .float32 {
       let (low, high) = (images.min().item(), images.max().item())
       guard low.isFinite, high.isFinite else {
-        throw SATError("\(name): some pixels are NaN or infinite; expected numbers in [0, 1], so look at how the file was made")
+        throw SATError("\(name): some pixels are NaN or infinite; expected numbers in [0, 1]; check the program that made the file")
       }
       guard low >= 0, high <= 1 else {
         throw SATError(
-          "\(name): the images lie between \(low) and \(high); expected [0, 1], so divide by 255 or undo a normalisation first")
+          "\(name): the pixels lie between \(low) and \(high); expected [0, 1]; divide by 255 or undo a normalisation first")
       }
     }
     self.init(unchecked: name, split, .memory(images), labels, classNames)
@@ -56,7 +61,7 @@ public struct ImageDataset {
     }
   }
 
-  /// More than any data set has; a label beyond it is no class.
+  /// More classes than any data set has; a larger label is an error.
   private static let mostClasses = 1_000_000
 
   private init(unchecked name: String, _ split: String, _ storage: Storage, _ labels: Tensor, _ classNames: [String]) {
@@ -69,7 +74,7 @@ public struct ImageDataset {
 
   public var count: Int { labels.count }
 
-  /// [C, H, W].
+  /// The shape of one image, [C, H, W].
   public var imageShape: [Int] {
     switch storage {
     case .memory(let images): Array(images.shape.dropFirst())
@@ -80,7 +85,7 @@ public struct ImageDataset {
   /// One more than the largest label.
   public var classCount: Int { Int(labels.max().item()) + 1 }
 
-  /// Tells data sets apart: by their images and labels, and where pictures are in files by the files' names and the labels.
+  /// A number that tells data sets apart, from images and labels; for picture files, from file names and labels.
   var fingerprint: String {
     let images =
       switch storage {
@@ -92,9 +97,10 @@ public struct ImageDataset {
 
   // MARK: Images
 
-  /// All images [N, C, H, W] as they are kept, uint8 or float32. Of a folder of pictures this decodes every file: prefer `batch`.
+  /// All images [N, C, H, W] in their stored dtype, uint8 or float32.
   ///
-  /// - Throws: as `batch(at:)`.
+  /// For a folder of pictures this decodes every file, so prefer `batch`.
+  /// - Throws: the errors of `batch(at:)`.
   public var images: Tensor {
     get throws(TorchError) {
       switch storage {
@@ -104,14 +110,14 @@ public struct ImageDataset {
     }
   }
 
-  /// All images as they are kept, where that is in memory.
+  /// All images in their stored dtype if they are in memory, else nil.
   public var imagesInMemory: Tensor? {
     if case .memory(let images) = storage { images } else { nil }
   }
 
-  /// The images at the given int64 positions as float32 in [0, 1], and their labels.
+  /// Returns the images at the given int64 positions as float32 in [0, 1], and their labels.
   ///
-  /// - Throws: a sentence when a file of a picture cannot be read.
+  /// - Throws: `TorchError` when a picture's file cannot be read.
   public func batch(at positions: Tensor) throws(TorchError) -> (images: Tensor, labels: Tensor) {
     let images =
       switch storage {
@@ -121,9 +127,9 @@ public struct ImageDataset {
     return (Self.scaled(images), labels.selecting(positions))
   }
 
-  /// The images of a stretch as float32 in [0, 1], and their labels.
+  /// Returns the images of a range as float32 in [0, 1], and their labels.
   ///
-  /// - Throws: as above.
+  /// - Throws: the errors of `batch(at:)`.
   public func batch(_ range: Range<Int>) throws(TorchError) -> (images: Tensor, labels: Tensor) {
     let images =
       switch storage {
@@ -133,13 +139,13 @@ public struct ImageDataset {
     return (Self.scaled(images), labels[range])
   }
 
-  // Bytes are divided by 255 in float32, as torchvision's ToTensor does.
+  // Divides bytes by 255 in float32, as torchvision's ToTensor does.
   private static func scaled(_ images: Tensor) -> Tensor { images.dtype == .uint8 ? images.to(.float32) / 255.0 : images }
 
-  /// Images for training, [N, C, H, W], float32 in [0, 1], changed at random. A resized crop of a picture in a file is cut from
-  /// the whole picture.
+  /// Returns randomly changed images for training, [N, C, H, W], float32 in [0, 1].
   ///
-  /// - Throws: as `batch(at:)`.
+  /// For a picture in a file, the resized crop comes from the whole picture.
+  /// - Throws: the errors of `batch(at:)`.
   func augmented(at positions: [Int], _ augmentation: Augmentation, generator: Generator) throws(TorchError) -> Tensor {
     switch storage {
     case .memory(let images): return augmentation(images.selecting(Tensor(positions)), generator: generator)
@@ -158,7 +164,7 @@ public struct ImageDataset {
 
   // MARK: Parts
 
-  /// The part at the given positions, in their order.
+  /// Returns the samples at the given positions, in that order.
   public func subset(_ positions: Tensor, split: String? = nil) -> ImageDataset {
     let part: Storage =
       switch storage {
@@ -168,10 +174,12 @@ public struct ImageDataset {
     return ImageDataset(unchecked: name, split ?? self.split, part, labels.selecting(positions), classNames)
   }
 
-  /// - Throws: `SATError` when the stretch reaches past the end.
+  /// Returns the samples of a range.
+  ///
+  /// - Throws: `SATError` when the range is empty or reaches past the end.
   public func subset(_ range: Range<Int>) throws(SATError) -> ImageDataset {
     guard range.lowerBound >= 0, range.upperBound <= count, !range.isEmpty else {
-      throw SATError("samples \(range.lowerBound):\(range.upperBound) of \(name) were asked for; expected a stretch of 0:\(count)")
+      throw SATError("\(name) has no samples \(range.lowerBound):\(range.upperBound); expected a range inside 0:\(count)")
     }
     let part: Storage =
       switch storage {
@@ -181,11 +189,11 @@ public struct ImageDataset {
     return ImageDataset(unchecked: name, split, part, labels[range], classNames)
   }
 
-  /// Splits off `fraction` of every class, drawn with a fixed seed, for validation.
+  /// Splits off a random `fraction` of every class for validation, with a fixed seed.
   ///
-  /// Our own rule, since scikit-learn's stratified draw, which the paper's code uses, cannot be reproduced here: per class, in
-  /// order of the classes, a random order of its samples from one generator of seed 2020, of which the first
-  /// round(fraction · n) are for validation. Both parts keep the order of the data.
+  /// The paper's code uses scikit-learn's stratified draw, which Swift cannot reproduce, so this rule is our own. One generator
+  /// with seed 2020 shuffles the n samples of each class, in the order of the classes. The first round(fraction · n) shuffled
+  /// samples go to validation. Both parts keep the order of the data.
   public func splittingOffValidation(_ fraction: Double = 0.1) -> (train: ImageDataset, validation: ImageDataset) {
     let generator = Generator(seed: 2020)
     var chosen = [Bool](repeating: false, count: count)
@@ -204,13 +212,13 @@ public struct ImageDataset {
 }
 
 extension ImageDataset {
-  /// How documents name the images that their numbers are of.
+  /// A description of the images that a document's numbers belong to.
   public struct Summary: Codable, Sendable, Equatable, CustomStringConvertible {
     public var name: String
     public var split: String
     public var samples: Int
 
-    /// Such as "200 test images of digits".
+    /// A phrase such as "200 test images of digits".
     public var description: String { "\(samples) \(split == "file" ? "" : split + " ")images of \(name)" }
   }
 

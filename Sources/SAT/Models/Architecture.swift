@@ -1,33 +1,33 @@
 public import SwiftTorch
 
-/// A network by its name and options: `resnet18` with classes=100.
+/// A network by its name and options, such as `resnet18` with classes=100.
 public struct Architecture: Codable, Sendable, Equatable {
   public var name: String
-  /// Only those that differ from the defaults need be here.
+  /// The options; an absent option has its default.
   public var options: [String: String]
 
   public init(name: String, options: [String: String] = [:]) { (self.name, self.options) = (name, options) }
 
   /// Builds the network with fresh weights.
   ///
-  /// - Parameter generator: draws the weights, and later the masks of dropout.
-  /// - Throws: `SATError` for a name, an option or a value that is not known.
+  /// - Parameter generator: draws the weights now and the masks of dropout later.
+  /// - Throws: `SATError` for an unknown name, option or value.
   public func make(generator: Generator) throws(SATError) -> any Layer {
     let entry = try NetworkCatalog.entry(named: name)
     return entry.build(try resolvedOptions(entry), generator)
   }
 
-  /// [C, H, W] of the images it takes.
+  /// Returns the shape [C, H, W] of the network's input images.
   ///
-  /// - Throws: as `make(generator:)`.
+  /// - Throws: the errors of `make(generator:)`.
   public func inputShape() throws(SATError) -> [Int] {
     let entry = try NetworkCatalog.entry(named: name)
     return entry.inputShape(try resolvedOptions(entry))
   }
 
-  /// All options of the network: those given, and the defaults of the others.
+  /// Returns all options of the network, the given ones and the defaults of the others.
   ///
-  /// - Throws: as `make(generator:)`.
+  /// - Throws: the errors of `make(generator:)`.
   func resolvedOptions() throws(SATError) -> [String: Int] { try resolvedOptions(try NetworkCatalog.entry(named: name)) }
 
   private func resolvedOptions(_ entry: NetworkCatalog.Entry) throws(SATError) -> [String: Int] {
@@ -46,7 +46,7 @@ public struct Architecture: Codable, Sendable, Equatable {
     return values
   }
 
-  /// "1 or 3"; the long lists are evenly spaced and need only their ends: "10, 16, 22, … or 106".
+  /// Returns words such as "1 or 3". Long lists are evenly spaced, so their ends are enough: "10, 16, 22, … or 106".
   private static func listed(_ values: [Int]) -> String {
     guard values.count > 6, let last = values.last else { return values.map(String.init).joined(separator: " or ") }
     return values.prefix(3).map(String.init).joined(separator: ", ") + ", … or \(last)"

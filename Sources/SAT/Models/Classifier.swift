@@ -1,23 +1,24 @@
 public import SwiftTorch
 
-/// What an attack or an evaluation sees of a network: images in, logits out.
+/// A model as an attack or an evaluation sees it: images in, logits out.
 public protocol Classifier: AnyObject {
-  /// How it computes; the device is `move(to:)`'s.
+  /// The way to compute. `move(to:)` sets the device.
   var execution: Execution { get set }
 
-  /// Logits [N, classes], of the images' dtype, of images [N, C, H, W] in [0, 1].
+  /// Returns the logits [N, classes], in the images' dtype, for images [N, C, H, W] in [0, 1].
   ///
-  /// - Throws: `TorchError` when the network rejects the images or answers something else; only networks from elsewhere do.
+  /// - Throws: `TorchError` when the network rejects the images or returns something else; sat's own networks never throw.
   func logits(_ images: Tensor) throws(TorchError) -> Tensor
 
-  /// The logits of the network as it is in its own precision, whether or not `logits` takes a prepared network or another precision.
-  /// They decide whether an image is misclassified.
+  /// Returns the logits of the network itself in its own precision, even if `logits` uses a prepared network or another precision.
+  ///
+  /// These logits decide whether an image is misclassified.
   func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor
 
-  /// Whether `logits` and `confirmedLogits` are the same computation, so that nothing is learnt by asking twice.
+  /// Whether `logits` and `confirmedLogits` are the same computation, so that a confirmation is unnecessary.
   var isExact: Bool { get }
 
-  /// Whether the network itself misclassifies the images, and how many samples passed through it to find out.
+  /// Returns whether the network itself misclassifies each image, and the number of samples that passed through it.
   ///
   /// - Parameters:
   ///   - images: [N, C, H, W] in [0, 1].
@@ -38,7 +39,7 @@ extension Classifier {
   }
 }
 
-/// One of the networks of `Architecture`, with an optional normalisation in front.
+/// A network of the catalogue with an optional normalisation in front.
 public final class NetworkClassifier: Classifier {
   public let architecture: Architecture
   public let normalization: Normalization?
@@ -70,15 +71,17 @@ public final class NetworkClassifier: Classifier {
 
   public func move(to device: Device) { module.move(to: device) }
 
-  /// Runs `body` in a mode of the module and restores the modes on every exit.
+  /// Runs `body` in a mode of the module and always restores the old modes.
   public func withMode<R, E: Error>(_ mode: Module.Mode, _ body: () throws(E) -> R) throws(E) -> R {
     try module.withMode(mode, body)
   }
 
-  /// Runs `body` in evaluation mode with the weights prepared for many passes; `body` does not change them.
+  /// Runs `body` in evaluation mode with a prepared network for many passes; `body` must not change the weights.
   ///
-  /// Logits and input gradients are the same up to rounding (of bfloat16, where that is the precision). Weights get no gradients.
-  /// - Parameter precision: of the passes inside; `execution.attackPrecision` when nil.
+  /// Logits and input gradients stay the same up to rounding in the chosen precision. The weights get no gradients.
+  /// - Parameters:
+  ///   - inputShape: [C, H, W] of the images.
+  ///   - precision: the precision of the passes inside; nil uses `execution.attackPrecision`.
   public func withPreparedWeights<R, E: Error>(
     inputShape: [Int], precision: Execution.Precision? = nil, _ body: () throws(E) -> R
   ) throws(E) -> R {
@@ -91,7 +94,7 @@ public final class NetworkClassifier: Classifier {
     }
   }
 
-  /// The same for images of the shape of `images` [N, C, H, W].
+  /// Runs `body` with weights prepared for the image shape of `images` [N, C, H, W].
   func withPreparedWeights<R, E: Error>(
     for images: Tensor, precision: Execution.Precision? = nil, _ body: () throws(E) -> R
   ) throws(E) -> R {
@@ -100,8 +103,7 @@ public final class NetworkClassifier: Classifier {
 }
 
 extension NetworkClassifier {
-  /// Runs `body` with the network as it is in full precision, also inside `withPreparedWeights`: for derivatives with respect to the
-  /// weights.
+  /// Runs `body` with the network itself in full precision, also inside `withPreparedWeights`, for derivatives in the weights.
   func withUnpreparedWeights<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
     let kept = (preparedPass, preparedPrecision)
     (preparedPass, preparedPrecision) = (nil, .fp32)
@@ -129,11 +131,11 @@ public final class ScriptClassifier: Classifier {
   public let script: ScriptModule
   public let normalization: Normalization?
   public var execution = Execution()
-  /// Whether its own forward pass computes gradients, for which autograd has to be on.
+  /// Whether the archive's forward pass computes gradients, so that autograd must be on.
   private let differentiatesItself: Bool
-  /// The dtype of its weights where they share one that images do not have; the archive would refuse other inputs.
+  /// The dtype of the weights if all share one that is not float32, because the archive would refuse float32 images; else nil.
   private let weightDType: DType?
-  /// For passes without gradients.
+  /// The frozen archive for passes without gradients.
   private var frozen: ScriptModule?
 
   public init(_ script: ScriptModule, normalization: Normalization?) {
@@ -144,7 +146,7 @@ public final class ScriptClassifier: Classifier {
     weightDType = dtypes.count == 1 ? dtypes.first.flatMap { $0 == .float32 ? nil : $0 } : nil
   }
 
-  /// How code that computes gradients reads in an archive; other names begin alike, such as that of `no_grad`.
+  /// The calls that compute gradients in an archive's code. They include the bracket, because names such as `no_grad` begin alike.
   static let gradientCalls = ["torch.autograd.grad(", "torch.autograd.backward("]
 
   public func logits(_ images: Tensor) throws(TorchError) -> Tensor {
@@ -160,7 +162,7 @@ public final class ScriptClassifier: Classifier {
   private func ask(_ network: ScriptModule, _ images: Tensor) throws(TorchError) -> Tensor {
     let normalized = normalization.map { $0(images) } ?? images
     let converted = weightDType.map { normalized.to($0) } ?? normalized
-    // An archive may work in place on what it is given, as Normalize(inplace=True) does; the images are not its own.
+    // An archive may change its input in place, as Normalize(inplace=True) does, so it gets a copy of the caller's images.
     let input = converted.isSame(as: images) ? images.cloned() : converted
     let answer: Tensor
     if differentiatesItself && !isGradEnabled {
@@ -171,7 +173,7 @@ public final class ScriptClassifier: Classifier {
     guard answer.ndim == 2, answer.size(0) == images.size(0), answer.dtype.isFloatingPoint else {
       throw TorchError(
         .value,
-        "\(script.name) answered a batch of \(images.size(0)) with a tensor of shape \(answer.shape) and type \(answer.dtype); expected logits "
+        "\(script.name) returned a tensor of shape \(answer.shape) and type \(answer.dtype) for a batch of \(images.size(0)); expected logits "
           + "[\(images.size(0)), classes] of floats")
     }
     return answer.to(images.dtype)
@@ -179,9 +181,9 @@ public final class ScriptClassifier: Classifier {
 
   public func move(to device: Device) throws(TorchError) { try script.move(to: device) }
 
-  /// Runs `body` with the weights prepared for passes without gradients: as constants that are folded in. `body` does not change them.
+  /// Runs `body` with the weights frozen as folded constants, for passes without gradients; `body` must not change the weights.
   public func withPreparedWeights<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
-    // An archive that cannot be frozen is run as it is.
+    // An archive that cannot be frozen runs unchanged.
     frozen = differentiatesItself ? nil : try? script.frozen()
     defer { frozen = nil }
     return try body()

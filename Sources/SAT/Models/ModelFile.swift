@@ -1,20 +1,20 @@
 internal import Foundation
 public import SwiftTorch
 
-/// A model as a command line names it, ready to be asked.
+/// A model that a command line names, loaded and ready for images.
 public struct LoadedModel {
   /// The path that was asked for: a run folder, or the file itself.
   public internal(set) var name: String
   /// The file that holds the weights.
   public let path: String
   public let classifier: any Classifier
-  /// Nil for TorchScript, which does not say.
+  /// The shape [C, H, W] of the input; nil for TorchScript, which does not state it.
   public let inputShape: [Int]?
-  /// Where the weights were loaded to.
+  /// The device that holds the weights.
   public let device: Device
-  /// The modules of a TorchScript archive that were saved in training mode, "" for the whole of it; all are in evaluation mode now.
+  /// The modules that a TorchScript archive saved in training mode, "" for the whole archive; all are in evaluation mode now.
   public var trainingModules: [String] = []
-  /// What was taken from the file or left out of it without being asked for, a sentence each, for the user to see.
+  /// Sentences for the user about parts of the file that sat used or left out on its own.
   public var notes: [String] = []
 
   init(path: String, classifier: any Classifier, inputShape: [Int]?, device: Device, trainingModules: [String] = []) {
@@ -26,25 +26,25 @@ public struct LoadedModel {
     self.trainingModules = trainingModules
   }
 
-  /// Tries the model on one image, a script on two as well, so that what does not fit is said before anything runs.
+  /// Tries the model on one image, and a script also on two, so that a mismatch shows before the work starts.
   ///
-  /// - Throws: `SATError` when the images have another size, the output is not [N, classes] of floats, or there are labels beyond it.
+  /// - Throws: `SATError` when the images have another size, the output is not [N, classes] of floats, or a label has no logit.
   public func check(_ data: ImageDataset) throws(SATError) {
     if let inputShape, inputShape != data.imageShape {
-      throw SATError("\(path) takes images of shape \(inputShape), but those of \(data.name) are \(data.imageShape); use data of that size")
+      throw SATError("\(path) takes images of shape \(inputShape), but the images of \(data.name) are \(data.imageShape); use data of that size")
     }
-    // A network of the catalogue has had this checked against its own channels; a script takes what comes, broadcast or not.
+    // `named` has checked networks of the catalogue; a script would silently broadcast a wrong number of channels.
     if let normalization = (classifier as? ScriptClassifier)?.normalization, normalization.mean.count != data.imageShape[0] {
       throw SATError(
         "the normalisation has \(normalization.mean.count) channels, but the images of \(data.name) have \(data.imageShape[0]); "
-          + "give --normalize one mean and one deviation a channel")
+          + "give --normalize one mean and one deviation per channel")
     }
     let image: Tensor
     do { image = try data.batch(0..<1).images.to(device) } catch { throw SATError(error.message) }
     func ask(_ images: Tensor) -> Result<Tensor, TorchError> {
       Result { () throws(TorchError) in try withNoGrad { () throws(TorchError) in try classifier.logits(images) } }
     }
-    // An archive that was traced may know one batch size only.
+    // A traced archive may work with only one batch size.
     let alone = ask(image)
     let pair = classifier is ScriptClassifier ? ask(Tensor.concatenated([image, image])) : alone
     let logits: Tensor
@@ -54,34 +54,37 @@ public struct LoadedModel {
       throw SATError("\(path) does not take the images of \(data.name), which are \(data.imageShape): \(error.message)")
     case (.success, .failure(let error)), (.failure(let error), .success):
       throw SATError(
-        "\(path) takes batches of one size only, and attacks ask about any number of images; script the network, or trace it without fixing "
-          + "the batch size: \(error.message)")
+        "\(path) takes batches of one size only, but attacks need any batch size; script the network, or trace it without a fixed "
+          + "batch size: \(error.message)")
     }
     guard data.classCount <= logits.size(1) else {
       throw SATError(
-        "\(path) knows \(logits.size(1)) classes, but the labels of \(data.name) go up to \(data.classCount - 1); use data or a model that fit")
+        "\(path) has \(logits.size(1)) classes, but the labels of \(data.name) go up to \(data.classCount - 1); use a model and data that fit")
     }
   }
 }
 
-/// Finds out what a MODEL argument is by reading it, and loads it.
+/// The loader of MODEL arguments; it recognises each kind of file by its contents.
 public enum ModelFile {
-  /// The weights in a checkpoint folder.
+  /// The name of the weights file in a checkpoint folder.
   public static let weightsName = "weights.safetensors"
 
-  /// Keys of our files' metadata.
+  /// The keys in the metadata of sat's own files.
   private enum Key {
     static let architecture = "sat.architecture"
     static let options = "sat.options"
     static let normalization = "sat.normalization"
   }
 
+  /// Loads a model.
+  ///
   /// - Parameters:
   ///   - path: a run folder, a checkpoint folder, a safetensors file, a TorchScript archive or a PyTorch state_dict.
-  ///   - checkpoint: "best" or "last", of a run folder.
-  ///   - architecture: what a file without our metadata holds.
-  ///   - normalization: put in front; nil takes the file's own, if it says.
-  /// - Throws: a sentence naming the file and what is wrong.
+  ///   - checkpoint: "best" or "last", for a run folder.
+  ///   - architecture: the network of a file without sat's metadata.
+  ///   - normalization: the normalisation in front of the network; nil uses the file's own, if there is one.
+  ///   - device: the device for the weights.
+  /// - Throws: `SATError` or `TorchError` that names the file and the problem.
   public static func load(
     path: String, checkpoint: String, architecture: Architecture?, normalization: Normalization?, device: Device
   ) throws -> LoadedModel {
@@ -118,8 +121,8 @@ public enum ModelFile {
 
   /// Loads a model and sets how it computes: device, threads, precision and layout.
   ///
-  /// - Parameter checkpoint: of a run folder.
-  /// - Throws: as above, and `TorchError` when the device is not there.
+  /// - Parameter checkpoint: the checkpoint to take from a run folder.
+  /// - Throws: the errors of the function above, and `TorchError` when the device is missing.
   public static func load(
     path: String, checkpoint: RunFolder.Checkpoint = .best, architecture: Architecture? = nil, normalization: Normalization? = nil,
     execution: Execution
@@ -130,9 +133,9 @@ public enum ModelFile {
     return model
   }
 
-  /// The file that a MODEL argument stands for.
+  /// Returns the file behind a MODEL argument.
   ///
-  /// - Throws: `SATError` when nothing is there, or a folder without a checkpoint.
+  /// - Throws: `SATError` when the path does not exist or is a folder without the checkpoint.
   public static func find(_ path: String, checkpoint: String) throws(SATError) -> String {
     guard FileManager.default.fileExists(atPath: path) else {
       throw SATError("\(path) does not exist; expected a run folder or a model file")
@@ -147,7 +150,7 @@ public enum ModelFile {
     return found
   }
 
-  /// A file of ours says what it holds; another safetensors file is taken like a state_dict.
+  /// Loads a safetensors file; a file without sat's metadata loads like a state_dict.
   private static func native(
     _ contents: SafeTensors, _ file: String, _ architecture: Architecture?, _ normalization: Normalization?, _ device: Device
   ) throws -> LoadedModel {
@@ -164,13 +167,13 @@ public enum ModelFile {
       held = try own.resolvedOptions()
       saved = try contents.metadata[Key.normalization].map { (text) throws(SATError) in try Normalization(text) }
     } catch {
-      throw SATError("\(file): its metadata is not of this version of sat: \(error.message)")
+      throw SATError("\(file): its metadata does not fit this version of sat: \(error.message)")
     }
     if let architecture { try check(architecture, against: own, held, file) }
     return try named(contents.tensors, file, own, normalization ?? saved, device)
   }
 
-  /// What was typed may repeat what the file says, not contradict it.
+  /// Checks that --model and --model-option agree with the file's metadata.
   private static func check(
     _ given: Architecture, against own: Architecture, _ held: [String: Int], _ file: String
   ) throws(SATError) {
@@ -184,7 +187,7 @@ public enum ModelFile {
     }
   }
 
-  /// Weights somebody else saved, under a name that was given.
+  /// Loads weights from another program into the network that the user names.
   private static func foreign(
     _ tensors: NamedTensors, _ file: String, _ architecture: Architecture?, _ normalization: Normalization?,
     _ device: Device
@@ -197,7 +200,7 @@ public enum ModelFile {
     }
     guard let architecture else {
       throw SATError(
-        "\(file) holds weights but does not say of which network; "
+        "\(file) holds weights but does not say which network they belong to; "
           + (hint(for: state) ?? "name it with --model (`sat models` lists the known ones), or export the model to TorchScript"))
     }
     state.drop(try NetworkCatalog.entry(named: architecture.name).unusedKeys)
@@ -206,13 +209,13 @@ public enum ModelFile {
     if let own = state.normalization {
       model.notes.append(
         normalization == nil
-          ? "the file's own normalisation, \(own), stands in front of the network"
-          : "the file's own normalisation, \(own), gives way to the one that was given")
+          ? "the network uses the file's own normalisation, \(own)"
+          : "the normalisation that was given replaces the file's own, \(own)")
     }
     return model
   }
 
-  /// What to type for weights whose keys are known.
+  /// Returns the options to type when the keys of the weights match known networks; nil without a match.
   private static func hint(for state: ForeignState) -> String? {
     let matches = NetworkCatalog.matching(state.tensors.map { ($0.name, $0.tensor.shape) })
     guard let first = matches.first else { return nil }
@@ -220,7 +223,7 @@ public enum ModelFile {
       match.options.sorted { $0.key < $1.key }.map { " --model-option \($0.key)=\($0.value)" }.joined()
     }
     let others = matches.dropFirst().map { "'--model \($0.name)\(options($0))'" }
-    let doubt = others.isEmpty ? "" : "; " + others.joined(separator: " and ") + " would fit too, so check which it was trained as"
+    let doubt = others.isEmpty ? "" : "; " + others.joined(separator: " and ") + " would fit too, so check how it was trained"
     return "its keys match \(first.name): add --model \(first.name)\(options(first))\(doubt)"
   }
 
@@ -238,19 +241,19 @@ public enum ModelFile {
     return LoadedModel(path: file, classifier: network, inputShape: inputShape, device: device)
   }
 
-  /// Writes a network with what is needed to load it again.
+  /// Writes a network with the metadata that `load` needs.
   ///
-  /// - Throws: `TorchError` when the file cannot be written; an older one is intact then.
+  /// - Throws: `TorchError` when the file cannot be written; an older file stays intact.
   public static func save(_ network: NetworkClassifier, to path: String) throws(TorchError) {
     let options = network.architecture.options.sorted { $0.key < $1.key }
-    // Keys and values are words and numbers, so the object needs no escapes.
+    // Keys and values are words and numbers, so the JSON needs no escapes.
     let json = "{" + options.map { "\"\($0.key)\": \"\($0.value)\"" }.joined(separator: ", ") + "}"
     var metadata = [Key.architecture: network.architecture.name, Key.options: json]
     if let normalization = network.normalization { metadata[Key.normalization] = normalization.description }
     try SafeTensors(tensors: network.module.stateDict, metadata: metadata).write(to: path)
   }
 
-  /// Puts the weights of a file of ours into a network of the same architecture.
+  /// Loads the weights of one of sat's own files into a network of the same architecture.
   public static func loadWeights(into network: NetworkClassifier, from path: String) throws(TorchError) {
     try network.module.loadStateDict(SafeTensors.read(path).tensors, source: path)
   }

@@ -1,20 +1,21 @@
 internal import SwiftTorch
 
-/// The networks `sat` knows. Adding one is a file in `Networks` and an entry here.
+/// The networks that sat knows. A new network needs a file in `Networks` and an entry here.
 public enum NetworkCatalog {
   public struct Entry: Sendable {
     public let name: String
-    /// What it is, in a few words.
+    /// A short description.
     public let summary: String
     /// The options and their defaults.
     public let defaults: [String: Int]
-    /// Values of the options that take only some.
+    /// The allowed values of each option that takes only a few.
     public let allowed: [String: [Int]]
     let inputShape: @Sendable ([String: Int]) -> [Int]
     let build: @Sendable ([String: Int], Generator) -> any Layer
-    /// The options that the shapes of a file tell, where there are too many to try; nil when it is another network's file.
+    /// Derives the options from the shapes in a file, for networks with too many combinations to try; returns nil when the file
+    /// belongs to another network.
     var options: (@Sendable ([String: [Int]]) -> [String: Int]?)? = nil
-    /// What other people's files hold that takes no part in the network, by the beginnings of their keys.
+    /// The beginnings of keys that other programs' files hold but the network does not use.
     var unusedKeys: [String] = []
   }
 
@@ -55,7 +56,9 @@ public enum NetworkCatalog {
       inputShape: { _ in [3, 224, 224] }, build: { ResNet34(classes: $0["classes"]!, generator: $1) }),
   ]
 
-  /// - Throws: `SATError` for a name that is not in the catalogue; it lists those that are.
+  /// Returns the entry with a name.
+  ///
+  /// - Throws: `SATError` for an unknown name; it lists the known names.
   public static func entry(named name: String) throws(SATError) -> Entry {
     if let entry = entries.first(where: { $0.name == name }) { return entry }
     let names = entries.map(\.name)
@@ -63,9 +66,9 @@ public enum NetworkCatalog {
     throw SATError("model '\(name)' is not known\(hint); expected one of \(names.joined(separator: ", "))")
   }
 
-  /// The architectures that have exactly these keys and shapes, whatever the order and the number of classes.
+  /// Returns the architectures with exactly these keys and shapes; the order and the number of classes do not matter.
   static func matching(_ state: [(name: String, shape: [Int])]) -> [Architecture] {
-    // Absent from old files, and never what tells two networks apart.
+    // Old files lack these counters, and no two networks differ only in them.
     func isCounter(_ name: String) -> Bool { name.hasSuffix("num_batches_tracked") }
     let all = Dictionary(state.filter { !isCounter($0.name) }.map { ($0.name, $0.shape) }, uniquingKeysWith: { first, _ in first })
     return entries.flatMap { entry in
@@ -77,7 +80,7 @@ public enum NetworkCatalog {
         guard own.count == given.count, own.allSatisfy({ given[$0.name] != nil }) else { return nil }
         let differing = own.filter { given[$0.name] != $0.tensor.shape }
         guard let first = differing.first else { return candidate }
-        // A last layer for another number of classes may differ, and nothing else.
+        // Only the last layer may differ, for another number of classes.
         guard let classes = given[first.name]?.first else { return nil }
         candidate.options["classes"] = "\(classes)"
         let isLastLayer = differing.allSatisfy { name, tensor in
@@ -88,7 +91,7 @@ public enum NetworkCatalog {
     }
   }
 
-  /// Combinations of the options that may be a file's, as options that differ from the defaults.
+  /// Returns the combinations of options that may fit a file; each lists only the options that differ from the defaults.
   private static func variants(of entry: Entry, _ shapes: [String: [Int]]) -> [[String: String]] {
     if let options = entry.options {
       return options(shapes).map { [$0.filter { $1 != entry.defaults[$0] }.mapValues(String.init)] } ?? []

@@ -1,11 +1,11 @@
 public import SwiftTorch
 
-/// (x - mean) / std per channel, in front of a network, so that images and epsilon stay in pixel units.
+/// The map (x - mean) / std per channel in front of a network, so that images and epsilon stay in pixel units.
 public struct Normalization: Sendable, Equatable, CustomStringConvertible {
   public let mean: [Double]
   public let std: [Double]
 
-  /// Names for the statistics most checkpoints use.
+  /// The statistics that most checkpoints use, by name.
   public static let named: [(name: String, mean: [Double], std: [Double])] = [
     ("cifar10", [0.4914, 0.4822, 0.4465], [0.2471, 0.2435, 0.2616]),
     ("cifar100", [0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762]),
@@ -15,7 +15,7 @@ public struct Normalization: Sendable, Equatable, CustomStringConvertible {
 
   /// Parses a name, or MEAN and STD as comma-separated numbers with a space between.
   ///
-  /// - Throws: `SATError` when it is neither, the lengths differ, or a deviation is not positive.
+  /// - Throws: `SATError` when the text is neither, the lengths differ, or a number is out of range.
   public init(_ text: String) throws(SATError) {
     if let known = Self.named.first(where: { $0.name == text }) {
       try self.init(mean: known.mean, std: known.std)
@@ -31,15 +31,18 @@ public struct Normalization: Sendable, Equatable, CustomStringConvertible {
     try self.init(mean: values[0], std: values[1])
   }
 
+  /// Makes a normalisation.
+  ///
   /// - Parameters:
-  ///   - mean: one number a channel, as `std`.
-  /// - Throws: `SATError` when they are not as many, or a deviation is not positive.
+  ///   - mean: one number per channel.
+  ///   - std: one positive number per channel.
+  /// - Throws: `SATError` when the counts differ or a number is out of range.
   public init(mean: [Double], std: [Double]) throws(SATError) {
     (self.mean, self.std) = (mean, std)
     guard mean.count == std.count, !mean.isEmpty else {
-      throw SATError("a normalisation has \(mean.count) means and \(std.count) standard deviations; expected one of each a channel")
+      throw SATError("a normalisation has \(mean.count) means and \(std.count) standard deviations; expected one of each per channel")
     }
-    // In float32 a smaller deviation may be nothing, and a larger number infinite.
+    // In float32 a smaller deviation may become zero, and a larger number infinite.
     let most = Limit.number.upperBound
     guard std.allSatisfy({ $0 >= 1 / most && $0 <= most }), mean.allSatisfy({ abs($0) <= most }) else {
       throw SATError(
@@ -48,16 +51,18 @@ public struct Normalization: Sendable, Equatable, CustomStringConvertible {
     }
   }
 
-  /// Parses what a configuration holds: as above, or "none".
+  /// Parses the setting of a configuration: a name, MEAN and STD, or "none".
   static func optional(_ text: String) throws(SATError) -> Normalization? { text == "none" ? nil : try Normalization(text) }
 
-  /// - Throws: `SATError` when it has another number of channels than the network's images.
+  /// Checks that the normalisation has the channels of the network's images.
+  ///
+  /// - Throws: `SATError` when the numbers of channels differ.
   func check(_ architecture: Architecture) throws(SATError) {
     let channels = try architecture.inputShape()[0]
     guard mean.count == channels else {
       throw SATError(
         "the normalisation has \(mean.count) channel\(mean.count == 1 ? "" : "s"), but \(architecture.name) takes images of \(channels); give one "
-          + "mean and one deviation a channel")
+          + "mean and one deviation per channel")
     }
   }
 
@@ -69,7 +74,7 @@ public struct Normalization: Sendable, Equatable, CustomStringConvertible {
     return (images - channels(mean)) / channels(std)
   }
 
-  /// MEAN and STD, as they are typed.
+  /// MEAN and STD in the form that the user types.
   public var description: String {
     [mean, std].map { $0.map { Fraction($0).text }.joined(separator: ",") }.joined(separator: " ")
   }

@@ -1,6 +1,6 @@
 internal import SwiftTorch
 
-/// Tensors, such as a network's weights, that are moved along directions and put back bit for bit.
+/// Tensors, such as a network's weights, that move along directions and return to exactly the saved values.
 struct RestorableTensors {
   let tensors: [Tensor]
   private let saved: [Tensor]
@@ -11,7 +11,7 @@ struct RestorableTensors {
     saved = withNoGrad { tensors.map { $0.detached().cloned() } }
   }
 
-  /// Moves the tensors from where they were saved along each direction, one tensor per tensor, by its amount.
+  /// Sets each tensor to its saved value plus the sum of amount times direction; a direction has one part per tensor.
   func move(along directions: [(parts: [Tensor], amount: Double)]) {
     withNoGrad {
       for (index, tensor) in tensors.enumerated() {
@@ -21,6 +21,6 @@ struct RestorableTensors {
     }
   }
 
-  /// Copies back what was saved.
+  /// Restores the saved values.
   func putBack() { withNoGrad { for (tensor, original) in zip(tensors, saved) { tensor.copyInPlace(from: original) } } }
 }

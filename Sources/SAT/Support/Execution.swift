@@ -1,20 +1,20 @@
 public import SwiftTorch
 
-/// Where and how a run computes. Changes speed, not the method.
+/// The device, threads, precision and memory format of a run. They change its speed, not its method.
 public struct Execution: Codable, Sendable, Equatable {
   public enum Precision: String, ConfigurationWord, Sendable {
     case fp32
-    /// Operators that bear it compute in bfloat16 (autocast); weights, losses and steps stay in float32.
+    /// Autocast: operators that tolerate bfloat16 use it; weights, losses and steps stay in float32.
     case bf16
 
-    /// bfloat16 on a CPU that has instructions for it, else float32.
+    /// Returns bfloat16 for a CPU that has instructions for it, otherwise float32.
     static func fastest(on device: Device) -> Precision {
       !device.isCUDA && Torch.hasBFloat16Instructions ? .bf16 : .fp32
     }
   }
 
   public enum Layout: String, ConfigurationWord, Sendable {
-    /// Channels-last, the faster of the two where it was measured.
+    /// Channels-last, because it was the faster of the two wherever it was measured.
     case auto
     case contiguous
     case channelsLast = "channels-last"
@@ -24,14 +24,14 @@ public struct Execution: Codable, Sendable, Equatable {
 
   /// "best", "cpu", "cuda" or "cuda:N".
   public var device: String
-  /// 0 leaves it to libtorch.
+  /// The number of CPU threads; 0 keeps libtorch's choice.
   public var threads: Int
   public var precision: Precision
-  /// Of the passes that only move images, the inner maximisation of training.
+  /// The precision of the passes that only move images, such as the inner maximisation.
   public var attackPrecision: Precision
   public var memoryFormat: Layout
 
-  /// - Parameter attackPrecision: `precision` when nil.
+  /// - Parameter attackPrecision: the precision of attacks; nil uses `precision`.
   public init(
     device: String = "best", threads: Int = 0, precision: Precision = .fp32, attackPrecision: Precision? = nil,
     memoryFormat: Layout = .auto
@@ -43,14 +43,14 @@ public struct Execution: Codable, Sendable, Equatable {
     self.attackPrecision = attackPrecision ?? precision
   }
 
-  /// Makes perturbations in the precision that is fastest where this computes.
+  /// Sets `attackPrecision` to the fastest precision of the device.
   ///
-  /// - Throws: `TorchError` when the device is not there.
+  /// - Throws: `TorchError` when the machine does not have the device.
   public mutating func chooseAttackPrecision() throws(TorchError) { attackPrecision = .fastest(on: try place) }
 
-  /// Sets the threads and finds the device.
+  /// Sets the number of threads and returns the device.
   ///
-  /// - Throws: `TorchError` when the device is not there or the number of threads is not positive.
+  /// - Throws: `TorchError` when the machine does not have the device, or the number of threads is not positive.
   public func prepare() throws(TorchError) -> Device {
     if threads != 0 { try Torch.setThreadCount(threads) }
     return try place

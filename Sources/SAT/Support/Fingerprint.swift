@@ -1,13 +1,13 @@
 internal import SwiftTorch
 
-/// Numbers that tell contents apart but for a chance of one in 2^64; see `Tensor.fingerprint`.
+/// Numbers that tell contents apart; two contents share one with a chance of one in 2^64. See `Tensor.fingerprint`.
 enum Fingerprint {
   static func of(_ text: String) -> UInt64 {
     let bytes = Array(text.utf8)
     return Tensor(bytes: bytes[...], shape: [bytes.count], dtype: .uint8).fingerprint
   }
 
-  /// Of tensors and their names, in any order.
+  /// Returns the fingerprint of tensors and their names; their order does not matter.
   static func of(_ tensors: NamedTensors) -> UInt64 {
     tensors.sorted { $0.name < $1.name }.flatMap { [of($0.name), $0.tensor.fingerprint] }.reduce(0) { ($0 << 7 | $0 >> 57) ^ $1 }
   }

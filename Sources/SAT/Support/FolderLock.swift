@@ -1,13 +1,13 @@
 internal import Foundation
 internal import Glibc
 
-/// Holds a folder for one process at a time, until it is released or the process ends, however it ends.
+/// A lock that gives a folder to one process at a time, until the lock is released or the process ends in any way.
 ///
-/// Where the file system knows no locks, nothing is held.
+/// A file system without locks gives no protection.
 final class FolderLock {
   private let descriptor: Int32
 
-  /// - Parameter use: what another process would be doing, for the sentence that refuses a second one.
+  /// - Parameter use: words for the error, such as "training in": the work that another process does with the folder.
   /// - Throws: `SATError` when another process holds the folder.
   init(_ path: String, use: String) throws(SATError) {
     descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)

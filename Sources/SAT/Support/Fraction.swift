@@ -1,11 +1,13 @@
-/// A number as a user types it, `8/255` or `0.0314`: echoed as typed, computed exactly.
+/// A number as a user types it, such as `8/255` or `0.0314`. It prints as typed and computes in double precision.
 public struct Fraction: Sendable, Hashable, CustomStringConvertible {
-  /// What was typed.
+  /// The text as typed.
   public let text: String
-  /// Its value; numerator and denominator are divided once, in double precision.
+  /// The value: one division of numerator by denominator in double precision.
   public let value: Double
 
-  /// - Throws: `SATError` when `text` is neither a decimal number nor one divided by another.
+  /// Parses a decimal number, or two of them with a slash between.
+  ///
+  /// - Throws: `SATError` when `text` is neither.
   public init(_ text: String) throws(SATError) {
     let trimmed = String(text.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
     let parts = trimmed.split(separator: "/", omittingEmptySubsequences: false).map { Double($0) }
@@ -22,13 +24,13 @@ public struct Fraction: Sendable, Hashable, CustomStringConvertible {
     self.value = value
   }
 
-  /// A value from code.
+  /// Makes a fraction from a value in code.
   public init(_ value: Double) {
     self.value = value
     text = value == value.rounded() && abs(value) < 1e15 ? String(Int(value)) : "\(value)"
   }
 
-  /// n/255, as radii of images are written.
+  /// Returns n/255, the usual notation for a radius in pixel values.
   static func over255(_ n: Int) -> Fraction { Fraction(text: "\(n)/255", value: Double(n) / 255) }
 
   private init(text: String, value: Double) { (self.text, self.value) = (text, value) }

@@ -1,14 +1,14 @@
 internal import Foundation
 internal import SwiftTorch
 
-/// How every command and library reads and writes JSON.
+/// The reading and writing of JSON for all commands and libraries.
 public enum JSONText {
-  /// Writes a value on several lines, as documents have it.
+  /// Returns a value as JSON on several lines, the form of documents.
   public static func encode(_ value: some Encodable) throws -> String {
     try text(value, [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes])
   }
 
-  /// Writes a value on one line, with its end, as logs have it.
+  /// Returns a value as JSON on one line with its line end, the form of logs.
   static func line(_ value: some Encodable) throws -> String { try text(value, [.sortedKeys, .withoutEscapingSlashes]) + "\n" }
 
   private static func text(_ value: some Encodable, _ formatting: JSONEncoder.OutputFormatting) throws -> String {
@@ -17,9 +17,9 @@ public enum JSONText {
     return String(decoding: try encoder.encode(value), as: UTF8.self)
   }
 
-  /// Reads a value.
+  /// Decodes a value.
   ///
-  /// - Parameter isStrict: whether Python's NaN and Infinity, which JSON lacks, are refused.
+  /// - Parameter isStrict: whether to refuse Python's NaN and Infinity, which JSON does not have.
   static func decode<Value: Decodable>(_ type: Value.Type, from json: some Sequence<UInt8>, isStrict: Bool = false) throws -> Value {
     let decoder = JSONDecoder()
     if !isStrict {
@@ -29,12 +29,12 @@ public enum JSONText {
     return try decoder.decode(type, from: Data(json))
   }
 
-  /// Any JSON: decoding it tells whether a text is whole.
+  /// Any JSON value; it decodes from every complete text.
   private struct Anything: Decodable { init(from decoder: any Decoder) {} }
 
   static func isWhole(_ json: some Sequence<UInt8>) -> Bool { (try? decode(Anything.self, from: json)) != nil }
 
-  /// Says which key made decoding fail: "lacks 'attacks.0.name'"; nil where the error names no key.
+  /// Returns words for the key that made decoding fail, such as "lacks 'attacks.0.name'"; nil when the error names no key.
   static func fault(_ error: any Error) -> String? {
     func name(_ path: [any CodingKey]) -> String { path.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: ".") }
     switch error as? DecodingError {
@@ -48,12 +48,13 @@ public enum JSONText {
 
 /// A log with one JSON value a line, such as `metrics.jsonl`.
 enum JSONLines {
-  /// Reads the values of a log, blank lines aside.
+  /// Reads the values of a log and skips blank lines.
   ///
   /// - Parameters:
-  ///   - what: a line's value, for the message: "an epoch's metrics".
-  ///   - isStrict: whether NaN, Infinity and a torn last line are refused. A killed writer leaves such a line; else it is left out.
-  /// - Throws: a sentence that names the file and the line that is no such value.
+  ///   - what: a name for the value of a line in the error, such as "an epoch's metrics".
+  ///   - isStrict: whether to refuse NaN, Infinity and an incomplete last line, which a killed writer leaves. Otherwise the
+  ///     function skips that line.
+  /// - Throws: `SATError` that names the file and the bad line; `TorchError` when the file cannot be read.
   static func read<Value: Decodable>(_ path: String, _ what: String, isStrict: Bool) throws -> [Value] {
     let lines = try FileBytes.read(path, expecting: "a run's log").split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
     func isBlank(_ line: ArraySlice<UInt8>) -> Bool { line.allSatisfy { [0x20, 0x09, 0x0D].contains($0) } }
@@ -71,7 +72,7 @@ enum JSONLines {
   }
 }
 
-/// A key of a coded object that only running code knows.
+/// A coding key with a name that is known only at run time.
 struct NamedKey: CodingKey {
   let stringValue: String
   var intValue: Int? { nil }

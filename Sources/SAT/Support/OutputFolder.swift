@@ -1,19 +1,20 @@
 internal import Foundation
 internal import Glibc
 
-/// A folder that results are written to.
+/// A folder for results.
 enum OutputFolder {
-  /// Makes the folder and those above it.
+  /// Creates the folder and its missing parents.
   ///
-  /// - Parameter advice: how to mend it when it cannot be made.
-  /// - Throws: `SATError` when it cannot be made, in the system's words, which `FileManager` keeps to itself.
+  /// This uses mkdir(2) because `FileManager` hides the system's reason for a failure.
+  /// - Parameter advice: the end of the error: how the user can fix it.
+  /// - Throws: `SATError` with the system's reason when the folder cannot be created.
   static func create(_ path: String, advice: String = "choose another") throws(SATError) {
     var made = path.hasPrefix("/") ? "/" : ""
     for part in path.split(separator: "/") {
       made += made.isEmpty || made.hasSuffix("/") ? String(part) : "/\(part)"
       guard mkdir(made, 0o777) != 0, errno != EEXIST else { continue }
       let code = errno
-      // Of a folder that is there some systems say first that it may not be made.
+      // Some systems report a missing permission before they notice that the folder exists.
       guard FileManager.default.isFolder(made) else { throw failure(path, code, advice) }
     }
     guard FileManager.default.isFolder(path) else { throw failure(path, ENOTDIR, advice) }
@@ -25,7 +26,7 @@ enum OutputFolder {
 }
 
 extension FileManager {
-  /// Whether a folder is there, or a link to one.
+  /// Whether the path is a folder or a link to a folder.
   func isFolder(_ path: String) -> Bool {
     var isFolder: ObjCBool = false
     return fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue

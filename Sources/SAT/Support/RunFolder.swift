@@ -3,8 +3,8 @@ internal import SwiftTorch
 
 /// The folder of a run: `config.yaml`, `metrics.jsonl`, `steps.jsonl`, TensorBoard's events, and the checkpoints `last` and `best`.
 ///
-/// A checkpoint is a folder under `checkpoints/`, written whole under another name first; `last` and `best` are links to one.
-/// Changing a link is atomic, so that a run killed at any moment leaves checkpoints that are whole.
+/// A checkpoint is a folder under `checkpoints/`; `last` and `best` are links to checkpoints. The run writes a checkpoint under a
+/// temporary name and then moves the links atomically. So a run that is killed at any moment leaves complete checkpoints.
 public struct RunFolder: Sendable {
   public let path: String
 
@@ -19,29 +19,29 @@ public struct RunFolder: Sendable {
 
   public func folder(of checkpoint: Checkpoint) -> String { "\(path)/\(checkpoint.rawValue)" }
 
-  /// Whether there is a whole checkpoint behind a link.
+  /// Whether the link leads to a checkpoint.
   func has(_ checkpoint: Checkpoint) -> Bool { FileManager.default.fileExists(atPath: folder(of: checkpoint)) }
 
-  /// Whether a run has begun here.
+  /// Whether a run has started in this folder.
   public var exists: Bool { FileManager.default.fileExists(atPath: configurationPath) }
 
-  /// Whether there is a last checkpoint to go on from.
+  /// Whether a last checkpoint is there to resume from.
   ///
-  /// - Throws: `SATError` when there was one and it is gone.
+  /// - Throws: `SATError` when the metrics show that the checkpoint existed but it is missing.
   var hasCheckpoint: Bool {
     get throws(SATError) {
       if has(.last) { return true }
       let recorded = (try? FileManager.default.attributesOfItem(atPath: metricsPath)[.size] as? Int) ?? 0
       guard recorded == 0 else {
-        throw SATError("\(path) has no last checkpoint to resume from, though it has metrics; put the checkpoints back or start another run")
+        throw SATError("\(path) has metrics but no last checkpoint to resume from; put the checkpoints back or start another run")
       }
       return false
     }
   }
 
-  /// Makes the folder.
+  /// Creates the folder.
   ///
-  /// - Throws: `SATError` when it cannot be made or written.
+  /// - Throws: `SATError` when the folder cannot be created or is not writable.
   public func create() throws(SATError) {
     for folder in [path, checkpointsPath] { try OutputFolder.create(folder, advice: "choose another run folder with --run") }
     guard FileManager.default.isWritableFile(atPath: path), FileManager.default.isWritableFile(atPath: checkpointsPath) else {
@@ -49,13 +49,14 @@ public struct RunFolder: Sendable {
     }
   }
 
-  /// Writes a checkpoint through `body`, which gets the folder to fill, and points the given links at it.
+  /// Writes a checkpoint and points the given links at it.
   ///
-  /// `last`, which a run is resumed from, is the last to move: what was killed before that is done once more.
+  /// The link `last` moves at the end, because a run resumes from it: a run killed earlier saves this checkpoint again.
+  /// - Parameter body: fills the folder that it gets.
   func save(_ name: String, as links: [Checkpoint], _ body: (String) throws -> Void) throws {
     let files = FileManager.default
     guard isThere else { throw gone }
-    // A killed run may have left a whole checkpoint of this name that a link points to.
+    // A killed run may have left a complete checkpoint with this name, and a link may point to it.
     var name = name
     while files.fileExists(atPath: "\(checkpointsPath)/\(name)") { name += "-again" }
     let partial = "\(checkpointsPath)/.\(name).partial"
@@ -69,7 +70,7 @@ public struct RunFolder: Sendable {
       try? files.removeItem(atPath: partial)
       guard isThere else { throw gone }
       if error is SATError || error is TorchError { throw error }
-      throw SATError("a checkpoint cannot be written to \(path) (\(SystemError.reason(error))); the ones before it are intact")
+      throw SATError("a checkpoint cannot be written to \(path) (\(SystemError.reason(error))); the earlier checkpoints are intact")
     }
     removeUnreferenced()
   }
@@ -78,21 +79,21 @@ public struct RunFolder: Sendable {
 
   private var gone: SATError {
     SATError(
-      "the run folder \(path) is gone, so its checkpoint cannot be written; it was deleted or moved while the run went on, so put it back "
-        + "and go on with --resume, or start another run")
+      "the run folder \(path) is gone, deleted or moved during the run, so the run cannot write its checkpoint; "
+        + "put the folder back and use --resume, or start another run")
   }
 
   private func point(_ link: Checkpoint, at target: String) throws {
     let fresh = "\(path)/.\(link.rawValue).partial"
     try? FileManager.default.removeItem(atPath: fresh)
     try FileManager.default.createSymbolicLink(atPath: fresh, withDestinationPath: target)
-    // FileManager will not move onto something that exists; rename(2) replaces a link atomically.
+    // FileManager does not replace an existing file; rename(2) replaces a link atomically.
     guard rename(fresh, folder(of: link)) == 0 else {
       throw SATError("\(folder(of: link)) cannot be replaced: \(SystemError.reason(errno))")
     }
   }
 
-  /// Removes what a killed run left half-written.
+  /// Removes incomplete files and checkpoints that a killed run left.
   func removeLeftovers() {
     let files = FileManager.default
     for name in (try? files.contentsOfDirectory(atPath: path)) ?? [] where name.hasPrefix(".") && name.contains("partial") {

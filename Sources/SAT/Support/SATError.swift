@@ -1,4 +1,4 @@
-/// A failure a user can act on: one sentence that names the thing, what was expected, and how to mend it.
+/// A failure that a user can fix: one sentence with the thing, the expectation and the remedy.
 public struct SATError: Error, Sendable, Equatable, CustomStringConvertible {
   public var message: String
 

@@ -1,4 +1,4 @@
-/// A value of a configuration that is one of a few words; any other is refused with all of them.
+/// A setting that takes one of a few words; the error for any other word lists them all.
 public protocol ConfigurationWord: RawRepresentable, CaseIterable, Codable where RawValue == String {}
 
 extension ConfigurationWord {
@@ -13,23 +13,24 @@ extension ConfigurationWord {
   }
 }
 
-/// What is taken from outside of things that are counted or measured: up to beyond any use, and far below where memory, float32 or
-/// the arithmetic of whole numbers gives out.
+/// The ranges that user input must stay in.
+///
+/// Each bound lies beyond any sensible use, and far below the values that exhaust memory, float32 or integer arithmetic.
 public enum Limit {
   public static let epochs = 1...1_000_000
-  /// Of an epoch in a schedule or a warm-up, from 0.
+  /// The number of an epoch in a schedule or a warm-up, from 0.
   public static let epoch = 0...1_000_000
   public static let batchSize = 1...1_000_000
-  /// Of a data set.
+  /// Samples in a data set.
   public static let samples = 1...1_000_000_000
   public static let threads = 1...1_024
-  /// Of an attack, or an iterative method.
+  /// Steps of an attack or of an iterative method.
   public static let steps = 1...1_000_000
-  /// Random starts of an attack, of which those of a sample are worked on together.
+  /// Restarts of an attack; an attack computes all restarts of a sample together.
   public static let restarts = 1...1_000
   public static let classes = 2...100_000
-  /// Random vectors of an estimate.
+  /// Random vectors for an estimate.
   public static let probes = 2...1_000_000
-  /// A number without a unit that is not a fraction; products of a few of them are numbers of float32 still.
+  /// A number without a unit that is not a fraction; a product of a few such numbers still fits in float32.
   public static let number = 0...1e6
 }

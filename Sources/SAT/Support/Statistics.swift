@@ -2,18 +2,20 @@ internal import Foundation
 
 /// The standard normal distribution.
 enum StandardNormal {
-  /// Standard errors that a 95 % interval reaches to each side: the 97.5 % quantile.
+  /// The half-width of a 95 % interval in standard errors: the 97.5 % quantile.
   static let reach95 = 1.959963984540054
 }
 
-/// Spearman's rank correlation: Pearson's correlation of the ranks, equal values sharing the average of theirs.
+/// Spearman's rank correlation: Pearson's correlation of the ranks. Equal values share the average of their ranks.
 public enum Spearman {
-  /// - Returns: −1…1; NaN where a series is constant, holds a NaN, or has fewer than two values.
+  /// Returns the rank correlation of two series.
+  ///
+  /// - Returns: −1…1; NaN when a series is constant, contains a NaN, or has fewer than two values.
   public static func correlation(_ a: [Double], _ b: [Double]) -> Double {
     precondition(a.count == b.count, "Spearman: series of \(a.count) and \(b.count) values")
     guard a.count >= 2, !(a + b).contains(where: \.isNaN) else { return .nan }
     let (x, y) = (ranks(a), ranks(b))
-    // Ranks always average (n + 1) / 2.
+    // The mean of n ranks is always (n + 1) / 2.
     let mean = Double(a.count + 1) / 2
     var (xy, xx, yy) = (0.0, 0.0, 0.0)
     for (u, v) in zip(x, y) {
@@ -24,17 +26,17 @@ public enum Spearman {
     return xx > 0 && yy > 0 ? xy / (xx * yy).squareRoot() : .nan
   }
 
-  /// A 95 % interval around a correlation of `count` pairs: Fisher's transformation with the variance (1 + r²/2)/(n − 3) of Bonett and
-  /// Wright (Psychometrika 65, 2000).
+  /// Returns a 95 % interval for a correlation of `count` pairs.
   ///
-  /// - Returns: nil where there are fewer than four pairs, or the correlation is NaN, −1 or 1.
+  /// Source: Fisher's transformation with the variance (1 + r²/2)/(n − 3) of Bonett and Wright (Psychometrika 65, 2000).
+  /// - Returns: nil when there are fewer than four pairs, or the correlation is NaN, −1 or 1.
   public static func interval(_ correlation: Double, count: Int) -> ClosedRange<Double>? {
     guard count > 3, abs(correlation) < 1 else { return nil }
     let half = StandardNormal.reach95 * ((1 + correlation * correlation / 2) / Double(count - 3)).squareRoot()
     return tanh(atanh(correlation) - half)...tanh(atanh(correlation) + half)
   }
 
-  /// 1-based ranks, equal values sharing the average of theirs.
+  /// Returns the ranks from 1; equal values share the average of their ranks.
   public static func ranks(_ values: [Double]) -> [Double] {
     let order = values.indices.sorted { values[$0] < values[$1] }
     var ranks = Array(repeating: 0.0, count: values.count)
@@ -49,7 +51,7 @@ public enum Spearman {
   }
 }
 
-/// The interval that holds a proportion with 95 % confidence (Wilson 1927).
+/// Returns the 95 % confidence interval of a proportion (Wilson 1927).
 public func wilsonInterval(_ successes: Int, of trials: Int) -> ClosedRange<Double> {
   precondition(trials > 0 && (0...trials).contains(successes), "wilsonInterval: \(successes) of \(trials)")
   let z = StandardNormal.reach95

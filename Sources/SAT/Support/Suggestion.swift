@@ -1,6 +1,8 @@
-/// Which known word somebody may have meant.
+/// Suggestions for mistyped words.
 enum Suggestion {
-  /// The word nearest to `word`, case aside, by insertions, deletions and substitutions; nil where none is near enough to be a slip.
+  /// Returns the known word nearest to `word` in insertions, deletions and substitutions, without regard to case.
+  ///
+  /// - Returns: nil when no word is near enough for a typing mistake.
   static func nearest(to word: String, among known: [String]) -> String? {
     let typed = Array(word.lowercased().prefix(64))
     let ranked = known.map { (word: $0, distance: distance(typed, Array($0.lowercased()))) }
@@ -8,12 +10,12 @@ enum Suggestion {
     return best.distance < max(typed.count, best.word.count) ? best.word : nil
   }
 
-  /// The end of a sentence that refuses `word`: empty, or a question after the known word it may have meant.
+  /// Returns the end of an error about `word`: a question that suggests a known word, or nothing.
   static func question(about word: String, among known: [String]) -> String {
     nearest(to: word, among: known).map { "; did you mean '\($0)'?" } ?? ""
   }
 
-  /// Levenshtein's distance.
+  /// Returns Levenshtein's distance.
   private static func distance(_ a: [Character], _ b: [Character]) -> Int {
     var row = Array(0...b.count)
     for (i, left) in a.enumerated() {

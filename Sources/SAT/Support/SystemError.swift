@@ -2,7 +2,7 @@ internal import Foundation
 internal import Glibc
 internal import SwiftTorch
 
-/// The system's own words for a failure, e.g. "No space left on device"; Foundation's are vaguer.
+/// The system's words for a failure, such as "No space left on device", because Foundation's words are vaguer.
 public enum SystemError {
   static func reason(_ code: Int32) -> String { systemMessage(code) }
 
@@ -12,7 +12,7 @@ public enum SystemError {
     return wrapped.code == CocoaError.fileWriteOutOfSpace.rawValue ? reason(ENOSPC) : wrapped.localizedDescription
   }
 
-  /// The system's number of the failure, such as ENOSPC, where Foundation passes it on.
+  /// Returns the system's number of a failure, such as ENOSPC; nil when Foundation does not keep it.
   public static func code(_ error: any Error) -> Int32? {
     if let error = error as? POSIXError { return error.code.rawValue }
     let wrapped = error as NSError

@@ -1,13 +1,13 @@
 internal import Foundation
 
-/// Columns of text: the first to the left, the others to the right.
+/// A table of text: the first columns align left, the others right.
 public struct TextTable: CustomStringConvertible {
   private let rows: [[String]]
   private let leftColumns: Int
 
   /// - Parameters:
-  ///   - rows: the heading first.
-  ///   - leftColumns: how many columns are set to the left.
+  ///   - rows: the cells by row; the heading is the first row.
+  ///   - leftColumns: the number of columns that align left.
   public init(_ rows: [[String]], leftColumns: Int = 1) {
     self.rows = rows
     self.leftColumns = leftColumns
@@ -29,7 +29,7 @@ public struct TextTable: CustomStringConvertible {
   }
 }
 
-/// A number with a fixed count of decimals, whatever the locale.
+/// Returns a number with a fixed count of decimals, the same in every locale.
 public func decimal(_ value: Double, _ places: Int) -> String {
   guard value.isFinite else { return "\(value)" }
   var scale = 1.0
@@ -43,18 +43,18 @@ public func decimal(_ value: Double, _ places: Int) -> String {
   return sign + "\(whole / Int(scale))." + String(repeating: "0", count: places - part.count) + part
 }
 
-/// A fraction in per cent: "12.34 %".
+/// Returns a fraction in per cent, such as "12.34 %".
 public func percent(_ fraction: Double, _ places: Int = 2) -> String { decimal(100 * fraction, places) + " %" }
 
-/// The ends of an interval of fractions in per cent, without the sign: "11.20 – 13.50".
+/// Returns the ends of an interval in per cent without the percent sign, such as "11.20 – 13.50".
 public func percentRange(_ low: Double, _ high: Double) -> String { "\(decimal(100 * low, 2)) – \(decimal(100 * high, 2))" }
 
-/// A number with four significant digits, in scientific notation where it is very large or very small, whatever the locale.
+/// Returns a number with four significant digits, the same in every locale; very large and very small numbers get an exponent.
 public func significant(_ value: Double) -> String {
   String(format: "%.4g", locale: Locale(identifier: "en_US_POSIX"), value)
 }
 
-/// Text as a shell takes it for one word, in quotes only where it needs them.
+/// Returns text that a shell reads as one word; it has quotes only when it needs them.
 func shellWord(_ text: String) -> String {
   let isPlain = text.allSatisfy { $0.isASCII && ($0.isLetter || "0123456789_-./+=:,@%".contains($0)) } && !text.isEmpty
   return isPlain ? text : "'" + text.replacing("'", with: "'\\''") + "'"

@@ -2,16 +2,16 @@ internal import FileCodecs
 internal import Foundation
 internal import SwiftTorch
 
-/// Unpacks a fetched archive of folders and files, of which nothing can come to lie anywhere else.
+/// An unpacker for fetched archives of folders and files; it never writes outside its target folder.
 struct ArchiveUnpacker {
-  /// The most an archive may hold.
+  /// The largest number of files and of bytes in an archive.
   var mostFiles = 200_000
   var mostBytes = 8 << 30
 
-  /// Unpacks `archive` into `folder`, the archive's own outermost folder left out.
+  /// Unpacks `archive` into `folder` without the archive's outermost folder.
   ///
-  /// Everything is unpacked beside its final place first; it appears there only when all of it is right.
-  /// - Throws: a sentence naming the archive: damaged, too large, with links, or with a path that leads out of it.
+  /// Files first go to a temporary folder; they move to their final place only when the whole archive is right.
+  /// - Throws: an error that names the archive when it is damaged, is too large, has links, or has a path that leads out of it.
   func unpack(_ archive: String, into folder: String) throws {
     let manager = FileManager.default
     let temporary = "\(folder)/.unpacking-\(ProcessInfo.processInfo.processIdentifier)"
@@ -20,12 +20,12 @@ struct ArchiveUnpacker {
     try extract(archive, to: temporary)
     for entry in try manager.contentsOfDirectory(atPath: temporary).sorted() {
       let target = "\(folder)/\(entry)"
-      // What an earlier, unfinished attempt left.
+      // An earlier, unfinished attempt may have left this.
       if manager.fileExists(atPath: target) { try manager.removeItem(atPath: target) }
       do {
         try manager.moveItem(atPath: "\(temporary)/\(entry)", toPath: target)
       } catch {
-        throw SATError("cannot rename what was unpacked to \(target): \(SystemError.reason(error))")
+        throw SATError("cannot move the unpacked files to \(target): \(SystemError.reason(error))")
       }
     }
   }
@@ -43,7 +43,7 @@ struct ArchiveUnpacker {
       }
       (files, bytes) = (files + 1, bytes &+ entry.size)
       guard files <= mostFiles, entry.size <= mostBytes, bytes <= mostBytes else {
-        throw SATError("\(archive): holds more than \(mostFiles) files or \(mostBytes) bytes; expected a data set, so it was not unpacked")
+        throw SATError("\(archive): holds more than \(mostFiles) files or \(mostBytes) bytes, too many for a data set; nothing of it was kept")
       }
       try create((path as NSString).deletingLastPathComponent)
       try write(&tar, entry, archive, to: path)
@@ -51,7 +51,7 @@ struct ArchiveUnpacker {
     guard files > 0 else { throw SATError("\(archive): holds no files") }
   }
 
-  /// The parts of an entry's path below the outermost folder; empty for that folder itself.
+  /// Returns the components of an entry's path below the outermost folder; empty for that folder itself.
   static func path(_ entry: TarReader.Entry) throws(FormatError) -> [String] {
     let parts = entry.name.split(separator: "/", omittingEmptySubsequences: true).map(String.init).filter { $0 != "." }
     guard !entry.name.hasPrefix("/"), !parts.contains(".."), !entry.name.utf8.contains(0) else {

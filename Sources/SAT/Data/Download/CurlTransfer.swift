@@ -1,36 +1,41 @@
 internal import Foundation
 internal import Glibc
 
-/// One run of the program `curl` that appends what a server sends to a part file.
+/// One run of the program `curl`; it appends the server's bytes to a part file.
 ///
-/// Foundation's own URLSession needs libcurl's development files to link statically, so the program does the transport
-/// (TLS, proxies of the environment, redirects) and everything that decides about the file is here. The body goes through
-/// a pipe: should this process die, curl's next write fails and it ends too.
+/// Foundation's URLSession needs libcurl's development files to link statically, so the program does the transport: TLS, the
+/// environment's proxies and redirects. This type makes all decisions about the file. The body goes through a pipe: if this
+/// process dies, curl's next write fails and curl ends too.
 struct CurlTransfer {
-  /// How a run ended that met no local failure.
+  /// The end of a run without a local failure.
   enum Outcome: Equatable {
     case complete
-    /// Worth another attempt: the connection or the server failed for now.
+    /// The connection or the server failed, but another attempt may succeed.
     case interrupted(String)
-    /// The server cannot continue where the part file ends.
+    /// The server cannot continue at the end of the part file.
     case cannotResume(String)
-    /// The server will not deliver this file.
+    /// The server does not deliver this file.
     case refused(String)
   }
 
   let curl: String
   let environment: [String: String]
-  /// Seconds to wait for a connection, and seconds without data after which one counts as dead.
+  /// The seconds to wait for a connection, and the seconds without data after which a connection counts as dead.
   let timeout: Int
 
-  /// curl's exit codes for failures of name resolution, connection and stream that another attempt may not meet.
+  /// curl's exit codes for failures of name resolution, connection and stream that another attempt may avoid.
   private static let transientExits: Set<Int32> = [5, 6, 7, 16, 18, 28, 35, 52, 55, 56, 92, 95]
 
+  /// Runs curl once.
+  ///
   /// - Parameters:
-  ///   - size: the bytes the complete file has.
-  ///   - onStart: called with the offset from which the server sends, once it has agreed to.
-  ///   - onBytes: called with the size of the part file after each piece.
-  /// - Throws: a local failure (curl cannot run, the disk is full). What the server does wrong is an outcome.
+  ///   - url: the address of the file.
+  ///   - part: the part file to continue.
+  ///   - size: the size of the complete file in bytes.
+  ///   - onStart: gets the offset of the first byte when the server begins to send.
+  ///   - onBytes: gets the size of the part file after each piece.
+  /// - Returns: the outcome, also for failures of the server.
+  /// - Throws: `SATError` for a local failure: curl cannot run, or the disk is full.
   func run(
     url: String, into part: PartialFile, size: Int64, onStart: (Int64) -> Void, onBytes: (Int64) -> Void
   ) throws(SATError) -> Outcome {
@@ -38,7 +43,7 @@ struct CurlTransfer {
     let errors = Pipe()
     let process = try start(arguments(url: url, part: part), output, errors)
     defer {
-      // Not terminate(): a child of a worker thread inherits its signal mask, which blocks SIGTERM.
+      // terminate() has no effect: a child of a worker thread inherits a signal mask that blocks SIGTERM.
       if process.isRunning { kill(process.processIdentifier, SIGKILL) }
       process.waitUntilExit()
     }
@@ -68,9 +73,9 @@ struct CurlTransfer {
     return process
   }
 
-  /// Appends the body that the server sends to the part file.
+  /// Appends the response body to the part file.
   ///
-  /// - Returns: why the rest is not wanted; nil when the server has sent all it will.
+  /// - Returns: the reason to stop early; nil at the end of the response.
   private func receive(
     _ output: Pipe, _ reader: inout ResponseHeaderReader, url: String, into part: PartialFile, size: Int64,
     onStart: (Int64) -> Void, onBytes: (Int64) -> Void
@@ -111,7 +116,7 @@ struct CurlTransfer {
     return arguments + ["--url", url]
   }
 
-  /// Makes the part file end where the server starts, or says why that cannot be.
+  /// Makes the part file end at the server's first byte; returns an outcome when that is not possible.
   private func prepare(_ part: PartialFile, for header: ResponseHeader, url: String, size: Int64) throws(SATError) -> Outcome? {
     let offered: Int64?
     if header.status == 206 {
@@ -143,7 +148,7 @@ struct CurlTransfer {
     return Self.transientExits.contains(exit) ? .interrupted(reason) : .refused(reason)
   }
 
-  /// curl's own words without its prefix, e.g. "Failed to connect to … port 80" out of "curl: (7) Failed to …".
+  /// Returns curl's message without its prefix, such as "Failed to connect to … port 80" from "curl: (7) Failed to …".
   private static func reason(_ message: String, exit: Int32) -> String {
     let line = message.split(separator: "\n").last { $0.hasPrefix("curl: (") }
     guard let line, let end = line.firstIndex(of: ")") else { return "failed (curl exit \(exit))" }

@@ -1,24 +1,26 @@
 internal import Foundation
 
-/// What happens during a download, in order, for a caller that shows it.
+/// An event of a download, for a caller that shows progress.
 public enum DownloadEvent: Sendable, Equatable {
   /// `url` began to send the file from byte `offset`.
   case started(url: String, offset: Int64)
-  /// `bytes` of `total` are in the part file.
+  /// The part file has `bytes` of `total` bytes.
   case received(bytes: Int64, total: Int64)
-  /// An attempt failed and the same server is asked again after `delay` seconds.
+  /// An attempt failed; the downloader asks the same server again after `delay` seconds.
   case retrying(reason: String, delay: Double)
-  /// The server is given up; the next one, if any, is asked.
+  /// The downloader gives up this server and asks the next one, if any.
   case abandoned(reason: String)
 }
 
-/// Fetches pinned files: resumed after a cut, checked by size and SHA-256, under the final name only when whole.
+/// A downloader of pinned files.
+///
+/// It resumes after an interruption, checks size and SHA-256, and gives a file its final name only when the file is whole.
 public struct Downloader: Sendable {
-  /// How often a server is asked again. The delay doubles from `firstDelay` up to `longestDelay` seconds.
+  /// The limits for repeated attempts. The delay doubles from `firstDelay` up to `longestDelay` seconds.
   public struct Retries: Sendable {
-    /// Failed attempts in a row, without the file getting longer, after which a server is given up.
+    /// The number of failed attempts in a row without new bytes after which the downloader gives up a server.
     public var withoutProgress = 4
-    /// Attempts in all, so that a server that sends a few bytes each time comes to an end too.
+    /// The number of attempts in all; it stops a server that sends only a few bytes each time.
     public var total = 100
     public var firstDelay = 0.5
     public var longestDelay = 8.0
@@ -28,28 +30,31 @@ public struct Downloader: Sendable {
 
   public enum Result: Sendable, Equatable {
     case fetched
-    /// The file was there, whole.
+    /// The whole file was already there.
     case alreadyPresent
   }
 
   public var retries = Retries()
-  /// Seconds without a connection or without data after which an attempt counts as failed.
+  /// The seconds without a connection or without data after which an attempt counts as failed.
   public var timeout = 30
   private let environment: [String: String]
 
-  /// - Parameter environment: names the proxies (`https_proxy`, …) and where to look for `curl` (`PATH`); the process's
-  ///   when nil.
+  /// Makes a downloader.
+  ///
+  /// - Parameter environment: the variables with the proxies (`https_proxy`, …) and the search path of `curl` (`PATH`); nil takes
+  ///   those of the process.
   public init(environment: [String: String]? = nil) {
     self.environment = environment ?? ProcessInfo.processInfo.environment
   }
 
-  /// Gets `file` into the data root unless it is there, whole.
+  /// Fetches `file` into the data root unless the whole file is already there.
   ///
-  /// A part file of an earlier attempt is continued. A file under the final name stays as it was until its replacement has
-  /// been checked.
+  /// The downloader continues the part file of an earlier attempt. It keeps an existing file until it has checked the replacement.
   ///
-  /// - Parameter mirror: base address to use instead of the file's own; the file's name is appended.
-  /// - Throws: one sentence naming the file, what each server answered, and what to do.
+  /// - Parameters:
+  ///   - mirror: a base address that replaces the file's own addresses; the downloader appends the file's name.
+  ///   - onEvent: gets the events in order.
+  /// - Throws: `SATError` with the file, the answer of each server, and the remedy.
   @discardableResult
   public func fetch(
     _ file: RemoteFile, into root: DataRoot, mirror: String? = nil, onEvent: (DownloadEvent) -> Void = { _ in }
@@ -84,12 +89,14 @@ public struct Downloader: Sendable {
     throw SATError("could not fetch \(file.path): \(reasons.joined(separator: "; "))\(kept); \(advice)")
   }
 
-  /// Asks one server until the part file is whole and right (nil) or the server is given up (why).
+  /// Asks one server again and again.
+  ///
+  /// - Returns: nil when the part file is whole and right; the reason when the downloader gives up the server.
   private func fetch(
     _ file: RemoteFile, from url: String, into part: PartialFile, with transfer: CurlTransfer, onEvent: (DownloadEvent) -> Void
   ) throws(SATError) -> String? {
     var pace = RetryPace(retries, size: part.size)
-    // A file pieced together may hold bytes of two versions of it: a wrong checksum is then worth one fresh start.
+    // A continued file may mix bytes of two versions, so after a wrong checksum the downloader starts once from zero.
     var isPiecedTogether = part.size > 0
     var mayStartAnew = true
     var mayResume = true
@@ -117,10 +124,10 @@ public struct Downloader: Sendable {
         Thread.sleep(forTimeInterval: delay)
       }
     }
-    return "was asked \(retries.total) times in vain"
+    return "failed \(retries.total) times"
   }
 
-  /// Asks a server once for what the part file lacks.
+  /// Asks a server once for the missing bytes of the part file.
   ///
   /// - Parameter isPiecedTogether: becomes true when the server continues bytes of an earlier attempt, else false.
   private func attempt(
@@ -140,14 +147,14 @@ public struct Downloader: Sendable {
   private static func address(of file: RemoteFile, below base: String) throws(SATError) -> String {
     guard let url = URL(string: base), let scheme = url.scheme?.lowercased(), ["http", "https"].contains(scheme), url.host != nil
     else {
-      throw SATError("--mirror \(base) is no web address; expected http://… or https://…, the folder that holds \(file.name)")
+      throw SATError("--mirror \(base) is not a web address; expected http://… or https://…, the folder that holds \(file.name)")
     }
     return base.hasSuffix("/") ? base + file.name : "\(base)/\(file.name)"
   }
 
-  /// The path of the program that does the transport.
+  /// Returns the path of the program `curl`.
   ///
-  /// - Throws: a sentence when it is not there.
+  /// - Throws: `SATError` when `curl` is not on `PATH`.
   public func findCurl() throws(SATError) -> String {
     let candidates = (environment["PATH"] ?? "").split(separator: ":").map { "\($0)/curl" }
     if let found = candidates.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) { return found }
@@ -155,21 +162,21 @@ public struct Downloader: Sendable {
   }
 }
 
-/// How long to wait before a server is asked again, and when to give it up.
+/// The delays between attempts at one server, and the decision to give it up.
 private struct RetryPace {
   private let retries: Downloader.Retries
   private var delay: Double
   private var failures = 0
   private var longest: Int64
 
-  /// - Parameter size: bytes in the part file before the first attempt.
+  /// - Parameter size: the size of the part file in bytes before the first attempt.
   init(_ retries: Downloader.Retries, size: Int64) {
     self.retries = retries
     delay = retries.firstDelay
     longest = size
   }
 
-  /// Seconds to wait after a failed attempt that left `size` bytes; nil when there were too many without progress.
+  /// Returns the seconds to wait after a failed attempt that left `size` bytes; nil after too many attempts without progress.
   mutating func delay(after size: Int64) -> Double? {
     if size > longest {
       longest = size

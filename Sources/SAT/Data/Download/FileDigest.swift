@@ -1,13 +1,13 @@
 internal import Foundation
 
 enum FileDigest {
-  /// SHA-256 of a file's bytes as 64 lower-case hexadecimal digits.
+  /// Returns the SHA-256 of a file as 64 lower-case hexadecimal digits.
   ///
-  /// By the program sha256sum, which every Linux has: a cryptography package for this one digest would double the time of a build.
+  /// The program sha256sum, which every Linux has, computes it, because a cryptography package would double the build time.
   static func sha256(ofFileAt path: String) throws(SATError) -> String {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    // From standard input, so that no file name needs quoting in the answer.
+    // sha256sum reads standard input, so its answer has no file name to unquote.
     process.arguments = ["sha256sum"]
     let output = Pipe()
     let answer: Data

@@ -1,8 +1,9 @@
 internal import Foundation
 internal import Glibc
 
-/// The unfinished copy of a download: `NAME.part` beside the target, locked while it is being written, with a note
-/// `NAME.part.source` of where its bytes came from.
+/// The unfinished copy of a download: `NAME.part` beside the target, locked during the download.
+///
+/// The note `NAME.part.source` keeps the source of the bytes.
 final class PartialFile {
   let path: String
   private let target: String
@@ -11,7 +12,7 @@ final class PartialFile {
 
   private var notePath: String { path + ".source" }
 
-  /// Opens or creates the part file of `target`, and its folder.
+  /// Opens or creates the part file of `target`; creates its folder if needed.
   init(of target: String) throws(SATError) {
     self.target = target
     path = target + ".part"
@@ -32,8 +33,7 @@ final class PartialFile {
     }
   }
 
-  /// The validator to send in `If-Range` when resuming from `url`: that of the response that began this file, if it came
-  /// from there.
+  /// Returns the validator for `If-Range` when the download resumes from `url`; nil when the bytes came from another address.
   func validator(for url: String) -> String? {
     guard let note = try? String(contentsOfFile: notePath, encoding: .utf8) else { return nil }
     let lines = note.split(separator: "\n", omittingEmptySubsequences: false)
@@ -57,7 +57,7 @@ final class PartialFile {
     size += Int64(data.count)
   }
 
-  /// Drops what has arrived.
+  /// Deletes the bytes that have arrived.
   func empty() throws(SATError) {
     guard size > 0 else { return }
     do {
@@ -75,7 +75,7 @@ final class PartialFile {
     unlink(notePath)
   }
 
-  /// Gives the complete file its final name in one step, replacing what had it.
+  /// Gives the complete file its final name in one step and replaces an existing file.
   func commit() throws(SATError) {
     do {
       try handle.synchronize()

@@ -3,12 +3,12 @@ internal import Foundation
 /// The status and fields of one HTTP response.
 struct ResponseHeader {
   var status = 0
-  /// The status with the server's own words, printable ASCII only: it ends up on a terminal.
+  /// The status with the server's words, only printable ASCII because a terminal shows it.
   var statusText = ""
-  /// Field values by lower-case name.
+  /// The values of the fields by lower-case name.
   var fields: [String: String] = [:]
 
-  /// What identifies this version of the file in `If-Range`: a strong ETag, else the modification date (RFC 9110, 13.1.5).
+  /// The identifier of this version of the file for `If-Range`: a strong ETag, else the modification date (RFC 9110, 13.1.5).
   var validator: String? {
     if let tag = fields["etag"], tag.hasPrefix("\"") { return tag }
     return fields["last-modified"]
@@ -16,7 +16,7 @@ struct ResponseHeader {
 
   var contentLength: Int64? { fields["content-length"].flatMap { Int64($0) } }
 
-  /// Start and, if the server knows it, full size out of `Content-Range: bytes START-END/SIZE`.
+  /// The start and, if the server knows it, the full size from `Content-Range: bytes START-END/SIZE`.
   var contentRange: (start: Int64, size: Int64?)? {
     guard let value = fields["content-range"], value.lowercased().hasPrefix("bytes ") else { return nil }
     let parts = value.dropFirst(6).split(separator: "/")
@@ -25,11 +25,11 @@ struct ResponseHeader {
   }
 }
 
-/// Separates the header from the body in what `curl --include` prints.
+/// A reader that separates the header from the body in the output of `curl --include`.
 ///
-/// Redirects and `100 Continue` come as header blocks of their own before the one that counts.
+/// Redirects and `100 Continue` print their own header blocks before the final one.
 struct ResponseHeaderReader {
-  /// Longer headers are refused, so that a server cannot fill the memory.
+  /// The largest header in bytes; the limit stops a server that would fill the memory.
   static let limit = 262_144
 
   private(set) var header: ResponseHeader?
@@ -37,7 +37,7 @@ struct ResponseHeaderReader {
   private var pending = Data()
   private var consumed = 0
 
-  /// Takes the next piece of output and returns what of it belongs to the body; empty until ``header`` is known.
+  /// Takes the next piece of output and returns its part of the body; empty until ``header`` is known.
   mutating func body(of chunk: Data) throws(SATError) -> Data {
     if header != nil { return chunk }
     pending.append(chunk)

@@ -2,8 +2,9 @@ internal import FileCodecs
 internal import Foundation
 internal import SwiftTorch
 
-/// The binary CIFAR files: records of one label byte (CIFAR-100: coarse, then fine) and 3,072 bytes of red, green and blue planes.
+/// The reader of CIFAR's binary files.
 ///
+/// A record has one label byte (CIFAR-100: coarse, then fine) and 3,072 bytes of red, green and blue planes.
 /// Source: A. Krizhevsky, "The CIFAR-10 dataset", section "Binary version".
 struct CIFAR: ImageParts {
   /// "cifar10" or "cifar100".
@@ -11,25 +12,25 @@ struct CIFAR: ImageParts {
   let folder: String
 
   static let validationCount = 5000
-  /// CIFAR-100's training file, the largest; nothing longer is unpacked.
+  /// The size of CIFAR-100's training file, the largest; the reader unpacks no longer file.
   static let largestBatch = 50_000 * 3074
 
   private var labelBytes: Int { name == "cifar10" ? 1 : 2 }
   private var recordBytes: Int { labelBytes + 3 * 32 * 32 }
   private var classes: Int { name == "cifar10" ? 10 : 100 }
   private var trainingFiles: [String] { name == "cifar10" ? (1...5).map { "data_batch_\($0).bin" } : ["train.bin"] }
-  /// What the authors' site offers, which is read as it is.
+  /// The archive of the authors' site, which sat reads without unpacking it to disk.
   private var archive: String { "\(folder)/\(name == "cifar10" ? "cifar-10-binary.tar.gz" : "cifar-100-binary.tar.gz")" }
 
   private static let names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
   func testPart() throws -> ImageDataset { try read(name == "cifar10" ? ["test_batch.bin"] : ["test.bin"], split: "test") }
 
-  /// Validation is the first 5,000 training images in file order, train the rest, as in the paper's code.
+  /// Reads the training files; the first 5,000 images in file order are for validation, as in the paper's code.
   func trainingParts() throws -> (train: ImageDataset, validation: ImageDataset) {
     let whole = try read(trainingFiles, split: "train")
     guard whole.count > Self.validationCount else {
-      throw SATError("\(name): only \(whole.count) training images are in \(folder); expected more than the \(Self.validationCount) of validation")
+      throw SATError("\(name): \(folder) has only \(whole.count) training images; expected more than the \(Self.validationCount) for validation")
     }
     var validation = try whole.subset(0..<Self.validationCount)
     validation.split = "validation"
@@ -43,8 +44,8 @@ struct CIFAR: ImageParts {
     if !missing.isEmpty {
       guard FileManager.default.fileExists(atPath: archive) else {
         throw SATError(
-          "\(name): \(folder)/\(missing[0])[.gz] is not there, nor is \(archive); get them with `sat data fetch \(name)`, say where they are "
-            + "with --data-root, or name one file of them, --data PATH.bin, to use it alone")
+          "\(name): \(folder)/\(missing[0])[.gz] is not there, and \(archive) is not there either; get them with `sat data fetch \(name)`, "
+            + "say where they are with --data-root, or use one file alone with --data PATH.bin")
       }
       packed = try members(missing)
     }
@@ -61,7 +62,7 @@ struct CIFAR: ImageParts {
       classNames: classNames())
   }
 
-  /// A file of its own, raw or compressed; nil when there is none.
+  /// Reads a file outside the archive, raw or compressed; nil when there is none.
   private func loose(_ file: String) throws -> (bytes: [UInt8], path: String)? {
     let plain = "\(folder)/\(file)"
     if FileManager.default.fileExists(atPath: plain) { return (try FileBytes.read(plain, expecting: "a \(name) batch"), plain) }
@@ -75,7 +76,7 @@ struct CIFAR: ImageParts {
     return try naming(path) { () throws(FormatError) in try GzipStream.contents(of: compressed, limit: largestBatch) }
   }
 
-  /// Files of the archive by their last names, which are read without unpacking the others.
+  /// Returns the wanted files of the archive by their last path components, without unpacking the others.
   private func members(_ wanted: [String]) throws(TorchError) -> [String: [UInt8]] {
     var tar = TarReader(try GzipStream.open(archive))
     return try naming(archive) { () throws(FormatError) in
@@ -115,8 +116,10 @@ struct CIFAR: ImageParts {
     return lines.count == classes ? lines : []
   }
 
-  /// One batch file that was named by its path: records of CIFAR-10 where the size and the labels say so, else of CIFAR-100; nil when
-  /// it is neither.
+  /// Reads one batch file that the user named by its path.
+  ///
+  /// Size and labels tell whether the records are CIFAR-10's or CIFAR-100's.
+  /// - Returns: nil when they are neither.
   static func file(_ path: String, _ raw: [UInt8]) throws -> ImageDataset? {
     let bytes = try naming(path) { () throws(FormatError) in
       FileKind.isGzip(raw) ? try GzipStream.contents(of: raw, limit: largestBatch) : raw

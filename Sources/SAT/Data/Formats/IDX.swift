@@ -2,11 +2,11 @@ internal import FileCodecs
 internal import Foundation
 public import SwiftTorch
 
-/// Images or labels in MNIST's IDX format, raw or compressed by gzip; which of the two is found by reading.
+/// Images or labels in MNIST's IDX format, raw or compressed by gzip; the contents tell the two apart.
 ///
 /// Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database", section "File formats".
 public struct IDXFile: Sendable {
-  /// What the bytes stand for, with the magic number that says so.
+  /// The meaning of the bytes, with the magic number of the file.
   public enum Kind: UInt32, Sendable {
     case images = 0x0000_0803
     case labels = 0x0000_0801
@@ -16,24 +16,25 @@ public struct IDXFile: Sendable {
     fileprivate var magic: String { "0x0000080\(dimensions)" }
   }
 
-  /// `[count, height, width]` of images, `[count]` of labels.
+  /// The shape: `[count, height, width]` for images, `[count]` for labels.
   public let shape: [Int]
-  /// One byte an element, row-major: grey 0…255, or the class.
+  /// The elements in row-major order, one byte each: grey 0…255, or the class.
   public let bytes: ArraySlice<UInt8>
 
   /// The number of images or labels.
   public var count: Int { shape[0] }
 
-  /// Reads a file that must hold `kind`.
+  /// Reads a file of the given kind.
   ///
-  /// - Throws: `TorchError` naming `path`: neither IDX nor gzip, the other kind, cut off, too long, or damaged.
+  /// - Throws: `TorchError` that names `path` when the file is neither IDX nor gzip, of the other kind, cut off, too long or
+  ///   damaged.
   public static func read(_ path: String, as kind: Kind) throws(TorchError) -> IDXFile {
     try decode(try FileBytes.read(path, expecting: "IDX \(kind.name)"), as: kind, name: path)
   }
 
-  /// Reads images with their labels, which must be as many, each below `classes`.
+  /// Reads images with their labels.
   ///
-  /// - Throws: `TorchError` naming the file that is wrong.
+  /// - Throws: `TorchError` that names the wrong file, also when the counts differ or a label is not below `classes`.
   public static func readPair(
     images imagesPath: String, labels labelsPath: String, classes: Int = 10
   ) throws(TorchError) -> (images: IDXFile, labels: IDXFile) {
@@ -54,12 +55,12 @@ public struct IDXFile: Sendable {
     return (images, labels)
   }
 
-  /// Reads a file's contents; `name` stands for the file in messages.
+  /// Decodes the contents of a file; errors use `name` for the file.
   public static func decode(_ bytes: [UInt8], as kind: Kind, name: String) throws(TorchError) -> IDXFile {
     try naming(name) { () throws(FormatError) in try decode(bytes, as: kind) }
   }
 
-  /// The elements as a `uint8` tensor on the CPU, of shape (N, H, W) or (N).
+  /// Returns the elements as a `uint8` tensor on the CPU, [N, H, W] or [N].
   public func tensor() -> Tensor {
     Tensor(bytes: bytes, shape: shape, dtype: .uint8)
   }
@@ -82,7 +83,7 @@ public struct IDXFile: Sendable {
     guard let size = elementCount(shape), size > 0, size <= Int.max - headerSize else {
       throw FormatError("declares \(kind.name) of the impossible shape \(shape); expected sizes of at least 1; download it again")
     }
-    // The declared size limits what is unpacked, and never what is allocated before it arrives.
+    // The declared size only limits the unpacked bytes; the code never allocates memory from it in advance.
     let contents =
       isCompressed ? try unpacking { () throws(FormatError) in try GzipStream.contents(of: file, limit: headerSize + size) } : file
     let held = contents.count - headerSize
@@ -105,7 +106,7 @@ public struct IDXFile: Sendable {
   private static func mislabelled(_ magic: UInt32, _ kind: Kind, _ isCompressed: Bool) -> FormatError {
     if let other = Kind(rawValue: magic) {
       return FormatError(
-        "holds IDX \(other.name) (magic \(other.magic)); expected \(kind.name) (magic \(kind.magic)); the two paths may be exchanged"
+        "holds IDX \(other.name) (magic \(other.magic)); expected \(kind.name) (magic \(kind.magic)); perhaps the two paths are swapped"
       )
     }
     let what = isCompressed ? "is a gzip file without IDX data inside" : "is neither an IDX nor a gzip file"
@@ -118,19 +119,19 @@ public struct IDXFile: Sendable {
   }
 }
 
-/// A folder of MNIST's four files.
+/// A folder with MNIST's four files.
 struct IDXFolder: ImageParts {
   let name: String
   let folder: String
 
   func testPart() throws -> ImageDataset { try read("t10k", split: "test") }
 
-  /// Validation is a tenth of the training images by class.
+  /// Reads the training files and keeps a tenth of each class for validation.
   func trainingParts() throws -> (train: ImageDataset, validation: ImageDataset) {
     try read("train", split: "train").splittingOffValidation()
   }
 
-  /// The IDX pair `<prefix>-images-idx3-ubyte[.gz]` and `<prefix>-labels-idx1-ubyte[.gz]`.
+  /// Reads the IDX pair `<prefix>-images-idx3-ubyte[.gz]` and `<prefix>-labels-idx1-ubyte[.gz]`.
   private func read(_ prefix: String, split: String) throws -> ImageDataset {
     func path(_ stem: String) throws -> String {
       let plain = "\(folder)/\(prefix)-\(stem)-ubyte"

@@ -1,7 +1,8 @@
 internal import SwiftTorch
 
-/// A file with `images` [N, C, H, W] (float in [0, 1], or uint8) and `labels` [N], safetensors or NumPy's npz, or a batch of CIFAR in its
-/// binary version: told apart by reading.
+/// The reader of the user's own image files: safetensors, NumPy's npz, or a binary batch of CIFAR. The contents tell them apart.
+///
+/// A safetensors or npz file holds `images` [N, C, H, W] (float in [0, 1], or uint8) and `labels` [N].
 enum ImageFile {
   static func load(_ path: String) throws -> ImageDataset {
     let file = try FileContents.read(path, expecting: "images and labels")
@@ -13,7 +14,7 @@ enum ImageFile {
     default:
       if let batch = try CIFAR.file(path, file.bytes) { return batch }
       throw SATError(
-        "\(path) is neither safetensors nor npz, nor records of CIFAR's binary version; expected arrays 'images' and 'labels', or a .bin file")
+        "\(path) is neither safetensors, npz nor a binary CIFAR file; expected arrays 'images' and 'labels', or a .bin file")
     }
     func entry(_ name: String) throws(SATError) -> Tensor {
       guard let tensor = tensors.first(where: { $0.name == name })?.tensor else {

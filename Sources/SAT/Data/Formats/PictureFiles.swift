@@ -2,20 +2,20 @@ internal import FileCodecs
 internal import Foundation
 internal import SwiftTorch
 
-/// Pictures in files, decoded when they are asked for.
+/// Pictures in files, decoded on demand.
 struct PictureFiles: Sendable {
-  /// How a file becomes an image of the data set's size.
+  /// The way from a file to an image of the data set's size.
   enum View: Sendable, Equatable {
-    /// All files have this size.
+    /// The whole picture; all files have this size.
     case whole(height: Int, width: Int)
-    /// The middle square of `side` pixels after the shorter edge has become 8/7 of it (256 for 224), as ImageNet's networks are tested.
+    /// The middle square of `side` pixels, after a resize of the shorter edge to 8/7 of `side` (256 for 224), usual for ImageNet.
     case middle(side: Int)
   }
 
   let paths: [String]
   let view: View
 
-  /// [3, H, W] of the images.
+  /// The shape of one image, [3, H, W].
   var imageShape: [Int] {
     switch view {
     case .whole(let height, let width): [3, height, width]
@@ -23,7 +23,7 @@ struct PictureFiles: Sendable {
     }
   }
 
-  /// The picture of a file as it is, [3, H, W], uint8.
+  /// Returns the picture of a file in its own size, [3, H, W], uint8.
   func original(_ index: Int) throws(TorchError) -> Tensor { try Self.read(paths[index]) }
 
   static func read(_ path: String) throws(TorchError) -> Tensor {
@@ -31,7 +31,7 @@ struct PictureFiles: Sendable {
     return try naming(path) { () throws(FormatError) in try ImageCodec.decode(bytes) }
   }
 
-  /// The images at the given positions as they are evaluated, [N, 3, H, W], uint8.
+  /// Returns the images at the given positions in the size for evaluation, [N, 3, H, W], uint8.
   func images(_ positions: [Int]) throws(TorchError) -> Tensor {
     var images: [Tensor] = []
     images.reserveCapacity(positions.count)
@@ -47,31 +47,32 @@ struct PictureFiles: Sendable {
         throw TorchError(
           .value,
           "\(paths[index]): is a picture of \(picture.size(2)) x \(picture.size(1)); expected \(width) x \(height), the size of the folder's first "
-            + "picture, since small pictures are not resized")
+            + "picture, because sat does not resize small pictures")
       }
       return picture
     case .middle(let side): return Self.middle(of: picture, side: side)
     }
   }
 
-  /// A picture that has the size already is taken as it is.
+  /// Returns the middle square of a picture; a picture that already has the size stays unchanged.
   static func middle(of picture: Tensor, side: Int) -> Tensor {
     if picture.size(1) == side && picture.size(2) == side { return picture }
     let picture = withoutFarEnds(picture)
     let (height, width) = (picture.size(1), picture.size(2))
     let shorter = side * 8 / 7
-    // torchvision's Resize: the longer edge is rounded down.
+    // torchvision's Resize rounds the longer edge down.
     let scaled =
       height <= width
       ? picture.resized(height: shorter, width: shorter * width / height) : picture.resized(height: shorter * height / width, width: shorter)
-    // As its CenterCrop, half a pixel goes to the even side.
+    // torchvision's CenterCrop rounds half a pixel to even.
     func margin(_ edge: Int) -> Int { Int((Double(edge - side) / 2).rounded(.toNearestOrEven)) }
     let (top, left) = (margin(scaled.size(1)), margin(scaled.size(2)))
     return scaled[.all, top..<top + side, left..<left + side]
   }
 
-  /// Of a picture that is more than eight times as long as it is wide the middle, of which its own middle is: resized as a whole, a row of
-  /// 20,000 pixels would take gigabytes.
+  /// Cuts the far ends off a picture that is more than eight times longer than wide; its middle square does not change.
+  ///
+  /// Without the cut, the resize of a picture with a row of 20,000 pixels takes gigabytes.
   private static func withoutFarEnds(_ picture: Tensor) -> Tensor {
     func kept(_ edge: Int, _ other: Int) -> Range<Int> {
       let cut = max(0, edge - 8 * other) / 2
@@ -84,21 +85,22 @@ struct PictureFiles: Sendable {
   func selecting(_ positions: [Int]) -> PictureFiles { PictureFiles(paths: positions.map { paths[$0] }, view: view) }
 }
 
-/// A folder of pictures with one sub-folder a class, as torchvision's `ImageFolder` reads them.
+/// A folder of pictures with one sub-folder for each class, as for torchvision's `ImageFolder`.
 struct PictureFolder {
-  /// The classes are the sub-folders in the order of their names.
+  /// The names of the sub-folders, sorted.
   let classes: [String]
   let files: PictureFiles
   let labels: [Int]
 
   private static let endings: Set<String> = ["jpg", "jpeg", "png"]
-  /// Pictures with a larger edge than this are resized and cropped, those of data sets like CIFAR are not.
+  /// The largest edge of pictures that stay as they are, such as CIFAR's; larger pictures are resized and cropped.
   private static let largestWhole = 64
 
-  /// Lists the files; only the first is opened, to learn the size.
+  /// Lists the files and opens only the first, because its size decides whether all pictures are resized.
   ///
-  /// - Parameter side: of the images, for pictures that are resized.
-  /// - Throws: a sentence when there are no classes or one of them has no picture.
+  /// - Parameter side: the edge in pixels of resized images.
+  /// - Throws: `SATError` when the folder has no classes or a class has no pictures; `TorchError` when the first picture is
+  ///   unreadable.
   init(_ folder: String, side: Int = 224) throws {
     let manager = FileManager.default
     func entries(_ path: String) throws -> [String] {
@@ -110,13 +112,13 @@ struct PictureFolder {
     }
     classes = try entries(folder).filter { manager.isFolder("\(folder)/\($0)") }
     guard !classes.isEmpty else {
-      throw SATError("\(folder) has no sub-folders; expected one a class, with its JPEG or PNG pictures inside")
+      throw SATError("\(folder) has no sub-folders; expected one for each class, with its JPEG or PNG pictures inside")
     }
     var (paths, labels): ([String], [Int]) = ([], [])
     for (label, name) in classes.enumerated() {
       let found = try entries("\(folder)/\(name)").filter { Self.endings.contains(($0 as NSString).pathExtension.lowercased()) }
       guard !found.isEmpty else {
-        throw SATError("\(folder)/\(name) holds no JPEG or PNG pictures; expected those of class \(label), so fill the folder or remove it")
+        throw SATError("\(folder)/\(name) holds no JPEG or PNG pictures; expected those of class \(label); fill the folder or remove it")
       }
       paths += found.map { "\(folder)/\(name)/\($0)" }
       labels += Array(repeating: label, count: found.count)
@@ -128,9 +130,12 @@ struct PictureFolder {
     self.labels = labels
   }
 
+  /// Makes a data set of the folder's pictures.
+  ///
   /// - Parameters:
-  ///   - name: for reports.
-  ///   - titles: what to call classes whose folders have technical names.
+  ///   - name: the name in reports.
+  ///   - split: the name of the split in reports.
+  ///   - titles: readable names for folders with technical names.
   func dataset(name: String, split: String, titles: [String: String] = [:]) throws(SATError) -> ImageDataset {
     try ImageDataset(name: name, split: split, files: files, labels: Tensor(labels), classNames: classes.map { titles[$0] ?? $0 })
   }

@@ -1,27 +1,27 @@
 internal import Foundation
 public import SwiftTorch
 
-/// Random changes of training images that keep their labels, in the order and with the meaning of torchvision's transforms: crop (or
-/// resized crop), flip, affine map, brightness. A field of zero does nothing.
+/// Random changes of training images that keep their labels.
 ///
-/// Whole images are computed at once: crop, flip and affine map only move pixels, so together they are one look-up.
+/// The order is crop (or resized crop), flip, affine map, brightness. Each field has the meaning of torchvision's transform; zero
+/// turns it off. Crop, flip and affine map only move pixels, so one look-up does all three.
 public struct Augmentation: Codable, Sendable, Equatable {
-  /// `RandomCrop(H, padding)`: the image is shifted by up to so many pixels each way, and zero comes in.
+  /// `RandomCrop(H, padding)`: shifts the image by up to this many pixels in each direction and fills with zeros.
   public var padding = 0
-  /// `RandomResizedCrop(scale: (this, 1), ratio: (3/4, 4/3))`: a window of at least this fraction of the area, resized to the
-  /// images' size with antialiasing.
+  /// `RandomResizedCrop(scale: (this, 1), ratio: (3/4, 4/3))`: cuts a window of at least this fraction of the area and resizes it
+  /// to the images' size with antialiasing.
   public var resizedCrop = 0.0
   /// `RandomHorizontalFlip(0.5)`.
   public var flip = false
-  /// `RandomAffine`, nearest pixel, zero outside: a rotation of up to so many degrees each way,
+  /// `RandomAffine(degrees)`, nearest pixel, zero outside: rotates by up to this many degrees in either direction.
   public var rotation = 0.0
-  /// a shift of up to this fraction of the width and of the height, in whole pixels,
+  /// `RandomAffine(translate)`: shifts by up to this fraction of the width and of the height, in whole pixels.
   public var translation = 0.0
-  /// an enlargement by a factor of 1 ± this,
+  /// `RandomAffine(scale)`: enlarges by a factor of 1 ± this.
   public var scaling = 0.0
-  /// and a shear along the rows of up to so many degrees.
+  /// `RandomAffine(shear)`: shears along the rows by up to this many degrees.
   public var shear = 0.0
-  /// `ColorJitter(brightness)`: all channels times a factor of 1 ± this, clamped to [0, 1].
+  /// `ColorJitter(brightness)`: multiplies all channels by a factor of 1 ± this and clamps to [0, 1].
   public var brightness = 0.0
 
   public init(
@@ -39,19 +39,21 @@ public struct Augmentation: Codable, Sendable, Equatable {
   }
 
   public static let none = Augmentation()
-  /// Crop with a padding of 4 and flip, as TRADES, MART, FAT and Rice et al. train on CIFAR.
+  /// Crop with a padding of 4 and flip: the choice of TRADES, MART, FAT and Rice et al. for CIFAR.
   public static let crop = Augmentation(padding: 4, flip: true)
-  /// What the SAT paper's code does to CIFAR.
+  /// The choice of the SAT paper's code for CIFAR.
   public static let paper = Augmentation(padding: 4, flip: true, rotation: 5, translation: 0.1, scaling: 0.1, shear: 5, brightness: 0.1)
-  /// Our choice for Imagenette, for which the paper gives none: ImageNet's usual one.
+  /// ImageNet's usual choice. The paper gives none for Imagenette, so this one is ours.
   public static let imagenette = Augmentation(resizedCrop: 0.08, flip: true)
 
-  /// The above by their names.
+  /// All augmentations with their names.
   public static let named: [(name: String, augmentation: Augmentation)] = [
     ("none", none), ("crop", crop), ("paper", paper), ("imagenette", imagenette),
   ]
 
-  /// - Throws: `SATError` for a name that is not known; it lists those that are.
+  /// Looks up an augmentation by its name.
+  ///
+  /// - Throws: `SATError` for an unknown name; it lists the known names.
   public init(named name: String) throws(SATError) {
     guard let known = Self.named.first(where: { $0.name == name }) else {
       throw SATError("augmentation '\(name)' is not known; expected one of \(Self.named.map(\.name).joined(separator: ", "))")
@@ -59,6 +61,8 @@ public struct Augmentation: Codable, Sendable, Equatable {
     self = known.augmentation
   }
 
+  /// Returns the augmentation after a check of its values.
+  ///
   /// - Throws: `SATError` that names the first value outside its range.
   public func validated() throws(SATError) -> Augmentation {
     func require(_ holds: Bool, _ key: String, _ value: Any, _ expected: String) throws(SATError) {
@@ -77,9 +81,11 @@ public struct Augmentation: Codable, Sendable, Equatable {
   private var movesPixels: Bool { padding > 0 || flip || isAffine }
   private var isAffine: Bool { rotation > 0 || translation > 0 || scaling > 0 || shear > 0 }
 
+  /// Returns randomly changed images.
+  ///
   /// - Parameters:
   ///   - images: [N, C, H, W], uint8, or float32 in [0, 1].
-  ///   - generator: a CPU generator; every image has draws of its own.
+  ///   - generator: a CPU generator; every image gets its own draws.
   /// - Returns: [N, C, H, W], float32 in [0, 1].
   public func callAsFunction(_ images: Tensor, generator: Generator) -> Tensor {
     withNoGrad {
@@ -93,7 +99,7 @@ public struct Augmentation: Codable, Sendable, Equatable {
     }
   }
 
-  /// Everything but the resized crop.
+  /// Applies all changes except the resized crop.
   func finished(_ images: Tensor, generator: Generator) -> Tensor {
     withNoGrad {
       var x = images
@@ -105,37 +111,37 @@ public struct Augmentation: Codable, Sendable, Equatable {
     }
   }
 
-  /// `count` draws from a range, float32.
+  /// Returns `count` draws from a range, float32.
   private static func uniform(_ count: Int, in range: ClosedRange<Double>, _ generator: Generator) -> Tensor {
     Tensor.empty([count]).uniformInPlace(in: range, generator: generator)
   }
 
   // MARK: Moving pixels
 
-  /// Crop, flip and affine map by one look-up of whole pixels.
+  /// Applies crop, flip and affine map with one look-up of whole pixels.
   private func moved(_ images: Tensor, generator: Generator) -> Tensor {
     let (n, channels, height, width) = (images.size(0), images.size(1), images.size(2), images.size(3))
     var x = Tensor.arange(0..<width).reshaped(to: 1, 1, width).expanded(to: [n, height, width])
     var y = Tensor.arange(0..<height).reshaped(to: 1, height, 1).expanded(to: [n, height, width])
     var isInside: Tensor?
-    // From the output backwards: where each of its pixels comes from in the flipped crop, …
+    // This goes from the output back to the image. First find the source of each output pixel in the flipped crop.
     if isAffine {
       (x, y) = affineSources(x.to(.float32), y.to(.float32), generator)
       isInside = Self.inside(x, width) && Self.inside(y, height)
     }
-    // … where that is in the crop, …
+    // Undo the flip.
     if flip {
       let flipped = Tensor.empty([n, 1, 1]).bernoulliInPlace(0.5, generator: generator).to(.bool)
       x = x.replacing(with: Double(width - 1) - x, where: flipped)
     }
-    // … and in the image.
+    // Undo the crop.
     if padding > 0 {
       let shifts = Tensor.randint(-padding..<padding + 1, [2, n, 1, 1], generator: generator)
       (x, y) = (x + shifts[0].to(x.dtype), y + shifts[1].to(y.dtype))
       let within = Self.inside(x, width) && Self.inside(y, height)
       isInside = isInside.map { $0 && within } ?? within
     }
-    // One more pixel, of zeros, for what lies outside.
+    // Sources outside the image read one extra pixel, which is zero.
     var sources = (y * width + x).to(.int64).flattened(from: 1)
     if let isInside { sources = sources.replacing(with: Tensor(height * width), where: !isInside.flattened(from: 1)) }
     return images.reshaped(to: n, channels, height * width).padded([0, 1])
@@ -147,8 +153,9 @@ public struct Augmentation: Codable, Sendable, Equatable {
     coordinate.greaterOrEqual(to: 0) && coordinate.less(than: size)
   }
 
-  /// Where the affine map takes the output's pixels from, rounded to whole pixels: c + A⁻¹ (p - c - t), where c is the middle, t the
-  /// shift and A = s · rotation · shear.
+  /// Returns the source of each output pixel p under the affine map, rounded to whole pixels: c + A⁻¹ (p - c - t).
+  ///
+  /// Here c is the middle, t the shift and A = s · rotation · shear, with the scale s.
   private func affineSources(_ x: Tensor, _ y: Tensor, _ generator: Generator) -> (x: Tensor, y: Tensor) {
     let (n, height, width) = (x.size(0), x.size(1), x.size(2))
     func drawn(_ range: ClosedRange<Double>) -> Tensor { Self.uniform(n, in: range, generator).reshaped(to: n, 1, 1) }
@@ -161,21 +168,22 @@ public struct Augmentation: Codable, Sendable, Equatable {
     let tan = skew.sin() / skew.cos()
     let (middleX, middleY) = (Double(width - 1) / 2, Double(height - 1) / 2)
     let (dx, dy) = (x - middleX - shiftX, y - middleY - shiftY)
-    // The inverse of [[1, -tan], [0, 1]] after the rotation's.
+    // Undo the rotation and the scale, then apply the inverse of the shear [[1, -tan], [0, 1]].
     let (turnedX, turnedY) = ((cos * dx + sin * dy) / scale, (cos * dy - sin * dx) / scale)
     return ((turnedX + tan * turnedY + middleX).rounded(), (turnedY + middleY).rounded())
   }
 
   // MARK: Windows
 
-  /// A part of an image.
+  /// A rectangle of an image.
   struct Window: Equatable {
     var rows: Range<Int>
     var columns: Range<Int>
   }
 
-  /// A window a picture of the given sizes, as torchvision's `RandomResizedCrop.get_params` draws one: ten attempts at an area and a
-  /// ratio, then the largest window in the middle whose ratio is allowed.
+  /// Draws one window for each picture, as torchvision's `RandomResizedCrop.get_params` does.
+  ///
+  /// It tries ten times to draw an area and a ratio. Then it takes the largest window in the middle with an allowed ratio.
   func windows(sizes: [(height: Int, width: Int)], generator: Generator) -> [Window] {
     let attempts = 10
     let draws = Tensor.rand([sizes.count, attempts, 4], generator: generator).array(of: Float.self).map(Double.init)
@@ -202,7 +210,7 @@ public struct Augmentation: Codable, Sendable, Equatable {
 }
 
 extension Tensor {
-  /// A picture [C, H, W] in another size, antialiased (`F.interpolate(mode="bilinear", antialias=True)`); uint8 stays uint8, rounded.
+  /// Returns the picture [C, H, W] in another size (`F.interpolate(mode="bilinear", antialias=True)`); uint8 values are rounded.
   func resized(height: Int, width: Int) -> Tensor {
     size(-2) == height && size(-1) == width ? self : unsqueezed(dim: 0).resizedAntialiased(height: height, width: width).squeezed(dim: 0)
   }

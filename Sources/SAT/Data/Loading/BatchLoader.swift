@@ -1,38 +1,40 @@
 internal import Foundation
 public import SwiftTorch
 
-/// Batches of a data set in a given order, augmented and scaled, made ready ahead of their use on a thread of its own.
+/// A loader that prepares the batches of a data set ahead of their use, augmented and scaled, on its own thread.
 ///
-/// What a batch holds depends on the arguments alone, never on timing: each batch has a generator of its own, whose seed is drawn
-/// from the given one when the loader is made.
+/// The contents of a batch depend only on the arguments, never on timing. Each batch has its own generator; the loader draws the
+/// seeds of these generators from the given generator at its creation.
 ///
 ///     let loader = BatchLoader(data, batchSize: 128, order: order, augmentation: .crop, generator: generator)
 ///     while let batch = try loader.next() { … }
 public final class BatchLoader {
   public struct Batch {
-    /// [N, C, H, W], float32 in [0, 1], on the CPU, in the memory format asked for.
+    /// [N, C, H, W], float32 in [0, 1], on the CPU, in the memory format of the loader.
     public var images: Tensor
     /// [N], int64, on the CPU.
     public var labels: Tensor
-    /// Where its samples stand in the data set.
+    /// The positions of the samples in the data set.
     public var indices: [Int]
   }
 
-  /// How many batches the order makes.
+  /// The number of batches in the order.
   public let batchCount: Int
-  /// Seconds that `next()` has waited for a batch that was not ready.
+  /// The seconds that `next()` has waited for batches.
   public private(set) var secondsWaited = 0.0
   private let queue: BatchQueue
 
-  /// Begins to load.
+  /// Starts to load.
   ///
   /// - Parameters:
-  ///   - batchSize: the last batch is smaller where it does not divide the order.
-  ///   - order: positions in the data set.
-  ///   - generator: a CPU generator, which gives one seed a batch now and is not used later.
-  ///   - layout: of the images.
-  ///   - done: how many batches at the front are not wanted, of an epoch that goes on after them; the others are what they would be.
-  ///   - depth: how many batches may be ready at a time; 0 makes each when it is asked for, on the caller's thread.
+  ///   - dataset: the data set.
+  ///   - batchSize: the number of samples in a batch; the last batch may be smaller.
+  ///   - order: the positions of the samples in the data set.
+  ///   - augmentation: the random changes of the images.
+  ///   - generator: a CPU generator. The loader draws one seed per batch now and does not use the generator later.
+  ///   - layout: the memory format of the images.
+  ///   - done: the number of batches to skip at the front, for a resumed epoch; the other batches stay the same.
+  ///   - depth: the largest number of ready batches; 0 makes each batch on demand on the caller's thread.
   public init(
     _ dataset: ImageDataset, batchSize: Int, order: [Int], augmentation: Augmentation = .none, generator: Generator,
     layout: MemoryFormat = .contiguous, after done: Int = 0, depth: Int = 2
@@ -49,9 +51,9 @@ public final class BatchLoader {
 
   deinit { queue.stop() }
 
-  /// The next batch; nil after the last.
+  /// Returns the next batch; nil after the last.
   ///
-  /// - Throws: a sentence when a file of a picture cannot be read; there are no batches after that.
+  /// - Throws: `TorchError` when a picture's file cannot be read; then the loader gives no more batches.
   public func next() throws(TorchError) -> Batch? {
     let clock = ContinuousClock()
     let start = clock.now
@@ -59,13 +61,12 @@ public final class BatchLoader {
     return try queue.take()
   }
 
-  /// Which samples a batch has and where its draws start.
+  /// The samples of a batch and the seed of its draws.
   private struct BatchPlan {
     var indices: [Int]
     var seed: UInt64
   }
 
-  /// Makes batches.
   private struct BatchMaker {
     let dataset: ImageDataset
     let augmentation: Augmentation
@@ -81,16 +82,16 @@ public final class BatchLoader {
     }
   }
 
-  /// What stands between the thread that makes batches and the one that takes them.
+  /// A queue between the thread that makes batches and the thread that takes them.
   ///
-  /// Sendable in spite of the tensors: the data set's are only read, by both sides; a batch has one owner at a time, first the maker,
-  /// then, through the lock, the taker. libtorch counts references atomically.
+  /// The tensors do not endanger Sendable. Both threads only read the data set. A batch has one owner at a time: the maker hands it
+  /// to the taker under the lock. libtorch counts references atomically.
   private final class BatchQueue: @unchecked Sendable {
     private let maker: BatchMaker
     private let plans: [BatchPlan]
     private let depth: Int
     private let condition = NSCondition()
-    // All below only under the condition's lock.
+    // Access the properties below only under the condition's lock.
     private var ready: [Result<Batch, TorchError>] = []
     private var taken = 0
     private var isStopped = false
@@ -144,7 +145,7 @@ public final class BatchLoader {
       return try result?.get()
     }
 
-    /// Ends the thread and waits for it, so that nothing computes when the process ends.
+    /// Stops the thread and waits for it, so that it does not compute while the process ends.
     func stop() {
       condition.withLock {
         isStopped = true

@@ -2,9 +2,9 @@ public import SwiftTorch
 
 /// CNN-A of the certification papers (`cnn-a`): two strided 4x4 convolutions and two linear layers.
 ///
-/// Images [N, 3, 32, 32], or [N, 1, 28, 28] for one channel, to logits [N, classes]. Keys are those of a `Sequential` with its
-/// activations counted: 0, 2, 5, 7. PyTorch's default initialisation. Source: the `cifar_cnn_a` and `mnist_cnn_a` networks of
-/// alpha-beta-CROWN.
+/// Images [N, 3, 32, 32], or [N, 1, 28, 28] for one channel, to logits [N, classes]. The keys 0, 2, 5 and 7 are positions in a
+/// `Sequential` that counts the activations too. PyTorch's default initialisation. Source: the networks `cifar_cnn_a` and
+/// `mnist_cnn_a` of alpha-beta-CROWN.
 public final class CNNA: Module, Layer {
   let conv1: Conv2d
   let conv2: Conv2d
@@ -13,7 +13,10 @@ public final class CNNA: Module, Layer {
 
   public override class var stateNames: [String: String] { ["conv1": "0", "conv2": "2", "linear1": "5", "linear2": "7"] }
 
+  /// Makes the network.
+  ///
   /// - Parameters:
+  ///   - classes: the number of classes.
   ///   - channels: 3 for images of 32 x 32, 1 for images of 28 x 28.
   ///   - generator: draws the initial weights.
   public init(classes: Int = 10, channels: Int = 3, generator: Generator) {

@@ -1,9 +1,9 @@
 public import SwiftTorch
 
-/// advertorch's LeNet5 for MNIST (`lenet5`): two padded 3x3 convolutions, each pooled, and two linear layers; 648,226 parameters at
-/// 10 classes.
+/// advertorch's LeNet5 for MNIST (`lenet5`): two padded 3x3 convolutions, each with pooling, and two linear layers.
 ///
-/// Images [N, 1, 28, 28] to logits [N, classes]. Keys: conv1, conv2, linear1, linear2. PyTorch's default initialisation.
+/// 648,226 parameters at 10 classes. Images [N, 1, 28, 28] to logits [N, classes]. Keys: conv1, conv2, linear1, linear2. PyTorch's
+/// default initialisation.
 public final class LeNet5: Module, Layer {
   let conv1: Conv2d
   let conv2: Conv2d

@@ -2,8 +2,8 @@ public import SwiftTorch
 
 /// The MNIST network of the SAT paper (`mnist-cnn`): three convolutions and a linear layer, 729,418 parameters at 10 classes.
 ///
-/// Images [N, 1, 28, 28] to logits [N, classes]. Keys: conv1, conv2, conv3, fc. Convolution weights start Kaiming-normal over the
-/// fan-out with the ReLU gain, everything else as in PyTorch.
+/// Images [N, 1, 28, 28] to logits [N, classes]. Keys: conv1, conv2, conv3, fc. Convolution weights start Kaiming-normal (fan-out,
+/// ReLU gain); all other parameters start as in PyTorch.
 public final class MNISTNet: Module, Layer {
   let conv1: Conv2d
   let conv2: Conv2d

@@ -1,7 +1,8 @@
 public import SwiftTorch
 
-/// What the residual networks with the ReLU behind the sum share: a stem, three or four stages of blocks, the mean over the pixels
-/// and a linear layer. Images [N, 3, H, W] to logits [N, classes].
+/// The common part of residual networks with the ReLU behind the sum.
+///
+/// A stem, three or four stages of blocks, the mean over the pixels and a linear layer. Images [N, 3, H, W] to logits [N, classes].
 public class PostActivationResNet: Module, Preparable {
   let conv1: Conv2d
   let bn1: BatchNorm2d
@@ -10,7 +11,7 @@ public class PostActivationResNet: Module, Preparable {
   let layer3: Sequential
   let layer4: Sequential?
   let linear: Linear
-  /// Whether 3x3 pooling of stride 2 follows the stem.
+  /// Whether 3x3 max pooling of stride 2 follows the stem.
   private let poolsStem: Bool
 
   /// - Parameter generator: draws the linear layer's initial weights, after those of the stem and the stages.
@@ -42,7 +43,7 @@ public class PostActivationResNet: Module, Preparable {
     return { self.answer(to: stem($0.to(dtype)), blocks, linear) }
   }
 
-  /// Everything behind the stem's BatchNorm.
+  /// Computes all layers behind the stem's BatchNorm.
   private func answer(to stem: Tensor, _ blocks: [(Tensor) -> Tensor], _ linear: (Tensor) -> Tensor) -> Tensor {
     let activated = stem.reluInPlace()
     let start = poolsStem ? activated.maxPool2d(3, stride: 2, padding: 1) : activated
@@ -56,7 +57,7 @@ class PostActivationBlock: Module, Layer {
   let bn1: BatchNorm2d
   let conv2: Conv2d
   let bn2: BatchNorm2d
-  /// A 1x1 convolution and BatchNorm on the shortcut, where the shape changes.
+  /// A 1x1 convolution and BatchNorm on the shortcut of a block that changes the shape, else nil.
   let projection: Sequential?
 
   /// - Parameter projects: whether a shortcut that changes the shape is a convolution.
@@ -77,11 +78,11 @@ class PostActivationBlock: Module, Layer {
 
   func shortcut(_ input: Tensor) -> Tensor { projection.map { $0(input) } ?? input }
 
-  /// The block in evaluation mode with its BatchNorm folded into its convolutions.
+  /// Returns the block in evaluation mode with its BatchNorm folded into its convolutions.
   ///
   /// - Parameters:
-  ///   - shape: [C, H, W] of the block's input; that of its output afterwards.
-  ///   - dtype: to compute in.
+  ///   - shape: [C, H, W] of the block's input; the function replaces it with the shape of the output.
+  ///   - dtype: the dtype of the computation.
   final func prepared(_ shape: inout [Int], _ dtype: DType) -> (Tensor) -> Tensor {
     let first = conv1.followed(by: bn1).prepared(inputShape: shape, dtype: dtype)
     let project = projection.map { ($0.layers[0] as! Conv2d).followed(by: $0.layers[1] as! BatchNorm2d).prepared(inputShape: shape, dtype: dtype) }
@@ -94,7 +95,7 @@ class PostActivationBlock: Module, Layer {
 }
 
 extension Sequential {
-  /// A stage of a residual network: `count` blocks of which the first alone changes the channels and the resolution.
+  /// Returns a stage of a residual network: `count` blocks; only the first changes the channels and the resolution.
   static func stage(
     _ count: Int, _ inputs: Int, _ outputs: Int, stride: Int, _ block: (_ inputs: Int, _ outputs: Int, _ stride: Int) -> any Layer
   ) -> Sequential {

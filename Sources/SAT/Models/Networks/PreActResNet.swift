@@ -1,14 +1,17 @@
 public import SwiftTorch
 
-/// The pre-activation ResNet that the SAT paper calls PRN-20 (`prn20`): blocks [2, 2, 2, 2] of widths 64-128-256-512 behind a 3x3 stem
-/// (He et al. 2016, "Identity Mappings in Deep Residual Networks"); 11,171,146 parameters at 10 classes.
+/// The pre-activation ResNet that the SAT paper calls PRN-20 (`prn20`).
 ///
-/// Images [N, 3, 32, 32] to logits [N, classes]. Keys: conv1, layer1 to layer4 . {0, 1} . {bn1, conv1, bn2, conv2, shortcut.0}, linear;
-/// with a last BatchNorm also bn. PyTorch's default initialisation.
+/// Blocks [2, 2, 2, 2] of widths 64-128-256-512 behind a 3x3 stem; 11,171,146 parameters at 10 classes. Source: He et al. 2016,
+/// "Identity Mappings in Deep Residual Networks".
 ///
-/// Public checkpoints with these keys come from three networks. The paper's, the default here, has no last BatchNorm and applies the
-/// shortcut convolution to the activated input. That of Rice et al. and AWP adds `bn` and a ReLU before the pooling. RobustBench's
-/// `PreActBlock` (Wong et al. 2020) applies the shortcut convolution to the input as it is; nothing in a file tells it from the first.
+/// Images [N, 3, 32, 32] to logits [N, classes]. Keys: conv1, layer1 to layer4 . {0, 1} . {bn1, conv1, bn2, conv2, shortcut.0},
+/// linear; with a last BatchNorm also bn. PyTorch's default initialisation.
+///
+/// Public checkpoints with these keys come from three networks. The paper's network, the default here, has no last BatchNorm and
+/// applies the shortcut convolution to the activated input. The network of Rice et al. and AWP adds `bn` and a ReLU before the
+/// pooling. RobustBench's `PreActBlock` (Wong et al. 2020) applies the shortcut convolution to the raw input; a file does not show
+/// the difference from the first network.
 public final class PreActResNet: Module, Layer {
   let conv1: Conv2d
   let layer1: Sequential
@@ -18,9 +21,12 @@ public final class PreActResNet: Module, Layer {
   let bn: BatchNorm2d?
   let linear: Linear
 
+  /// Makes the network.
+  ///
   /// - Parameters:
+  ///   - classes: the number of classes.
   ///   - finalBN: whether BatchNorm and a ReLU stand before the pooling.
-  ///   - rawShortcut: whether the shortcut convolutions see a block's input as it is rather than activated.
+  ///   - rawShortcut: whether the shortcut convolutions take the raw input of a block instead of the activated input.
   ///   - generator: draws the initial weights.
   public init(classes: Int = 10, finalBN: Bool = false, rawShortcut: Bool = false, generator: Generator) {
     func stage(_ inputs: Int, _ outputs: Int, stride: Int) -> Sequential {
@@ -41,7 +47,7 @@ public final class PreActResNet: Module, Layer {
     return linear(x.averagePool2d(4).flattened(from: 1))
   }
 
-  /// BatchNorm, ReLU and a 3x3 convolution, twice, around a shortcut that is a 1x1 convolution where the shape changes.
+  /// Two groups of BatchNorm, ReLU and a 3x3 convolution, and a shortcut; the shortcut is a 1x1 convolution if the shape changes.
   final class Block: Module, Layer {
     let bn1: BatchNorm2d
     let conv1: Conv2d

@@ -1,20 +1,19 @@
 internal import SwiftTorch
 
-/// Pre-activation residual blocks in evaluation mode with their BatchNorm folded away.
+/// A chain of pre-activation residual blocks in evaluation mode with their BatchNorm folded away.
 ///
-/// BatchNorm and ReLU of an input x, relu(s x + t) with s > 0, is s relu(x + t/s). The factor goes into the convolutions behind it, and
-/// x is kept as x + t/s throughout: the last convolution of a block moves its result to the offset that the next block wants, in
-/// its bias. What is left of BatchNorm is the ReLU. A layer whose s is not positive, or so small that t/s would cost the sum its
-/// accuracy, is computed as scale and shift.
+/// BatchNorm and ReLU map x to relu(s x + t). For s > 0 this equals s relu(x + t/s). The chain moves the factor s into the next
+/// convolutions and stores x + t/s instead of x: the bias of each block's last convolution adds the offset of the next block. Only
+/// the ReLU remains. A layer computes scale and shift directly if an s is not positive, or so small that t/s would cost accuracy.
 struct PreActivationChain {
-  /// The layers of a block, whatever the network calls them.
+  /// The layers of a block, the same for all networks.
   struct Block {
     var bn1: BatchNorm2d
     var conv1: Conv2d
     var bn2: BatchNorm2d
     var conv2: Conv2d
     var shortcut: Conv2d?
-    /// Whether the shortcut's convolution sees the input as it is rather than activated.
+    /// Whether the shortcut's convolution takes the raw input instead of the activated input.
     var rawShortcut = false
   }
 
@@ -22,13 +21,17 @@ struct PreActivationChain {
   private let blocks: [(Tensor) -> Tensor]
   private let last: Activation?
 
+  /// Folds the BatchNorm layers.
+  ///
   /// - Parameters:
-  ///   - last: BatchNorm and ReLU behind the blocks.
+  ///   - stem: the convolution before the blocks.
+  ///   - blocks: the blocks in order.
+  ///   - last: the BatchNorm of an activation behind the blocks, if there is one.
   ///   - inputShape: [C, H, W] of the stem's input.
-  ///   - dtype: to compute in.
+  ///   - dtype: the dtype of the computation.
   init(stem: Conv2d, blocks: [Block], last: BatchNorm2d?, inputShape: [Int], dtype: DType) {
     let activations = blocks.map { Activation($0.bn1, dtype) }
-    // After the blocks comes an activation whose factor has no convolution to go into, or none.
+    // No convolution follows the last activation, so its factor has no place to go and it keeps scale and shift.
     let end = last.map { Activation($0, dtype, offset: false) }
     var shape = stem.outputShape(of: inputShape)
     self.stem = (activations.first?.offset.map(stem.addingToOutputs) ?? stem).prepared(inputShape: inputShape, dtype: dtype)
@@ -40,7 +43,7 @@ struct PreActivationChain {
     (self.blocks, self.last) = (functions, end)
   }
 
-  /// [N, C, H, W] to the activated output of the last block.
+  /// Maps [N, C, H, W] to the output of the last block, activated if `last` is given.
   func callAsFunction(_ input: Tensor) -> Tensor {
     let output = blocks.reduce(stem(input)) { $1($0) }
     return last.map { $0.apply(output, mayOverwrite: true) } ?? output
@@ -51,12 +54,12 @@ struct PreActivationChain {
   ) -> (Tensor) -> Tensor {
     let middle = block.conv1.outputShape(of: shape)
     let conv1 = activation.absorbed(by: block.conv1).followed(by: block.bn2).prepared(inputShape: shape, dtype: dtype)
-    // What the sum has to be moved by, to stand at the next block's offset.
+    // The number to add to the sum so that it has the next block's offset.
     var shift = next
     var project: ((Tensor) -> Tensor)?
     if let shortcut = block.shortcut {
       if block.rawShortcut, let offset = activation.offset {
-        // A 1x1 convolution sees no padding, so what the offset gives is the same everywhere.
+        // A 1x1 convolution has no padding, so the offset contributes the same number at every pixel.
         let weight = withNoGrad { shortcut.weight.value.detached().to(.float64).flattened(from: 1) }
         project = shortcut.addingToOutputs(withNoGrad { -weight.matmul(offset) }).prepared(inputShape: shape, dtype: dtype)
       } else {
@@ -76,10 +79,11 @@ struct PreActivationChain {
 
   /// BatchNorm and ReLU in evaluation mode.
   private struct Activation {
-    /// The number that is added to the input before it comes here, [C] in float64; the factor is left to the next convolutions then.
+    /// The offset that the input already contains, [C] in float64; the next convolutions then apply the factor. Nil if `apply` does
+    /// scale and shift.
     let offset: Tensor?
     private let factor: Tensor
-    /// [C, 1, 1], of the layer's dtype.
+    /// The scale, [C, 1, 1], in the dtype of the computation; `shift` is alike.
     private let scale: Tensor
     private let shift: Tensor
 
@@ -90,13 +94,13 @@ struct PreActivationChain {
       offset = withNoGrad {
         guard mayOffset, scale.min().item() > 0 else { return nil }
         let offset = shift / scale
-        // An offset of sixteen deviations of the input costs four of its bits, of which the half precisions have none to spare.
+        // An offset of sixteen deviations of the input costs four of its bits; the half precisions cannot spare these bits.
         let deviations = offset.abs() / (norm.runningVariance.value.to(.float64) + norm.epsilon).sqrt()
         return deviations.max().item() <= (dtype.size > 2 ? 16 : 1) ? offset : nil
       }
     }
 
-    /// The convolution of what `apply` leaves.
+    /// Returns the convolution of the output of `apply`, with the factor if `apply` leaves it out.
     func absorbed(by layer: Conv2d) -> Conv2d { offset == nil ? layer : layer.scalingInputs(by: factor) }
 
     func apply(_ input: Tensor, mayOverwrite: Bool) -> Tensor {

@@ -2,7 +2,7 @@ public import SwiftTorch
 
 /// ResNet-18 for CIFAR (`resnet18`): a 3x3 stem without pooling, widths 64-128-256-512; 11,173,962 parameters at 10 classes.
 ///
-/// Images [N, 3, 32, 32] to logits [N, classes]. Keys are those of the common public CIFAR checkpoints: conv1, bn1,
+/// Images [N, 3, 32, 32] to logits [N, classes]. The keys match the common public CIFAR checkpoints: conv1, bn1,
 /// layer1 to layer4 . {0, 1} . {conv1, bn1, conv2, bn2, shortcut.0, shortcut.1}, linear. PyTorch's default initialisation.
 public final class ResNet18: PostActivationResNet {
   /// - Parameter generator: draws the initial weights.

@@ -2,8 +2,8 @@ public import SwiftTorch
 
 /// The CIFAR ResNet-20 of He et al. 2016, section 4.2, widths 16-32-64 (`resnet20`); 269,722 parameters at 10 classes.
 ///
-/// Images [N, 3, 32, 32] to logits [N, classes]. Keys are those of the common public checkpoints: conv1, bn1,
-/// layer1 to layer3 . 0 to 2 . {conv1, bn1, conv2, bn2}, linear. Convolution and linear weights start Kaiming-normal over the fan-in.
+/// Images [N, 3, 32, 32] to logits [N, classes]. The keys match the common public checkpoints: conv1, bn1,
+/// layer1 to layer3 . 0 to 2 . {conv1, bn1, conv2, bn2}, linear. Convolution and linear weights start Kaiming-normal (fan-in).
 public final class ResNet20: PostActivationResNet {
   /// - Parameter generator: draws the initial weights.
   public init(classes: Int = 10, generator: Generator) {
@@ -20,10 +20,10 @@ public final class ResNet20: PostActivationResNet {
     }
   }
 
-  /// Its shortcut has no parameters (He et al. 2016, option A): every second pixel, new channels zero.
+  /// A block with a shortcut without parameters (He et al. 2016, option A): it takes every second pixel and adds zero channels.
   private final class Block: PostActivationBlock {
     private let stride: Int
-    /// Zero channels added on either side.
+    /// The number of zero channels on each side.
     private let added: Int
 
     init(_ inputs: Int, _ outputs: Int, stride: Int, generator: Generator) {

@@ -2,9 +2,9 @@ public import SwiftTorch
 
 /// ResNet-34 (He et al. 2016) in torchvision's layout (`resnet34`), for images of 224 x 224; 21,289,802 parameters at 10 classes.
 ///
-/// Images [N, 3, 224, 224] to logits [N, classes]; any size from 33 on works. Keys: conv1, bn1, layer1 to layer4 . i . {conv1, bn1, conv2,
-/// bn2, downsample.0, downsample.1}, fc. Convolution weights start Kaiming-normal over the fan-out with the ReLU gain, the rest as in
-/// PyTorch.
+/// Images [N, 3, 224, 224] to logits [N, classes]; the network also accepts any other size from 33 on. Keys: conv1, bn1,
+/// layer1 to layer4 . i . {conv1, bn1, conv2, bn2, downsample.0, downsample.1}, fc. Convolution weights start Kaiming-normal
+/// (fan-out, ReLU gain); all other parameters start as in PyTorch.
 public final class ResNet34: PostActivationResNet {
   public override class var stateNames: [String: String] { ["linear": "fc"] }
 

@@ -1,17 +1,17 @@
 public import SwiftTorch
 
-/// TRADES' SmallCNN for MNIST (`small-cnn`): four convolutions, two poolings, three linear layers with dropout after the first;
-/// 312,202 parameters at 10 classes.
+/// TRADES' SmallCNN for MNIST (`small-cnn`): four convolutions, two poolings, and three linear layers with dropout after the first.
 ///
-/// Images [N, 1, 28, 28] to logits [N, classes]. Keys: feature_extractor.conv1 to conv4, classifier.fc1 to fc3. Convolution weights
-/// start Kaiming-normal over the fan-in, convolution biases and the whole last layer at zero, the rest as in PyTorch.
+/// 312,202 parameters at 10 classes. Images [N, 1, 28, 28] to logits [N, classes]. Keys: feature_extractor.conv1 to conv4,
+/// classifier.fc1 to fc3. Convolution weights start Kaiming-normal (fan-in). Convolution biases and the whole last layer start at
+/// zero. All other parameters start as in PyTorch.
 public final class SmallCNN: Module, Layer {
   let featureExtractor: FeatureExtractor
   let classifier: Classifier
 
   public override class var stateNames: [String: String] { ["featureExtractor": "feature_extractor"] }
 
-  /// - Parameter generator: draws the initial weights, and then every dropout mask of training mode.
+  /// - Parameter generator: draws the initial weights now and every dropout mask of training mode later.
   public init(classes: Int = 10, generator: Generator) {
     featureExtractor = FeatureExtractor(generator: generator)
     classifier = Classifier(classes: classes, generator: generator)
@@ -25,7 +25,7 @@ public final class SmallCNN: Module, Layer {
 
   public func callAsFunction(_ input: Tensor) -> Tensor { classifier(featureExtractor(input).flattened(from: 1)) }
 
-  /// [N, 1, 28, 28] to [N, 64, 4, 4].
+  /// The convolutions, [N, 1, 28, 28] to [N, 64, 4, 4].
   final class FeatureExtractor: Module, Layer {
     let conv1: Conv2d
     let conv2: Conv2d
@@ -47,7 +47,7 @@ public final class SmallCNN: Module, Layer {
     }
   }
 
-  /// [N, 1024] to [N, classes].
+  /// The linear layers, [N, 1024] to [N, classes].
   final class Classifier: Module, Layer {
     let fc1: Linear
     let drop: Dropout

@@ -1,8 +1,8 @@
 public import SwiftTorch
 
-// The small networks, with features whose channels lie last. Where a ReLU comes before a pooling it is applied after it: the largest
-// of four values is the same, and a quarter is left to do. The output of a convolution for a large batch exceeds the processor's
-// cache before the pooling cuts it down, so the batch goes through these layers in parts.
+// The prepared small networks keep features with their channels last. They apply a ReLU after a max pooling instead of before it,
+// because the result is the same and only a quarter of the values remain. For a large batch, the output of a convolution exceeds
+// the processor's cache before the pooling shrinks it, so the batch passes these layers in parts.
 
 extension MNISTNet: Preparable {
   /// - Parameter inputShape: [1, 28, 28].
@@ -69,14 +69,15 @@ extension CNNA: Preparable {
 }
 
 extension Linear {
-  /// The layer with a copy of its weights, without gradients for them.
+  /// Returns the layer with a copy of its weights that gets no gradients.
   func prepared(dtype: DType) -> (Tensor) -> Tensor {
     let (weight, bias) = withNoGrad { (self.weight.value.detached().to(dtype).cloned(), self.bias?.value.detached().to(dtype).cloned()) }
     return { $0.linear(weight: weight, bias: bias) }
   }
 
-  /// The layer with a copy of its weights, of features [N, channels, H, W] that lie with their channels last: the weights are put in
-  /// that order once, instead of the features in every batch.
+  /// Returns the layer with a copy of its weights, for features [N, channels, H, W] in channels-last memory.
+  ///
+  /// It reorders the weights once instead of the features in every batch.
   func prepared(onChannelsLast channels: Int, dtype: DType) -> (Tensor) -> Tensor {
     let outputs = weight.value.size(0)
     let ordered = withNoGrad {
@@ -89,9 +90,9 @@ extension Linear {
 }
 
 extension Tensor {
-  /// `body` of the batch [N, …], at most this many samples at a time, joined again.
+  /// Applies `body` to parts of the batch [N, …] of at most `most` samples and joins the results.
   ///
-  /// As measured with LeNet5 on 1 MiB of cache a core: forward and gradient of 200 samples in parts of 32 took 0.8 times the time.
+  /// Measured with LeNet5 and 1 MiB of cache per core: parts of 32 took 0.8 times the time for forward and gradient of 200 samples.
   fileprivate func inParts(of most: Int = 32, _ body: (Tensor) -> Tensor) -> Tensor {
     let count = size(0)
     guard count > most else { return body(self) }
@@ -99,9 +100,9 @@ extension Tensor {
     return Tensor.concatenated(split(size: (count + parts - 1) / parts).map(body))
   }
 
-  /// `maxPool2d(2)` of features [N, C, H, W] whose channels lie last.
+  /// Returns `maxPool2d(2)` of features [N, C, H, W] in channels-last memory.
   ///
-  /// Where no gradient is wanted the positions of the largest values are not either, and two passes find the values in a third of the time.
+  /// Without gradients the positions of the maxima are unnecessary, and two maximum operations take a third of the time.
   fileprivate func halved() -> Tensor {
     let (n, c, h, w) = (size(0), size(1), size(2), size(3))
     guard !(isGradEnabled && requiresGrad), h % 2 == 0, w % 2 == 0, device == .cpu else { return maxPool2d(2) }

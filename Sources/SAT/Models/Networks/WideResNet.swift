@@ -1,12 +1,13 @@
 public import SwiftTorch
 
-/// The wide residual network (Zagoruyko and Komodakis 2016) in the form of TRADES and the SAT paper (`wrn34-10`): depth 6n + 4, widths
-/// 16, 16k, 32k, 64k; 46,160,474 parameters at depth 34, width 10 and 10 classes.
+/// The wide residual network (Zagoruyko and Komodakis 2016) in the form of TRADES and the SAT paper (`wrn34-10`).
+///
+/// Depth 6n + 4, widths 16, 16k, 32k, 64k; 46,160,474 parameters at depth 34, width 10 and 10 classes.
 ///
 /// Images [N, 3, 32, 32] to logits [N, classes]. Keys: conv1, block1 to block3 . layer . 0 to n - 1 . {bn1, conv1, bn2, conv2,
-/// convShortcut}, bn1, fc. Convolution weights start normal of deviation sqrt(2 / (k² · outputs)), the bias of `fc` at zero, the rest as
-/// in PyTorch. The `sub_block1` that TRADES' class registers takes no part in its forward pass and is not here; `ModelFile` drops it
-/// from files.
+/// convShortcut}, bn1, fc. Convolution weights start normal with the deviation sqrt(2 / (k² · outputs)), where k is the kernel's
+/// size. The bias of `fc` starts at zero. All other parameters start as in PyTorch. TRADES' class registers a `sub_block1` that its
+/// forward pass does not use, so this class lacks it and `ModelFile` drops it from files.
 public final class WideResNet: Module, Layer {
   let conv1: Conv2d
   let block1: Stage
@@ -15,8 +16,11 @@ public final class WideResNet: Module, Layer {
   let bn1: BatchNorm2d
   let fc: Linear
 
+  /// Makes the network.
+  ///
   /// - Parameters:
-  ///   - depth: 6n + 4 for n blocks a stage.
+  ///   - classes: the number of classes.
+  ///   - depth: 6n + 4 for n blocks per stage.
   ///   - width: the factor k.
   ///   - generator: draws the initial weights.
   public init(classes: Int = 10, depth: Int = 34, width: Int = 10, generator: Generator) {
@@ -36,7 +40,7 @@ public final class WideResNet: Module, Layer {
     if let bias = fc.bias { Initialization.constant(bias.value, 0) }
   }
 
-  /// Depth and width of a file by its keys and shapes.
+  /// Returns the depth and the width that the keys and shapes of a file imply; nil when they imply none.
   static func options(of shapes: [String: [Int]]) -> [String: Int]? {
     let blocks = (0...).prefix { shapes["block1.layer.\($0).conv1.weight"] != nil }.count
     guard blocks > 0, let channels = shapes["block1.layer.0.conv1.weight"]?.first, channels > 0, channels % 16 == 0 else { return nil }
@@ -48,7 +52,7 @@ public final class WideResNet: Module, Layer {
     return fc(bn1(x).reluInPlace().averagePool2d(8).flattened(from: 1))
   }
 
-  /// Blocks of one width.
+  /// A stage of blocks with one width.
   final class Stage: Module, Layer {
     let layer: Sequential
 
@@ -59,7 +63,7 @@ public final class WideResNet: Module, Layer {
     func callAsFunction(_ input: Tensor) -> Tensor { layer(input) }
   }
 
-  /// BatchNorm, ReLU and a 3x3 convolution, twice; where the width changes, the shortcut is a 1x1 convolution of the activated input.
+  /// Two groups of BatchNorm, ReLU and a 3x3 convolution; if the width changes, the shortcut convolves (1x1) the activated input.
   final class Block: Module, Layer {
     let bn1: BatchNorm2d
     let conv1: Conv2d
