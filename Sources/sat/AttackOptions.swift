@@ -64,7 +64,7 @@ struct AttackOptions: ParsableArguments {
   }
 
   /// What was chosen.
-  struct Choice: CustomStringConvertible {
+  struct Choice {
     var plan: EvaluationPlan
     var threat: ThreatModel?
     /// Epsilon as typed.
@@ -72,8 +72,6 @@ struct AttackOptions: ParsableArguments {
     /// For the report: nil where no attack of the ensemble runs.
     var version: String?
     var warning: Evaluation.Warning?
-    /// All that the result depends on beside model, data and seed.
-    var description: String
   }
 
   /// The attacks in order; none for clean.
@@ -195,7 +193,7 @@ struct AttackOptions: ParsableArguments {
   ///   - classes: of the model.
   func choose(_ trained: TrainingConfiguration?, seed: UInt64, classes: Int) throws -> Choice {
     let (selection, asked) = (try selection(), try asked())
-    if selection.entries.isEmpty { return Choice(plan: EvaluationPlan([], mode: mode), description: "clean") }
+    if selection.entries.isEmpty { return Choice(plan: EvaluationPlan([], mode: mode)) }
     if let targets = asked.targets, targets > classes - 1 {
       throw ValidationError("--targets is \(targets), but the model has \(classes) classes; expected at most \(classes - 1).")
     }
@@ -212,9 +210,7 @@ struct AttackOptions: ParsableArguments {
       attacks, isIndividual: version == .individual, mode: mode, expectsRandomness: version == .rand || asked.eot ?? 1 > 1)
     return Choice(
       plan: plan, threat: given.threat, radius: given.radius, version: reportedVersion(selection, asked)?.rawValue,
-      warning: warning,
-      description: attacks.map { "\($0.name) \($0.parameters)" }.joined(separator: ", ")
-        + ", version \((version ?? .standard).rawValue), \(given.threat.norm.rawValue) \(given.threat.epsilon)")
+      warning: warning)
   }
 
   /// Nil where none of AutoAttack's attacks runs; custom where an option changes one of them.

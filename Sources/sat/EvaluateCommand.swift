@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import SAT
 import SwiftTorch
 
@@ -78,85 +77,61 @@ struct EvaluateCommand: ParsableCommand {
 
   func run() throws {
     try output.begin(
-      writing: save, records, robustbench, state.map(EvaluationStore.file), reading: subject.inputs, making: state)
+      writing: save, records, robustbench, state.map(EvaluationJob.stateFile), reading: subject.inputs, making: state)
     let terminal = Terminal.standardError
     let loaded = try subject.load()
-    let (path, seed, dataset) = (subject.path, subject.seed, loaded.data)
-    let (model, classifier) = (loaded.model, loaded.model.classifier)
-    if let warning = model.trainingModeWarning { terminal.warn(warning.message) }
-
-    let choice = try attack.choose(loaded.trained, seed: seed, classes: try model.classCount(of: dataset))
-    var plan = choice.plan
-    plan.seed = seed
+    if let warning = loaded.model.trainingModeWarning { terminal.warn(warning.message) }
+    let choice = try attack.choose(loaded.trained, seed: subject.seed, classes: try loaded.model.classCount(of: loaded.data))
     if robustbench != nil, let warning = choice.warning {
       throw SATError("\(warning.message), so RobustBench has no entry for it; leave out --robustbench")
     }
-    let size = batchSize ?? (plan.mode == .compat ? 250 : 128)
-    let store = try state.map { folder in
-      try EvaluationStore(folder, identity: identity(loaded, choice, size))
-    }
-    let adversarial = save == nil && store == nil ? nil : AdversarialImages()
-    let display = EvaluationDisplay()
+    var job = EvaluationJob(model: loaded.model, data: loaded.data, plan: choice.plan, seed: subject.seed)
+    job.batchSize = batchSize
+    job.state = state
+    job.keepsImages = save != nil
+    job.version = choice.version
+    job.planWarning = choice.warning
+    let result = try finish(job)
+    for warning in result.evaluation.warnings where warning.code != .trainingMode { terminal.warn(warning.message) }
+    let heading =
+      "\(subject.path) on \(loaded.data.summary)"
+      + (choice.threat.map { "; \($0.norm.rawValue), epsilon \(choice.radius?.text ?? ""), mode \(choice.plan.mode.rawValue)" } ?? "")
+    let table = EvaluationTable(result.evaluation, heading: heading, isIndividual: choice.plan.isIndividual)
+    let position = try subject.selection.range()?.lowerBound ?? 0
+    try output.deliver(
+      result.document, text: table.description,
+      files: [
+        { if let records { try AtomicFile.write(EvaluationRecords.text(result.evaluation, first: position), to: records) } },
+        { if let robustbench, let radius = choice.radius { try write(robustbench, result, epsilon: radius) } },
+        { if let save { try result.saveImages(to: save) } },
+      ])
+  }
+
+  /// Runs the job; an interruption ends the program with status 130.
+  private func finish(_ job: EvaluationJob) throws -> EvaluationJob.Result {
+    let terminal = Terminal.standardError
+    let display = ProgressDisplay()
     Interruption.listen()
-    func evaluate() throws -> Evaluation {
-      try Evaluator(model: classifier, data: dataset, batchSize: size, device: model.device, layout: classifier.execution.memoryFormat.format)
-        .run(plan, adversarial: adversarial, store: store, progress: display.show) { Interruption.isRequested }
-    }
-    // Compat asks the network as it is; fast may ask a form that is faster and equal up to rounding, and confirms what it finds.
-    var evaluation: Evaluation
+    defer { terminal.endProgress() }
     do {
-      switch classifier {
-      case let network as NetworkClassifier where plan.mode == .fast:
-        evaluation = try network.withPreparedWeights(inputShape: dataset.imageShape, evaluate)
-      case let script as ScriptClassifier where plan.mode == .fast: evaluation = try script.withPreparedWeights(evaluate)
-      default: evaluation = try evaluate()
-      }
-    } catch is EvaluationStopped {
+      return try job.run(progress: { display.show(JobProgress($0)) }, shouldStop: { Interruption.isRequested })
+    } catch is JobStopped {
       terminal.warn(
         "interrupted; "
           + (state.map { "what is done is kept in \($0), and the same command goes on from there" }
             ?? "nothing is kept; name a folder with --state to keep what is done"))
       throw ExitCode(130)
     }
-    terminal.endProgress()
-    if let warning = choice.warning { evaluation.warnings.insert(warning, at: 0) }
-    for warning in evaluation.warnings { terminal.warn(warning.message) }
-    if let warning = model.trainingModeWarning { evaluation.warnings.insert(warning, at: 0) }
-
-    let document = EvaluationDocument(
-      evaluation, model: path, data: dataset, threat: choice.threat, seed: seed, batchSize: size, mode: plan.mode, version: choice.version,
-      attacks: plan.attacks)
-    let heading =
-      "\(path) on \(dataset.summary)"
-      + (choice.threat.map { "; \($0.norm.rawValue), epsilon \(choice.radius?.text ?? ""), mode \(plan.mode.rawValue)" } ?? "")
-    let table = EvaluationTable(evaluation, heading: heading, isIndividual: plan.isIndividual)
-    let position = try subject.selection.range()?.lowerBound ?? 0
-    try output.deliver(
-      document, text: table.description,
-      files: [
-        { if let records { try AtomicFile.write(EvaluationRecords.text(evaluation, first: position), to: records) } },
-        { if let robustbench { try write(robustbench, evaluation, choice, loaded) } },
-        { if let save, let adversarial { try SavedImages.write(adversarial, dataset, document, to: save) } },
-      ])
   }
 
-  /// The entry of a leaderboard, if all of its attacks could run.
-  private func write(_ robustbench: String, _ evaluation: Evaluation, _ choice: AttackOptions.Choice, _ loaded: ModelAndData.Loaded) throws {
-    guard let radius = choice.radius else { return }
-    guard evaluation.attacks.count == choice.plan.attacks.count else {
+  /// Writes the entry of a leaderboard, if all of its attacks could run.
+  private func write(_ robustbench: String, _ result: EvaluationJob.Result, epsilon: Fraction) throws {
+    let (job, evaluation) = (result.job, result.evaluation)
+    guard evaluation.attacks.count == job.plan.attacks.count else {
       throw SATError("\(robustbench) was not written: only \(evaluation.attacks.map(\.name).joined(separator: ", ")) ran, which is not AutoAttack")
     }
     let entry = RobustBenchEntry(
-      evaluation, dataset: loaded.data.name, architecture: (loaded.model.classifier as? NetworkClassifier)?.architecture.name, epsilon: radius.text)
+      evaluation, dataset: job.data.name, architecture: (job.model.classifier as? NetworkClassifier)?.architecture.name, epsilon: epsilon.text)
     try AtomicFile.write(JSONText.encode(entry) + "\n", to: robustbench)
-  }
-
-  /// What a state belongs to. In mode fast the batch size is not part of it.
-  private func identity(_ loaded: ModelAndData.Loaded, _ choice: AttackOptions.Choice, _ size: Int) throws -> StateIdentity {
-    var identity = try StateIdentity(model: loaded.model, data: loaded.data, seed: subject.seed)
-    identity["attack"] = choice.description
-    identity["mode"] = choice.plan.mode.rawValue
-    identity["batch size"] = choice.plan.mode == .compat ? "\(size)" : "any"
-    return identity
   }
 }

@@ -48,3 +48,12 @@ public struct EvaluationProgress: Sendable {
   /// Samples still classified correctly, of all that were evaluated.
   public var correct: Int
 }
+
+extension JobProgress {
+  /// An evaluation's progress, with its numbers as the detail.
+  public init(_ evaluation: EvaluationProgress) {
+    self.init(
+      phase: evaluation.phase, fraction: evaluation.fraction,
+      detail: "\(evaluation.done)/\(evaluation.total), \(evaluation.correct) still correct")
+  }
+}

@@ -31,7 +31,7 @@ extension EvaluationRun {
       } catch {
         guard metered.isStopped else { throw error }
         try keep(&state, now: true)
-        throw EvaluationStopped()
+        throw JobStopped()
       }
       for record in block.records { outcome.flags[record.sample] = false }
       sizes?.observe(positions.count, seconds: block.seconds, passes: block.cost.passes)

@@ -76,7 +76,7 @@ final class EvaluationRun {
     let averaged = votes ? AveragedClassifier(evaluator.model) : nil
     var pass = CleanPass()
     for range in (0..<data.count).chunks(of: size) {
-      if shouldStop() { throw EvaluationStopped() }
+      if shouldStop() { throw JobStopped() }
       let (images, expected) = try data.batch(range)
       let means = try averaged?.judged(moved(images), expected.to(evaluator.device)).logits
       pass.take(images, try means ?? forward(evaluator.model, images))

@@ -34,7 +34,7 @@ public struct Evaluator {
   ///   - adversarial: collects the broken images.
   ///   - store: keeps the state. A killed run that starts again goes on from there and ends with the same flags.
   ///   - shouldStop: asked before every pass of a batch through the model; true saves the batches that are done and ends the run.
-  /// - Throws: what the model throws, `TorchError` when the state cannot be saved, `EvaluationStopped` when it was asked to stop.
+  /// - Throws: what the model throws, `TorchError` when the state cannot be saved, `JobStopped` when it was asked to stop.
   public func run(
     _ plan: EvaluationPlan, adversarial: AdversarialImages? = nil, store: EvaluationStore? = nil,
     progress: @escaping (EvaluationProgress) -> Void = { _ in }, shouldStop: @escaping () -> Bool = { false }
@@ -42,6 +42,3 @@ public struct Evaluator {
     try EvaluationRun(self, plan, adversarial: adversarial, store: store, progress: progress, shouldStop: shouldStop).result()
   }
 }
-
-/// An evaluation that was asked to stop has no result. Its store, if it has one, holds what was done.
-public struct EvaluationStopped: Error {}

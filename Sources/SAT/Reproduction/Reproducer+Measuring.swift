@@ -38,7 +38,8 @@ extension Reproducer {
 
   /// The evaluation of the best checkpoint, as the paper stops early.
   private func evaluation(of run: ReproductionPlan.Run, _ index: Int, savingImages: Bool = false) throws -> EvaluationDocument {
-    let path = "\(run.folder.path)/evaluation-\(run.limits.pgdSteps == nil ? "autoattack" : "pgd")\(savingImages ? "-images" : "").json"
+    let name = "\(run.folder.path)/evaluation-\(run.limits.pgdSteps == nil ? "autoattack" : "pgd")\(savingImages ? "-images" : "")"
+    let path = "\(name).json"
     let imagePath = "\(run.folder.path)/adversarial.safetensors"
     if FileManager.default.fileExists(atPath: path), !savingImages || FileManager.default.fileExists(atPath: imagePath) {
       return try EvaluationDocument.read(from: path)
@@ -50,31 +51,20 @@ extension Reproducer {
       AttackSettings(
         threat: threat, seed: run.configuration.seed, classes: try model.classCount(of: data), steps: run.limits.pgdSteps ?? 40))
     let entries = run.limits.pgdSteps == nil ? AutoAttack.ensemble(.standard) : [PGD.entry]
-    let (attacks, warning) = try suite.attacks(entries)
-    var identity = try StateIdentity(model: model, data: data, seed: run.configuration.seed)
-    identity["attack"] = "\(attacks.map { "\($0.name) \($0.parameters)" }.joined(separator: ", ")), \(threat.norm.rawValue) \(threat.epsilon)"
-    let store = try EvaluationStore("\(run.folder.path)/evaluation-state", identity: identity)
-    let adversarial = AdversarialImages()
-    let evaluator = Evaluator(
-      model: model.classifier, data: data, batchSize: run.configuration.batchSize, device: model.device,
-      layout: run.configuration.execution.memoryFormat.format)
-    func evaluate() throws -> Evaluation {
-      let report = { (progress: EvaluationProgress) in
-        let phases = ["clean"] + attacks.map(\.name)
+    var job = try EvaluationJob(model: model, data: data, suite: suite, attacks: entries)
+    job.batchSize = run.configuration.batchSize
+    job.state = "\(name)-state"
+    job.keepsImages = savingImages
+    let phases = ["clean"] + job.plan.attacks.map(\.name)
+    let result = try job.run(
+      progress: { progress in
         let part = (Double(phases.firstIndex(of: progress.phase) ?? 0) + progress.fraction) / Double(phases.count)
         self.measuring(run, index, part, "\(progress.phase), \(progress.correct) of \(data.count) still right", .evaluate)
-      }
-      return try evaluator.run(EvaluationPlan(attacks), adversarial: adversarial, store: store, progress: report, shouldStop: shouldStop)
-    }
-    let network = model.classifier as? NetworkClassifier
-    var evaluation = try network.map { try $0.withPreparedWeights(inputShape: data.imageShape, evaluate) } ?? evaluate()
-    if let warning { evaluation.warnings.insert(warning, at: 0) }
-    let document = EvaluationDocument(
-      evaluation, model: run.folder.path, data: data, threat: threat, seed: run.configuration.seed, batchSize: run.configuration.batchSize,
-      version: run.limits.pgdSteps == nil ? AutoAttack.Version.standard.rawValue : nil, attacks: attacks)
-    if savingImages { try SavedImages.write(adversarial, data, document, to: imagePath) }
+      }, shouldStop: shouldStop)
+    if savingImages { try result.saveImages(to: imagePath) }
+    let document = result.document
     try document.write(to: path)
-    try? FileManager.default.removeItem(atPath: "\(run.folder.path)/evaluation-state")
+    try? FileManager.default.removeItem(atPath: "\(name)-state")
     observer.said("\(run.setting) \(run.method): evaluated, \(path)")
     return document
   }

@@ -50,7 +50,7 @@ public final class Reproducer {
       figures = schedules()
     } else {
       for run in plan.runs { guard try train(run) else { return nil } }
-      do { figures = try measurements() } catch is EvaluationStopped { return nil } catch is JobStopped { return nil }
+      do { figures = try measurements() } catch is JobStopped { return nil }
     }
     if shouldStop() { return nil }
     let result = ReproductionResult(plan, figures: figures)

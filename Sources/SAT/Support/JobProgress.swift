@@ -12,4 +12,6 @@ public struct JobProgress: Sendable {
 public struct JobStopped: Error {
   /// The work that was done, for a person, such as "12 of 441 points"; nil where the job does not count it.
   public var done: String?
+
+  public init(done: String? = nil) { self.done = done }
 }

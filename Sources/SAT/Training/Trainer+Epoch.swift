@@ -97,7 +97,7 @@ extension Trainer {
         try Evaluator(model: network, data: validationSet, batchSize: configuration.batchSize, device: device, layout: layout)
           .run(EvaluationPlan([attack], checks: false), shouldStop: shouldStop)
       }
-    } catch is EvaluationStopped {
+    } catch is JobStopped {
       return nil
     }
     if Set(evaluation.predictions).count == 1 {

@@ -1,0 +1,138 @@
+internal import SwiftTorch
+
+/// Measures a model's accuracy on images, clean and under attack.
+///
+/// A job with a state folder can be killed at any moment. The same job goes on from there and ends with the same flags.
+public struct EvaluationJob {
+  public let model: LoadedModel
+  public let data: ImageDataset
+  /// The attacks and how they run. The job replaces the plan's seed by its own.
+  public var plan: EvaluationPlan
+  /// Of every random draw.
+  public var seed: UInt64
+  /// Images in a batch; nil for 128, and for the reference's 250 in mode compat. In mode fast it does not change the result.
+  public var batchSize: Int?
+  /// Folder that keeps the state; nil keeps nothing.
+  public var state: String?
+  /// Whether the result holds the adversarial images.
+  public var keepsImages = false
+  /// The version of AutoAttack whose parameters the attacks have, for the document; nil where none of its attacks runs.
+  public var version: String?
+  /// What a reader should know of the plan, such as attacks that were left out.
+  public var planWarning: Evaluation.Warning?
+
+  /// A finished evaluation and the job that made it.
+  public struct Result {
+    public let job: EvaluationJob
+    /// With the warnings about the model's file and the plan in front of those of the evaluation.
+    public let evaluation: Evaluation
+    /// The broken images, as the attacks left them; nil where neither the images nor a state are kept.
+    public let adversarial: AdversarialImages?
+  }
+
+  /// A job that runs a plan.
+  public init(model: LoadedModel, data: ImageDataset, plan: EvaluationPlan, seed: UInt64 = 0) {
+    self.model = model
+    self.data = data
+    self.plan = plan
+    self.seed = seed
+  }
+
+  /// A job that runs attacks of a suite.
+  ///
+  /// - Throws: `SATError` when the attacks cannot run on so few classes.
+  public init(model: LoadedModel, data: ImageDataset, suite: AttackSuite, attacks entries: [AttackEntry]) throws(SATError) {
+    let (attacks, warning) = try suite.attacks(entries)
+    let settings = suite.settings
+    let plan = EvaluationPlan(
+      attacks, isIndividual: settings.version == .individual, mode: settings.mode, expectsRandomness: settings.version == .rand)
+    self.init(model: model, data: data, plan: plan, seed: settings.seed)
+    version = entries.contains(where: \.isAutoAttack) ? settings.version.rawValue : nil
+    planWarning = warning
+  }
+
+  /// A job that runs AutoAttack as its authors publish it.
+  ///
+  /// - Parameter threat: how far images may be changed.
+  /// - Throws: `SATError` when the model does not take the images, or has a single class; what the model throws.
+  public init(
+    model: LoadedModel, data: ImageDataset, autoAttack threat: ThreatModel, version: AutoAttack.Version = .standard, seed: UInt64 = 0
+  ) throws {
+    try model.check(data)
+    let settings = AttackSettings(threat: threat, version: version, seed: seed, classes: try model.classCount(of: data))
+    try self.init(model: model, data: data, suite: AttackSuite(settings), attacks: AutoAttack.ensemble(version))
+  }
+
+  /// The file of a state folder that holds the state.
+  public static func stateFile(in folder: String) -> String { EvaluationStore.file(in: folder) }
+
+  /// - Parameter shouldStop: asked before every pass of a batch through the model.
+  /// - Throws: `JobStopped` when it was asked to stop, `SATError` for a state that belongs to something else or a model that the attacks
+  ///   cannot run on, and what the model throws.
+  public func run(
+    progress: @escaping (EvaluationProgress) -> Void = { _ in }, shouldStop: @escaping () -> Bool = { false }
+  ) throws -> Result {
+    try model.check(data)
+    var plan = plan
+    plan.seed = seed
+    let store = try state.map { try EvaluationStore($0, identity: identity()) }
+    let adversarial = keepsImages || store != nil ? AdversarialImages() : nil
+    let evaluator = Evaluator(
+      model: model.classifier, data: data, batchSize: samplesInBatch, device: model.device,
+      layout: model.classifier.execution.memoryFormat.format)
+    var evaluation = try prepared {
+      try evaluator.run(plan, adversarial: adversarial, store: store, progress: progress, shouldStop: shouldStop)
+    }
+    evaluation.warnings.insert(contentsOf: [model.trainingModeWarning, planWarning].compactMap { $0 }, at: 0)
+    return Result(job: self, evaluation: evaluation, adversarial: adversarial)
+  }
+
+  /// Runs `body` with prepared weights in mode fast: they are faster and equal up to rounding, and the evaluator confirms what it finds.
+  /// Mode compat asks the network as it is.
+  private func prepared<R>(_ body: () throws -> R) throws -> R {
+    switch model.classifier {
+    case let network as NetworkClassifier where plan.mode == .fast:
+      try network.withPreparedWeights(inputShape: data.imageShape, body)
+    case let script as ScriptClassifier where plan.mode == .fast: try script.withPreparedWeights(body)
+    default: try body()
+    }
+  }
+
+  fileprivate var samplesInBatch: Int { batchSize ?? (plan.mode == .compat ? 250 : 128) }
+
+  /// What the state belongs to.
+  private func identity() throws -> StateIdentity {
+    var identity = try StateIdentity(model: model, data: data, seed: seed)
+    identity["attack"] = plan.attacks.map(\.identity).joined(separator: "; ")
+    identity["plan"] =
+      ([plan.isIndividual ? "each attack by itself" : "one attack after the other"] + (plan.checks ? [] : ["no checks"])
+      + (plan.expectsRandomness ? ["a random model"] : [])).joined(separator: ", ")
+    identity["mode"] = plan.mode.rawValue
+    identity["batch size"] = plan.mode == .compat ? "\(samplesInBatch)" : "any"
+    return identity
+  }
+}
+
+extension EvaluationJob.Result {
+  public var document: EvaluationDocument {
+    EvaluationDocument(
+      evaluation, model: job.model.name, data: job.data, threat: job.plan.attacks.first?.threat, seed: job.seed, batchSize: job.samplesInBatch,
+      mode: job.plan.mode, version: job.version, attacks: job.plan.attacks)
+  }
+
+  /// Writes images, originals, labels and the document to a .safetensors file, which `sat verify` checks.
+  ///
+  /// - Throws: `TorchError` when the file cannot be written. The job has to keep the images.
+  public func saveImages(to path: String) throws {
+    precondition(adversarial != nil, "EvaluationJob.keepsImages is false, so there are no images to save")
+    try SavedImages.write(adversarial!, job.data, document, to: path)
+  }
+}
+
+extension Attack {
+  /// Name, parameters and threat model, for a state's identity.
+  fileprivate var identity: String {
+    let radii = (self as? APGD)?.usesLargeRadii == true ? " in three radii" : ""
+    return "\(name) \(parameters), \(threat.norm.rawValue) \(threat.epsilon)\(radii)"
+  }
+}
