@@ -49,8 +49,8 @@ public final class FastAT: Defense {
       try network.module.loadStateDict(before.weights, source: "the guard's copy of the weights")
       return EpochReport(
         metrics: metrics,
-        stop: "accuracy under PGD fell from \(percent(before.accuracy, 1)) to \(percent(accuracy, 1)) in epoch \(epoch), which is catastrophic "
-          + "overfitting; the weights of the epoch before are back")
+        stop: "accuracy under PGD fell from \(percent(before.accuracy, 1)) to \(percent(accuracy, 1)) in epoch \(epoch), which is "
+          + "catastrophic overfitting; the weights of the epoch before are back")
     }
     before = (accuracy, withNoGrad { network.module.stateDict.map { ($0.name, $0.tensor.cloned()) } })
     return EpochReport(metrics: metrics)

@@ -33,7 +33,8 @@ struct ClaimCheck {
   }
 
   private mutating func checkClasses() {
-    let counted = Evaluation.ClassResult.counted(labels: labels, clean: flags("clean").map { $0 == 1 }, robust: flags("robust").map { $0 == 1 })
+    func isRight(_ flag: String) -> [Bool] { flags(flag).map { $0 == 1 } }
+    let counted = Evaluation.ClassResult.counted(labels: labels, clean: isRight("clean"), robust: isRight("robust"))
     if document.perClass.filter({ $0.samples != 0 }) != counted { contradictions.append("perClass is not what is counted") }
   }
 

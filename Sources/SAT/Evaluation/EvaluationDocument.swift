@@ -69,8 +69,8 @@ public struct EvaluationDocument: VersionedDocument {
     clean = Proportion(evaluation.cleanCorrect, of: data.count)
     attacks = evaluation.attacks.map { outcome in
       Attack(
-        name: outcome.name, robust: outcome.robust, seconds: outcome.seconds, forward: outcome.cost.forward, backward: outcome.cost.backward,
-        parameters: ran.first { $0.name == outcome.name }?.parameters)
+        name: outcome.name, robust: outcome.robust, seconds: outcome.seconds, forward: outcome.cost.forward,
+        backward: outcome.cost.backward, parameters: ran.first { $0.name == outcome.name }?.parameters)
     }
     robust = evaluation.attacks.isEmpty ? nil : Proportion(evaluation.robustCorrect, of: data.count)
     perClass = evaluation.perClass
@@ -105,8 +105,9 @@ extension EvaluationDocument {
 
   private var classInconsistency: String? {
     for entry in perClass {
-      for value in [entry.samples, entry.clean, entry.robust] { if let wrong = miscount("class \(entry.class)", value) { return wrong } }
-      if max(entry.clean, entry.robust) > entry.samples { return "class \(entry.class) counts more than its \(entry.samples) samples" }
+      let name = "class \(entry.class)"
+      for value in [entry.samples, entry.clean, entry.robust] { if let wrong = miscount(name, value) { return wrong } }
+      if max(entry.clean, entry.robust) > entry.samples { return "\(name) counts more than its \(entry.samples) samples" }
     }
     let classed = perClass.reduce(0) { $0 + $1.samples }
     return classed == data.samples ? nil : "perClass has \(classed) of \(data.samples) samples"

@@ -21,10 +21,13 @@ public struct SavedImages {
   static let metadataKey = "sat.evaluation"
 
   /// Writes the images of an evaluation beside its document.
-  public static func write(_ adversarial: AdversarialImages, _ data: ImageDataset, _ document: EvaluationDocument, to path: String) throws {
+  public static func write(
+    _ adversarial: AdversarialImages, _ data: ImageDataset, _ document: EvaluationDocument, to path: String
+  ) throws {
+    let images = try adversarial.merged(into: data)
+    let originals = try data.batch(0..<data.count).images.contiguous()
     try SafeTensors(
-      tensors: [("images", try adversarial.merged(into: data)), ("originals", try data.batch(0..<data.count).images.contiguous()), ("labels", data.labels)],
-      metadata: [metadataKey: document.json()]
+      tensors: [("images", images), ("originals", originals), ("labels", data.labels)], metadata: [metadataKey: document.json()]
     ).write(to: path)
   }
 
@@ -34,23 +37,30 @@ public struct SavedImages {
     guard let text = file.metadata[metadataKey], let images = file["images"], let labels = file["labels"],
       let originals = file["originals"]
     else {
-      throw SATError("\(path) does not hold images, originals, labels and an evaluation; expected a file that `sat evaluate --save` wrote")
+      throw SATError(
+        "\(path) does not hold images, originals, labels and an evaluation; expected a file that `sat evaluate --save` wrote")
     }
     let document: EvaluationDocument
     do { document = try .decoded(Array(text.utf8)) } catch {
       throw SATError("\(path): its evaluation \(error.reason); save the images again with `sat evaluate --save`")
     }
     guard let threat = document.threat else {
-      throw SATError("\(path) is of an evaluation without attacks, so there is nothing to check; evaluate with --epsilon and --save")
+      throw SATError(
+        "\(path) is of an evaluation without attacks, so there is nothing to check; evaluate with --epsilon and --save")
     }
     let data = try ImageDataset(name: document.data.name, split: document.data.split, images: originals, labels: labels)
     guard images.shape == originals.shape, images.dtype == .float32 else {
-      throw SATError("\(path): the images are \(images.dtype) \(images.shape), but the originals are \(originals.shape); expected float32 of that shape")
+      throw SATError(
+        "\(path): the images are \(images.dtype) \(images.shape), but the originals are \(originals.shape); expected float32 of "
+          + "that shape")
     }
-    guard let clean = document.flags["clean"], let robust = document.flags["robust"], clean.count == data.count, robust.count == data.count else {
+    guard let clean = document.flags["clean"], let robust = document.flags["robust"], clean.count == data.count,
+      robust.count == data.count
+    else {
       throw SATError("\(path): its flags are not those of \(data.count) samples; save the evaluation again")
     }
     return SavedImages(
-      path: path, images: images, originals: data, threat: threat, clean: clean.map { $0 == 1 }, robust: robust.map { $0 == 1 }, document: document)
+      path: path, images: images, originals: data, threat: threat, clean: clean.map { $0 == 1 }, robust: robust.map { $0 == 1 },
+      document: document)
   }
 }

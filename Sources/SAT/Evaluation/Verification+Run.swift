@@ -8,21 +8,26 @@ extension Verification {
   ///   - data: the images the file should have started from; nil takes the file's word.
   /// - Throws: what the model throws.
   public static func run(
-    _ saved: SavedImages, model: any Classifier, modelName: String, data: ImageDataset?, batchSize: Int, device: Device, layout: MemoryFormat
+    _ saved: SavedImages, model: any Classifier, modelName: String, data: ImageDataset?, batchSize: Int, device: Device,
+    layout: MemoryFormat
   ) throws(TorchError) -> Verification {
     // What a model that draws says is the same every time.
     try Torch.manualSeed(0)
     let claims = try SavedClaims(saved)
     let some = 0..<min(claims.count, SanityChecks.samples)
-    let judge = try ImageJudge(model, trying: (claims.originals[some], saved.originals.labels[some]), device: device, layout: layout)
+    let judge = try ImageJudge(
+      model, trying: (claims.originals[some], saved.originals.labels[some]), device: device, layout: layout)
     let answers = try ModelAnswers(claims, judge, batchSize: batchSize)
     var checks = claims.pixelChecks + answers.checks + claims.documentChecks
     if let data { checks.insert(try claims.check(against: data), at: 0) }
     let largest = claims.sizes.max().item()
     return Verification(
       file: saved.path, model: modelName, threat: saved.threat, samples: claims.count, adversarial: claims.broken.count,
-      holds: checks.allSatisfy(\.holds), checks: checks, largestPerturbation: largest.isFinite ? largest : nil, robust: answers.robust,
-      eightBit: try claims.eightBit { images, labels throws(TorchError) in try judge(images, labels, batchSize: batchSize).isRight },
+      holds: checks.allSatisfy(\.holds), checks: checks, largestPerturbation: largest.isFinite ? largest : nil,
+      robust: answers.robust,
+      eightBit: try claims.eightBit { images, labels throws(TorchError) in
+        try judge(images, labels, batchSize: batchSize).isRight
+      },
       warnings: judge.isRandom ? [answers.randomized] : [])
   }
 }
@@ -87,7 +92,8 @@ private struct SavedClaims {
   var documentChecks: [Verification.Check] {
     [
       .init(
-        "robust", "every sample that counts as robust is right when clean", failed: labels.indices.filter { saved.robust[$0] && !saved.clean[$0] }),
+        "robust", "every sample that counts as robust is right when clean",
+        failed: labels.indices.filter { saved.robust[$0] && !saved.clean[$0] }),
       .init(
         "document", "counts, rates and intervals are those of the flags and labels",
         contradictions: ClaimCheck(saved.document, labels: labels).contradictions),
@@ -157,11 +163,12 @@ private struct ModelAnswers {
 
   /// The warning about a model that draws, with the number of claims that the votes neither confirm nor refute.
   var randomized: Evaluation.Warning {
-    let open = denied.count { !clean.isClear[$0] } + rightInBatch.count { !batched.isClear[$0] } + rightAlone.count { !alone.isClear[$0] }
+    let openInBatches = denied.count { !clean.isClear[$0] } + rightInBatch.count { !batched.isClear[$0] }
+    let open = openInBatches + rightAlone.count { !alone.isClear[$0] }
     return .init(
       code: .randomized,
       message: "the model answers the same image differently from pass to pass; images are judged by their mean logits over up to "
-        + "\(AveragedClassifier.most) passes, and a claim fails where these are clearly against it (claims it denies, but not clearly: \(open)); "
-        + "what mode compat saved is what single passes said")
+        + "\(AveragedClassifier.most) passes, and a claim fails where these are clearly against it (claims it denies, but not "
+        + "clearly: \(open)); what mode compat saved is what single passes said")
   }
 }

@@ -1,5 +1,6 @@
-/// What came of looking at saved adversarial images again, without trusting the run that made them: the JSON document of `sat verify`,
-/// `sat-verification/1`.
+/// The JSON document of `sat verify`, `sat-verification/1`.
+///
+/// It tells which claims about saved adversarial images hold, without trusting the run that made them.
 public struct Verification: VersionedDocument {
   public static let format = "sat-verification/1"
 

@@ -77,8 +77,8 @@ extension HessianAnalysis {
     let start = clock.now
     let hessian = try LossHessian(classifier, images: images, labels: labels, chunk: request.chunk) { progress("gradient", $0) }
     var analysis = HessianAnalysis(
-      loss: hessian.loss, gradientNorm: hessian.gradientNorm, parameters: hessian.size, samples: labels.count, dtype: hessian.dtype, products: 0,
-      seconds: 0)
+      loss: hessian.loss, gradientNorm: hessian.gradientNorm, parameters: hessian.size, samples: labels.count,
+      dtype: hessian.dtype, products: 0, seconds: 0)
     try analysis.measureMeanLoss(hessian, request, progress)
     if let settings = request.perSample {
       let spectrum = try PerSampleSpectrum.topEigenvalues(classifier, images: images, labels: labels, settings: settings) {

@@ -9,8 +9,9 @@ public struct LandscapeDocument: VersionedDocument {
   public struct Directions: Codable, Sendable, Equatable {
     public var count: Int
     /// How `LandscapeDirection.orthogonal` makes them.
-    public var scheme = "normal draws of a CPU generator (mt19937), parameter by parameter in the model's order, one direction after the "
-      + "other; each filter orthogonal to the earlier directions' and as long as the weights' filter"
+    public var scheme =
+      "normal draws of a CPU generator (mt19937), parameter by parameter in the model's order, one direction after the other; "
+      + "each filter orthogonal to the earlier directions' and as long as the weights' filter"
     public var vectors: String
     public var seed: UInt64
   }
@@ -61,7 +62,9 @@ public struct LandscapeDocument: VersionedDocument {
 
   public var inconsistency: String? {
     for (name, positions) in [("x", x), ("y", y ?? [0])] {
-      guard positions.allSatisfy(\.isFinite), !positions.isEmpty else { return "\(name) has positions that are no numbers, or none" }
+      guard positions.allSatisfy(\.isFinite), !positions.isEmpty else {
+        return "\(name) has positions that are no numbers, or none"
+      }
     }
     for (name, rows) in [("loss", loss), ("accuracy", accuracy)] {
       guard rows.count == y?.count ?? 1 else { return "\(name) has \(rows.count) rows at \(y?.count ?? 1) positions" }

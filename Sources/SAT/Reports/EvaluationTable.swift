@@ -21,7 +21,8 @@ public struct EvaluationTable: CustomStringConvertible {
     if !evaluation.attacks.isEmpty {
       var classes = [["class", "samples", "clean", "robust"]]
       for entry in evaluation.perClass {
-        classes.append(["\(entry.class)", "\(entry.samples)", Self.share(entry.clean, entry.samples), Self.share(entry.robust, entry.samples)])
+        let shares = [entry.clean, entry.robust].map { Self.share($0, entry.samples) }
+        classes.append(["\(entry.class)", "\(entry.samples)"] + shares)
       }
       text += "\n" + TextTable(classes).description
     }

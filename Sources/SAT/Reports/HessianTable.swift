@@ -35,14 +35,16 @@ public struct HessianTable: CustomStringConvertible {
     let found = document.eigenvalues?.count ?? 0
     if found < asked {
       let reason =
-        found == document.parameters ? "the model has no more parameters" : "Lanczos finds at most as many as --iterations allows it products"
+        found == document.parameters
+        ? "the model has no more parameters" : "Lanczos finds at most as many as --iterations allows it products"
       warnings.append("\(found) of the \(asked) eigenvalues that were asked for; \(reason)")
     }
     let open = document.eigenvalues?.count { !$0.converged } ?? 0
     if open > 0 { warnings.append("\(open) of the eigenvalues did not converge; their residuals say how near an eigenvalue is") }
     if let samples = document.perSample?.converged, samples.contains(false) {
       warnings.append(
-        "\(samples.count { !$0 }) of the \(samples.count) per-sample eigenvalues did not converge; raise --iterations or --tolerance")
+        "\(samples.count { !$0 }) of the \(samples.count) per-sample eigenvalues did not converge; raise --iterations or "
+          + "--tolerance")
     }
     return warnings
   }

@@ -11,8 +11,8 @@ public struct LandscapeTable: CustomStringConvertible {
       ["", "loss"], ["nearest to the model", significant(center)], ["smallest", significant(all.min()!)],
       ["largest", significant(all.max()!)],
     ]
-    return
-      "\(document.model) on \(document.data); \(document.examples) examples\(at); \(all.count) points\n\n" + TextTable(rows).description
+    return "\(document.model) on \(document.data); \(document.examples) examples\(at); \(all.count) points\n\n"
+      + TextTable(rows).description
   }
 
   /// The loss at the point nearest to the weights.

@@ -13,8 +13,8 @@ public struct VerificationTable: CustomStringConvertible {
       \(checks)
       robust accuracy, counted anew: \(robust.correct)/\(samples), \(percent(robust.accuracy)) (\(robust.range))
       largest perturbation: \(largest)
-      as bytes: \(eightBit.misclassified) of \(verification.adversarial) are still misclassified, \(eightBit.withinEpsilon) of them within \
-      epsilon; rounded towards the original \(eightBit.towardsOriginal)
+      as bytes: \(eightBit.misclassified) of \(verification.adversarial) are still misclassified, \
+      \(eightBit.withinEpsilon) of them within epsilon; rounded towards the original \(eightBit.towardsOriginal)
       \(verification.warnings.map { "warning: \($0.message)\n" }.joined())
       """
   }
@@ -23,7 +23,8 @@ public struct VerificationTable: CustomStringConvertible {
     var rows = [["check", "", "what"]]
     for check in verification.checks {
       let some = check.failed.prefix(5).map(String.init).joined(separator: ", ") + (check.failed.count > 5 ? ", …" : "")
-      let exceptions = check.failed.isEmpty ? check.contradictions.joined(separator: "; ") : "not for \(check.failed.count) (\(some))"
+      let exceptions =
+        check.failed.isEmpty ? check.contradictions.joined(separator: "; ") : "not for \(check.failed.count) (\(some))"
       rows.append([check.name, check.holds ? "holds" : "FAILS", check.question + (check.holds ? "" : ": \(exceptions)")])
     }
     return TextTable(rows, leftColumns: 3)

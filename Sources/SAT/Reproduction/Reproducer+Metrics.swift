@@ -28,7 +28,8 @@ extension Reproducer {
     }
     return plan.item.settings.flatMap { setting in
       let runs = measured.filter { $0.run.setting == setting }
-      return [("largest eigenvalue", \Smoothness.eigenvalue), ("trace", \.trace), ("gradient norm", \.gradientNorm)].flatMap { name, path in
+      let quantities = [("largest eigenvalue", \Smoothness.eigenvalue), ("trace", \.trace), ("gradient norm", \.gradientNorm)]
+      return quantities.flatMap { name, path in
         let means = runs.map { run in
           let values = run.values.map { $0[keyPath: path] }
           // The random vectors are the same in every epoch, so the mean's error is no smaller than an epoch's.

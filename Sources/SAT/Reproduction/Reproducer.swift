@@ -99,7 +99,9 @@ public final class Reproducer {
     }
     guard try trainer.run(observer: listener, shouldStop: shouldStop) == .finished else { return false }
     workDone += share
-    let best = trainer.bestValidation.map { "best on validation after epoch \($0.epoch + 1): robust \(percent($0.validation.robust))" }
+    let best = trainer.bestValidation.map {
+      "best on validation after epoch \($0.epoch + 1): robust \(percent($0.validation.robust))"
+    }
     observer.said("\(name): trained, \(best ?? "not validated"), \(run.folder.path)")
     return true
   }

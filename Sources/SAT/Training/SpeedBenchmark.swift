@@ -42,7 +42,8 @@ public struct SpeedBenchmark: VersionedDocument {
     progress: (String) -> Void = { _ in }
   ) throws -> SpeedBenchmark {
     let device = try execution.prepare()
-    let subject = try Subject(architecture, batchSize: batchSize, attackSteps: attackSteps, execution: execution, device: device, seed: seed)
+    let subject = try Subject(
+      architecture, batchSize: batchSize, attackSteps: attackSteps, execution: execution, device: device, seed: seed)
     let parts = try subject.parts { name, body in
       progress(name)
       let times = try repeated(for: seconds, on: device, body)

@@ -9,7 +9,9 @@ extension HessianDocument: ImageMeasurement {
 }
 
 extension LandscapeDocument: ImageMeasurement {
-  fileprivate var images: String { ReportRuns.images(data, perturbation, examples == "reattack" ? ", attacked at every point" : "") }
+  fileprivate var images: String {
+    ReportRuns.images(data, perturbation, examples == "reattack" ? ", attacked at every point" : "")
+  }
 }
 
 /// Charts of the documents of `sat hessian` and `sat landscape`.
@@ -33,7 +35,9 @@ extension ReportRuns {
     return section
   }
 
-  fileprivate static func images(_ data: ImageDataset.Summary, _ perturbation: InnerMaximizer.Summary?, _ attack: String) -> String {
+  fileprivate static func images(
+    _ data: ImageDataset.Summary, _ perturbation: InnerMaximizer.Summary?, _ attack: String
+  ) -> String {
     let place = perturbation.map { "adversarial (\($0.norm.rawValue), radius \(brief($0.epsilon))\(attack))" }
     return "\(place ?? "clean"), \(data)"
   }
@@ -41,7 +45,9 @@ extension ReportRuns {
   private typealias Documents<Contents> = [(run: Int, name: String, contents: Contents)]
 
   /// All runs' documents, named by run and file where that is needed to tell them apart.
-  private func documents<Contents: ImageMeasurement>(_ path: KeyPath<RunRecord, [RunRecord.Document<Contents>]>) -> Documents<Contents> {
+  private func documents<Contents: ImageMeasurement>(
+    _ path: KeyPath<RunRecord, [RunRecord.Document<Contents>]>
+  ) -> Documents<Contents> {
     let differ = Set(runs.flatMap { $0[keyPath: path].map(\.contents.images) }).count > 1
     return runs.enumerated().flatMap { index, run in
       run[keyPath: path].map { document in

@@ -76,8 +76,8 @@ public enum ReportPage {
   private static func unreadable(_ report: Report) -> String {
     guard !report.unreadable.isEmpty else { return "" }
     let items = report.unreadable.map { "<li>\(HTML.escape("\($0.path) \($0.reason)"))</li>" }
-    return "<section id=\"unreadable\"><h2>Unreadable</h2><p>These are damaged or of another version, so they are not shown; restore them, or make them again.</p><ul>"
-      + items.joined(separator: "\n") + "</ul></section>\n"
+    return "<section id=\"unreadable\"><h2>Unreadable</h2><p>These are damaged or of another version, so they are not shown; "
+      + "restore them, or make them again.</p><ul>" + items.joined(separator: "\n") + "</ul></section>\n"
   }
 
   private static func omissions(_ report: Report) -> String {

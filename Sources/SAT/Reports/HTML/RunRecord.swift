@@ -109,8 +109,10 @@ struct RunRecord {
       note(filePath)
     } catch {
       // Whole JSON that states no format is somebody else's, unless its name is that of a document.
-      let isOurs = stated != nil || !JSONText.isWhole(json) || ["evaluation", "hessian", "landscape"].contains(where: name.hasPrefix)
-      if isOurs { unreadable.append(.init(path: filePath, reason: error.reason, kind: stated)) }
+      let isNamedAsOurs = ["evaluation", "hessian", "landscape"].contains(where: name.hasPrefix)
+      if stated != nil || isNamedAsOurs || !JSONText.isWhole(json) {
+        unreadable.append(.init(path: filePath, reason: error.reason, kind: stated))
+      }
     }
   }
 
