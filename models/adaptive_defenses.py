@@ -1,4 +1,4 @@
-"""The rest of `defenses.py`: methods that remember their samples or perturbations, and those with other losses."""
+"""The defenses that remember samples or perturbations, those with other losses, and the table of all defenses."""
 
 import dataclasses
 
@@ -11,12 +11,12 @@ from defenses import AT, DAT, FAT, HSAT, PSAT, TRADES, EpsilonSchedule, Settings
 
 
 def runner_up(logits: Tensor, y: Tensor) -> Tensor:
-    """The largest logit of another class than y."""
+    """Returns the largest logit of the classes other than y."""
     return logits.scatter(1, y[:, None], float("-inf")).amax(1)
 
 
 class MART(AT):
-    """Wang et al. 2020."""
+    """MART of Wang et al. 2020."""
 
     defaults = {"beta": 5.0, "start": "gaussian"}
     choices = {"start": ("gaussian", "uniform", "none")}
@@ -34,7 +34,7 @@ class MART(AT):
 
 
 class CAT20(AT):
-    """Cheng et al. 2020. `radii` remembers every training sample."""
+    """CAT of Cheng et al. 2020. `radii` holds the radius of every training sample."""
 
     defaults = {"eta": 0.0796875, "cap": 1.115625, "smoothing": 0.3137, "kappa": 10.0, "update": "paper", "hinge": "mean"}
     choices = {"update": ("paper", "code"), "hinge": ("mean", "sum")}
@@ -72,7 +72,7 @@ class CAT20(AT):
 
 
 class CAT18(AT):
-    """Cai et al. 2018. `k` is the present number of steps; `finish_epoch` may raise it."""
+    """CAT of Cai et al. 2018. `k` is the current number of steps. `finish_epoch` may increase it."""
 
     defaults = {"accuracy": 0.95, "patience": 10, "mixing": True}
 
@@ -118,7 +118,7 @@ class CAT18(AT):
 
 
 class IAAT(AT):
-    """Balaji et al. 2019. `radii` remembers every training sample."""
+    """IAAT of Balaji et al. 2019. `radii` holds the radius of every training sample."""
 
     defaults = {"warmup": 10, "gamma": 0.2375, "rate": 0.1}
 
@@ -151,7 +151,7 @@ class IAAT(AT):
 
 
 class FastAT(AT):
-    """Wong et al. 2020. The guard looks after every epoch how the network stands PGD on the first batch of that epoch."""
+    """Fast AT of Wong et al. 2020. After every epoch, the guard measures the accuracy under PGD on that epoch's first batch."""
 
     defaults = {"step": 1.25, "guard": True, "fall": 0.2, "guardSteps": 5}
 
@@ -168,7 +168,7 @@ class FastAT(AT):
             return None
         first_epoch, x0, y = self.first
         network.eval()
-        # Draws of its own; what is misclassified once stays as it is.
+        # Uses its own generator, so that the guard does not change the training. Misclassified samples do not move any further.
         x = ascend(
             network,
             x0,
@@ -186,15 +186,15 @@ class FastAT(AT):
         if self.before is not None and accuracy < self.before[0] - self.o["fall"]:
             network.load_state_dict(self.before[1])
             return (
-                f"accuracy under PGD fell from {100 * self.before[0]:.1f} % to {100 * accuracy:.1f} % in epoch {epoch}, which is "
-                "catastrophic overfitting; the weights of the epoch before are back"
+                f"the accuracy under PGD fell from {100 * self.before[0]:.1f} % to {100 * accuracy:.1f} % in epoch {epoch}, which "
+                "is catastrophic overfitting; the guard restored the weights of the epoch before"
             )
         self.before = (accuracy, {name: value.clone() for name, value in network.state_dict().items()})
         return None
 
 
 class FreeAT(AT):
-    """Shafahi et al. 2019. The perturbation goes on from batch to batch."""
+    """Free AT of Shafahi et al. 2019. Every batch starts from the perturbation of the batch before."""
 
     defaults = {"replays": 8}
 
@@ -239,7 +239,7 @@ METHODS: dict[str, type[AT]] = {
 
 
 def make(method: str, settings: Settings) -> AT:
-    """The defense of a name, with its options checked; a ValueError, one sentence, for one it does not have or take."""
+    """Makes a defense and checks its options. Raises ValueError with one sentence for an option that is unknown or wrong."""
     kind = METHODS[method]
     unknown = set(settings.options) - set(kind.defaults)
     if unknown:
@@ -252,7 +252,7 @@ def make(method: str, settings: Settings) -> AT:
 
 
 def checked(name: str, value: object, default: object, choices: tuple[str, ...] | None) -> object:
-    """An option's value in the type of its default; numbers may be fractions, such as 2/255."""
+    """Returns an option's value in the type of its default. A number may be a fraction, such as 2/255."""
     if choices:
         if value not in choices:
             raise ValueError(f"{name} is {value}; expected {' or '.join(choices)}")

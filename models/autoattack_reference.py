@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""AutoAttack in plain PyTorch, with the behaviour of its reference implementation: what `sat evaluate` is compared with.
+"""AutoAttack in plain PyTorch with the behaviour of its reference implementation, for comparison with `sat evaluate`.
 
     python models/autoattack_reference.py --weights lenet5.pt --model lenet5 --data mnist --data-root data --first 200 \\
         --epsilon 0.3 --norm linf --seed 0 --batch-size 200 --json
 
-Written from the papers and from the described behaviour of the reference (https://github.com/fra31/auto-attack), its slips
-included, so that its results can be compared sample by sample: nothing leaves a batch before an attack has ended, every batch
-starts from the same seed on the global CPU generator, and the blocks are cut anew before every attack. The attacks are in
-`reference_attacks/`; this file holds the ensemble and the command line.
+The code follows the papers and the described behaviour of the reference (https://github.com/fra31/auto-attack). It repeats the
+mistakes of the reference, so that results can be compared sample by sample. Three rules come from there. All samples stay in their
+batch until the end of an attack. Every batch starts from the same seed of the global CPU generator. Every attack splits the
+remaining samples into new batches. `reference_attacks/` holds the attacks; this file holds the ensemble and the command line.
 """
 
 import argparse
@@ -41,7 +41,7 @@ ATTACKS = ["apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square"]
 
 @dataclass
 class Outcome:
-    """Flags (N,) after each attack, 1 = still right; the images as the attacks left them; and what it cost."""
+    """The result of an ensemble: flags (N,) after each attack (1 = still classified correctly), the attacked images, the costs."""
 
     clean: Tensor
     images: Tensor
@@ -54,7 +54,7 @@ class Outcome:
 def make_attack(
     name: str, model: Counted, norm: str, epsilon: float, seed: int, version: str, queries: int = 5000, iterations: int = 100
 ) -> APGD | FAB | Square:
-    """An attack with the parameters that a version of the ensemble gives it."""
+    """Makes an attack with the parameters of a version of the ensemble."""
     common = {"model": model, "norm": norm, "epsilon": epsilon, "seed": seed}
     l1 = norm == "l1"
     if name in ("apgd-ce", "apgd-dlr"):
@@ -95,9 +95,9 @@ def evaluate(
     attacks: list[str] | None = None,
     queries: int = 5000,
     iterations: int = 100,
-    say=lambda text: None,
+    report=lambda text: None,
 ) -> Outcome:
-    """Runs the attacks in turn on the samples that are still classified correctly, always from the original images."""
+    """Runs the attacks in turn on the samples that are still classified correctly. Every attack starts from the original images."""
     model = Counted(network.eval())
     clean = torch.cat(
         [model.right(images, labels) for images, labels in zip(x.split(batch_size), y.split(batch_size), strict=True)]
@@ -105,7 +105,7 @@ def evaluate(
     outcome = Outcome(clean.clone(), x.clone())
     right = clean.clone()
     for name in attacks or VERSIONS[version]:
-        begun, before = time.perf_counter(), (model.forwards, model.backwards)
+        started, before = time.perf_counter(), (model.forwards, model.backwards)
         for block in right.nonzero()[:, 0].split(batch_size):
             if not len(block):
                 continue
@@ -115,23 +115,25 @@ def evaluate(
             right[broken] = False
             outcome.images[broken] = adversarial[[int((block == i).nonzero()) for i in broken]]
         outcome.flags[name] = right.clone()
-        outcome.seconds[name] = time.perf_counter() - begun
+        outcome.seconds[name] = time.perf_counter() - started
         outcome.forwards[name], outcome.backwards[name] = model.forwards - before[0], model.backwards - before[1]
-        say(f"{name}: {int(right.sum())} of {len(x)} left after {outcome.seconds[name]:.1f} s")
+        report(f"{name}: {int(right.sum())} of {len(x)} left after {outcome.seconds[name]:.1f} s")
     return outcome
 
 
 def read_data(name: str, root: Path, first: int | None) -> tuple[Tensor, Tensor]:
-    """Test images in [0, 1] and labels of a data set under the root, or of a .safetensors or .npz file."""
+    """Reads test images in [0, 1] and labels of a data set under the root, or of a .safetensors or .npz file."""
     return reference_data.batch(reference_data.test_data(name, root), slice(first))
 
 
 def attack_names(text: str) -> list[str]:
-    """Names with commas between, for argparse."""
+    """Splits comma-separated names of attacks, for argparse."""
     names = text.split(",")
     for name in names:
         if name not in ATTACKS:
-            raise argparse.ArgumentTypeError(f"there is no attack '{name}'; expected {', '.join(ATTACKS)}, with commas between")
+            raise argparse.ArgumentTypeError(
+                f"there is no attack '{name}'; expected {', '.join(ATTACKS)}, or several of them separated by commas"
+            )
     return names
 
 
@@ -144,64 +146,66 @@ def main() -> None:
 
 def run() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--weights", required=True)
-    parser.add_argument("--model", help="one of networks.py; not needed for a file of sat, which says")
-    parser.add_argument("--normalize", choices=sorted(NORMALIZATIONS))
-    parser.add_argument("--data", required=True, help="digits, mnist, cifar10, cifar100 or a .safetensors or .npz file")
+    parser.add_argument("--weights", required=True, help="file of weights, from sat or PyTorch")
+    parser.add_argument("--model", help="name of the network in networks.py; default: the network that a file of sat names")
+    parser.add_argument("--normalize", choices=sorted(NORMALIZATIONS), help="default: what a file of sat names, else none")
+    parser.add_argument("--data", required=True, help="digits, mnist, cifar10, cifar100, or a .safetensors or .npz file")
     parser.add_argument(
         "--data-root",
         type=Path,
         default=reference_data.default_root(),
-        help="folder of the data sets; default: the variable SAT_DATA, else data/ here",
+        help="folder of the data sets; default: the environment variable SAT_DATA, else data/",
     )
-    parser.add_argument("--first", type=positive)
-    parser.add_argument("--epsilon", type=radius, required=True)
+    parser.add_argument("--first", type=positive, help="number of test images to use; default: all")
+    parser.add_argument("--epsilon", type=radius, required=True, help="largest perturbation, such as 0.3 or 8/255")
     parser.add_argument("--norm", choices=["linf", "l2", "l1"], default="linf")
     parser.add_argument("--version", choices=VERSIONS, default="standard")
-    parser.add_argument("--attack", type=attack_names, help="only these, with commas")
-    parser.add_argument("--queries", type=positive, default=5000, help="of Square")
-    parser.add_argument("--iterations", type=positive, default=100, help="of APGD and FAB")
+    parser.add_argument("--attack", type=attack_names, help="comma-separated attacks; default: all attacks of the version")
+    parser.add_argument("--queries", type=positive, default=5000, help="queries of Square; default: %(default)s")
+    parser.add_argument("--iterations", type=positive, default=100, help="iterations of APGD and FAB; default: %(default)s")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch-size", type=positive, default=250)
     parser.add_argument("--threads", type=positive)
-    parser.add_argument("--save", help="write the images as the attacks left them")
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
-    if given.norm == "linf" and given.epsilon > 1:
-        parser.error("argument --epsilon: expected at most 1 in linf, since images lie in [0, 1]")
-    if given.threads:
-        torch.set_num_threads(given.threads)
-    if given.save:
-        safetensors_io.writable(given.save)
-    network, name, options = command_line.network(given.weights, given.model, [], [given.normalize] if given.normalize else None)
-    x, y = read_data(given.data, given.data_root, given.first)
+    parser.add_argument("--save", help="file for the attacked images, .safetensors")
+    parser.add_argument("--json", action="store_true", help="print the result as one line of JSON")
+    arguments = parser.parse_args()
+    if arguments.norm == "linf" and arguments.epsilon > 1:
+        parser.error("argument --epsilon: expected at most 1 for linf, because images lie in [0, 1]")
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    if arguments.save:
+        safetensors_io.writable(arguments.save)
+    network, name, options = command_line.network(
+        arguments.weights, arguments.model, [], [arguments.normalize] if arguments.normalize else None
+    )
+    x, y = read_data(arguments.data, arguments.data_root, arguments.first)
     command_line.check_images(network, name, options, x, y)
-    begun = time.perf_counter()
+    started = time.perf_counter()
     outcome = evaluate(
         network,
         x,
         y,
-        given.norm,
-        given.epsilon,
-        given.seed,
-        given.batch_size,
-        given.version,
-        given.attack,
-        given.queries,
-        given.iterations,
-        say=lambda text: print(text, file=sys.stderr),
+        arguments.norm,
+        arguments.epsilon,
+        arguments.seed,
+        arguments.batch_size,
+        arguments.version,
+        arguments.attack,
+        arguments.queries,
+        arguments.iterations,
+        report=lambda text: print(text, file=sys.stderr),
     )
-    seconds = time.perf_counter() - begun
-    if given.save:
-        safetensors_io.write(given.save, {"images": outcome.images, "labels": y})
-    if not given.json:
+    seconds = time.perf_counter() - started
+    if arguments.save:
+        safetensors_io.write(arguments.save, {"images": outcome.images, "labels": y})
+    if not arguments.json:
         print(f"clean: {int(outcome.clean.sum())} of {len(x)}")
         for name, flags in outcome.flags.items():
             print(
                 f"{name}: {int(flags.sum())} of {len(x)}, {outcome.seconds[name]:.1f} s, {outcome.forwards[name]} forward, "
                 f"{outcome.backwards[name]} backward"
             )
-        print(f"largest perturbation: {size(outcome.images - x, given.norm).max():.6f}")
+        print(f"largest perturbation: {size(outcome.images - x, arguments.norm).max():.6f}")
         return
     last = list(outcome.flags.values())[-1] if outcome.flags else outcome.clean
     print(

@@ -1,4 +1,4 @@
-"""H-SAT's scores in plain PyTorch: estimates of the spectral norm of a sample's Hessian in the weights, and that norm itself."""
+"""H-SAT's scores in plain PyTorch. They estimate the spectral norm of a sample's Hessian in the weights; `power` computes it."""
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ SCORES = ("paper-upper", "central", "paper-lower", "fixed-upper", "fixed-lower",
 
 
 def curvature(network: nn.Module, x: Tensor, y: Tensor, score: str = "paper-upper", chunk: int = 32) -> Tensor:
-    """One number per sample, of a network in evaluation mode."""
+    """Returns one score per sample. The network must be in evaluation mode."""
     if score == "power":
         return spectral_norms(network, x, y)
     names = [name for name, _ in network.named_parameters()]
@@ -49,10 +49,10 @@ def curvature(network: nn.Module, x: Tensor, y: Tensor, score: str = "paper-uppe
 
 
 def spectral_norms(network: nn.Module, x: Tensor, y: Tensor, tolerance: float = 1e-5, products: int = 200) -> Tensor:
-    """The norm of every sample's own Hessian in the weights, by the power method, one sample after another.
+    """Returns the spectral norm of every sample's Hessian in the weights, by the power method for one sample at a time.
 
-    The length of Hv is followed and not vᵀHv, since it never falls, and comes to the norm where +norm and -norm are eigenvalues
-    both.
+    The stopping rule uses the length of Hv and not vᵀHv. The length never falls, and it converges to the norm even if both +norm
+    and -norm are eigenvalues.
     """
     generator, found = torch.Generator().manual_seed(0), []
     for sample, label in zip(x.split(1), y.split(1), strict=True):

@@ -1,13 +1,13 @@
-"""Every defense of `sat train` in plain PyTorch: one update of a network by one batch, as the papers describe it.
+"""The defenses of `sat train` in plain PyTorch. Each updates a network with one batch, as its paper describes.
 
-A reference to compare with, written to be read: finished samples are masked instead of dropped, nothing is fast. The
-random draws are made in the same order and from the same kind of generator as `sat`'s, so both follow the same path.
+This reference is written for reading, not for speed. For example, it masks finished samples instead of dropping them. It makes its
+random draws in the same order as `sat` and from the same kind of generator, so both follow the same path.
 
     defense = PSAT(Settings(epsilon=0.3, steps=40, step_size=0.02, schedule=lambda epoch: 0.5))
     loss = defense.step(network, optimizer, images, labels, indices, epoch, generator)
 
-Options have the names of `methodOptions`; those left out have their defaults there. `adaptive_defenses.py` has the
-methods that keep state and the table of all of them.
+Options have the names and the defaults of `methodOptions`. `adaptive_defenses.py` has the defenses that keep state, and the table
+of all defenses.
 """
 
 import copy
@@ -23,6 +23,8 @@ from curvature import SCORES, curvature
 
 @dataclass
 class Settings:
+    """The settings of a defense."""
+
     epsilon: float
     steps: int
     step_size: float
@@ -30,10 +32,10 @@ class Settings:
     schedule: Callable[[int], float] = lambda epoch: 1.0
     options: dict = field(default_factory=dict)
     training_size: int = 0
-    # Gamma of adversarial weight perturbation, and the epochs without it first.
+    # Gamma of adversarial weight perturbation, and the number of first epochs without it.
     awp: float = 0.0
     awp_warmup: int = 0
-    # "uniform", or "none" for images that start where they are; some methods have their own.
+    # "uniform", or "none" to start from the clean images. Some methods have their own start instead.
     start: str = "uniform"
 
 
@@ -86,9 +88,10 @@ def ascend(
     steps=None,
     noise: float = 0.0,
 ) -> Tensor:
-    """Perturbed images. `moves(k, x, logits, gradient)` marks the samples that step k moves; by default all.
+    """Returns the images after projected gradient ascent. `moves(k, x, logits, gradient)` marks the samples that step k moves.
 
-    `radius` and `sizes` may differ by sample. What is left out is that of the settings.
+    By default every step moves all samples. `radius` and `sizes` may differ by sample. `start`, `radius`, `sizes` and `steps`
+    default to the settings.
     """
     training = network.training
     network.eval()
@@ -119,8 +122,11 @@ def ascend(
 
 
 def update(network: nn.Module, optimizer: torch.optim.Optimizer, objective, awp: float = 0.0) -> float:
-    """One optimizer step on `objective(network)`; `awp` is the gamma of adversarial weight perturbation, as published: a copy of
-    the network takes one step up the loss, and the difference, rescaled weight by weight, is added for the time of the step."""
+    """Takes one optimizer step on `objective(network)` and returns the loss.
+
+    `awp` is the gamma of adversarial weight perturbation, as published. A copy of the network takes one step up the loss. The
+    network takes its step with the difference added to its weights, rescaled for each weight tensor.
+    """
     moves = {}
     if awp:
         proxy = copy.deepcopy(network)
@@ -151,9 +157,9 @@ def update(network: nn.Module, optimizer: torch.optim.Optimizer, objective, awp:
 
 
 class AT:
-    """Madry et al. 2018."""
+    """AT of Madry et al. 2018, and the base of all defenses."""
 
-    # The options with their values, and of those that are words all there are.
+    # The options with their defaults, and the allowed words of the options that are words.
     defaults: dict = {}
     choices: dict[str, tuple[str, ...]] = {}
 
@@ -179,11 +185,11 @@ class AT:
         return F.cross_entropy(network(x), y)
 
     def finish_epoch(self, epoch: int, network: nn.Module) -> str | None:
-        """After the last batch of an epoch: why training must end now, or None."""
+        """Ends an epoch. Returns the reason if training must stop now, else None."""
 
 
 class PSAT(AT):
-    """Algorithm 1 of the SAT paper."""
+    """P-SAT, Algorithm 1 of the SAT paper."""
 
     def examples(self, network, x0, y, indices, epoch, generator):
         limit = self.s.schedule(epoch)
@@ -197,7 +203,7 @@ class PSAT(AT):
 
 
 class HSAT(AT):
-    """Appendix B.3 of the SAT paper."""
+    """H-SAT, Appendix B.3 of the SAT paper."""
 
     defaults = {"score": "paper-upper", "chunk": 32, "every": 1, "startAtZero": False}
     choices = {"score": SCORES}
@@ -222,7 +228,7 @@ class HSAT(AT):
 
 
 class TRADES(AT):
-    """Zhang et al. 2019."""
+    """TRADES of Zhang et al. 2019."""
 
     defaults = {"beta": 6.0, "kl": "batchmean", "start": "gaussian"}
     choices = {"kl": ("batchmean", "element-mean"), "start": ("gaussian", "uniform")}
@@ -247,7 +253,7 @@ class TRADES(AT):
 
 
 class DAT(AT):
-    """Wang et al. 2019. The schedule is minus the threshold of the first-order stationary condition."""
+    """DAT of Wang et al. 2019. The schedule is the negative of the threshold on the first-order stationary condition."""
 
     defaults = {"displacement": "clean", "firstStep": False, "weighting": False}
     choices = {"displacement": ("clean", "start")}
@@ -274,7 +280,7 @@ class DAT(AT):
 
 
 class FAT(AT):
-    """Zhang et al. 2020. The schedule is tau."""
+    """FAT of Zhang et al. 2020. The schedule is tau."""
 
     defaults = {"omega": 0.0}
 
@@ -296,7 +302,7 @@ class FAT(AT):
 
 
 class EpsilonSchedule(AT):
-    """The first row of Table 4."""
+    """AT with a schedule of the perturbation norm, the first row of Table 4."""
 
     def examples(self, network, x0, y, indices, epoch, generator):
         fraction = self.s.schedule(epoch)

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Hessians of networks in plain PyTorch, by double backward: the reference for `sat hessian` and for its speed.
+"""Hessians of networks in plain PyTorch by double backward, the reference for the numbers and the speed of `sat hessian`.
 
     python hessian_reference.py --model mnist-cnn --weights WEIGHTS.safetensors --images IMAGES.safetensors --first 16
 
-prints loss, gradient norm, the top eigenvalues and, with --per-sample, the dominant eigenvalue of every sample's own Hessian,
-one sample after another. The Hessian is that of the mean cross-entropy, evaluation mode, all parameters, no weight decay.
+The program prints the loss, the gradient norm and the extreme eigenvalues. With --per-sample, it prints the dominant eigenvalue of
+every sample's own Hessian instead, computed sample by sample. The Hessian is the one of the mean cross-entropy in evaluation mode,
+over all parameters and without weight decay.
 """
 
 import argparse
@@ -26,7 +27,7 @@ Product = Callable[[torch.Tensor], torch.Tensor]
 
 
 class LossHessian:
-    """Products with the Hessian of the mean cross-entropy of one batch; the graph of the gradient serves all products."""
+    """Products with the Hessian of the mean cross-entropy of one batch. All products use one graph of the gradient."""
 
     def __init__(self, network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> None:
         self.parameters = list(network.parameters())
@@ -46,7 +47,10 @@ def flat(tensors: list[torch.Tensor] | tuple[torch.Tensor, ...]) -> torch.Tensor
 def power_method(
     product: Product, start: torch.Tensor, tolerance: float = 1e-4, residual: float = 1e-2, iterations: int = 200
 ) -> tuple[float, int]:
-    """The eigenvalue of largest magnitude with its sign, and the products it took; both tolerances as in `PowerMethod`."""
+    """Returns the eigenvalue of largest magnitude, with its sign, and the number of products.
+
+    Both tolerances have the meaning and the defaults of `PowerMethod` in `sat`.
+    """
     vector, value = start / start.norm(), 0.0
     for iteration in range(1, iterations + 1):
         image = product(vector)
@@ -61,7 +65,7 @@ def power_method(
 
 
 def lanczos(product: Product, start: torch.Tensor, steps: int) -> torch.Tensor:
-    """All Ritz values after so many steps, rising; re-orthogonalised by Gram-Schmidt, twice."""
+    """Returns all Ritz values after `steps` steps, in rising order. Orthogonalises every vector twice by Gram-Schmidt."""
     basis, diagonal, below = [start / start.norm()], [], []
     for _ in range(steps):
         image = product(basis[-1])
@@ -84,7 +88,7 @@ def lanczos(product: Product, start: torch.Tensor, steps: int) -> torch.Tensor:
 def per_sample(
     network: nn.Module, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator
 ) -> list[tuple[float, int]]:
-    """The dominant eigenvalue of each sample's own Hessian by the power method, and the products it took."""
+    """Returns the dominant eigenvalue of each sample's own Hessian by the power method, and the number of products."""
     found = []
     for image, label in zip(images.split(1), labels.split(1), strict=True):
         hessian = LossHessian(network, image, label)
@@ -102,33 +106,33 @@ def main() -> None:
 
 def run() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="one of networks.py; not needed for a file of sat, which says")
-    parser.add_argument("--weights", required=True, help="a file of sat, or a PyTorch state_dict")
+    parser.add_argument("--model", help="name of the network in networks.py; default: the network that a file of sat names")
+    parser.add_argument("--weights", required=True, help="file of weights, from sat or PyTorch")
     parser.add_argument("--images", required=True, help=".safetensors or .npz file with images in [0, 1] and labels")
-    parser.add_argument("--first", type=positive, default=128)
-    parser.add_argument("--threads", type=positive, default=1)
-    parser.add_argument("--products", type=positive, help="time so many products of the whole batch instead")
-    parser.add_argument("--per-sample", action="store_true")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    network, name, options = command_line.network(given.weights, given.model, [], None)
-    images, labels = reference_data.batch(reference_data.image_file(given.images), slice(given.first))
+    parser.add_argument("--first", type=positive, default=128, help="number of images to use; default: %(default)s")
+    parser.add_argument("--threads", type=positive, default=1, help="number of threads; default: %(default)s")
+    parser.add_argument("--products", type=positive, help="only time this number of products for the whole batch")
+    parser.add_argument("--per-sample", action="store_true", help="compute the dominant eigenvalue of every sample instead")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    network, name, options = command_line.network(arguments.weights, arguments.model, [], None)
+    images, labels = reference_data.batch(reference_data.image_file(arguments.images), slice(arguments.first))
     command_line.check_images(network, name, options, images, labels)
     generator = torch.Generator().manual_seed(0)
 
     start = time.perf_counter()
-    if given.per_sample:
+    if arguments.per_sample:
         found = per_sample(network, images, labels, generator)
         result = {"eigenvalues": [value for value, _ in found], "iterations": [count for _, count in found]}
-    elif given.products:
+    elif arguments.products:
         hessian = LossHessian(network, images, labels)
         vector = torch.randn(hessian.size, generator=generator)
         hessian(vector)
         seconds = []
-        for _ in range(given.products):
-            begun = time.perf_counter()
+        for _ in range(arguments.products):
+            started = time.perf_counter()
             hessian(vector)
-            seconds.append(time.perf_counter() - begun)
+            seconds.append(time.perf_counter() - started)
         result = {"secondsPerProduct": min(seconds)}
     else:
         hessian = LossHessian(network, images, labels)

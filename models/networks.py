@@ -1,10 +1,10 @@
 """The networks that `sat` knows, in plain PyTorch.
 
-Names, state_dict keys and computations equal those of `sat models`, so weights move freely between the two. Every
-network takes images (N, C, H, W) in [0, 1] and returns logits (N, classes); `build` puts a normalisation in front of
-one that was trained on normalised images.
+Names, state_dict keys and computations equal those of `sat models`, so both can use the same weights. Every network takes images
+(N, C, H, W) in [0, 1] and returns logits (N, classes). If a network was trained on normalised images, `build` puts the
+normalisation in front of it.
 
-A new network is a constructor and one line in NETWORKS.
+To add a network, write its constructor and one line in NETWORKS.
 """
 
 from collections import OrderedDict
@@ -22,7 +22,7 @@ from resnets import ResNet18, ResNet20, ResNet34
 class MNISTCNN(nn.Module):
     """The MNIST network of the SAT paper: three convolutions and one linear layer, 729,418 parameters.
 
-    Convolution weights start Kaiming-normal over the fan-out with the ReLU gain; everything else as in PyTorch.
+    Convolution weights start Kaiming-normal over the fan-out with the ReLU gain. Everything else starts as in PyTorch.
     """
 
     def __init__(self, classes: int = 10):
@@ -42,7 +42,7 @@ class MNISTCNN(nn.Module):
 
 
 class LeNet5(nn.Module):
-    """advertorch's MNIST LeNet5: two padded 3x3 convolutions, each pooled, two linear layers; 648,226 parameters."""
+    """advertorch's MNIST LeNet5: two padded 3x3 convolutions with pooling, and two linear layers; 648,226 parameters."""
 
     def __init__(self, classes: int = 10):
         super().__init__()
@@ -60,7 +60,7 @@ class LeNet5(nn.Module):
 class CNNA(nn.Sequential):
     """CNN-A of the certification papers: two strided 4x4 convolutions and two linear layers, keys 0, 2, 5 and 7.
 
-    `channels` 3 is the CIFAR network (32 x 32), 1 the MNIST one (28 x 28).
+    `channels` = 3 makes the CIFAR network (32 x 32), and `channels` = 1 the MNIST network (28 x 28).
     """
 
     def __init__(self, classes: int = 10, channels: int = 3):
@@ -82,7 +82,7 @@ class CNNA(nn.Sequential):
 class SmallCNN(nn.Module):
     """TRADES' SmallCNN for MNIST: four convolutions, two poolings, three linear layers, dropout after the first.
 
-    Starts as there: Kaiming-normal convolution weights (fan-in), and a last layer of zeros.
+    The weights start as in TRADES: Kaiming-normal over the fan-in for convolutions, and zeros in the last layer.
     """
 
     def __init__(self, classes: int = 10):
@@ -127,7 +127,7 @@ class SmallCNN(nn.Module):
 
 
 class Normalized(nn.Module):
-    """A network behind (x - mean) / std, one value a channel; its state_dict is that of the network inside."""
+    """A network that first computes (x - mean) / std per channel. Its state_dict is the state_dict of the inner network."""
 
     def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]):
         super().__init__()
@@ -147,8 +147,7 @@ class Normalized(nn.Module):
 
 @dataclass(frozen=True)
 class Architecture:
-    """A constructor and what one has to know to call it: its options, the values of those that take only some, and the
-    (C, H, W) of its images."""
+    """A constructor, its options, the allowed values of options that take only some values, and the (C, H, W) of the images."""
 
     constructor: Callable[..., nn.Module]
     input_shape: Callable[[Mapping[str, int]], tuple[int, int, int]]
@@ -193,7 +192,7 @@ NORMALIZATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 
 
 def architecture(name: str) -> Architecture:
-    """The registry's entry for `name`; a ValueError that lists the names for one it does not have."""
+    """Returns the registry's entry for `name`. Raises ValueError with a list of the names if it has none."""
     if name not in NETWORKS:
         raise ValueError(f"no network is called '{name}'; the names are {', '.join(NETWORKS)}")
     return NETWORKS[name]
@@ -202,9 +201,9 @@ def architecture(name: str) -> Architecture:
 def build(
     name: str, options: Mapping[str, int] | None = None, normalization: tuple[Sequence[float], Sequence[float]] | None = None
 ) -> nn.Module:
-    """A freshly initialised network, behind a normalisation where (mean, std) is given.
+    """Makes a freshly initialised network, with a normalisation in front if (mean, std) is given.
 
-    Raises ValueError, one sentence, for an unknown name or option or a normalisation of the wrong length.
+    Raises ValueError with one sentence for an unknown name, an unknown option, or a normalisation of the wrong length.
     """
     entry = architecture(name)
     options = dict(options or {})
@@ -213,7 +212,7 @@ def build(
             raise ValueError(f"{name} has no option '{key}'; it has {', '.join(entry.options)}")
         if key in entry.allowed:
             if value not in entry.allowed[key]:
-                raise ValueError(f"option {key} of {name} is {' or '.join(map(str, entry.allowed[key]))}, not {value}")
+                raise ValueError(f"option {key} of {name} must be {' or '.join(map(str, entry.allowed[key]))}, not {value}")
         elif value < 1:
             raise ValueError(f"option {key} of {name} must be at least 1, not {value}")
     network = entry.constructor(**options)

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 
 class PreActBlock(nn.Module):
-    """BatchNorm, ReLU and a 3x3 convolution, twice; the shortcut is a 1x1 convolution where the shape changes."""
+    """BatchNorm, ReLU and a 3x3 convolution, twice. If the shape changes, the shortcut is a 1x1 convolution."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, raw_shortcut: bool):
         super().__init__()
@@ -31,8 +31,8 @@ class PreActBlock(nn.Module):
 class PreActResNet(nn.Module):
     """The SAT paper's PRN-20: blocks [2, 2, 2, 2], widths 64-128-256-512, no last BatchNorm; 11,171,146 parameters.
 
-    `finalBN` 1 adds BatchNorm and ReLU before the pooling (Rice et al., AWP); `rawShortcut` 1 lets the shortcut
-    convolutions see a block's input as it is (RobustBench's PreActBlock).
+    `finalBN` = 1 adds BatchNorm and ReLU before the pooling (Rice et al., AWP). With `rawShortcut` = 1, the shortcut convolutions
+    take a block's input before BatchNorm and ReLU (RobustBench's PreActBlock).
     """
 
     def __init__(self, classes: int = 10, finalBN: int = 0, rawShortcut: int = 0):
@@ -59,7 +59,7 @@ class PreActResNet(nn.Module):
 
 
 class WideBlock(nn.Module):
-    """As PreActBlock, under the keys of TRADES' file; the shortcut's convolution sees the activated input."""
+    """PreActBlock with the keys of TRADES' file. The shortcut convolution takes the input after BatchNorm and ReLU."""
 
     def __init__(self, inputs: int, outputs: int, stride: int):
         super().__init__()
@@ -91,12 +91,12 @@ class WideStage(nn.Module):
 class WideResNet(nn.Module):
     """WRN-depth-width of Zagoruyko and Komodakis; 46,160,474 parameters at depth 34, width 10 and 10 classes.
 
-    Convolution weights start normal of deviation sqrt(2 / (k * k * outputs)), the bias of fc at zero.
+    Convolution weights start normal with standard deviation sqrt(2 / (k * k * outputs)). The bias of fc starts at zero.
     """
 
     def __init__(self, classes: int = 10, depth: int = 34, width: int = 10):
         if depth < 10 or depth % 6 != 4:
-            raise ValueError(f"the depth of wrn34-10 is 6n + 4, not {depth}")
+            raise ValueError(f"the depth of wrn34-10 must be 6n + 4, not {depth}")
         super().__init__()
         blocks = (depth - 4) // 6
         self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)

@@ -1,4 +1,4 @@
-"""An average of a network's weights over its training, as `averaging` of a run's configuration describes it."""
+"""The average of a network's weights over its training, as the setting `averaging` of a run describes it."""
 
 import copy
 from collections.abc import Callable
@@ -9,7 +9,10 @@ from torch.optim.swa_utils import update_bn
 
 
 class Average:
-    """`ema` (Polyak and Juditsky 1992) moves at every update, `swa` (Izmailov et al. 2018) at the end of an epoch."""
+    """A network with averaged weights.
+
+    `ema` (Polyak and Juditsky 1992) changes at every update, `swa` (Izmailov et al. 2018) at the end of every epoch.
+    """
 
     def __init__(self, network: nn.Module, settings: dict):
         self.network = copy.deepcopy(network).eval()
@@ -20,7 +23,7 @@ class Average:
             self._take(trained, 1 - self.settings["decay"])
 
     def epoch_ended(self, trained: nn.Module, epoch: int, batches: Callable[[nn.Module], list[Tensor]]) -> None:
-        """`batches` makes the images from which BatchNorm's statistics are computed anew."""
+        """Updates the average after an epoch. `batches` makes the images for the new statistics of BatchNorm."""
         if self.settings["kind"] != "swa" or epoch < self.settings["start"]:
             return
         self._take(trained, 1 / (self.count + 1))

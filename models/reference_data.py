@@ -1,4 +1,4 @@
-"""Images of data sets and files, read as `sat` reads them; those a run was trained on are split by its rule."""
+"""Reads images of data sets and files as `sat` does, and splits training images by its rule."""
 
 import gzip
 import os
@@ -18,9 +18,10 @@ CIFAR_VALIDATION = 5000
 
 
 def training_data(name: str, root: Path) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Images (N, C, H, W), uint8 or float in [0, 1], and int64 labels: of training, and of validation.
+    """Returns the images and labels for training, and those for validation.
 
-    `name` is a data set or the path of a .safetensors or .npz file. Raises ValueError, one sentence.
+    `name` is a data set, or the path of a .safetensors or .npz file. Images are (N, C, H, W), uint8 or float in [0, 1]; labels are
+    int64. Raises ValueError with one sentence.
     """
     if name in ("cifar10", "cifar100"):
         images, labels = _cifar(name, root / name)
@@ -36,7 +37,7 @@ def training_data(name: str, root: Path) -> tuple[tuple[Tensor, Tensor], tuple[T
 
 
 def test_data(name: str, root: Path) -> tuple[Tensor, Tensor]:
-    """As `training_data`, of test images."""
+    """Returns the test images and labels, in the form of `training_data`."""
     if name in ("cifar10", "cifar100"):
         return _cifar(name, root / name, test=True)
     if name in ("digits", "mnist"):
@@ -45,25 +46,25 @@ def test_data(name: str, root: Path) -> tuple[Tensor, Tensor]:
 
 
 def default_root() -> Path:
-    """The folder of the data sets that is not named: the variable SAT_DATA, else data in the working folder."""
+    """Returns the default folder of the data sets: the environment variable SAT_DATA, else data in the working folder."""
     return Path(os.environ.get("SAT_DATA") or "data").expanduser()
 
 
 def batch(data: tuple[Tensor, Tensor], positions: Tensor | slice) -> tuple[Tensor, Tensor]:
-    """Float images in [0, 1] and labels."""
+    """Returns float images in [0, 1] and their labels."""
     images, labels = data[0][positions], data[1][positions]
     return (images.float() / 255 if images.dtype == torch.uint8 else images), labels
 
 
 def _validation(labels: Tensor) -> Tensor:
-    """The rule of `sat`: of every class the first tenth of a random order, all orders from one generator."""
+    """Marks the validation samples by `sat`'s rule: the first tenth of every class in a random order, with one generator."""
     generator = torch.Generator().manual_seed(2020)
     chosen = torch.zeros(len(labels), dtype=torch.bool)
     for label in range(int(labels.max()) + 1):
         members = (labels == label).nonzero()[:, 0]
         if len(members):
             order = torch.randperm(len(members), generator=generator)
-            # Halves away from zero, where Python's round() goes to the even number.
+            # Rounds halves up, as `sat` does. Python's round() would round them to the even number.
             chosen[members[order[: int(VALIDATION_FRACTION * len(members) + 0.5)]]] = True
     return chosen
 
@@ -84,8 +85,8 @@ def _bytes(path: Path) -> bytes:
                 with opener(candidate, "rb") as file:
                     return file.read()
             except (OSError, EOFError, zlib.error) as error:
-                raise ValueError(f"{candidate} cannot be read ({error}); fetch it again") from error
-    raise ValueError(f"{path}[.gz] is not there; say where the data are with --data-root")
+                raise ValueError(f"{candidate} cannot be read ({error}); download it again") from error
+    raise ValueError(f"{path}[.gz] does not exist; give the folder of the data sets with --data-root")
 
 
 def _idx(path: Path) -> Tensor:
@@ -95,7 +96,7 @@ def _idx(path: Path) -> Tensor:
         shape = struct.unpack(f">{rank}I", content[4 : 4 + 4 * rank])
         return torch.frombuffer(bytearray(content[4 + 4 * rank :]), dtype=torch.uint8).reshape(shape)
     except (IndexError, struct.error, ValueError, RuntimeError) as error:
-        raise ValueError(f"{path}[.gz] is a damaged IDX file; fetch it again") from error
+        raise ValueError(f"{path}[.gz] is a damaged IDX file; download it again") from error
 
 
 def _idx_pair(folder: Path, part: str = "train") -> tuple[Tensor, Tensor]:
@@ -110,15 +111,15 @@ def _cifar(name: str, folder: Path, test: bool = False) -> tuple[Tensor, Tensor]
         files = [f"data_batch_{i}.bin" for i in range(1, 6)] if name == "cifar10" else ["train.bin"]
     content = b"".join(_bytes(folder / file) for file in files)
     if not content or len(content) % (label_bytes + 3072):
-        raise ValueError(f"the files {', '.join(files)} in {folder} are not whole images of {name}; fetch them again")
+        raise ValueError(f"{', '.join(files)} in {folder} do not hold whole images of {name}; download the data set again")
     records = torch.frombuffer(bytearray(content), dtype=torch.uint8).reshape(-1, label_bytes + 3072)
     return records[:, label_bytes:].reshape(-1, 3, 32, 32), records[:, label_bytes - 1].long()
 
 
 def image_file(name: str | os.PathLike) -> tuple[Tensor, Tensor]:
-    """The images (N, C, H, W), uint8 or float in [0, 1], and int64 labels (N,) of a .safetensors or .npz file.
+    """Reads images (N, C, H, W), uint8 or float in [0, 1], and int64 labels (N,) from a .safetensors or .npz file.
 
-    Raises ValueError, one sentence, for a file that is none or holds something else.
+    Raises ValueError with one sentence if the file has another format or another content.
     """
     path = Path(name)
     if not path.is_file():
@@ -151,10 +152,10 @@ def image_file(name: str | os.PathLike) -> tuple[Tensor, Tensor]:
 
 def _npz(path: Path) -> dict[str, Tensor]:
     try:
-        # numpy leaves a damaged file open that it opened itself.
+        # Opens the file here, because numpy does not close a damaged file that it opened itself.
         with path.open("rb") as file, numpy.load(file, allow_pickle=False) as arrays:
             return {key: torch.from_numpy(arrays[key]) for key in arrays.files if key in ("images", "labels")}
     except (OSError, EOFError, ValueError, TypeError, AttributeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(
-            f"{path} is not an .npz file of numbers, or a damaged one; expected images and labels, as numpy.savez writes them"
+            f"{path} is not an .npz file of numbers, or it is damaged; expected images and labels, as numpy.savez writes them"
         ) from error

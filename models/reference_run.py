@@ -1,12 +1,12 @@
-"""Trains what a run of `sat train` trained, in plain PyTorch: the same initial weights, order of the data and noise.
+"""Repeats the training of a run of `sat train` in plain PyTorch, with the same initial weights, order of the data and noise.
 
     python models/reference_run.py runs/digits-p-sat runs/digits-p-sat.pytorch
     sat compare runs/digits-p-sat runs/digits-p-sat.pytorch
 
-Reads the run's config.yaml alone. PyTorch's CPU generator is the same as sat's, so the same seeds give the same draws;
-floating-point sums are made in another order, so the two follow each other within rounding, for as long as rounding does
-not grow. Writes metrics.jsonl, steps.jsonl and the checkpoints best and last, which `sat evaluate` reads, in the form of a
-run's folder. The methods are in defenses.py and adaptive_defenses.py, the networks in networks.py.
+The program reads only the config.yaml of the run. sat uses PyTorch's CPU generator, so the same seeds give the same draws. The two
+programs add in different orders, so they agree within rounding until rounding errors grow. The output has the form of a run's
+folder: metrics.jsonl, steps.jsonl, and the checkpoints best and last, which `sat evaluate` reads. defenses.py and
+adaptive_defenses.py hold the methods, and networks.py holds the networks.
 """
 
 import argparse
@@ -39,26 +39,26 @@ from run_config import number
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("run", type=Path, help="folder of the run of sat")
-    parser.add_argument("output", type=Path, help="folder to make for the reference")
+    parser.add_argument("run", type=Path, help="folder of a run of sat train")
+    parser.add_argument("output", type=Path, help="new folder for the reference run")
     parser.add_argument(
         "--data-root",
         type=Path,
         default=reference_data.default_root(),
-        help="folder of the data sets; default: the variable SAT_DATA, else data/ here",
+        help="folder of the data sets; default: the environment variable SAT_DATA, else data/",
     )
-    parser.add_argument("--epochs", type=positive, help="epochs to train; those of the run if left out")
-    parser.add_argument("--steps", type=positive, help="end after this many updates, without a checkpoint if inside an epoch")
-    parser.add_argument("--threads", type=positive)
+    parser.add_argument("--epochs", type=positive, help="number of epochs; default: the epochs of the run")
+    parser.add_argument("--steps", type=positive, help="stop after this number of updates; saves no checkpoint inside an epoch")
+    parser.add_argument("--threads", type=positive, help="number of threads; default: PyTorch decides")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     try:
         config = run_config.read(arguments.run / "config.yaml")
         if os.path.lexists(arguments.output):
-            raise ValueError(f"{arguments.output} is there already; name another folder or delete it")
+            raise ValueError(f"{arguments.output} already exists; delete it, or name another folder")
         try:
-            run_settings.refuse_what_is_not_here(config)
+            run_settings.refuse_unsupported(config)
             reference = Reference(config, arguments.output, arguments.data_root)
         except (KeyError, TypeError) as error:
             raise ValueError(
@@ -71,8 +71,8 @@ def main() -> None:
         reference.train(arguments.epochs or config["epochs"], arguments.steps)
     except OSError as error:
         sys.exit(
-            f"reference_run: {error.filename or arguments.output} cannot be made or written ({error.strerror}); "
-            "name another folder for the reference"
+            f"reference_run: {error.filename or arguments.output} cannot be created or written ({error.strerror}); "
+            "name another folder for the reference run"
         )
     except ValueError as error:
         sys.exit(f"reference_run: {error}")
@@ -83,7 +83,7 @@ class Reference:
         self.config, self.output = config, output
         self.training, self.validation = reference_data.training_data(config["data"], data_root)
         seed = config["seed"]
-        # sat's three streams: the first draws the weights, and later the masks of dropout.
+        # sat has three streams of random draws. The first draws the weights, and later the masks of dropout.
         torch.manual_seed(4 * seed % 2**64)
         self.shuffling = torch.Generator().manual_seed((4 * seed + 1) % 2**64)
         self.perturbing = torch.Generator().manual_seed((4 * seed + 2) % 2**64)
@@ -102,7 +102,7 @@ class Reference:
         )
         self.defense = adaptive_defenses.make(config["method"], self.settings)
         self.optimizer = optimizer(config["optimizer"], self.network)
-        self.optimizer.register_step_pre_hook(lambda *_: self.look_at_gradients())
+        self.optimizer.register_step_pre_hook(lambda *_: self.clip_gradients())
         averaging = config["averaging"]
         self.average = None if averaging["kind"] == "none" else reference_average.Average(self.network, averaging)
         self.is_cyclic = config["learningRateSchedule"]["kind"] == "cyclic"
@@ -110,8 +110,8 @@ class Reference:
         self.steps = 0
         self.best = -1.0
         self.seen: list[tuple[Tensor, Tensor]] = []
-        # A function of its own, since copies of the network, which some methods make, copy their hooks too.
-        self.network.register_forward_hook(keeping(self.seen))
+        # The hook does not hold `self`, because some methods copy the network, and a copy copies the hooks and what they hold.
+        self.network.register_forward_hook(recorder(self.seen))
 
     def train(self, epochs: int, steps: int | None) -> None:
         batches = -(-len(self.training[1]) // self.config["batchSize"])
@@ -126,7 +126,7 @@ class Reference:
             if not self.is_cyclic:
                 schedule.step()
             if self.average is not None:
-                self.average.epoch_ended(self.network, epoch, lambda network, epoch=epoch: self.for_statistics(network, epoch))
+                self.average.epoch_ended(self.network, epoch, lambda network, epoch=epoch: self.statistics_batches(network, epoch))
             text = f"epoch {epoch + 1}/{epochs}   loss {metrics['train']['loss']:.3f}   "
             if (epoch + 1) % self.config["validation"]["every"] == 0 or epoch + 1 == epochs or ending:
                 metrics["validation"] = found = self.validate()
@@ -156,8 +156,8 @@ class Reference:
             rate = self.optimizer.param_groups[0]["lr"]
             batch_loss = self.defense.step(self.network, self.optimizer, images, labels, positions, epoch, self.perturbing)
             if not math.isfinite(batch_loss):
-                raise ValueError(f"the training loss became {batch_loss} in epoch {epoch}, at which sat ends a run too")
-            # The last pass in training mode is that of the examples which were trained on.
+                raise ValueError(f"the training loss became {batch_loss} in epoch {epoch}; sat also ends a run then")
+            # The last pass in training mode is the pass of the adversarial examples.
             examples, logits = self.seen[-1]
             sizes = (examples - images).flatten(1).norm(float("inf") if self.settings.norm == "linf" else 2, dim=1)
             append(
@@ -185,13 +185,13 @@ class Reference:
             "samplesPerSecond": count / seconds,
         }
 
-    def look_at_gradients(self) -> None:
-        """Notes the norm of all gradients and cuts it down, just before the optimizer takes them."""
+    def clip_gradients(self) -> None:
+        """Records the norm of all gradients and clips it, just before the optimizer uses them."""
         parameters, limit = list(self.network.parameters()), self.config["optimizer"]["maxGradientNorm"]
         self.gradient_norm = nn.utils.clip_grad_norm_(parameters, limit or float("inf")).item()
 
-    def for_statistics(self, network: nn.Module, epoch: int) -> list[Tensor]:
-        """The training images in their order, batch by batch, as BatchNorm's statistics of averaged weights are made from them."""
+    def statistics_batches(self, network: nn.Module, epoch: int) -> list[Tensor]:
+        """Returns batches of the training images, in their order, for the BatchNorm statistics of the averaged weights."""
         stream = 4 * self.config["seed"] + 3 + (2 * epoch + 1) * 0x9E3779B97F4A7C15
         generator = torch.Generator().manual_seed(stream % 2**64)
         size, found = self.config["batchSize"], []
@@ -203,11 +203,11 @@ class Reference:
 
     @property
     def result(self) -> nn.Module:
-        """The network that is validated and kept."""
+        """The network to validate and to save."""
         return self.average.network if self.average is not None and self.average.count else self.network
 
     def validate(self) -> dict:
-        """Accuracy, clean and under the training attack: an image is lost when any iterate is misclassified."""
+        """Returns the accuracies, clean and under the training attack. An image is lost if any iterate is misclassified."""
         network = self.result.eval()
         generator = torch.Generator().manual_seed(self.config["seed"])
         s, clean, robust, count = self.settings, 0, 0, len(self.validation[1])
@@ -244,14 +244,14 @@ class Reference:
         safetensors_io.write(folder / "weights.safetensors", self.result.state_dict(), metadata)
 
 
-def keeping(seen: list) -> Callable:
-    """A hook that keeps what the network was trained on, which is what it sees in training mode."""
+def recorder(seen: list) -> Callable:
+    """Makes a hook that records the images and the logits of every pass in training mode."""
 
-    def look(network: nn.Module, inputs: tuple, logits: Tensor) -> None:
+    def record(network: nn.Module, inputs: tuple, logits: Tensor) -> None:
         if network.training:
             seen.append((inputs[0].detach(), logits.detach()))
 
-    return look
+    return record
 
 
 def build(config: dict) -> nn.Module:

@@ -1,11 +1,11 @@
-"""Residual networks with BatchNorm behind each convolution."""
+"""Residual networks with BatchNorm after each convolution."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
 class PaddedBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut without parameters: every second pixel, new channels zero."""
+    """Two 3x3 convolutions and a shortcut without parameters. It takes every second pixel and fills new channels with zeros."""
 
     def __init__(self, inputs: int, outputs: int, stride: int):
         super().__init__()
@@ -26,7 +26,7 @@ class PaddedBlock(nn.Module):
 class ResNet20(nn.Module):
     """The CIFAR ResNet-20 of He et al. 2016 (section 4.2, widths 16-32-64, shortcut A); 269,722 parameters.
 
-    Keys are those of the common public checkpoints: conv1, bn1, layer1..3.{0,1,2}.{conv1,bn1,conv2,bn2}, linear.
+    The keys equal those of the common public checkpoints: conv1, bn1, layer1..3.{0,1,2}.{conv1,bn1,conv2,bn2}, linear.
     Convolution and linear weights start Kaiming-normal over the fan-in.
     """
 
@@ -49,7 +49,7 @@ class ResNet20(nn.Module):
 
 
 class ProjectedBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut that is a 1x1 convolution and BatchNorm where the shape changes."""
+    """Two 3x3 convolutions and a shortcut. If the shape changes, the shortcut is a 1x1 convolution and BatchNorm."""
 
     def __init__(self, inputs: int, outputs: int, stride: int):
         super().__init__()
@@ -89,7 +89,7 @@ class ResNet18(nn.Module):
 
 
 class DownsampledBlock(nn.Module):
-    """As ProjectedBlock, under torchvision's keys."""
+    """ProjectedBlock with torchvision's keys."""
 
     def __init__(self, inputs: int, outputs: int, stride: int):
         super().__init__()

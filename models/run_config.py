@@ -1,4 +1,4 @@
-"""Reading a run's config.yaml: the part of YAML that `sat` writes, which is mappings, lists and plain values in blocks."""
+"""Reads a run's config.yaml, in the part of YAML that `sat` writes: mappings, lists and plain values in blocks."""
 
 import os
 import re
@@ -9,13 +9,13 @@ NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 def read(path: str | os.PathLike) -> dict:
-    """The configuration as nested dictionaries; a ValueError, one sentence, for a file that is not one."""
+    """Returns the configuration as nested dictionaries. Raises ValueError with one sentence if the file is not a configuration."""
     try:
         text = Path(path).read_text()
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}); expected the config.yaml of a run") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not the config.yaml of a run, since it is no text") from error
+        raise ValueError(f"{path} is not the config.yaml of a run, because it is not a text file") from error
     lines = [
         (len(line) - len(line.lstrip()), line.strip())
         for line in text.splitlines()
@@ -28,7 +28,7 @@ def read(path: str | os.PathLike) -> dict:
 
 
 def number(value: float | int | str) -> float:
-    """A number as `sat` keeps it: 0.3, or a fraction such as 8/255."""
+    """Converts a number of a configuration: 0.3, or a fraction such as 8/255."""
     if isinstance(value, str):
         above, _, below = value.partition("/")
         return float(above) / float(below or 1)
@@ -36,12 +36,12 @@ def number(value: float | int | str) -> float:
 
 
 def _block(lines: list[tuple[int, str]], path: object) -> tuple[object, list[tuple[int, str]]]:
-    """The value that starts in the first line, and the lines after it."""
+    """Parses the value that starts in the first line. Returns it with the lines after it."""
     indent = lines[0][0]
     if lines[0][1].startswith("- "):
         items = []
         while lines and lines[0][0] == indent and lines[0][1].startswith("- "):
-            # An item's own first line lies where its text begins.
+            # The indentation of an item's first line is the column in which its text begins.
             item = [(indent + 2, lines[0][1][2:].strip())]
             lines = lines[1:]
             while lines and lines[0][0] > indent:

@@ -1,4 +1,4 @@
-"""How the reference treats every setting of a run's config.yaml: it follows it, says what it leaves out, or refuses it by name."""
+"""Treats every setting of a run's config.yaml: the reference follows it, reports that it ignores it, or refuses it by name."""
 
 from pathlib import Path
 
@@ -7,9 +7,10 @@ from schedules import LEARNING_RATES
 
 LAMBDA_KEYS = {"constant": {"value"}, "step": {"initial", "milestones"}, "linear": {"initial", "final", "start", "end"}}
 
-# What is followed whatever its value, or changes neither the weights nor what is validated: names, when to save, where to compute.
-# The options of a method and of a network are checked where these are made, and lambda's keys depend on its kind.
-FREE = {
+# Settings that may have any value. The reference follows them, or they change neither the weights nor the validation, such as
+# names, the times of checkpoints and the device. Methods and networks check their own options, and the keys of lambda depend on
+# its kind.
+ANY_VALUE = {
     "preset",
     "from",
     "normalization",
@@ -54,43 +55,43 @@ CHOICES = {
     "execution.precision": ("fp32", "bf16"),
     "execution.attackPrecision": ("fp32", "bf16"),
 }
-OPEN = ("methodOptions", "model.options")
+CHECKED_ELSEWHERE = ("methodOptions", "model.options")
 DATA_SETS = ("digits", "mnist", "cifar10", "cifar100")
 
 
-def refuse_what_is_not_here(config: dict) -> None:
-    """Raises ValueError, one sentence that names the setting, for a run that the reference cannot train."""
+def refuse_unsupported(config: dict) -> None:
+    """Raises ValueError with one sentence that names the setting if the reference cannot train the run."""
     for path, value in settings(config):
         group, _, key = path.rpartition(".")
         if path in CHOICES:
             if value not in CHOICES[path]:
-                here = " and ".join(map(shown, CHOICES[path]))
-                raise ValueError(f"{path} is {shown(value)} in this run, which is not in the reference; it has {here}")
+                supported = " and ".join(map(shown, CHOICES[path]))
+                raise ValueError(f"{path} is {shown(value)} in this run, but the reference supports only {supported}")
         elif path == "augmentation" or group == "augmentation":
             if value not in (0, False, None, "none"):
                 raise ValueError(
-                    f"{path} is {shown(value)} in this run, and the reference augments no images; train the run with "
+                    f"{path} is {shown(value)} in this run, but the reference does not augment images; train the run with "
                     "--set augmentation=none"
                 )
         elif path == "data":
             file = Path(str(value))
             if value not in DATA_SETS and (value == "imagenette" or file.is_dir() or file.suffix == ".bin"):
                 raise ValueError(
-                    f"data is {value} in this run, which the reference does not read; it has {', '.join(DATA_SETS)}, and .npz "
+                    f"data is {value} in this run, which the reference does not read; it reads {', '.join(DATA_SETS)}, and .npz "
                     "and .safetensors files"
                 )
-        elif path not in FREE and not (group == "lambda" and key in LAMBDA_KEYS.get(config["lambda"].get("kind"), ())):
+        elif path not in ANY_VALUE and not (group == "lambda" and key in LAMBDA_KEYS.get(config["lambda"].get("kind"), ())):
             raise ValueError(f"the reference does not know the setting {path} of this config.yaml, so it cannot train the run")
 
 
 def remarks(config: dict) -> list[str]:
-    """What of the run the reference leaves out though it trains it, a sentence each."""
+    """Returns a sentence for each setting that the reference ignores when it trains the run."""
     found = []
     for key in ("precision", "attackPrecision"):
         if config.get("execution", {}).get(key, "fp32") != "fp32":
             found.append(
-                f"execution.{key} is {config['execution'][key]} in this run; the reference computes in float32, so the two part "
-                "by the rounding of the shorter numbers from the first step on"
+                f"execution.{key} is {config['execution'][key]} in this run; the reference computes in float32, so the runs differ "
+                "by rounding from the first step on"
             )
     if config.get("smoothness", {}).get("every", 0):
         found.append(f"smoothness.every is {config['smoothness']['every']} in this run; the reference does not measure smoothness")
@@ -98,11 +99,11 @@ def remarks(config: dict) -> list[str]:
 
 
 def settings(config: dict, prefix: str = "") -> list[tuple[str, object]]:
-    """Every single setting with its path, such as threat.norm, but for those under OPEN."""
+    """Returns every setting with its path, such as threat.norm, except those in CHECKED_ELSEWHERE."""
     found = []
     for key, value in config.items():
         path = prefix + key
-        if path in OPEN:
+        if path in CHECKED_ELSEWHERE:
             continue
         found += settings(value, path + ".") if isinstance(value, dict) and value else [(path, value)]
     return found

@@ -1,4 +1,4 @@
-"""Reading and writing .safetensors files: 8 bytes of header length, a JSON header, then the raw tensors."""
+"""Reads and writes .safetensors files: 8 bytes with the length of the header, a JSON header, then the raw tensors."""
 
 import json
 import os
@@ -26,7 +26,7 @@ LONGEST_HEADER = 100_000_000
 
 
 def write(path: str | os.PathLike, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Writes tensors, in the given order, with optional metadata; the file appears whole or not at all."""
+    """Writes tensors in the given order, with optional metadata. The file appears complete or not at all."""
     header: dict = {"__metadata__": dict(metadata)} if metadata else {}
     chunks, offset = [], 0
     for name, tensor in tensors.items():
@@ -40,7 +40,7 @@ def write(path: str | os.PathLike, tensors: Mapping[str, torch.Tensor], metadata
 
 
 def read(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """The tensors of a file and its metadata; a ValueError of one sentence for a file that is not one."""
+    """Returns the tensors and the metadata of a file. Raises ValueError with one sentence if it is not a safetensors file."""
     try:
         content = Path(path).read_bytes()
     except OSError as error:
@@ -57,7 +57,7 @@ def read(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict[str, st
 
 
 def looks_like_safetensors(content: bytes) -> bool:
-    """Whether a file's first bytes are a header length that fits the file and the start of a JSON object."""
+    """Returns true if the content starts with a header length that fits its size, and with a JSON object."""
     if len(content) < 10:
         return False
     length = struct.unpack("<Q", content[:8])[0]
@@ -79,7 +79,7 @@ def _tensor(content: bytes, start: int, entry: dict) -> torch.Tensor:
 
 
 def write_atomically(path: str | os.PathLike, content: bytes) -> None:
-    """Writes under a temporary name in the same folder and renames, so that no half-written file is ever seen."""
+    """Writes a temporary file in the same folder and renames it, so that nobody ever reads a half-written file."""
     target = writable(path)
     try:
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".writing.")
@@ -98,14 +98,17 @@ def write_atomically(path: str | os.PathLike, content: bytes) -> None:
 
 
 def writable(path: str | os.PathLike) -> Path:
-    """The file that a path leads to through symbolic links, which stay; a ValueError of one sentence where none can be written."""
+    """Follows the symbolic links of a path and returns the file to write, so that the links stay.
+
+    Raises ValueError with one sentence if no file can be written there.
+    """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise ValueError(f"there is no folder {target.parent} to write {target.name} into")
-    # A rename would put a file in the place of a device, a pipe or a socket.
+    # A rename would replace a device, a pipe or a socket.
     if os.path.lexists(target) and not target.is_file():
         kind = "a folder" if target.is_dir() else "not a regular file"
-        raise ValueError(f"{path} is {kind} and was left as it is; expected the name of a file to write")
+        raise ValueError(f"{path} is {kind}, so nothing was written to it; expected the name of a file")
     if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise ValueError(f"{path} cannot be written, since nothing may be made in the folder {target.parent}")
+        raise ValueError(f"{path} cannot be written, because you may not create files in the folder {target.parent}")
     return target

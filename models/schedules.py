@@ -1,10 +1,11 @@
-"""What changes over the epochs of a run: the learning rate, and lambda."""
+"""The schedules of a run: the learning rate and lambda over the epochs."""
 
 from torch.optim import lr_scheduler
 
 from run_config import number
 
-# By optimizer, settings, epochs and steps of an epoch. All are stepped after an epoch but `cyclic`, after every update.
+# The functions take the optimizer, the settings, the number of epochs and the steps per epoch. `cyclic` advances after every
+# update, and the others after every epoch.
 LEARNING_RATES = {
     "constant": lambda optimizer, s, epochs, steps: lr_scheduler.ConstantLR(optimizer, factor=1),
     "multi-step": lambda optimizer, s, epochs, steps: lr_scheduler.MultiStepLR(optimizer, s["milestones"], s["gamma"]),
@@ -21,7 +22,7 @@ LEARNING_RATES = {
 
 
 def difficulty(schedule: dict, epoch: int) -> float:
-    """Lambda while an epoch, from 0, is trained."""
+    """Returns lambda during an epoch. Epochs count from 0."""
     if schedule["kind"] == "constant":
         return number(schedule["value"])
     if schedule["kind"] == "step":

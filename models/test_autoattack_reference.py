@@ -1,4 +1,4 @@
-"""The attacks of reference_attacks/ on problems with known answers: `python -m unittest discover models`."""
+"""Tests the attacks of reference_attacks/ on problems with known answers: `python -m unittest discover models`."""
 
 import unittest
 
@@ -22,7 +22,7 @@ def linear(seed: int, features: int = 48, classes: int = 5) -> nn.Module:
 
 
 def reach(norm: str, w: Tensor, x: Tensor, epsilon: float) -> float:
-    """How far <w, x> can fall inside the ball and the box, by trying the multiplier of the ball's constraint."""
+    """Returns the largest fall of <w, x> inside the ball and the box, by bisection on the multiplier of the ball's constraint."""
     room = torch.where(w > 0, x, 1 - x).double()
     w = w.double()
     if norm == "linf":
@@ -39,7 +39,7 @@ def reach(norm: str, w: Tensor, x: Tensor, epsilon: float) -> float:
 
 
 def robust(network: nn.Module, x: Tensor, y: Tensor, norm: str, epsilon: float) -> Tensor:
-    """Which samples of a linear classifier no perturbation breaks."""
+    """Marks the samples of a linear classifier that no perturbation breaks."""
     weight, logits = network[1].weight.detach(), network(x).detach()
     flat = x.flatten(1)
     return torch.tensor(
@@ -62,7 +62,7 @@ class Projections(unittest.TestCase):
         result = l1_ball(x, d, 2.0)
         self.assertLessEqual(size(result, "l1").max().item(), 2.0 + 1e-5)
         self.assertTrue(((x + result) >= -1e-6).all() and ((x + result) <= 1 + 1e-6).all())
-        # Nearest: no other feasible point has an obtuse angle on the far side.
+        # The result is the nearest point if no other feasible point makes an acute angle with the direction to d.
         for _ in range(200):
             other = (torch.rand_like(x) - x) * torch.rand(20, 1, 1, 1)
             other = other * (2.0 / size(other, "l1").clamp(min=2.0)).view(-1, 1, 1, 1)
@@ -84,7 +84,7 @@ class Projections(unittest.TestCase):
                 everything = float((v.abs() * torch.where(v > 0, x[i], 1 - x[i])).sum())
                 self.assertAlmostEqual(moved, min(abs(gap), everything), delta=1e-4)
                 if abs(gap) < everything:
-                    # A ball a little smaller does not reach the plane.
+                    # A slightly smaller ball must not reach the plane.
                     self.assertLess(reach(norm, v, x[i], float(size(delta[i : i + 1], norm)) * 0.999), abs(gap) + 1e-5)
 
 
@@ -125,7 +125,7 @@ class Attacks(unittest.TestCase):
                 ]
             )
             _, norms = FAB(Counted(network), norm, 1.0, 0).run(x, y, 0)
-            # The box binds in L1, where a single pixel would have to move far.
+            # In L1 the box limits the step, because a single pixel would have to move far.
             self.assertTrue((norms >= distance * (1 - 1e-4)).all(), norm)
             if norm != "l1":
                 self.assertTrue((norms <= distance * 1.01).all(), f"{norm}: {norms / distance}")

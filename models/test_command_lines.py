@@ -1,4 +1,4 @@
-"""What the programs say to mistakes: one sentence, no traceback and no file. `python -m unittest discover models`."""
+"""Tests of mistakes in command lines: each gives one sentence, no traceback and no file. `python -m unittest discover models`."""
 
 import contextlib
 import io
@@ -43,7 +43,7 @@ class CommandLineTests(unittest.TestCase):
         return str(self.folder / f"{name}.npz")
 
     def run_program(self, program, *arguments: object) -> tuple[int, str, str]:
-        """Exit status, standard output and standard error."""
+        """Returns the exit status, the standard output and the standard error."""
         said, errors, status = io.StringIO(), io.StringIO(), 0
         with (
             mock.patch.object(sys, "argv", [program.__name__, *map(str, arguments)]),
@@ -53,7 +53,7 @@ class CommandLineTests(unittest.TestCase):
             try:
                 program.main()
             except SystemExit as end:
-                # Python prints a text to standard error and ends with 1.
+                # If the code is a text, Python prints it to standard error and exits with 1.
                 status = end.code if isinstance(end.code, int) else 1
                 errors.write("" if isinstance(end.code, int) else f"{end.code}\n")
         return status, said.getvalue(), errors.getvalue()
@@ -82,7 +82,7 @@ class CommandLineTests(unittest.TestCase):
         moved = safetensors_io.read(target)[0]["images"] - torch.from_numpy(self.images[:3])
         self.assertLessEqual(moved.abs().max().item(), 0.01 + 1e-6)
 
-    def test_the_file_says_how_its_network_was_normalised(self):
+    def test_the_file_names_its_normalisation(self):
         path = str(self.folder / "n.safetensors")
         safetensors_io.write(path, self.network.state_dict(), self.metadata | {"sat.normalization": "0.25 0.5"})
         x = torch.from_numpy(self.images)
@@ -97,7 +97,7 @@ class CommandLineTests(unittest.TestCase):
         x, y = self.images, self.labels
         for data, words in (
             (self.folder / "none.npz", "neither a data set nor a file"),
-            (self.folder / "cut.npz", "not an .npz file of numbers, or a damaged one"),
+            (self.folder / "cut.npz", "not an .npz file of numbers, or it is damaged"),
             (self.save("objects", images=numpy.array([{}, 1], dtype=object), labels=y), "not an .npz file of numbers"),
             (self.save("unlabelled", images=x), "holds images; expected images and labels"),
             (self.save("colour", images=x.repeat(3, axis=1), labels=y), "takes images of 1 x 28 x 28, .* of 3 x 28 x 28"),
@@ -109,7 +109,7 @@ class CommandLineTests(unittest.TestCase):
             (self.save("few", images=x, labels=y[:2]), "expected 4 whole numbers"),
             (self.save("flat", images=x[0], labels=y), "expected uint8 or float \\(N, C, H, W\\)"),
             (self.save("empty", images=x[:0], labels=y[:0]), "expected uint8 or float"),
-            ("mnist", "say where the data are with --data-root"),
+            ("mnist", "give the folder of the data sets with --data-root"),
         ):
             self.assert_refused(self.attack("--data-root", self.folder, data=data), words)
 
@@ -170,9 +170,9 @@ class CommandLineTests(unittest.TestCase):
         (run / "config.yaml").write_text(text)
         (self.folder / "file").write_text("")
         for output, words in (
-            (self.folder / "file" / "x", "file/x cannot be made"),
-            (run, "is there already"),
-            (self.folder / "out", "is neither a data set nor a file|is not there"),
+            (self.folder / "file" / "x", "file/x cannot be created"),
+            (run, "already exists"),
+            (self.folder / "out", "is neither a data set nor a file"),
         ):
             data = "data: nowhere.npz\n" if output.name == "out" else f"data: {FIXTURES / 'digits.safetensors'}\n"
             lines = [line for line in text.splitlines(keepends=True) if not line.startswith("data:")]

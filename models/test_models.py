@@ -1,4 +1,4 @@
-"""Tests of the PyTorch side: python -m unittest discover models."""
+"""Tests of the networks, of their files and of the export: `python -m unittest discover models`."""
 
 import argparse
 import contextlib
@@ -40,7 +40,7 @@ PARAMETERS = {
 
 
 class Untypable(nn.Module):
-    """A forward that TorchScript's compiler refuses."""
+    """A network with a forward that TorchScript's compiler refuses."""
 
     def forward(self, *inputs):
         return inputs[0] * 2
@@ -85,7 +85,7 @@ class NetworkTests(unittest.TestCase):
             (("nope",), "no network is called 'nope'"),
             (("lenet5", {"channels": 3}), "no option 'channels'"),
             (("cnn-a", {"channels": 2}), "1 or 3 channels"),
-            (("prn20", {"finalBN": 2}), "finalBN of prn20 is 0 or 1"),
+            (("prn20", {"finalBN": 2}), "finalBN of prn20 must be 0 or 1"),
             (("wrn34-10", {"depth": 30}), "6n \\+ 4"),
             (("resnet20", {}, ([0.5], [0.5])), "3 channel"),
         ):
@@ -119,7 +119,7 @@ class FileTests(unittest.TestCase):
                 for key, tensor in state.items():
                     self.assertTrue(torch.equal(tensor.detach(), expected[f"{case['name']}/{key}"]), (case, key))
 
-    def test_wrappers_that_sat_reads(self):
+    def test_reads_the_wrappers_that_sat_reads(self):
         text = (FILES.parents[2] / "Sources" / "SwiftTorch" / "Checkpoints" / "CheckpointStateDict.swift").read_text()
         self.assertEqual(tuple(re.findall(r'"(\w+)"', re.search(r"wrappers = \[(.*)\]", text)[1])), weights.NESTED_UNDER)
         state = networks.build("cnn-a").state_dict()
@@ -194,7 +194,7 @@ class ExportTests(unittest.TestCase):
                 x = torch.rand(3, *entry.input_shape({}))
                 torch.testing.assert_close(torch.jit.load(target)(x), network(x))
 
-    def test_one_sentence_and_no_file(self):
+    def test_errors_are_one_sentence_and_leave_no_file(self):
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "out.ts"
             module = str(FILES / "module.zip.pt")
@@ -244,7 +244,7 @@ class ExportTests(unittest.TestCase):
                 self.assertEqual((os.readlink(link), (folder / "deep" / "target.ts").read_bytes()), ("deep/target.ts", content))
             self.assertEqual(os.listdir(folder / "deep"), ["target.ts"])
 
-    def test_normalisations_by_name_are_those_of_sat(self):
+    def test_named_normalisations_equal_those_of_sat(self):
         text = (FILES.parents[2] / "Sources" / "SAT" / "Models" / "Normalization.swift").read_text()
         theirs = {
             name: tuple(tuple(float(x) for x in part.split(",")) for part in parts)

@@ -1,4 +1,4 @@
-"""Tests of what a reference run can train: every method, and every setting of a config.yaml followed or refused by name."""
+"""Tests of reference runs: they train every method, and follow every setting of a config.yaml or refuse it by name."""
 
 import contextlib
 import copy
@@ -38,14 +38,14 @@ class Case(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
         images, labels = reference_data.image_file(FIXTURES / "digits.safetensors")
-        # 36 to train on, in two batches; of every class at least 5, so that one is validated on.
+        # Leaves two batches for training. Every class has at least 5 samples, so that one goes to validation.
         chosen = torch.cat([(labels == label).nonzero()[:8, 0] for label in range(5)])
         safetensors_io.write(
             self.folder / "digits.safetensors", {"images": images[chosen].contiguous(), "labels": labels[chosen].contiguous()}
         )
 
     def config(self, **changes) -> dict:
-        """With settings under their paths, a__b for a.b."""
+        """Returns a configuration with changed settings; the name a__b means the setting a.b."""
         config = run_config.read(FIXTURES / "config.yaml") | {"data": str(self.folder / "digits.safetensors"), "batchSize": 18}
         config["attack"] |= {"steps": STEPS, "stepSize": STEP_SIZE}
         for path, value in changes.items():
@@ -57,10 +57,10 @@ class Case(unittest.TestCase):
         return copy.deepcopy(config)
 
     def train(self, name: str, config: dict, epochs: int = 1) -> tuple[list[dict], dict]:
-        """The steps, and the weights in the end."""
+        """Trains a run and returns its steps and its final weights."""
         output = self.folder / name
         output.mkdir()
-        run_settings.refuse_what_is_not_here(config)
+        run_settings.refuse_unsupported(config)
         with contextlib.redirect_stdout(io.StringIO()):
             reference = reference_run.Reference(config, output, Path("data"))
             reference.train(epochs, None)
@@ -69,7 +69,7 @@ class Case(unittest.TestCase):
 
 
 class MethodTests(Case):
-    # What each method is trained with here, lambda and options, and how far its perturbations may go, as a part of epsilon.
+    # Lambda and the options of each method, and the largest perturbation that it may make, as a fraction of epsilon.
     CASES = {
         "at": (1, {}, 1),
         "p-sat": (0.5, {}, 1),
@@ -102,12 +102,12 @@ class MethodTests(Case):
                 self.assertLessEqual(self.metrics[0]["perturbation"]["max"], reach * EPSILON + 1e-6)
                 if reach:
                     self.assertGreater(self.metrics[0]["perturbation"]["max"], 0)
-                # All draws come from the seeds.
+                # The seeds determine all draws, so a second run is equal.
                 again, same = self.train(method + "-again", config)
                 self.assertEqual(again, steps)
                 self.assertTrue(all(torch.equal(weights[key], same[key]) for key in same))
 
-    def test_methods_that_are_at(self):
+    def test_methods_that_equal_at(self):
         steps, _ = self.train("at", self.config(method="at"))
         for method, difficulty in (("p-sat", 1), ("h-sat", 1), ("dat", 0), ("epsilon-schedule", 1), ("fat", 99)):
             config = self.config(method=method, **{"lambda": {"kind": "constant", "value": difficulty}})
@@ -129,7 +129,7 @@ class MethodTests(Case):
 
 
 class SettingTests(Case):
-    def test_what_is_not_here_is_refused_by_name(self):
+    def test_unsupported_settings_are_refused_by_name(self):
         for changes, words in (
             ({"method": "magic"}, "method is magic"),
             ({"threat__norm": "l1"}, "threat.norm is l1 .* linf and l2"),
@@ -150,28 +150,34 @@ class SettingTests(Case):
             ({"attack__randomStart": "some"}, "attack.randomStart"),
         ):
             with self.subTest(changes), self.assertRaisesRegex(ValueError, words):
-                run_settings.refuse_what_is_not_here(self.config(**changes))
-        run_settings.refuse_what_is_not_here(self.config())
+                run_settings.refuse_unsupported(self.config(**changes))
+        run_settings.refuse_unsupported(self.config())
 
     def test_no_setting_of_sat_is_unknown(self):
         known = {
             part
-            for path in [*run_settings.FREE, *run_settings.CHOICES, *run_settings.OPEN, "data", "augmentation"]
+            for path in [
+                *run_settings.ANY_VALUE,
+                *run_settings.CHOICES,
+                *run_settings.CHECKED_ELSEWHERE,
+                "data",
+                "augmentation",
+            ]
             for part in path.split(".")
         }
-        sources = MODELS.parent / "Sources" / "SAT" / "Training"
+        sources = MODELS.parent / "Sources" / "SAT"
         stored = re.compile(r"^ +public var (\w+)(?:: [\w.\[\]]+)?(?: = .*)?$", re.MULTILINE)
-        files = [sources / "TrainingConfiguration.swift", sources / "Execution.swift"]
+        files = [sources / "Training" / "TrainingConfiguration.swift", sources / "Support" / "Execution.swift"]
         names = {name for file in files for name in stored.findall(file.read_text())}
         self.assertGreater(len(names), 30)
         self.assertEqual(names - known, set())
 
-    def test_what_is_left_out_is_said(self):
+    def test_ignored_settings_are_reported(self):
         self.assertEqual(run_settings.remarks(self.config(execution__precision="fp32", smoothness__every=0)), [])
         said = run_settings.remarks(self.config(execution__attackPrecision="bf16", smoothness__every=2))
         self.assertRegex(" ".join(said), "execution.attackPrecision is bf16 .* smoothness.every is 2")
 
-    def test_what_is_followed_makes_a_difference(self):
+    def test_followed_settings_make_a_difference(self):
         plain = self.train("plain", self.config(), epochs=2)
         for number, (changes, step) in enumerate(
             (
@@ -203,13 +209,13 @@ class SettingTests(Case):
         self.train("every", self.config(validation__every=2), epochs=3)
         self.assertEqual(["validation" in epoch for epoch in self.metrics], [False, True, True])
 
-    def test_a_loss_that_is_no_number_ends_the_run(self):
+    def test_a_loss_that_is_not_finite_ends_the_run(self):
         with self.assertRaisesRegex(ValueError, "training loss became nan in epoch"):
             self.train("nan", self.config(optimizer__learningRate=1e30))
 
 
 class CurriculumTests(Case):
-    def test_cat18_takes_another_step_when_its_time_has_come(self):
+    def test_cat18_adds_a_step_after_success_or_patience(self):
         network, y = nn.Flatten(), torch.tensor([0, 1])
         for options, accuracy, expected in (
             ({"accuracy": 0.9, "patience": 2}, 1, [1, 2, 2, 2]),
@@ -227,7 +233,7 @@ class CurriculumTests(Case):
         sizes = [epoch["perturbation"]["mean"] for epoch in self.metrics]
         self.assertTrue(0 == sizes[0] < sizes[1], sizes)
 
-    def test_the_guard_of_fast_at_brings_the_weights_back(self):
+    def test_the_guard_of_fast_at_restores_the_weights(self):
         torch.manual_seed(0)
         network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
         x = torch.rand(64, 1, 2, 2)
@@ -255,8 +261,8 @@ class CurriculumTests(Case):
             torch.testing.assert_close(network.state_dict(), good if guard else bad)
             self.assertTrue(network.training)
 
-    def test_a_run_ends_where_the_guard_ends_it(self):
-        # Every accuracy that does not rise counts as a fall.
+    def test_the_guard_ends_the_run(self):
+        # With this limit, almost every accuracy counts as a fall.
         config = self.config(method="fast-at", methodOptions={"fall": -1.0}, validation__every=9)
         steps, weights = self.train("ended", config, epochs=5)
         self.assertEqual(len(steps), 4)
@@ -285,7 +291,7 @@ class CurriculumTests(Case):
             ]
         )
         torch.testing.assert_close(curvature.curvature(network, x, y, "power"), exact, rtol=1e-4, atol=0)
-        # A sample without a loss has no curvature.
+        # A sample with zero loss has no curvature.
         with torch.no_grad():
             network[3].bias[0] = 1e4
         self.assertEqual(curvature.curvature(network, x[:1], y[:1], "power").item(), 0)

@@ -1,4 +1,4 @@
-"""Tests of the reference runs: python -m unittest discover models."""
+"""Tests of the parts of reference runs: `python -m unittest discover models`."""
 
 import contextlib
 import io
@@ -34,7 +34,7 @@ class ConfigTests(unittest.TestCase):
             path.write_text(text)
             return run_config.read(path)
 
-    def test_what_sat_writes(self):
+    def test_reads_a_configuration_of_sat(self):
         config = self.read(
             "a: 1\nb:\n  c: 5e-4\n  d: 8/255\n  e: {}\nf:\n- 40\n- 50\ng:\n  m:\n  - epoch: 30\n    value: 0.25\n"
             "  - epoch: 45\n    value: 1\n  n: []\nh: 'x y'\ni: true\nj: mnist-cnn\n"
@@ -53,7 +53,7 @@ class ConfigTests(unittest.TestCase):
         )
         self.assertEqual(run_config.number(config["b"]["d"]), 8 / 255)
 
-    def test_what_is_none(self):
+    def test_refuses_other_texts(self):
         for text in ("- 1\n", "a: 1\n  nonsense\n"):
             with self.assertRaises(ValueError):
                 self.read(text)
@@ -80,7 +80,7 @@ class DataTests(unittest.TestCase):
                 head = bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape)
                 (Path(folder) / "mnist" / f"train-{name}-ubyte").write_bytes(head + values.numpy().tobytes())
             train, validation = reference_data.training_data("mnist", Path(folder))
-        # A tenth of 15 and of 25, halves up.
+        # A tenth of 15 and of 25, with halves rounded up.
         self.assertEqual(torch.bincount(validation[1]).tolist(), [2, 3])
         self.assertEqual(len(train[1]), 35)
         batch, _ = reference_data.batch(train, slice(0, 1))
@@ -92,7 +92,7 @@ class RunTests(unittest.TestCase):
     def config(self, **changes) -> dict:
         return run_config.read(FIXTURES / "config.yaml") | {"data": str(FIXTURES / "digits.safetensors")} | changes
 
-    def test_the_committed_steps_come_again(self):
+    def test_repeats_the_committed_steps(self):
         torch.set_num_threads(1)
         for method in ("at", "p-sat"):
             with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
@@ -103,7 +103,7 @@ class RunTests(unittest.TestCase):
             for line, known in zip(lines, expected, strict=True):
                 self.assertAlmostEqual(line["loss"], known["loss"], delta=1e-3)
 
-    def test_the_committed_variants_come_again(self):
+    def test_repeats_the_committed_variants(self):
         torch.set_num_threads(1)
         for name in ("cyclic", "clipped", "ema"):
             changes = run_config.read(FIXTURES / f"{name}.yaml")
@@ -117,7 +117,7 @@ class RunTests(unittest.TestCase):
                 self.assertAlmostEqual(line["loss"], known["loss"], delta=1e-3)
                 self.assertAlmostEqual(line["gradientNorm"], known["gradientNorm"], delta=1e-2 * known["gradientNorm"])
 
-    def test_averages_are_those_of_torch(self):
+    def test_averages_equal_those_of_torch(self):
         for kind, function in (("ema", swa_utils.get_ema_multi_avg_fn(0.7)), ("swa", swa_utils.get_swa_multi_avg_fn())):
             torch.manual_seed(1)
             network = torch.nn.Linear(3, 2)
@@ -133,7 +133,7 @@ class RunTests(unittest.TestCase):
             self.assertEqual(average.count, 3)
             torch.testing.assert_close(average.network.weight, theirs.module.weight)
 
-    def test_a_whole_epoch_leaves_a_run(self):
+    def test_a_whole_epoch_writes_a_run(self):
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
             reference_run.Reference(self.config(method="trades", methodOptions={}), Path(folder), Path("data")).train(1, None)
             metrics = json.loads((Path(folder) / "metrics.jsonl").read_text())

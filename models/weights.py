@@ -1,4 +1,4 @@
-"""Reading a network's weights from any file that `sat` reads them from."""
+"""Reads the weights of a network from any kind of file that `sat` reads."""
 
 import argparse
 import os
@@ -14,16 +14,16 @@ from torch import nn
 
 import safetensors_io
 
-# Where training scripts keep it, the usual ones first; `sat` looks there in the same order.
+# The keys under which training scripts save a state_dict, the usual ones first. `sat` tries them in the same order.
 NESTED_UNDER = ("state_dict", "model_state_dict", "model", "net", "network", "best", "last")
-# What DataParallel, torch.compile and an attribute called model put before all keys.
+# The prefixes that DataParallel, torch.compile and an attribute called model put before all keys.
 PREFIXES = ("module.", "_orig_mod.", "model.")
-# What a normalisation in front of the network calls what it subtracts and what it divides by.
+# The names of the mean and the standard deviation in a normalisation in front of the network.
 NORMALIZATION_KEYS = (("mean", "std"), ("mu", "sigma"))
 
-# What stands beside weights in checkpoints and only holds values: the script's arguments, and NumPy's numbers.
+# Types beside the weights of checkpoints that only hold values: the arguments of the script, and NumPy's numbers.
 _SCALAR = numpy.float64(0).__reduce__()[0]
-PLAIN = [
+PLAIN_TYPES = [
     argparse.Namespace,
     numpy.dtype,
     *{type(numpy.dtype(code)) for code in "?bhilqBHILQefd"},
@@ -33,14 +33,13 @@ PLAIN = [
 
 
 def read_state_dict(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """The state_dict in a file and the metadata of a safetensors file. What a file is, is found by reading it.
+    """Returns the state_dict of a file, and the metadata of a safetensors file. The content decides the format, not the name.
 
-    A normalisation in front of the network is told by the metadata "sat.normalization", as sat writes it, also where it was a
-    layer of the file.
+    A PyTorch file (zip or legacy pickle) may hold the state_dict at the top or under one of NESTED_UNDER, beside other things, and
+    with or without one of PREFIXES before all keys. Reading never executes code of the file.
 
-    PyTorch files (zip or legacy pickle) may hold it bare or under one of NESTED_UNDER, beside other things, with or
-    without one of PREFIXES before all keys; they are read without executing what they
-    contain. Raises ValueError, one sentence.
+    The metadata "sat.normalization" describes a normalisation in front of the network, also if it was a layer in the file. Raises
+    ValueError with one sentence.
     """
     path = Path(path)
     if not path.exists():
@@ -63,7 +62,7 @@ def read_state_dict(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], d
 
 
 def load(network: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
-    """Puts a state_dict into a network; a ValueError that lists the keys and shapes which do not match."""
+    """Loads a state_dict into a network. Raises ValueError with the keys and shapes that do not match."""
     expected = network.state_dict()
     problems = []
     missing = [key for key in expected if key not in state and not key.endswith("num_batches_tracked")]
@@ -86,31 +85,31 @@ def _read_pickle(path: Path) -> object:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if any(name.endswith("/constants.pkl") for name in archive.namelist()):
-                raise ValueError(f"{path} is a TorchScript archive already, which sat reads as it is")
+                raise ValueError(f"{path} is already a TorchScript archive, which sat reads directly")
     try:
-        with torch.serialization.safe_globals(PLAIN):
+        with torch.serialization.safe_globals(PLAIN_TYPES):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if refused := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise ValueError(
-                f"{path} was not read: it asks for {refused[1].rstrip('.')}, which no file of weights needs"
+                f"{path} was not read, because it refers to {refused[1].rstrip('.')}, which no file of weights needs"
             ) from error
-        raise ValueError(f"{path} is not a file of weights, or a damaged one") from error
+        raise ValueError(f"{path} is not a file of weights, or it is damaged") from error
     except (RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError, AttributeError, AssertionError) as error:
-        raise ValueError(f"{path} is not a file of weights, or a damaged one") from error
+        raise ValueError(f"{path} is not a file of weights, or it is damaged") from error
 
 
 def _unwrap(content: object, path: Path) -> dict[str, torch.Tensor]:
     found = _find(content)
     if found is None:
         raise ValueError(
-            f"{path} holds no state_dict, neither at the top nor under {', '.join(NESTED_UNDER)}, but a {type(content).__name__}"
+            f"{path} holds no state_dict, at the top or under {', '.join(NESTED_UNDER)}; it holds a {type(content).__name__}"
         )
     return found
 
 
 def _find(content: object, depth: int = 0) -> dict[str, torch.Tensor] | None:
-    """The tensors of the innermost of NESTED_UNDER that has any; what else is beside them is left out."""
+    """Returns the tensors of the innermost dictionary under NESTED_UNDER that has any, without other values beside them."""
     if isinstance(content, argparse.Namespace):
         content = vars(content)
     if not isinstance(content, dict) or depth == 4:
@@ -122,8 +121,8 @@ def _find(content: object, depth: int = 0) -> dict[str, torch.Tensor] | None:
 
 
 def _unprefixed(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Without what wrappers put before all keys."""
-    # AveragedModel of torch.optim.swa_utils counts beside its module.
+    """Removes the prefixes that wrappers put before all keys."""
+    # AveragedModel of torch.optim.swa_utils keeps a counter beside its module.
     state = {key: value for key, value in state.items() if key != "n_averaged"}
     while prefix := next((p for p in PREFIXES if state and all(key.startswith(p) and key != p for key in state)), None):
         state = {key.removeprefix(prefix): value for key, value in state.items()}
@@ -131,13 +130,16 @@ def _unprefixed(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _unnormalized(state: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], str | None]:
-    """The network's own tensors, and MEAN and STD of a layer in front of it, the shortest numbers that round to its float32."""
+    """Splits a state_dict into the network's own tensors, and MEAN and STD of a normalisation layer in front of it.
+
+    MEAN and STD have the shortest numbers that round to the float32 values of the layer.
+    """
     for mean, std in NORMALIZATION_KEYS:
         for key in (key for key in state if key.split(".")[-1] == mean):
             pair = [_channels(state[key]), _channels(state.get(key.removesuffix(mean) + std))]
             if all(pair):
                 rest = {other: value for other, value in state.items() if other not in (key, key.removesuffix(mean) + std)}
-                # In a Sequential the network behind it has a number of its own.
+                # In a Sequential, the keys of the network begin with its index.
                 behind = {other.split(".")[0] for other in rest if "." in other}
                 if len(behind) == 1 and all("." in other for other in rest):
                     rest = {other.removeprefix(f"{min(behind)}."): value for other, value in rest.items()}
@@ -146,7 +148,7 @@ def _unnormalized(state: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tenso
 
 
 def _channels(tensor: torch.Tensor | None) -> str | None:
-    """The numbers of a tensor (C,), (C, 1, 1) or (1, C, 1, 1), with commas between."""
+    """Returns the numbers of a tensor (C,), (C, 1, 1) or (1, C, 1, 1), separated by commas, or None for another tensor."""
     if tensor is None or not tensor.is_floating_point() or tensor.dim() not in (1, 3, 4) or not 1 <= tensor.numel() <= 4:
         return None
     if sum(size != 1 for size in tensor.shape) > 1:

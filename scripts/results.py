@@ -1,4 +1,4 @@
-"""What the scripts that measure have in common: the program, the machine, and tables between marks in a results file."""
+"""Functions that the measuring scripts share: the program, the machine, and tables between marks of a results file."""
 
 import datetime
 import os
@@ -16,17 +16,17 @@ These are the results as measured, good or bad. The command under each heading r
 """
 
 
-def program(given: Path | None) -> Path:
-    """The `sat` that was named, else the release build, else the debug build."""
-    built = [given] if given else [ROOT / ".build" / kind / "sat" for kind in ("release", "debug")]
-    found = next((path for path in built if path.exists()), None)
+def program(named: Path | None) -> Path:
+    """Returns the named `sat`, else the release build, else the debug build."""
+    candidates = [named] if named else [ROOT / ".build" / kind / "sat" for kind in ("release", "debug")]
+    found = next((path for path in candidates if path.exists()), None)
     if found is None:
-        sys.exit(f"{Path(sys.argv[0]).name}: {built[0]} is not there; run make build first")
+        sys.exit(f"{Path(sys.argv[0]).name}: {candidates[0]} does not exist; run make build first")
     return found
 
 
 def provenance(sat: Path) -> str:
-    """Day, version and machine, as a table's heading names them."""
+    """Returns the day, the version and the machine for a table's heading."""
     version = subprocess.run([sat, "--version"], capture_output=True, text=True).stdout.strip()
     try:
         names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
@@ -36,13 +36,13 @@ def provenance(sat: Path) -> str:
 
 
 def table(head: list[str], rows: list[list[str]], words: int = 1) -> list[str]:
-    """Lines of Markdown; the first columns, of words, to the left, numbers to the right."""
+    """Returns a table as lines of Markdown. The first `words` columns align left, and the columns of numbers align right."""
     rule = "|" + "---|" * words + "---:|" * (len(head) - words)
     return ["| " + " | ".join(head) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows)]
 
 
 def put(path: Path, name: str, lines: list[str]) -> None:
-    """Puts lines between the marks of that name, at the end of the file if they are not there."""
+    """Writes lines between the marks of a name, or at the end of the file if it has no such marks."""
     begin, end = (f"<!-- {name}: {word} -->" for word in ("begin", "end"))
     text = path.read_text() if path.exists() else INTRODUCTION
     part = "\n".join([begin, "", *lines, "", end])

@@ -14,16 +14,16 @@ namespace {
 
 using Variables = torch::autograd::variable_list;
 
-Variables unwrap_all(const ts_tensor* handles, size_t count, const char* what) {
-  if (count == 0) fail(TS_ERROR_VALUE, "no ", what, " given");
-  require(handles, what);
+Variables unwrap_all(const ts_tensor* handles, size_t count, const char* name) {
+  if (count == 0) fail(TS_ERROR_VALUE, "no ", name, " given");
+  require(handles, name);
   Variables variables;
   variables.reserve(count);
-  for (size_t i = 0; i < count; i++) variables.push_back(unwrap(handles[i], what));
+  for (size_t i = 0; i < count; i++) variables.push_back(unwrap(handles[i], name));
   return variables;
 }
 
-// libtorch itself takes a missing gradient as ones for scalar outputs only.
+// Replaces missing gradients by ones, because libtorch does so only for scalar outputs.
 Variables unwrap_gradients(const ts_tensor* handles, const Variables& outputs) {
   Variables gradients;
   if (handles == nullptr) return gradients;
@@ -57,7 +57,7 @@ ts_status ts_tensor_grad(ts_tensor tensor, ts_tensor* out) noexcept {
   return guard([&] {
     require(out, "out");
     const auto variable = unwrap(tensor);
-    // Asking a tensor that keeps no gradient would print a warning.
+    // Reads the gradient only if the tensor keeps one, because libtorch prints a warning otherwise.
     const bool keeps_gradient = variable.is_leaf() || variable.retains_grad();
     *out = keeps_gradient ? wrap(at::Tensor(variable.grad())) : nullptr;
   });
@@ -74,7 +74,7 @@ ts_status ts_tensor_set_grad(ts_tensor tensor, ts_tensor grad) noexcept {
     if (gradient.sizes() != variable.sizes() || gradient.scalar_type() != variable.scalar_type() ||
         gradient.device() != variable.device()) {
       fail(TS_ERROR_VALUE, "the gradient is ", gradient.toString(), " ", gradient.sizes(), " on ", gradient.device(),
-           ", its tensor ", variable.toString(), " ", variable.sizes(), " on ", variable.device());
+           ", but its tensor is ", variable.toString(), " ", variable.sizes(), " on ", variable.device());
     }
     variable.mutable_grad() = std::move(gradient);
   });

@@ -45,7 +45,7 @@ Want want_of(const c10::Type& type) {
 
 bool is_list_kind(int32_t kind) { return kind >= TS_INT_LIST && kind <= TS_OPTIONAL_TENSOR_LIST; }
 
-// Every element type has a typed empty list of its own.
+// Makes an empty list of the element type, because libtorch accepts no other empty list.
 c10::IValue empty_list(Want want) {
   switch (want) {
     case Want::IntList: return c10::List<int64_t>();
@@ -256,7 +256,7 @@ ts_value convert_result(c10::IValue&& value, int32_t int_kind) {
     out.count = list.size();
     out.as.tensors = handles.release();
   } else {
-    fail(TS_ERROR_TYPE, "a result of type ", value.type()->repr_str(), " has no counterpart in this interface");
+    fail(TS_ERROR_TYPE, "this ABI does not support a result of type ", value.type()->repr_str());
   }
   return out;
 }

@@ -1,4 +1,4 @@
-// Conversion between ts_value and the values on an operator's stack. Private to operators.cpp and conversion.cpp.
+// Converts between ts_value and the values on an operator's stack. Private to conversion.cpp, direct.cpp and operators.cpp.
 #pragma once
 
 #include <ATen/core/function_schema.h>
@@ -10,7 +10,7 @@
 
 namespace shim {
 
-// What an argument's schema type accepts, worked out once per operator.
+// The values that an argument's schema type accepts. Each operator computes them once.
 enum class Want : uint8_t {
   Tensor,
   Scalar,
@@ -36,7 +36,7 @@ struct Parameter {
   Want want;
   bool optional;
   bool has_default;
-  int32_t expanded_length;  // of int[2] and the like, for which one number stands; 0 for others
+  int32_t expanded_length;  // the length of int[2] and similar types, which also accept one number; else 0
   c10::IValue default_value;
   std::string name;
   std::string type;
@@ -44,16 +44,17 @@ struct Parameter {
   explicit Parameter(const c10::Argument& argument);
 };
 
-// Writes the argument for `value` to `out`. False when the kind does not fit; the caller, who knows the operator, says so.
+// Converts `value` to an argument and writes it to `out`. Returns false if the kind does not fit. The caller reports this error,
+// because it knows the operator.
 bool convert_argument(const Parameter& parameter, const ts_value& value, c10::IValue& out);
 
-// The kind of a value as words for a message: "int", "Tensor[]".
+// Returns the name of a kind for a message, such as "int" or "Tensor[]".
 const char* kind_name(int32_t kind);
 
-// TS_INT, or the kind that an int result of this schema type stands for.
+// Returns the kind of an int result: the kind of its enum, such as TS_DTYPE, or TS_INT for a number.
 int32_t int_result_kind(const c10::Argument& result);
 
-// An undefined tensor is none.
+// Makes a result of a tensor. An undefined tensor becomes TS_NONE.
 inline ts_value tensor_result(at::Tensor&& tensor) noexcept {
   ts_value out = {};
   out.as.tensor = wrap(std::move(tensor));
@@ -61,7 +62,7 @@ inline ts_value tensor_result(at::Tensor&& tensor) noexcept {
   return out;
 }
 
-// The caller owns what it returns. `int_kind` as above.
+// Converts a result. The caller owns the returned value. `int_kind` comes from int_result_kind.
 ts_value convert_result(c10::IValue&& value, int32_t int_kind);
 
 }  // namespace shim

@@ -25,15 +25,16 @@ int device_count(c10::DeviceType type) {
   return c10::impl::VirtualGuardImpl(type).deviceCount();
 }
 
-// The device with its index filled in, its runtime started. Only for types with a device runtime.
-c10::Device started_accelerator(ts_device device, const char* purpose) {
-  auto place = checked_device(device);
-  if (place.is_cpu()) fail(TS_ERROR_VALUE, "the CPU has no ", purpose);
-  at::globalContext().lazyInitDevice(place.type());
-  return place.has_index() ? place : c10::impl::VirtualGuardImpl(place.type()).getDevice();
+// Starts the runtime of an accelerator and returns the device with its index. Fails for the CPU, which has no `feature`.
+c10::Device started_accelerator(ts_device device, const char* feature) {
+  auto target = checked_device(device);
+  if (target.is_cpu()) fail(TS_ERROR_VALUE, "the CPU has no ", feature);
+  at::globalContext().lazyInitDevice(target.type());
+  return target.has_index() ? target : c10::impl::VirtualGuardImpl(target.type()).getDevice();
 }
 
-// The CUDA driver's own name for a device. The shim compiles without CUDA's headers, so it asks the driver library at run time.
+// Returns the CUDA driver's name of a device. Loads the driver library at run time, because the shim compiles without CUDA's
+// headers.
 std::string cuda_device_name(int index) {
   static void* const driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
   if (driver == nullptr) fail(TS_ERROR_RUNTIME, "the CUDA driver library libcuda.so.1 cannot be loaded");
@@ -44,7 +45,7 @@ std::string cuda_device_name(int index) {
   int handle = 0;
   const bool known = initialize && get_device && get_name && initialize(0) == 0 && get_device(&handle, index) == 0 &&
                      get_name(name, sizeof name, handle) == 0;
-  if (!known) fail(TS_ERROR_RUNTIME, "the CUDA driver does not name device ", index);
+  if (!known) fail(TS_ERROR_RUNTIME, "the CUDA driver returned no name for device ", index);
   return name;
 }
 
@@ -59,7 +60,7 @@ c10::Device checked_device(ts_device device) {
   if (count == 0) fail(TS_ERROR_VALUE, "this machine or this libtorch has no CUDA device");
   if (device.index < -1 || device.index >= count) {
     fail(TS_ERROR_VALUE, "there is no device ", c10::DeviceTypeName(type, true), ":", static_cast<int>(device.index),
-         ", the count is ", count);
+         "; the number of devices of this type is ", count);
   }
   return c10::Device(type, device.index);
 }
@@ -80,9 +81,9 @@ int32_t ts_device_count(int8_t type) noexcept {
 ts_status ts_device_name(ts_device device, char* out, size_t capacity) noexcept {
   return guard([&] {
     require(out, "out");
-    if (capacity == 0) fail(TS_ERROR_VALUE, "a name needs a capacity of at least 1");
-    const auto place = checked_device(device);
-    const std::string name = place.is_cpu() ? "CPU" : cuda_device_name(started_accelerator(device, "name").index());
+    if (capacity == 0) fail(TS_ERROR_VALUE, "the capacity for a name must be at least 1, got 0");
+    const std::string name =
+        checked_device(device).is_cpu() ? "CPU" : cuda_device_name(started_accelerator(device, "name").index());
     const size_t length = std::min(name.size(), capacity - 1);
     std::memcpy(out, name.data(), length);
     out[length] = '\0';
@@ -92,8 +93,8 @@ ts_status ts_device_name(ts_device device, char* out, size_t capacity) noexcept 
 ts_status ts_device_synchronize(ts_device device) noexcept {
   return guard([&] {
     if (checked_device(device).is_cpu()) return;
-    const auto place = started_accelerator(device, "queue");
-    c10::impl::VirtualGuardImpl(place.type()).synchronizeDevice(place.index());
+    const auto target = started_accelerator(device, "queue");
+    c10::impl::VirtualGuardImpl(target.type()).synchronizeDevice(target.index());
   });
 }
 
@@ -101,8 +102,8 @@ ts_status ts_device_memory(ts_device device, int64_t* allocated, int64_t* peak) 
   return guard([&] {
     require(allocated, "allocated");
     require(peak, "peak");
-    const auto place = started_accelerator(device, "memory statistics");
-    const auto statistics = c10::getDeviceAllocator(place.type())->getDeviceStats(place.index());
+    const auto target = started_accelerator(device, "memory statistics");
+    const auto statistics = c10::getDeviceAllocator(target.type())->getDeviceStats(target.index());
     const auto& bytes = statistics.allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)];
     *allocated = bytes.current;
     *peak = bytes.peak;
@@ -111,8 +112,8 @@ ts_status ts_device_memory(ts_device device, int64_t* allocated, int64_t* peak) 
 
 ts_status ts_device_memory_reset_peak(ts_device device) noexcept {
   return guard([&] {
-    const auto place = started_accelerator(device, "memory statistics");
-    c10::getDeviceAllocator(place.type())->resetPeakStats(place.index());
+    const auto target = started_accelerator(device, "memory statistics");
+    c10::getDeviceAllocator(target.type())->resetPeakStats(target.index());
   });
 }
 
@@ -137,7 +138,8 @@ bool ts_flush_denormals_set(bool enabled) noexcept { return at::globalContext().
 
 bool ts_host_memory_keep(void) noexcept {
 #ifdef __GLIBC__
-  // No block is mapped on its own, so none is unmapped when freed; the heap grows in steps of 64 MiB and never shrinks.
+  // With these settings, the allocator never maps a block separately, so it never unmaps one. The heap grows in steps of 64 MiB
+  // and never shrinks.
   constexpr int top_pad = 64 << 20;
   return mallopt(M_MMAP_MAX, 0) == 1 && mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max()) == 1 &&
          mallopt(M_TOP_PAD, top_pad) == 1;

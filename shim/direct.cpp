@@ -7,11 +7,11 @@
 namespace shim {
 namespace {
 
-// One argument of a direct call: what it accepts, and storage for the length of the call.
+// One argument of a direct call. It checks a value and stores it during the call.
 template <typename Argument>
 class Slot;
 
-// Borrows the tensor of a handle: it counts no reference, so it must not release one either.
+// Borrows the tensor of a handle. It adds no reference, so its destructor must not release one.
 class TensorSlot {
  public:
   static constexpr Want want = Want::Tensor;
@@ -54,7 +54,7 @@ class Slot<const at::Scalar&> {
   at::Scalar scalar_;
 };
 
-// The default as the value a caller would pass; none where there is no default, which no slot accepts.
+// Returns the default as a value that a caller could pass. Without a default it returns none, which no slot accepts.
 ts_value default_of(const Parameter& parameter) {
   ts_value value = {};
   if (!parameter.has_default) return value;
@@ -85,7 +85,7 @@ class DirectCallOf<Result(Arguments...)> final : public DirectCall {
     return true;
   }
 
-  // Throws when the operator's C++ signature is another one.
+  // Throws if the operator has another C++ signature.
   DirectCallOf(const c10::OperatorHandle& handle, const std::vector<Parameter>& parameters)
       : handle_(handle.typed<Result(Arguments...)>()) {
     for (size_t i = 0; i < arity; i++) defaults_[i] = default_of(parameters[i]);

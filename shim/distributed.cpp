@@ -1,4 +1,4 @@
-// Process groups over gloo. Built only where the libtorch found has them (TS_HAVE_GLOO, see CMakeLists.txt).
+// Process groups over gloo. If libtorch has no gloo (TS_HAVE_GLOO, see CMakeLists.txt), every function fails.
 #include "internal.h"
 
 #ifdef TS_HAVE_GLOO
@@ -33,7 +33,7 @@ c10d::ReduceOp::RedOpType checked_reduction(int32_t reduction) {
   }
 }
 
-// Waits for the other members at the store. libtorch says no more of a member that never came than "Wait timeout".
+// Waits for the other members at the store. Adds details to the error, because libtorch says only "Wait timeout".
 c10::intrusive_ptr<Group> meet(const char* path, int rank, int size, std::chrono::milliseconds timeout) {
   try {
     auto store = c10::make_intrusive<c10d::FileStore>(path, size);
@@ -56,8 +56,10 @@ ts_status ts_process_group_new(const char* backend, const char* store_path, int3
     require(backend, "backend");
     require(store_path, "store_path");
     require(out, "out");
-    if (std::string_view(backend) != "gloo") fail(TS_ERROR_VALUE, "unknown process group backend '", backend, "'; there is: gloo");
-    if (size < 1 || rank < 0 || rank >= size) fail(TS_ERROR_VALUE, "rank ", rank, " of a group of ", size, " processes");
+    if (std::string_view(backend) != "gloo") fail(TS_ERROR_VALUE, "unknown process group backend '", backend, "'; expected gloo");
+    if (size < 1 || rank < 0 || rank >= size) {
+      fail(TS_ERROR_VALUE, "there is no rank ", rank, " in a group of ", size, " processes; expected 0 <= rank < size");
+    }
     if (timeout_milliseconds < 1) fail(TS_ERROR_VALUE, "the timeout must be positive, got ", timeout_milliseconds, " ms");
     auto group = meet(store_path, rank, size, std::chrono::milliseconds(timeout_milliseconds));
     count_handle();
@@ -98,7 +100,7 @@ ts_status ts_process_group_barrier(ts_process_group group) noexcept {
 namespace {
 ts_status not_available() noexcept {
   return shim::guard(
-      [] { shim::fail(TS_ERROR_NOT_IMPLEMENTED, "this libtorch was built without gloo, so there are no process groups"); });
+      [] { shim::fail(TS_ERROR_NOT_IMPLEMENTED, "this libtorch was built without gloo, so it has no process groups"); });
 }
 }  // namespace
 

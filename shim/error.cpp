@@ -18,7 +18,7 @@ namespace {
 
 thread_local std::string last_message;
 
-// libtorch appends where in its C++ sources an exception was raised, and asks for bug reports; neither helps our user.
+// Removes the C++ backtrace that libtorch appends to a message, because it does not help the user.
 std::string_view without_backtrace(std::string_view text) {
   for (std::string_view marker : {"\nException raised from ", "Exception raised from ", "\nC++ CapturedTraceback:"}) {
     if (auto at = text.find(marker); at != std::string_view::npos && at > 0) text = text.substr(0, at);
@@ -31,14 +31,14 @@ ts_status record(ts_status status, std::string_view text) noexcept {
   try {
     last_message = without_backtrace(text);
   } catch (...) {
-    last_message.clear();  // no memory left for the message: the status alone has to say it
+    last_message.clear();  // there is no memory for the message, so only the status reports the error
   }
   return status;
 }
 
 ts_status record(ts_status status, const c10::Error& error) noexcept { return record(status, error.what_without_backtrace()); }
 
-// The CPU allocator reports exhaustion as a plain c10::Error; the code must say what it is.
+// Returns the status of a plain c10::Error. Reads its text, because the CPU allocator reports exhausted memory as a c10::Error.
 ts_status status_of(const c10::Error& error) noexcept {
   std::string_view text = error.what_without_backtrace();
   return text.find("DefaultCPUAllocator:") != std::string_view::npos ? TS_ERROR_OUT_OF_MEMORY : TS_ERROR_RUNTIME;
@@ -82,7 +82,7 @@ ts_status record_current_exception() noexcept {
 
 namespace {
 
-// The version of the library that is loaded, which need not be the one whose headers were compiled against.
+// Returns the version of the loaded library, which may differ from the version of the headers.
 std::string loaded_torch_version() {
   const std::string configuration = at::show_config();
   constexpr std::string_view key = "TORCH_VERSION=";
@@ -92,7 +92,7 @@ std::string loaded_torch_version() {
   return configuration.substr(begin, configuration.find_first_of(", \n", begin) - begin);
 }
 
-// Text that is computed once and lives as long as the process; empty when computing it fails.
+// Returns a computed text, or an empty text on failure, because the functions that use it cannot report an error.
 template <typename Compute>
 std::string text_or_empty(Compute&& compute) noexcept {
   try {

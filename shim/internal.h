@@ -1,5 +1,5 @@
-// What the shim's translation units share: the error boundary and the conversions between handles and libtorch objects.
-// Private: nothing outside shim/ includes it.
+// Code that all files of the shim share: the error boundary, and the conversions between handles and libtorch objects. Private:
+// only files in shim/ include it.
 #pragma once
 
 #include <ATen/core/Generator.h>
@@ -17,7 +17,7 @@
 
 namespace shim {
 
-// An error of the shim's own, with the code it is reported under.
+// An error that the shim itself raises, with its status.
 class Failure final : public std::exception {
  public:
   Failure(ts_status status, std::string message) : status_(status), message_(std::move(message)) {}
@@ -34,10 +34,10 @@ template <typename... Parts>
   throw Failure(status, c10::str(parts...));
 }
 
-// Stores the message of the exception being handled and answers its status. Only valid inside a catch block.
+// Stores the message of the current exception and returns its status. Valid only inside a catch block.
 ts_status record_current_exception() noexcept;
 
-// The one boundary: nothing that a body throws gets past it.
+// Runs a body and converts every exception to a status, because no exception may leave the ABI.
 template <typename Body>
 inline ts_status guard(Body&& body) noexcept {
   try {
@@ -48,8 +48,8 @@ inline ts_status guard(Body&& body) noexcept {
   }
 }
 
-inline void require(const void* pointer, const char* what) {
-  if (C10_UNLIKELY(pointer == nullptr)) fail(TS_ERROR_VALUE, what, " is NULL");
+inline void require(const void* pointer, const char* name) {
+  if (C10_UNLIKELY(pointer == nullptr)) fail(TS_ERROR_VALUE, name, " is NULL");
 }
 
 extern std::atomic<int64_t> live_handles;
@@ -57,11 +57,11 @@ extern std::atomic<int64_t> live_handles;
 inline void count_handle() noexcept { live_handles.fetch_add(1, std::memory_order_relaxed); }
 inline void uncount_handle() noexcept { live_handles.fetch_sub(1, std::memory_order_relaxed); }
 
-// A tensor handle is the TensorImpl itself, holding one reference: making one allocates nothing, and two handles on one tensor
-// are equal pointers.
+// A tensor handle is a pointer to the TensorImpl and holds one reference. Therefore a new handle allocates nothing, and two
+// handles to one tensor are equal pointers.
 inline at::TensorImpl* impl(ts_tensor handle) noexcept { return reinterpret_cast<at::TensorImpl*>(handle); }
 
-// Takes the tensor's reference over; an undefined tensor has no handle and becomes NULL.
+// Takes over the tensor's reference. An undefined tensor has no handle and becomes NULL.
 inline ts_tensor wrap(at::Tensor&& tensor) noexcept {
   if (!tensor.defined()) return nullptr;
   count_handle();
@@ -73,21 +73,21 @@ inline at::Tensor unwrap_unchecked(ts_tensor handle) noexcept {
   return at::Tensor(Pointer::reclaim_copy(impl(handle)));
 }
 
-inline at::Tensor unwrap(ts_tensor handle, const char* what = "the tensor handle") {
-  require(handle, what);
+inline at::Tensor unwrap(ts_tensor handle, const char* name = "the tensor handle") {
+  require(handle, name);
   return unwrap_unchecked(handle);
 }
 
-// Likewise a generator handle is the GeneratorImpl.
+// A generator handle is a pointer to the GeneratorImpl and holds one reference.
 inline at::Generator unwrap(ts_generator handle) {
   require(handle, "the generator handle");
   return at::Generator(c10::intrusive_ptr<c10::GeneratorImpl>::reclaim_copy(reinterpret_cast<c10::GeneratorImpl*>(handle)));
 }
 
-// The device, or a failure that says which devices there are.
+// Returns the device. Fails with the number of devices if there is no such device.
 c10::Device checked_device(ts_device device);
 
-// The dtype, or a failure when libtorch has none of this number.
+// Returns the dtype. Fails if libtorch has no dtype with this number.
 at::ScalarType checked_dtype(int32_t dtype);
 
 }  // namespace shim

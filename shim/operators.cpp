@@ -1,4 +1,4 @@
-// Operators as data: one lookup and one call for everything the dispatcher knows.
+// Operators as data: one function finds any operator of the dispatcher, and one calls it.
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/stack.h>
 
@@ -17,7 +17,7 @@ namespace {
 struct Operator {
   c10::OperatorHandle handle;
   std::vector<Parameter> parameters;
-  std::vector<int32_t> int_kinds;  // one a result
+  std::vector<int32_t> int_kinds;  // one per result
   std::string schema;
   std::string display_name;  // "aten::add.Tensor"
   std::unique_ptr<DirectCall> direct;
@@ -31,7 +31,7 @@ struct Operator {
   }
 };
 
-// The overloads there are, for the message about one that is not.
+// Lists the overloads of an operator, for the error about a missing overload.
 std::string overloads_of(const std::string& name) {
   std::string list;
   for (const auto& candidate : c10::Dispatcher::singleton().getAllOpNames()) {
@@ -51,7 +51,7 @@ std::unique_ptr<Operator> look_up(const std::string& name, const std::string& ov
        overloads);
 }
 
-// Handles live as long as the process, so finding an operator twice must give the same one.
+// Returns the same handle for the same operator, because no function frees a handle.
 Operator* find(const std::string& name, const std::string& overload) {
   static std::mutex mutex;
   static auto& known = *new std::unordered_map<std::string, std::unique_ptr<Operator>>();
@@ -62,7 +62,8 @@ Operator* find(const std::string& name, const std::string& overload) {
 }
 
 [[noreturn, gnu::cold, gnu::noinline]] void fail_count(const Operator& op, size_t count) {
-  fail(TS_ERROR_TYPE, op.display_name, ": takes ", op.parameters.size(), " arguments, got ", count, "; schema: ", op.schema);
+  fail(TS_ERROR_TYPE, op.display_name, ": expected at most ", op.parameters.size(), " arguments, got ", count,
+       "; schema: ", op.schema);
 }
 
 [[noreturn, gnu::cold, gnu::noinline]] void fail_missing(const Operator& op, size_t index) {
@@ -73,15 +74,15 @@ Operator* find(const std::string& name, const std::string& overload) {
 [[noreturn, gnu::cold, gnu::noinline]] void fail_kind(const Operator& op, size_t index, const ts_value& value) {
   const auto& parameter = op.parameters[index];
   if (parameter.want == Want::Unsupported) {
-    fail(TS_ERROR_NOT_IMPLEMENTED, op.display_name, ": argument ", index + 1, " '", parameter.name, "' of type ", parameter.type,
-         " has no counterpart in this interface; schema: ", op.schema);
+    fail(TS_ERROR_NOT_IMPLEMENTED, op.display_name, ": argument ", index + 1, " '", parameter.name, "' has type ", parameter.type,
+         ", which this ABI does not support; schema: ", op.schema);
   }
   const bool is_null = (value.kind == TS_TENSOR || value.kind == TS_GENERATOR) && value.as.tensor == nullptr;
-  fail(TS_ERROR_TYPE, op.display_name, ": argument ", index + 1, " '", parameter.name, "' wants ", parameter.type, ", got ",
+  fail(TS_ERROR_TYPE, op.display_name, ": argument ", index + 1, " '", parameter.name, "' must be ", parameter.type, ", got ",
        is_null ? "NULL" : kind_name(value.kind), "; schema: ", op.schema);
 }
 
-// One stack a thread, so that a call allocates none. Emptied on every way out.
+// Borrows the stack of this thread, so that a call allocates none. The destructor empties it, also after an exception.
 class BorrowedStack {
  public:
   BorrowedStack() : stack_(shared()) { stack_.clear(); }
@@ -116,7 +117,7 @@ void push_arguments(const Operator& op, const ts_value* arguments, size_t count,
   }
 }
 
-// Results that are released again unless all of them could be converted.
+// Holds converted results. Releases them if a later conversion fails.
 class Results {
  public:
   ~Results() {
@@ -135,7 +136,7 @@ class Results {
 
 void take_results(const Operator& op, c10::Stack& stack, ts_value* results, size_t* produced) {
   const size_t count = stack.size();
-  if (count == 1) {  // nothing to release should its conversion fail
+  if (count == 1) {  // if this conversion fails, there is nothing to release
     *results = convert_result(std::move(stack[0]), op.int_kinds[0]);
   } else {
     Results converted;
@@ -146,13 +147,14 @@ void take_results(const Operator& op, c10::Stack& stack, ts_value* results, size
   *produced = count;
 }
 
-// Out of line: what it keeps in registers and on the stack would cost the direct call 10 ns.
+// Not inlined, because its registers and stack variables would cost the direct call 10 ns.
 [[gnu::noinline]] void call_boxed(const Operator& op, const ts_value* arguments, size_t count, ts_value* results, size_t capacity,
                                   size_t* produced) {
   const size_t wanted = op.int_kinds.size();
   if (wanted > 0) require(results, "results");
   if (C10_UNLIKELY(wanted > capacity)) {
-    fail(TS_ERROR_VALUE, op.display_name, ": gives ", wanted, " results, there is room for ", capacity, "; schema: ", op.schema);
+    fail(TS_ERROR_VALUE, op.display_name, ": returns ", wanted, " results, but the capacity is ", capacity,
+         "; schema: ", op.schema);
   }
   BorrowedStack stack;
   push_arguments(op, arguments, count, *stack);

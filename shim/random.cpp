@@ -1,4 +1,4 @@
-// Random number generators. Every access takes the generator's own lock, as libtorch's operators do.
+// Random number generators. Every access locks the generator, as libtorch's operators do.
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/core/Tensor.h>
@@ -24,8 +24,7 @@ using namespace shim;
 ts_status ts_generator_new(ts_device device, uint64_t seed, ts_generator* out) noexcept {
   return guard([&] {
     require(out, "out");
-    const auto place = checked_device(device);
-    auto generator = make_generator(place);
+    auto generator = make_generator(checked_device(device));
     generator.set_current_seed(seed);
     *out = reinterpret_cast<ts_generator>(generator.unsafeReleaseGeneratorImpl());
     count_handle();

@@ -1,4 +1,4 @@
-// TorchScript modules. The only translation unit that pays for torch/script.h.
+// TorchScript modules. Only this file includes torch/script.h, which is slow to compile.
 #include <torch/script.h>
 
 #include <caffe2/serialize/read_adapter_interface.h>
@@ -16,7 +16,7 @@ namespace {
 
 struct Script {
   torch::jit::Module module;
-  // Kept so that a name handed out stays valid as long as the module.
+  // Stored, because a returned name must stay valid as long as the module.
   std::vector<std::string> names;
   size_t parameter_count = 0;
 
@@ -37,7 +37,7 @@ struct Script {
     for (const auto& buffer : module.named_buffers()) {
       if (position++ == index) return buffer.value;
     }
-    fail(TS_ERROR_INDEX, "state ", index, " of a module with ", names.size(), " parameters and buffers");
+    fail(TS_ERROR_INDEX, "there is no state ", index, " in a module with ", names.size(), " parameters and buffers");
   }
 };
 
@@ -51,7 +51,7 @@ ts_script wrap(std::unique_ptr<Script> script) noexcept {
   return reinterpret_cast<ts_script>(script.release());
 }
 
-// Reads the caller's bytes in place.
+// Reads the caller's bytes without a copy.
 class MemoryReader final : public caffe2::serialize::ReadAdapterInterface {
  public:
   MemoryReader(const void* data, size_t bytes) : data_(static_cast<const char*>(data)), bytes_(bytes) {}
@@ -68,7 +68,7 @@ class MemoryReader final : public caffe2::serialize::ReadAdapterInterface {
   size_t bytes_;
 };
 
-// The first sentence of what libtorch has against an archive; what follows it are lines of the archive's and of its own sources.
+// Returns the first line of libtorch's message about an archive. The other lines quote source code of the archive and of libtorch.
 std::string first_line(const char* message) {
   std::istringstream lines(message);
   std::string line;
@@ -81,7 +81,7 @@ std::string first_line(const char* message) {
 torch::jit::Module load(const void* data, size_t bytes, c10::Device device) {
   static constexpr char zip_signature[] = {'P', 'K', 3, 4};
   if (bytes < sizeof zip_signature || std::memcmp(data, zip_signature, sizeof zip_signature) != 0) {
-    fail(TS_ERROR_IO, "not a TorchScript module: the data is no zip archive");
+    fail(TS_ERROR_IO, "not a TorchScript module: the data is not a zip archive");
   }
   try {
     return torch::jit::load(std::make_shared<MemoryReader>(data, bytes), device);
@@ -101,8 +101,7 @@ ts_status ts_script_load(const void* data, size_t bytes, ts_device device, ts_sc
   return guard([&] {
     require(out, "out");
     require(data, "data");
-    const auto place = checked_device(device);
-    *out = wrap(std::make_unique<Script>(load(data, bytes, place)));
+    *out = wrap(std::make_unique<Script>(load(data, bytes, checked_device(device))));
   });
 }
 
@@ -118,7 +117,7 @@ ts_status ts_script_forward(ts_script module, ts_tensor input, ts_tensor* out) n
     auto& script = unwrap(module);
     if (!script.module.find_method("forward")) fail(TS_ERROR_NOT_IMPLEMENTED, "the module has no forward method");
     auto result = script.module.forward({unwrap(input, "the input")});
-    if (!result.isTensor()) fail(TS_ERROR_TYPE, "forward returned ", result.type()->repr_str(), " where one tensor is needed");
+    if (!result.isTensor()) fail(TS_ERROR_TYPE, "forward returned ", result.type()->repr_str(), "; expected one tensor");
     *out = wrap(std::move(result).toTensor());
   });
 }

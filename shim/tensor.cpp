@@ -1,4 +1,4 @@
-// Tensor life cycle, metadata and data in and out of host memory.
+// Tensors: life cycle, metadata, and copies from and to host memory.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
@@ -26,7 +26,7 @@ at::ScalarType checked_dtype(int32_t dtype) {
 
 namespace {
 
-// Bytes of a packed tensor. Done before anything is allocated, so that absurd sizes from a damaged file cost nothing.
+// Returns the bytes of a packed tensor. Callers check them before an allocation, because a damaged file may hold absurd sizes.
 size_t packed_bytes(const int64_t* sizes, size_t ndim, at::ScalarType dtype) {
   size_t bytes = c10::elementSize(dtype);
   for (size_t i = 0; i < ndim; i++) {
@@ -122,7 +122,7 @@ ts_status ts_tensor_copy_to_host(ts_tensor tensor, void* out, size_t bytes) noex
   return guard([&] {
     const auto source = unwrap(tensor);
     const size_t wanted = static_cast<size_t>(source.numel()) * source.element_size();
-    if (bytes != wanted) fail(TS_ERROR_VALUE, "the tensor's data is ", wanted, " bytes, the buffer ", bytes);
+    if (bytes != wanted) fail(TS_ERROR_VALUE, "the tensor's data has ", wanted, " bytes, but the buffer has ", bytes);
     if (bytes == 0) return;
     require(out, "out");
     c10::NoGradGuard no_grad;

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Runs AutoAttack in `sat` and in the PyTorch port of its reference in turn and prints the ratios of their times.
+"""Runs AutoAttack in `sat` and in the PyTorch port of its reference by turns, and prints the ratios of their times.
 
-Both run the whole ensemble on the same images with the same batch size and number of threads; a ratio is taken inside a round,
-and the median over the rounds is what counts. Peak memory is that of the process, as the system counts it. Processor seconds
-include the start of the program and what its threads spend waiting for each other; with `--threads 1` their ratio holds on a
-busy machine too.
+Both programs run the whole ensemble on the same images with the same batch size and number of threads. Each ratio compares two runs
+of one round, and the result is the median over the rounds. The system measures the peak memory of the process. Processor seconds
+include the start of the program and the time that threads wait for each other. With `--threads 1`, their ratio is valid on a busy
+machine too.
 """
 
 import argparse
@@ -21,7 +21,7 @@ NETWORKS = [("robust", "advertorch_mnist_lenet5_advtrained.pt", 2.5), ("undefend
 
 
 def measure(words: list[str]) -> dict:
-    """The program's JSON document, with its peak memory in MiB and its processor seconds."""
+    """Runs a program. Returns its JSON document with its peak memory in MiB and its processor seconds."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(words, stdout=output, stderr=errors)
         _, status, usage = os.wait4(child.pid, 0)
@@ -32,29 +32,29 @@ def measure(words: list[str]) -> dict:
         return json.load(output) | {"peak": usage.ru_maxrss / 1024, "processor": usage.ru_utime + usage.ru_stime}
 
 
-def run(given: argparse.Namespace, program: str, weights: str) -> dict:
+def run(arguments: argparse.Namespace, program: str, weights: str) -> dict:
     common = [
         "--model",
         "lenet5",
         "--data",
         "mnist",
         "--data-root",
-        given.data,
+        arguments.data,
         "--first",
-        str(given.images),
+        str(arguments.images),
         "--epsilon",
         "0.3",
         "--seed",
         "0",
         "--batch-size",
-        str(given.batch_size),
+        str(arguments.batch_size),
         "--threads",
-        str(given.threads),
+        str(arguments.threads),
         "--json",
     ]
-    path = f"{given.data}/checkpoints/{weights}"
+    path = f"{arguments.data}/checkpoints/{weights}"
     if program == "sat":
-        return measure([given.sat, "evaluate", path, "--attack", "autoattack", "--mode", "fast", "--quiet", *common])
+        return measure([arguments.sat, "evaluate", path, "--attack", "autoattack", "--mode", "fast", "--quiet", *common])
     return measure([sys.executable, str(PORT), "--weights", path, *common])
 
 
@@ -64,26 +64,25 @@ def correct(document: dict) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sat", required=True)
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--images", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--batch-size", type=int, default=200)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    given = parser.parse_args()
-    for name, weights, wanted in NETWORKS:
-        rounds = [{program: run(given, program, weights) for program in ("sat", "port")} for _ in range(given.rounds)]
+    parser.add_argument("--sat", required=True, help="sat program to measure")
+    parser.add_argument("--data", required=True, help="folder with mnist/ and checkpoints/")
+    parser.add_argument("--images", type=int, default=200, help="number of test images; default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=1, help="number of rounds; default: %(default)s")
+    parser.add_argument("--batch-size", type=int, default=200, help="images per batch; default: %(default)s")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="number of threads; default: all cores")
+    arguments = parser.parse_args()
+    for name, weights, target in NETWORKS:
+        rounds = [{program: run(arguments, program, weights) for program in ("sat", "port")} for _ in range(arguments.rounds)]
         print(
-            f"{name}: LeNet5, {given.images} test images of MNIST, L-inf 0.3, batches of {given.batch_size}, {given.threads} "
-            f"threads, "
-            f"{given.rounds} round{'s' if given.rounds > 1 else ''}"
+            f"{name}: LeNet5, {arguments.images} test images of MNIST, L-inf 0.3, batches of {arguments.batch_size}, "
+            f"{arguments.threads} threads, {arguments.rounds} round{'s' if arguments.rounds > 1 else ''}"
         )
-        for program, what in (("sat", "sat, fast"), ("port", "PyTorch port")):
+        for program, title in (("sat", "sat, fast"), ("port", "PyTorch port")):
             seconds = [sum(attack["seconds"] for attack in entry[program]["attacks"]) for entry in rounds]
             peak = statistics.median(entry[program]["peak"] for entry in rounds)
             processor = statistics.median(entry[program]["processor"] for entry in rounds)
             print(
-                f"  {what:12} {statistics.median(seconds):9.1f} s   processor {processor:7.1f} s   peak {peak:6.0f} MiB   "
+                f"  {title:12} {statistics.median(seconds):9.1f} s   processor {processor:7.1f} s   peak {peak:6.0f} MiB   "
                 f"robust {correct(rounds[0][program])}"
             )
             all_seconds = sum(attack["seconds"] for attack in rounds[0][program]["attacks"]) or 1
@@ -97,7 +96,7 @@ def main() -> None:
             for entry in rounds
         ]
         print(
-            f"  port / sat   {statistics.median(ratios):9.2f} x   ({min(ratios):.2f} to {max(ratios):.2f}; wanted: {wanted} x)   "
+            f"  port / sat   {statistics.median(ratios):9.2f} x   ({min(ratios):.2f} to {max(ratios):.2f}; target: {target} x)   "
             f"processor "
             f"{statistics.median(entry['port']['processor'] / entry['sat']['processor'] for entry in rounds):.2f} x"
         )

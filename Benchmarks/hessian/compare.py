@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Runs both sides of this benchmark in turn, round after round, and prints the ratios of their times.
+"""Runs both programs of this benchmark by turns and prints the ratios of their times.
 
-A ratio is taken inside a round, so that what else the machine does falls on both; the median over the rounds is what counts.
+Each ratio compares two runs of one round, so that other load on the machine affects both. The result is the median over the rounds.
 """
 
 import argparse
@@ -19,24 +19,27 @@ def measure(command: str) -> dict:
     return json.loads(finished.stdout)
 
 
-def show(what: str, unit: str, pairs: list[tuple[float, float]]) -> None:
+def show(title: str, unit: str, pairs: list[tuple[float, float]]) -> None:
     ratios = [reference / own for own, reference in pairs]
     own, reference = (statistics.median(column) for column in zip(*pairs, strict=True))
     print(
-        f"{what:42} sat {own:8.3f} {unit}   PyTorch {reference:8.3f} {unit}   "
+        f"{title:42} sat {own:8.3f} {unit}   PyTorch {reference:8.3f} {unit}   "
         f"PyTorch / sat {statistics.median(ratios):5.2f} x ({min(ratios):.2f} to {max(ratios):.2f})"
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--sat", required=True, help="command with {mode}")
-    parser.add_argument("--reference", required=True, help="command with {mode}")
-    given = parser.parse_args()
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds; default: %(default)s")
+    parser.add_argument("--sat", required=True, help="command of the Swift program, with {mode} in place of the mode")
+    parser.add_argument("--reference", required=True, help="command of the PyTorch program, with {mode} in place of its options")
+    arguments = parser.parse_args()
     modes = {"products": "--products 5", "per-sample": "--per-sample"}
     for mode, option in modes.items():
-        rounds = [(measure(given.sat.format(mode=mode)), measure(given.reference.format(mode=option))) for _ in range(given.rounds)]
+        rounds = [
+            (measure(arguments.sat.format(mode=mode)), measure(arguments.reference.format(mode=option)))
+            for _ in range(arguments.rounds)
+        ]
         own, reference = rounds[-1]
         memory = f"  peak memory of the process: sat {own['peakMemoryMiB']:.0f} MiB, PyTorch {reference['peakMemoryMiB']:.0f} MiB"
         if mode == "products":
@@ -47,7 +50,7 @@ def main() -> None:
         print(memory)
         difference = max(abs(a - b) / abs(b) for a, b in zip(own["eigenvalues"], reference["eigenvalues"], strict=True))
         print(
-            f"  products a sample: sat {statistics.mean(own['iterations']):.1f}, PyTorch "
+            f"  products per sample: sat {statistics.mean(own['iterations']):.1f}, PyTorch "
             f"{statistics.mean(reference['iterations']):.1f}; largest relative difference of an eigenvalue {difference:.1e}"
         )
 

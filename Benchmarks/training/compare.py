@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Runs the programs of this benchmark in turn, round after round, and prints the ratios of their times.
+"""Runs the programs of this benchmark by turns and prints the ratios of their times.
 
-Each program prints one line of JSON (see reference.py). A round runs all of them, so that what else the machine does falls on all;
-a ratio is taken inside a round, and the median over the rounds is what counts.
+Each program prints one line of JSON (see reference.py). Each ratio compares two runs of one round, so that other load on the
+machine affects both. The result is the median over the rounds.
 """
 
 import argparse
@@ -26,27 +26,27 @@ def measure(command: str, method: str, difficulty: str) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--lambda", dest="difficulty", required=True)
-    parser.add_argument("--methods", nargs="+", default=["at", "p-sat"])
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds; default: %(default)s")
+    parser.add_argument("--lambda", dest="difficulty", required=True, help="lambda of P-SAT")
+    parser.add_argument("--methods", nargs="+", default=["at", "p-sat"], help="methods to measure; default: at p-sat")
     for name in PROGRAMS:
         parser.add_argument(
             f"--{name}", dest=name, required=name not in OPTIONAL, help=f"command of {name}, with {{method}} and {{difficulty}}"
         )
-    given = parser.parse_args()
-    programs = {name: what for name, what in PROGRAMS.items() if getattr(given, name)}
-    for method in given.methods:
+    arguments = parser.parse_args()
+    programs = {name: title for name, title in PROGRAMS.items() if getattr(arguments, name)}
+    for method in arguments.methods:
         rounds = []
-        for _ in range(given.rounds):
-            rounds.append({name: measure(getattr(given, name), method, given.difficulty) for name in programs})
+        for _ in range(arguments.rounds):
+            rounds.append({name: measure(getattr(arguments, name), method, arguments.difficulty) for name in programs})
         print(
             f"{method}: {rounds[0]['sat']['batches']} batches of {rounds[0]['sat']['samples'] // rounds[0]['sat']['batches']}, "
             f"{rounds[0]['sat']['threads']} threads, {len(rounds)} rounds"
         )
-        for name, what in programs.items():
+        for name, title in programs.items():
             seconds = [entry[name]["secondsPerBatch"] for entry in rounds]
             print(
-                f"  {what:16} {statistics.median(seconds):7.3f} s a batch ({min(seconds):.3f} to {max(seconds):.3f})   "
+                f"  {title:16} {statistics.median(seconds):7.3f} s per batch ({min(seconds):.3f} to {max(seconds):.3f})   "
                 f"peak {statistics.median(entry[name]['peakMemoryMiB'] for entry in rounds):6.0f} MiB   "
                 f"active {rounds[0][name]['activeFraction']:.3f}   loss {rounds[0][name]['loss']:.4f}"
             )

@@ -3,7 +3,7 @@
 
     python problem.py NETWORK COUNT FOLDER
 
-The work of plain adversarial training does not depend on what the images show.
+Random images are enough, because the time of plain adversarial training does not depend on their content.
 """
 
 import sys

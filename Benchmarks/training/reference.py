@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
-"""Times adversarial training of one of the networks of models/ in PyTorch; prints one line of JSON.
+"""Times adversarial training of a network of models/ in PyTorch and prints one line of JSON.
 
     python reference.py --mode plain --method at --data digits.npz --weights demo.safetensors --batches 31
 
-Both modes train as specified by the paper: projected gradient ascent in evaluation mode from a uniform start, then one
-SGD step (0.01, momentum 0.9, weight decay 5e-4) in training mode on the last iterate. With p-sat a sample moves only
-while its probability margin psi is at most lambda, judged by the forward pass that gives the gradient; samples that
-have stopped still pass through the network, and the ascent ends when all have.
+Both modes train as the paper says: projected gradient ascent in evaluation mode from a uniform start, then one SGD step (learning
+rate 0.01, momentum 0.9, weight decay 5e-4) in training mode on the last iterate. With p-sat, a sample moves only while its
+probability margin psi is at most lambda. The forward pass for the gradient also gives psi. Stopped samples still pass through the
+network, and the ascent ends when all samples have stopped.
 
-plain   as the authors wrote it: contiguous float32, weights that require gradients throughout
-best    the same arithmetic as PyTorch does it best: channels_last, weights frozen during the ascent, in-place updates;
-        with --attack-precision bf16 the networks of the ascent compute under autocast
+plain   as in the authors' code: contiguous float32, weights that always require gradients
+best    the same arithmetic as fast as PyTorch can: channels_last, weights frozen during the ascent, in-place updates;
+        with --attack-precision bf16, the ascent runs under autocast
 
-A first batch, on a copy of the network, is not counted.
+Before the measurement, the program trains one uncounted batch on a copy of the network.
 """
 
 import argparse
@@ -43,52 +43,54 @@ Maximiser = Callable[[nn.Module, Tensor, Tensor, Tensor, argparse.Namespace], tu
 
 
 def margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """psi: the largest probability of another class minus that of the right one, (N,)."""
+    """Returns psi (N,), the largest probability of another class minus the probability of the right class."""
     probabilities = logits.softmax(1)
     right = probabilities.gather(1, labels[:, None]).squeeze(1)
     return probabilities.scatter(1, labels[:, None], -1.0).amax(1) - right
 
 
 def maximise_plain(
-    network: nn.Module, x0: Tensor, labels: Tensor, noise: Tensor, given: argparse.Namespace
+    network: nn.Module, x0: Tensor, labels: Tensor, noise: Tensor, arguments: argparse.Namespace
 ) -> tuple[Tensor, float]:
-    """The last iterate and the mean fraction of samples moved a step."""
+    """Returns the last iterate and the mean fraction of samples that a step moves."""
     x = torch.clamp(x0 + noise, 0, 1)
     moved = 0.0
-    for _ in range(given.steps):
+    for _ in range(arguments.steps):
         x = x.detach().requires_grad_()
         with torch.enable_grad():
             logits = network(x)
             loss = F.cross_entropy(logits, labels, reduction="sum")
             gradient = torch.autograd.grad(loss, x)[0]
         x = x.detach()
-        if given.method == "p-sat":
-            mask = (margin(logits.detach(), labels) <= given.difficulty).float()
+        if arguments.method == "p-sat":
+            mask = (margin(logits.detach(), labels) <= arguments.difficulty).float()
             if mask.sum() == 0:
                 break
         else:
             mask = torch.ones(len(x))
         moved += mask.mean().item()
-        x = x + given.step_size * mask.view(-1, 1, 1, 1) * torch.sign(gradient)
-        x = torch.min(torch.max(x, x0 - given.epsilon), x0 + given.epsilon)
+        x = x + arguments.step_size * mask.view(-1, 1, 1, 1) * torch.sign(gradient)
+        x = torch.min(torch.max(x, x0 - arguments.epsilon), x0 + arguments.epsilon)
         x = torch.clamp(x, 0, 1)
-    return x, moved / given.steps
+    return x, moved / arguments.steps
 
 
-def maximise_best(network: nn.Module, x0: Tensor, labels: Tensor, noise: Tensor, given: argparse.Namespace) -> tuple[Tensor, float]:
+def maximise_best(
+    network: nn.Module, x0: Tensor, labels: Tensor, noise: Tensor, arguments: argparse.Namespace
+) -> tuple[Tensor, float]:
     network.requires_grad_(False)
-    low, high = (x0 - given.epsilon).clamp_(0, 1), (x0 + given.epsilon).clamp_(0, 1)
+    low, high = (x0 - arguments.epsilon).clamp_(0, 1), (x0 + arguments.epsilon).clamp_(0, 1)
     x = (x0 + noise).clamp_(0, 1)
     moved = 0.0
-    for _ in range(given.steps):
+    for _ in range(arguments.steps):
         x.requires_grad_()
-        with torch.autocast("cpu", torch.bfloat16, enabled=given.attack_precision == "bf16"):
+        with torch.autocast("cpu", torch.bfloat16, enabled=arguments.attack_precision == "bf16"):
             logits = network(x).float()
         (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), x)
         with torch.no_grad():
             step = gradient.sign_()
-            if given.method == "p-sat":
-                active = margin(logits, labels) <= given.difficulty
+            if arguments.method == "p-sat":
+                active = margin(logits, labels) <= arguments.difficulty
                 count = int(active.sum())
                 if count == 0:
                     break
@@ -97,9 +99,9 @@ def maximise_best(network: nn.Module, x0: Tensor, labels: Tensor, noise: Tensor,
                 moved += count / len(x)
             else:
                 moved += 1.0
-            x = torch.clamp_(x.detach().add_(step, alpha=given.step_size), low, high)
+            x = torch.clamp_(x.detach().add_(step, alpha=arguments.step_size), low, high)
     network.requires_grad_(True)
-    return x.detach(), moved / given.steps
+    return x.detach(), moved / arguments.steps
 
 
 def train_batch(
@@ -109,11 +111,11 @@ def train_batch(
     labels: Tensor,
     generator: torch.Generator,
     maximise: Maximiser,
-    given: argparse.Namespace,
+    arguments: argparse.Namespace,
 ) -> tuple[float, float]:
-    noise = torch.empty(x0.shape).uniform_(-given.epsilon, given.epsilon, generator=generator)
+    noise = torch.empty(x0.shape).uniform_(-arguments.epsilon, arguments.epsilon, generator=generator)
     network.eval()
-    x, active = maximise(network, x0, labels, noise, given)
+    x, active = maximise(network, x0, labels, noise, arguments)
     network.train()
     optimizer.zero_grad(set_to_none=True)
     loss = F.cross_entropy(network(x), labels)
@@ -122,24 +124,24 @@ def train_batch(
     return loss.item(), active
 
 
-def run(given: argparse.Namespace) -> dict:
-    torch.set_num_threads(given.threads)
-    images, labels = read_data(given)
-    state, metadata = weights.read_state_dict(given.weights)
+def run(arguments: argparse.Namespace) -> dict:
+    torch.set_num_threads(arguments.threads)
+    images, labels = read_data(arguments)
+    state, metadata = weights.read_state_dict(arguments.weights)
     name = metadata.get("sat.architecture", "mnist-cnn")
     options = {key: int(value) for key, value in json.loads(metadata.get("sat.options", "{}")).items()}
     network = networks.build(name, options)
-    weights.load(network, state, given.weights)
+    weights.load(network, state, arguments.weights)
     expected = networks.architecture(name).input_shape(options)
     if images.shape[1:] != expected:
         raise ValueError(f"the images are {tuple(images.shape[1:])}; {name} takes {expected}")
     maximise = maximise_plain
-    if given.mode == "best":
+    if arguments.mode == "best":
         network = network.to(memory_format=torch.channels_last)
         maximise = maximise_best
-    generator = torch.Generator().manual_seed(given.seed)
+    generator = torch.Generator().manual_seed(arguments.seed)
     order = torch.randperm(len(images), generator=generator)
-    batches = order.split(given.batch_size)[: given.batches]
+    batches = order.split(arguments.batch_size)[: arguments.batches]
 
     def optimizer(trained: nn.Module) -> torch.optim.Optimizer:
         return torch.optim.SGD(trained.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
@@ -150,22 +152,22 @@ def run(given: argparse.Namespace) -> dict:
         optimizer(spare),
         prepare(images[batches[0]]),
         labels[batches[0]],
-        torch.Generator().manual_seed(given.seed),
+        torch.Generator().manual_seed(arguments.seed),
         maximise,
-        given,
+        arguments,
     )
     trained = optimizer(network)
     losses, fractions, seconds = [], [], []
     for batch in batches:
         start = time.perf_counter()
-        loss, active = train_batch(network, trained, prepare(images[batch]), labels[batch], generator, maximise, given)
+        loss, active = train_batch(network, trained, prepare(images[batch]), labels[batch], generator, maximise, arguments)
         seconds.append(time.perf_counter() - start)
         losses.append(loss)
         fractions.append(active)
     return {
-        "mode": given.mode,
-        "method": given.method,
-        "lambda": given.difficulty if given.method == "p-sat" else None,
+        "mode": arguments.mode,
+        "method": arguments.method,
+        "lambda": arguments.difficulty if arguments.method == "p-sat" else None,
         "threads": torch.get_num_threads(),
         "batches": len(batches),
         "samples": sum(map(len, batches)),
@@ -182,17 +184,17 @@ def prepare(images: Tensor) -> Tensor:
     return images.float() / 255 if images.dtype == torch.uint8 else images.float()
 
 
-def read_data(given: argparse.Namespace) -> tuple[Tensor, Tensor]:
-    """Images (N, 1, 28, 28), bytes or floats in [0, 1], and labels (N,) int64."""
-    if given.data:
-        if given.data.endswith(".npz"):
-            with np.load(given.data) as archive:
+def read_data(arguments: argparse.Namespace) -> tuple[Tensor, Tensor]:
+    """Reads images (N, C, H, W), bytes or floats in [0, 1], and int64 labels (N,)."""
+    if arguments.data:
+        if arguments.data.endswith(".npz"):
+            with np.load(arguments.data) as archive:
                 images, labels = (torch.from_numpy(archive[key]) for key in ("images", "labels"))
         else:
-            tensors, _ = safetensors_io.read(given.data)
+            tensors, _ = safetensors_io.read(arguments.data)
             images, labels = tensors["images"], tensors["labels"]
-    elif given.images and given.labels:
-        images, labels = read_idx(given.images, 3)[:, None], read_idx(given.labels, 1)
+    elif arguments.images and arguments.labels:
+        images, labels = read_idx(arguments.images, 3)[:, None], read_idx(arguments.labels, 1)
     else:
         raise ValueError("give --data FILE, or both --images FILE and --labels FILE")
     if len(images) != len(labels):
@@ -215,19 +217,23 @@ def read_idx(path: str, dimensions: int) -> Tensor:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mode", choices=["plain", "best"], required=True)
-    parser.add_argument("--attack-precision", choices=["fp32", "bf16"], default="fp32", help="of mode best")
+    parser.add_argument("--mode", choices=["plain", "best"], required=True, help="see above")
+    parser.add_argument(
+        "--attack-precision", choices=["fp32", "bf16"], default="fp32", help="precision of the ascent in mode best; default: fp32"
+    )
     parser.add_argument("--method", choices=["at", "p-sat"], required=True)
-    parser.add_argument("--lambda", dest="difficulty", type=lambda text: float(Fraction(text)), default=1 / 3)
+    parser.add_argument(
+        "--lambda", dest="difficulty", type=lambda text: float(Fraction(text)), default=1 / 3, help="lambda of p-sat; default: 1/3"
+    )
     parser.add_argument("--weights", required=True, help="initial weights: .safetensors or a PyTorch state_dict")
-    parser.add_argument("--data", help=".npz or .safetensors with images and labels")
-    parser.add_argument("--images", help="IDX file of images, gzip or not")
-    parser.add_argument("--labels", help="IDX file of labels, gzip or not")
+    parser.add_argument("--data", help=".npz or .safetensors file with images and labels")
+    parser.add_argument("--images", help="IDX file of images, with or without gzip")
+    parser.add_argument("--labels", help="IDX file of labels, with or without gzip")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--step-size", type=lambda text: float(Fraction(text)), default=0.02)
     parser.add_argument("--epsilon", type=lambda text: float(Fraction(text)), default=0.3)
-    parser.add_argument("--batches", type=int, help="how many batches; all without it")
+    parser.add_argument("--batches", type=int, help="number of batches; default: all")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     try:

@@ -9,8 +9,8 @@
 
 #include "image_codecs.h"
 
-// A scan of a progressive file costs time and no bytes to speak of; real encoders write about ten.
-enum { most_scans = 200 };
+// Limits the scans of a progressive file, because a small file could hold very many slow ones. Real encoders write about ten.
+enum { max_scans = 200 };
 
 typedef struct {
   struct jpeg_error_mgr base;
@@ -26,9 +26,9 @@ static void fail(j_common_ptr info) {
   longjmp(self->escape, 1);
 }
 
-// libjpeg goes on after damage with grey or garbage; a picture that is not the one that was saved is an error here. Stray bytes
-// between the parts of a file, which some cameras write, are not.
-static void note(j_common_ptr info, int level) {
+// Turns warnings about damage into errors, because libjpeg would continue with grey or garbage. Stray bytes between the parts of a
+// file are no error, because some cameras write them.
+static void handle_warning(j_common_ptr info, int level) {
   if (level >= 0) return;
   switch (info->err->msg_code) {
     case JWRN_JPEG_EOF:
@@ -40,12 +40,12 @@ static void note(j_common_ptr info, int level) {
   }
 }
 
-static void silent(j_common_ptr info) { (void)info; }
+static void ignore_message(j_common_ptr info) { (void)info; }
 
-static void watch(j_common_ptr info) {
-  if (((j_decompress_ptr)info)->input_scan_number > most_scans) {
+static void limit_scans(j_common_ptr info) {
+  if (((j_decompress_ptr)info)->input_scan_number > max_scans) {
     errors* self = (errors*)info->err;
-    snprintf(self->message, IC_MESSAGE_SIZE, "more than %d scans", most_scans);
+    snprintf(self->message, IC_MESSAGE_SIZE, "it has more than %d scans", max_scans);
     longjmp(self->escape, 1);
   }
 }
@@ -54,25 +54,25 @@ int ic_is_jpeg(const uint8_t* bytes, size_t count) {
   return count >= 3 && bytes[0] == 0xFF && bytes[1] == 0xD8 && bytes[2] == 0xFF;
 }
 
-// Of a row of inverted cyan, magenta, yellow and black, as Adobe's programs write them.
+// Converts a row of inverted cyan, magenta, yellow and black, as Adobe's programs write it.
 static void cmyk_row_to_rgb(const uint8_t* from, uint8_t* to, uint32_t width) {
   for (uint32_t x = 0; x < width; ++x) {
     for (int c = 0; c < 3; ++c) to[3 * x + c] = (uint8_t)((from[4 * x + c] * from[4 * x + 3] + 127) / 255);
   }
 }
 
-int ic_jpeg_decode(const uint8_t* bytes, size_t count, int64_t most_pixels, ic_image* out) {
+int ic_jpeg_decode(const uint8_t* bytes, size_t count, int64_t max_pixels, ic_image* out) {
   struct jpeg_decompress_struct info;
-  struct jpeg_progress_mgr progress = {.progress_monitor = watch};
+  struct jpeg_progress_mgr progress = {.progress_monitor = limit_scans};
   errors errors = {.message = out->message};
-  // Changed between setjmp and longjmp, so kept where a jump leaves them alone.
+  // volatile, because longjmp may restore an old value of a local variable that changed after setjmp.
   uint8_t* volatile row = NULL;
   out->pixels = NULL;
   memset(&info, 0, sizeof info);
   info.err = jpeg_std_error(&errors.base);
   errors.base.error_exit = fail;
-  errors.base.emit_message = note;
-  errors.base.output_message = silent;
+  errors.base.emit_message = handle_warning;
+  errors.base.output_message = ignore_message;
   if (setjmp(errors.escape)) {
     jpeg_destroy_decompress(&info);
     free(row);
@@ -83,9 +83,9 @@ int ic_jpeg_decode(const uint8_t* bytes, size_t count, int64_t most_pixels, ic_i
   info.progress = &progress;
   jpeg_mem_src(&info, bytes, count);
   jpeg_read_header(&info, TRUE);
-  if ((int64_t)info.image_width * info.image_height > most_pixels) {
-    snprintf(out->message, IC_MESSAGE_SIZE, "%u x %u pixels, more than the %lld that are allowed", info.image_width,
-             info.image_height, (long long)most_pixels);
+  if ((int64_t)info.image_width * info.image_height > max_pixels) {
+    snprintf(out->message, IC_MESSAGE_SIZE, "it has %u x %u pixels; at most %lld are allowed", info.image_width, info.image_height,
+             (long long)max_pixels);
     longjmp(errors.escape, 1);
   }
   const int is_cmyk = info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK;

@@ -7,8 +7,8 @@
 
 #include "image_codecs.h"
 
-// Ancillary chunks, such as comments and colour profiles, are not what a file is read for.
-enum { most_chunks = 1000, most_chunk_bytes = 8 << 20 };
+// Limits ancillary chunks, such as comments and colour profiles, because decoding does not need them.
+enum { max_chunks = 1000, max_chunk_bytes = 8 << 20 };
 
 typedef struct {
   const uint8_t* bytes;
@@ -56,16 +56,16 @@ static void flush(png_structp png) { (void)png; }
 
 int ic_is_png(const uint8_t* bytes, size_t count) { return count >= 8 && png_sig_cmp(bytes, 0, 8) == 0; }
 
-int ic_png_decode(const uint8_t* bytes, size_t count, int64_t most_pixels, ic_image* out) {
+int ic_png_decode(const uint8_t* bytes, size_t count, int64_t max_pixels, ic_image* out) {
   source from = {bytes, count};
   png_infop info = NULL;
-  // Changed between setjmp and longjmp, so kept where a jump leaves it alone.
+  // volatile, because longjmp may restore an old value of a local variable that changed after setjmp.
   png_bytepp volatile rows = NULL;
   out->pixels = NULL;
   png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, out->message, fail, ignore);
   if (png) info = png_create_info_struct(png);
   if (!info) {
-    snprintf(out->message, IC_MESSAGE_SIZE, "libpng could not be started");
+    snprintf(out->message, IC_MESSAGE_SIZE, "libpng could not start");
     png_destroy_read_struct(&png, NULL, NULL);
     return 1;
   }
@@ -76,13 +76,13 @@ int ic_png_decode(const uint8_t* bytes, size_t count, int64_t most_pixels, ic_im
     return 1;
   }
   png_set_read_fn(png, &from, read_from);
-  png_set_chunk_cache_max(png, most_chunks);
-  png_set_chunk_malloc_max(png, most_chunk_bytes);
+  png_set_chunk_cache_max(png, max_chunks);
+  png_set_chunk_malloc_max(png, max_chunk_bytes);
   png_read_info(png, info);
   const uint32_t width = png_get_image_width(png, info), height = png_get_image_height(png, info);
-  if ((int64_t)width * height > most_pixels) {
-    snprintf(out->message, IC_MESSAGE_SIZE, "%u x %u pixels, more than the %lld that are allowed", width, height,
-             (long long)most_pixels);
+  if ((int64_t)width * height > max_pixels) {
+    snprintf(out->message, IC_MESSAGE_SIZE, "it has %u x %u pixels; at most %lld are allowed", width, height,
+             (long long)max_pixels);
     png_longjmp(png, 1);
   }
   png_set_expand(png);
@@ -92,7 +92,7 @@ int ic_png_decode(const uint8_t* bytes, size_t count, int64_t most_pixels, ic_im
   png_set_interlace_handling(png);
   png_read_update_info(png, info);
   const size_t stride = 3 * (size_t)width;
-  if (png_get_rowbytes(png, info) != stride) png_error(png, "a colour type that is not known");
+  if (png_get_rowbytes(png, info) != stride) png_error(png, "its colour type is unknown");
   out->width = (int32_t)width;
   out->height = (int32_t)height;
   out->pixels = malloc(stride * height);
@@ -113,7 +113,7 @@ int ic_png_encode(const uint8_t* pixels, int32_t width, int32_t height, uint8_t*
   png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, message, fail, ignore);
   if (png) info = png_create_info_struct(png);
   if (!info) {
-    snprintf(message, IC_MESSAGE_SIZE, "libpng could not be started");
+    snprintf(message, IC_MESSAGE_SIZE, "libpng could not start");
     png_destroy_write_struct(&png, NULL);
     return 1;
   }

@@ -1,2 +1,2 @@
-/* SwiftPM builds a C target only when it holds a source file; this one exists to carry the linker settings of the shim. */
+/* SwiftPM builds a C target only if it has a source file. This file makes the target carry the linker settings of the shim. */
 #include "torch_shim.h"

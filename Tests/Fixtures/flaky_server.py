@@ -2,15 +2,26 @@
 
     flaky_server.py FILE
 
-Serves FILE's bytes on 127.0.0.1 at /BEHAVIOUR/ANY-NAME and prints its port. A line of JSON for each request follows on
-standard output: path, range, if_range (null where the request has none). Ends when standard input does.
+The server sends the bytes of FILE on 127.0.0.1 at /BEHAVIOUR/ANY-NAME. It prints its port, then one line of JSON per request: path,
+range and if_range (null if the request has none). It ends at the end of its standard input.
 
-Behaviours: good; cut (closes after a fifth of the file, serves ranges); cut-from-0 (the same, ignores ranges);
-cut-then-deaf (the first request is cut, later ones ignore ranges); stuck (always closes at the same byte); changed (the
-first request is cut and sends the bytes inverted, later ones have another ETag); changed-untagged (the same without any
-validator); wrong-byte (one byte differs); missing (404);
-no-range (416 to any range); other-range (206 that starts elsewhere); short and long (another size, announced);
-overlong (another size, not announced); busy (503 twice, then good); redirect (to good); stall (stops sending).
+The behaviours:
+good               sends the file
+cut                closes the connection after a fifth of the file, serves ranges
+cut-from-0         the same, but ignores ranges
+cut-then-deaf      cuts the first request, ignores ranges in later ones
+stuck              always closes the connection at the same byte
+changed            cuts the first request and inverts its bytes, gives later requests another ETag
+changed-untagged   the same without any validator
+wrong-byte         sends one wrong byte
+missing            answers 404
+no-range           answers 416 to any range
+other-range        answers 206 with a range that starts elsewhere
+short, long        sends another size and announces it
+overlong           sends more bytes and announces no size
+busy               answers 503 twice, then sends the file
+redirect           redirects to good
+stall              stops sending
 """
 
 import json

@@ -1,6 +1,6 @@
 """Makes events.tfevents with TensorBoard's own writer: `pip install tensorboard`, then run this file.
 
-Kept apart from make_fixtures.py, which needs PyTorch and nothing else.
+This script is separate, because make_fixtures.py needs only PyTorch.
 """
 
 from pathlib import Path

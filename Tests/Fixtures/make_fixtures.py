@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Makes the golden numbers and the small files that the Swift tests compare with, from PyTorch alone.
+"""Makes the golden numbers and the small files for the Swift tests, with PyTorch alone.
 
-    python make_fixtures.py            writes everything beside this script; same PyTorch, same bytes
+    python make_fixtures.py            writes everything beside this script; the same PyTorch writes the same bytes
 
-Numbers are .safetensors with a .json that says how each was made; files for the readers are under `files/`.
+Numbers are in .safetensors files, each with a .json that describes the cases. `files/` holds files for the readers.
 
 The formula of weights and images
 ---------------------------------
-Networks are too large to store, so both sides compute their weights. With 32-bit unsigned arithmetic that wraps,
+Networks are too large to store, so the Swift tests compute the same weights. In 32-bit unsigned arithmetic that wraps around,
 
     h = i * 0x9E3779B1 + (k + 1) * 0x85EBCA77
     h = (h ^ (h >> 16)) * 0x7FEB352D
@@ -15,19 +15,18 @@ Networks are too large to store, so both sides compute their weights. With 32-bi
     h =  h ^ (h >> 16)
     v(i, k) = 2 * (h / 2^32) - 1                                  in float64, -1 <= v < 1, exact
 
-where i counts the elements of one tensor in row-major order from 0 and k is the index, from 0, of the tensor in the
-state_dict's order with BatchNorm's buffers counted. A value is offset + scale * v, in float64 (one multiplication, one
-addition, not fused), rounded to float32:
+i counts the elements of one tensor in row-major order from 0. k is the index of the tensor in the state_dict from 0, and
+BatchNorm's buffers count too. A value is offset + scale * v in float64 (one multiplication, one addition, not fused), rounded to
+float32:
 
     weight of more than one dimension    offset 0, scale = gain * sqrt(6 / f), f = product of all sizes but the first
     weight of one dimension (BatchNorm)  offset 1, scale = 0.1
     bias                                 offset 0, scale = 0.1
     running_mean, running_var, num_batches_tracked    0, 1, 0
 
-gain is 1 unless the .json says otherwise. Images are offset 0.5, scale 0.5 with k = 1000, unless the .json says
-otherwise, over the whole batch (N, C, H, W); attack noise is offset 0, scale epsilon with k = 2000; labels are in the
-.json. The subset of a tensor is every stride-th element of it flattened, at most 32, with stride = max(1, count / 32
-rounded down).
+The gain is 1 unless the .json has another. Images have offset 0.5, scale 0.5 and k = 1000, unless the .json has other values; i
+counts over the whole batch (N, C, H, W). Noise of attacks has offset 0, scale epsilon and k = 2000. The .json holds the labels. The
+subset of a tensor is every stride-th element of the flattened tensor, at most 32, with stride = max(1, floor(count / 32)).
 """
 
 import os
@@ -54,7 +53,7 @@ import whole_networks  # noqa: E402
 
 def main() -> None:
     if os.environ.get("PYTHONHASHSEED") != "0":
-        # TorchScript writes sets of strings in hash order, which Python shuffles unless told not to.
+        # TorchScript writes sets of strings in hash order, and Python hashes strings differently in every process by default.
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"PYTHONHASHSEED": "0"})
     torch.set_num_threads(1)
     for part in (layers, losses, training, draws, whole_networks, attacks, autoattack, training_steps, files, hessians, scripts):

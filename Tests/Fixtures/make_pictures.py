@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Makes the pictures under `pictures/` and what they hold, pictures.safetensors, with Pillow, an independent decoder.
+"""Makes the pictures under `pictures/`, and pictures.safetensors with their pixels, by Pillow, an independent decoder.
 
-    python make_pictures.py            needs Pillow and what make_fixtures.py needs
+    python make_pictures.py            needs Pillow, and the packages that make_fixtures.py needs
 
-Each file NAME has NAME in the .safetensors: its pixels as RGB, [3, H, W], uint8. `resized/WIDTHxHEIGHT` is rgb.png resized by
-Pillow's antialiased bilinear filter, `middle/SIDE` its middle square after the shorter edge has become 8/7 of SIDE.
+In the .safetensors, each file name has the pixels of the file as RGB, [3, H, W], uint8. `resized/WIDTHxHEIGHT` is rgb.png, resized
+with Pillow's antialiased bilinear filter. `middle/SIDE` is the middle square of rgb.png, with the shorter edge resized to 8/7 of
+SIDE first.
 """
 
 import sys
@@ -23,7 +24,7 @@ HEIGHT, WIDTH = 21, 33
 
 
 def scene() -> np.ndarray:
-    """Slopes, an edge and a little texture, (H, W, 3)."""
+    """Makes a picture (H, W, 3) with slopes, an edge and a little texture."""
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
     red = 255 * x / (WIDTH - 1)
     green = np.where((x - 16) ** 2 + (y - 10) ** 2 < 49, 220, 40) + 10 * ((x + y) % 2)
@@ -61,7 +62,7 @@ def main() -> None:
     for name, (image, options) in saved.items():
         image.save(folder / name, optimize=True, **options)
         tensors[name] = rgb(Image.open(folder / name))
-    # Pillow cuts 16 bits off at 8 bits' white; half away from zero of v / 257 is what rounding means.
+    # Computes the expected pixels as v / 257 with halves rounded up, because Pillow clips 16-bit values instead.
     Image.fromarray(deep).save(folder / "sixteen-bit.png")
     tensors["sixteen-bit.png"] = (
         torch.from_numpy(((deep.astype(np.int64) + 128) // 257).astype(np.uint8)).expand(3, -1, -1).contiguous()

@@ -1,10 +1,10 @@
-"""Makes Tests/Fixtures/reference: a few steps of runs as `models/reference_run.py` trains them, with PyTorch.
+"""Makes Tests/Fixtures/reference: the first steps of runs that `models/reference_run.py` trains with PyTorch.
 
     python Tests/Fixtures/make_reference_runs.py
 
-config.yaml there is written by `sat train` and kept by hand; digits.safetensors are 120 of the digits that come with sat.
-The other .yaml files are changes to it: a few steps each of what a run may have besides, with the weights that it keeps.
-Needs the defenses and the digits (scripts/bootstrap).
+`sat train` wrote config.yaml; later changes are by hand. digits.safetensors holds 120 of the digits that come with sat. Each other
+.yaml file changes some settings of config.yaml. For these changed runs, the script also writes the first numbers of the final
+weights. It needs the digits (scripts/bootstrap).
 """
 
 import json
@@ -29,7 +29,7 @@ STEPS = 12
 
 
 def steps(config: dict, channels_last: bool = False) -> tuple[list[dict], dict]:
-    """The steps, and of the weights that were kept in the end the first numbers of each."""
+    """Returns the steps, and the first numbers of each final weight."""
     with tempfile.TemporaryDirectory() as folder:
         reference = reference_run.Reference(config, Path(folder), ROOT / "data")
         if channels_last:
@@ -43,8 +43,10 @@ def steps(config: dict, channels_last: bool = False) -> tuple[list[dict], dict]:
 
 
 def with_rounding(config: dict) -> tuple[list[dict], dict, dict]:
-    """The same, and how far PyTorch is from itself when it sums in another order: the signs of gradients near zero make much of
-    little."""
+    """Returns the steps, the weights, and the largest differences from runs in which PyTorch adds in another order.
+
+    These differences grow quickly, because rounding can flip the sign of a gradient near zero.
+    """
     plain, kept = steps(config)
     others = [steps(config, channels_last=True)]
     with torch.backends.mkldnn.flags(enabled=False):
@@ -78,7 +80,7 @@ def main() -> None:
     rounding, weights = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         coloured = Path(folder) / "coloured.safetensors"
-        # Networks with BatchNorm want 32 x 32 pixels of three colours.
+        # The networks with BatchNorm take 32 x 32 pixels in three colours.
         safetensors_io.write(
             coloured,
             {

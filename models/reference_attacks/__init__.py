@@ -1,1 +1,1 @@
-"""AutoAttack's four attacks in plain PyTorch, which behave as its reference implementation does; see ../autoattack_reference.py."""
+"""AutoAttack's attacks in plain PyTorch with the behaviour of the reference implementation. See ../autoattack_reference.py."""

@@ -1,4 +1,4 @@
-"""APGD (Croce and Hein, ICML 2020; for L1 ICML 2021), untargeted and over target classes."""
+"""APGD (Croce and Hein, ICML 2020; for L1 ICML 2021), untargeted or with target classes."""
 
 import math
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass
 class Trace:
-    """What a run leaves for golden numbers: the iterations that were checkpoints, and after each the step of every sample."""
+    """A record for golden numbers: the iterations that were checkpoints, each sample's step size after them, and the losses."""
 
     checkpoints: list[int] = field(default_factory=list)
     steps: list[Tensor] = field(default_factory=list)
@@ -33,7 +33,7 @@ class APGD:
     restarts: int = 1
     iterations: int = 100
     eot: int = 1
-    targets: int = 0  # classes to aim at one after the other; 0 is untargeted
+    targets: int = 0  # number of target classes, attacked one after the other; 0 is untargeted
     large_radii: bool = False
 
     def perturb(self, x: Tensor, y: Tensor) -> Tensor:
@@ -41,18 +41,18 @@ class APGD:
         torch.manual_seed(self.seed)
         for rank in range(2, self.targets + 2) if self.targets else [0]:
             for _ in range(self.restarts):
-                open_ = right.nonzero()[:, 0]
-                if not len(open_):
+                remaining = right.nonzero()[:, 0]
+                if not len(remaining):
                     continue
-                images, labels = x[open_].clone(), y[open_].clone()
+                images, labels = x[remaining].clone(), y[remaining].clone()
                 if rank:
                     loss = targeted_dlr(target_of_rank(self.model, images, rank))
                 else:
                     loss = {"ce": cross_entropy, "dlr": dlr}[self.loss]
                 unbroken, adversarial = self._restart(images, labels, loss)
                 broken = (~unbroken).nonzero()[:, 0]
-                right[open_[broken]] = False
-                result[open_[broken]] = adversarial[broken]
+                right[remaining[broken]] = False
+                result[remaining[broken]] = adversarial[broken]
         return result
 
     def _restart(self, x: Tensor, y: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
@@ -67,7 +67,7 @@ class APGD:
         return unbroken, adversarial
 
     def _gradient(self, x: Tensor, y: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
-        """Gradient averaged over the passes; loss and logits of the last one."""
+        """Returns the gradient averaged over the passes, and the losses and the logits of the last pass."""
         x.requires_grad_()
         gradient = torch.zeros_like(x)
         for _ in range(self.eot):
@@ -82,7 +82,10 @@ class APGD:
     def run(
         self, x: Tensor, y: Tensor, loss: Loss, epsilon: float, n: int, start: Tensor | None = None, trace: Trace | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """One run: the point of largest loss, whether a sample was never misclassified, its last misclassified iterate."""
+        """Runs APGD once.
+
+        Returns per sample the point of largest loss, whether it was never misclassified, and its last misclassified iterate.
+        """
         x_k = self._start(x, epsilon)
         if start is not None:
             x_k = start.clone()
@@ -131,7 +134,7 @@ class APGD:
                     step.clamp_(epsilon / 10, epsilon)
                     old_moved = moved.clone()
                 else:
-                    # Row i - period of the first checkpoint is row -1: the table's last, still zero.
+                    # At the first checkpoint, row i - period is row -1, the last row of the table, which is still zero.
                     rises = sum((table[i - c] > table[i - c - 1]).float() for c in range(period))
                     restore = (rises <= period * RHO) | (~reduced & (loss_at_check >= best_loss))
                     reduced, loss_at_check = restore.clone(), best_loss.clone()
@@ -178,7 +181,7 @@ def l1_start(x: Tensor, noise: Tensor, epsilon: float) -> Tensor:
 
 
 def sparse_step(x: Tensor, x_k: Tensor, gradient: Tensor, step: Tensor, top: Tensor, epsilon: float) -> Tensor:
-    """A step of length `step` along the signs of the largest gradient entries, a fraction `top` of them."""
+    """Takes a step of length `step` along the signs of the largest gradient entries. `top` is the fraction of these entries."""
     features = x[0].numel()
     ordered = gradient.abs().reshape(len(x), -1).sort(1)[0]
     index = ((1 - top) * features).clamp(0, features - 1).long()

@@ -1,4 +1,4 @@
-"""What the attacks share: a model that counts its passes, norms, and losses on logits."""
+"""Code that the attacks share: a model that counts its passes, norms, and losses on logits."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ TINY = 1e-12
 
 
 class Counted:
-    """A network whose passes are counted, in samples. Weights keep requiring gradients, as with the reference."""
+    """A network that counts its passes in samples. Its weights still require gradients, as in the reference."""
 
     def __init__(self, network: nn.Module):
         self.network = network
@@ -26,12 +26,12 @@ class Counted:
 
 
 def per_sample(values: Tensor, like: Tensor) -> Tensor:
-    """(N,) shaped to broadcast over images."""
+    """Reshapes values (N,) so that they broadcast over images."""
     return values.view(-1, *[1] * (like.dim() - 1))
 
 
 def size(x: Tensor, norm: str) -> Tensor:
-    """The norm of every sample, (N,)."""
+    """Returns the norm of every sample, (N,)."""
     flat = x.reshape(len(x), -1)
     if norm == "linf":
         return flat.abs().max(1)[0]
@@ -47,7 +47,7 @@ def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def dlr(logits: Tensor, y: Tensor) -> Tensor:
-    """Difference of logits ratio, of three classes or more."""
+    """Returns the difference of logits ratio, which needs at least three classes."""
     z = logits.sort(dim=1)[0]
     right = logits.gather(1, y[:, None])[:, 0]
     is_top = (logits.sort(dim=1)[1][:, -1] == y).float()
@@ -55,7 +55,7 @@ def dlr(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def targeted_dlr(target: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    """The targeted one, of four classes or more."""
+    """Makes the targeted difference of logits ratio, which needs at least four classes."""
 
     def loss(logits: Tensor, y: Tensor) -> Tensor:
         z = logits.sort(dim=1)[0]
@@ -66,6 +66,6 @@ def targeted_dlr(target: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def target_of_rank(model: Counted, x: Tensor, rank: int) -> Tensor:
-    """The class whose clean logit is the rank-th largest; rank 1 is the prediction."""
+    """Returns the class with the rank-th largest clean logit. Rank 1 is the prediction."""
     with torch.no_grad():
         return model(x).sort(dim=1)[1][:, -rank]

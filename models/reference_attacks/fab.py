@@ -1,4 +1,4 @@
-"""FAB (Croce and Hein, ICML 2020), untargeted or over target classes: the smallest perturbation found, kept if within epsilon."""
+"""FAB (Croce and Hein, ICML 2020), untargeted or with target classes. A perturbation counts only if it is within epsilon."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ DUAL_NORMS: dict[str, Callable[[Tensor], Tensor]] = {
     "l1": lambda rows: rows.abs().max(-1)[0],
 }
 ALPHA, ETA, BETA = 0.1, 1.05, 0.9
-NOTHING = 1e10
+NOT_FOUND = 1e10
 
 
 @dataclass
@@ -33,23 +33,23 @@ class FAB:
         torch.manual_seed(self.seed)
         for rank in range(2, self.targets + 2) if self.targets else [0]:
             for restart in range(self.restarts):
-                open_ = right.nonzero()[:, 0]
-                if not len(open_):
+                remaining = right.nonzero()[:, 0]
+                if not len(remaining):
                     continue
-                images, labels = x[open_].clone(), y[open_].clone()
+                images, labels = x[remaining].clone(), y[remaining].clone()
                 adversarial, _ = self.run(images, labels, rank, random_start=restart > 0)
-                # No tolerance: one rounding above epsilon does not count.
-                kept = self.model.right(adversarial, labels) | (size(images - adversarial, self.norm) > self.epsilon)
-                broken = (~kept).nonzero()[:, 0]
-                right[open_[broken]] = False
-                result[open_[broken]] = adversarial[broken]
+                # The comparison has no tolerance: a perturbation that is above epsilon only by rounding does not count.
+                robust = self.model.right(adversarial, labels) | (size(images - adversarial, self.norm) > self.epsilon)
+                broken = (~robust).nonzero()[:, 0]
+                right[remaining[broken]] = False
+                result[remaining[broken]] = adversarial[broken]
         return result
 
     def run(self, x: Tensor, y: Tensor, rank: int, random_start: bool = False) -> tuple[Tensor, Tensor]:
-        """The best adversarial images, the clean ones where there is none, and their norms, NOTHING where none."""
+        """Returns the best adversarial images and their norms. A sample without one keeps its clean image and has NOT_FOUND."""
         target = target_of_rank(self.model, x, rank) if rank else None
         right = self.model.right(x, y)
-        norms = torch.full((len(x),), NOTHING)
+        norms = torch.full((len(x),), NOT_FOUND)
         chosen = right.nonzero()[:, 0]
         if not len(chosen):
             return x, norms
@@ -57,7 +57,7 @@ class FAB:
         planes = self._all_classes if target is None else self._targeted(target[chosen])
         x0, labels = x[chosen], y[chosen]
         n = len(x0)
-        best, best_norm = x0.clone(), torch.full((n,), NOTHING)
+        best, best_norm = x0.clone(), torch.full((n,), NOT_FOUND)
         x1 = self._random_start(x0, best_norm) if random_start else x0.clone()
         for _ in range(self.iterations):
             df, dg = planes(x1, labels)
@@ -78,13 +78,13 @@ class FAB:
                     better = t < best_norm[fooled]
                     best[fooled[better]], best_norm[fooled[better]] = x1[fooled[better]], t[better]
                     x1[fooled] = x0[fooled] + (x1[fooled] - x0[fooled]) * BETA
-        found = best_norm < NOTHING
+        found = best_norm < NOT_FOUND
         result[chosen[found]] = best[found]
         norms[chosen] = best_norm
         return result, norms
 
     def _all_classes(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Differences of every logit to the right one (N, K), and their gradients (N, K, …), by one backward pass a class."""
+        """Returns every logit minus the right one (N, K), and the gradients (N, K, …), with one backward pass per class."""
         x = x.clone().requires_grad_()
         with torch.enable_grad():
             logits = self.model(x)
@@ -96,7 +96,7 @@ class FAB:
             gradients.append(x.grad)
         g, z, rows = torch.stack(gradients, 1), logits.detach(), torch.arange(len(x))
         df, dg = z - z[rows, y][:, None], g - g[rows, y][:, None]
-        df[rows, y] = NOTHING
+        df[rows, y] = NOT_FOUND
         return df, dg
 
     def _targeted(self, target: Tensor) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
@@ -106,7 +106,7 @@ class FAB:
             with torch.enable_grad():
                 logits = self.model(x)
                 difference = -(logits[rows, y] - logits[rows, target])
-                # As the reference does, so that the weights' gradients are paid for too.
+                # Computes the gradients of the weights too, because the reference also pays for them.
                 difference.sum().backward()
             self.model.backwards += len(x)
             return difference.detach()[:, None], x.grad[:, None]

@@ -1,7 +1,7 @@
-"""Projections by sorting, as the reference does them.
+"""Projections by sorting, as in the reference.
 
-Each is a search for a multiplier m such that a non-decreasing piecewise linear function of m reaches a given value: its breakpoints
-are sorted, its values there are running sums, and the segment is found by bisection.
+Each projection searches the multiplier m at which a non-decreasing, piecewise linear function of m reaches a given value. The code
+sorts the breakpoints, computes the values there as running sums, and finds the segment by bisection.
 """
 
 import math
@@ -13,7 +13,7 @@ INFINITE = 1e12
 
 
 def _last_below(values: Tensor, goal: Tensor) -> Tensor:
-    """For every row of non-decreasing values, the largest index whose value is below goal, 0 if none."""
+    """Returns, for every row of non-decreasing values, the largest index with a value below goal, or 0."""
     low = torch.zeros(len(values), dtype=torch.long)
     high = torch.full_like(low, values.shape[1] - 1)
     for _ in range(math.ceil(math.log2(values.shape[1]))):
@@ -24,16 +24,16 @@ def _last_below(values: Tensor, goal: Tensor) -> Tensor:
 
 
 def l1_ball(x: Tensor, delta: Tensor, epsilon: float) -> Tensor:
-    """The point nearest to delta with L1 norm at most epsilon and x + delta in [0, 1]; x is in [0, 1]."""
+    """Returns the point nearest to delta with an L1 norm of at most epsilon and with x + point in [0, 1]. x is in [0, 1]."""
     flat, d = x.reshape(len(x), -1), delta.reshape(len(x), -1)
     size = d.abs()
-    # What the box alone takes off every coordinate, and what can be taken off at most.
+    # The box alone reduces every coordinate by `least`. A coordinate can shrink by `size` at most.
     least = torch.clamp(torch.maximum(flat + d - 1, -flat - d), min=0)
     result = d.sign() * (size - least)
     rows = ((size - least).sum(1) > epsilon).nonzero()[:, 0]
     if len(rows):
         least, size, sign = least[rows], size[rows], d[rows].sign()
-        # Coordinate i gives clamp(m, least, size); slopes rise at `least` and fall at `size`.
+        # Coordinate i shrinks by clamp(m, least, size), so the slope rises at `least` and falls at `size`.
         points, order = torch.cat((least, size), 1).sort(1)
         slope = (1 - 2 * (order >= size.shape[1]).float()).cumsum(1)
         gaps = torch.diff(points, dim=1)
@@ -46,7 +46,10 @@ def l1_ball(x: Tensor, delta: Tensor, epsilon: float) -> Tensor:
 
 
 def _oriented(points: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The plane turned so that every point lies on its positive side: w, how far <w, x> has to fall, room to the box that way."""
+    """Turns the plane so that every point lies on its positive side.
+
+    Returns w, the amount by which <w, x> must fall, and the room of every coordinate up to the box in that direction.
+    """
     gap = (w * points).sum(1) - b
     sign = torch.where(gap >= 0, 1.0, -1.0)
     w = w * sign[:, None]
@@ -54,10 +57,13 @@ def _oriented(points: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Ten
 
 
 def plane_linf(points: Tensor, w: Tensor, b: Tensor) -> Tensor:
-    """The smallest step in L-inf from every point (B, d) to the plane <w, x> = b inside [0, 1]; the box's corner if none."""
+    """Returns the smallest L-inf step from every point (B, d) to the plane <w, x> = b inside [0, 1].
+
+    If the plane does not meet the box, the step leads to the corner of the box.
+    """
     w, gap, room = _oriented(points, w, b)
     slope = w.abs()
-    # Moving every coordinate by min(m, room) lowers <w, x> by a function of m with breakpoints at the rooms.
+    # If every coordinate moves by min(m, room), <w, x> falls by a function of m with breakpoints at the rooms.
     points_, order = room.sort(1)
     slopes = slope.gather(1, order)
     remaining = slopes.flip(1).cumsum(1).flip(1)
@@ -71,7 +77,7 @@ def plane_linf(points: Tensor, w: Tensor, b: Tensor) -> Tensor:
 
 
 def plane_l2(points: Tensor, w: Tensor, b: Tensor) -> Tensor:
-    """The same for L2: every coordinate moves by -m w until the box stops it."""
+    """Returns the smallest L2 step, as plane_linf does. Every coordinate moves by -m w until the box stops it."""
     w, gap, room = _oriented(points, w, b)
     usable = w.abs() >= 1e-8
     ratio = torch.where(usable, room / w.abs().clamp(min=1e-30), torch.full_like(w, INFINITE)).clamp(max=INFINITE)
@@ -89,7 +95,7 @@ def plane_l2(points: Tensor, w: Tensor, b: Tensor) -> Tensor:
 
 
 def plane_l1(points: Tensor, w: Tensor, b: Tensor) -> Tensor:
-    """The same for L1: coordinates of large |w| first, each to the end of its room."""
+    """Returns the smallest L1 step, as plane_linf does. Coordinates with large |w| move first, each to the end of its room."""
     w, gap, room = _oriented(points, w, b)
     weight, order = w.abs().sort(1, descending=True)
     gain = weight * room.gather(1, order)

@@ -1,4 +1,4 @@
-"""Square (Andriushchenko et al., ECCV 2020) as AutoAttack runs it: one window and one draw of signs for the whole batch."""
+"""Square (Andriushchenko et al., ECCV 2020) as AutoAttack runs it. All samples of a batch have the same window."""
 
 import math
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from torch import Tensor
 from .common import Counted, normalized, per_sample, size
 from .projections import l1_ball
 
-# Fractions of `p_init` after so many queries.
+# Pairs of the last query and a divisor: up to that query, p is p_init / divisor.
 SCHEDULE = [(10, 1), (50, 2), (200, 4), (500, 8), (1000, 16), (2000, 32), (4000, 64), (6000, 128), (8000, 256)]
 
 
@@ -28,14 +28,14 @@ class Square:
         right, result = self.model.right(x, y), x.clone()
         torch.manual_seed(self.seed)
         for _ in range(self.restarts):
-            open_ = right.nonzero()[:, 0]
-            if not len(open_):
+            remaining = right.nonzero()[:, 0]
+            if not len(remaining):
                 continue
-            images, labels = x[open_].clone(), y[open_].clone()
+            images, labels = x[remaining].clone(), y[remaining].clone()
             adversarial = self.run(images, labels)
             broken = (~self.model.right(adversarial, labels)).nonzero()[:, 0]
-            right[open_[broken]] = False
-            result[open_[broken]] = adversarial[broken]
+            right[remaining[broken]] = False
+            result[remaining[broken]] = adversarial[broken]
         return result
 
     def run(self, x: Tensor, y: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ class Square:
         return best
 
     def iterates(self, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """The best images so far and their margins, at the start and after every query."""
+        """Yields the best images so far and their margins, at the start and after every query."""
         start = {"linf": self._start_linf, "l2": self._start_tiles, "l1": self._start_tiles}[self.norm]
         propose = {"linf": self._propose_linf, "l2": self._propose_tiles, "l1": self._propose_tiles}[self.norm]
         best = start(x)
@@ -54,15 +54,15 @@ class Square:
         if (margin < 0).all():
             return
         for i in range(self.queries):
-            open_ = (margin > 0).nonzero()[:, 0]
-            if not len(open_):
+            remaining = (margin > 0).nonzero()[:, 0]
+            if not len(remaining):
                 return
-            images, current, labels = x[open_], best[open_], y[open_]
+            images, current, labels = x[remaining], best[remaining], y[remaining]
             proposal = propose(images, current, self.p(i))
             new = self._margin(proposal, labels)
-            better = (new < margin[open_]) | (new <= 0)
-            margin[open_] = torch.where(better, new, margin[open_])
-            best[open_] = torch.where(per_sample(better, x), proposal, current)
+            better = (new < margin[remaining]) | (new <= 0)
+            margin[remaining] = torch.where(better, new, margin[remaining])
+            best[remaining] = torch.where(per_sample(better, x), proposal, current)
             yield best, margin
 
     def p(self, i: int) -> float:
@@ -73,21 +73,21 @@ class Square:
         right = logits.gather(1, y[:, None])[:, 0]
         return right - logits.scatter(1, y[:, None], -math.inf).max(1)[0]
 
-    # L-inf: stripes, then squares of one colour.
+    # L-inf: the attack starts from vertical stripes and proposes squares of one colour.
 
     def _start_linf(self, x: Tensor) -> Tensor:
         n, c, _, w = x.shape
-        return (x + self.epsilon * signs(n, c, 1, w)).clamp(0, 1)
+        return (x + self.epsilon * random_signs(n, c, 1, w)).clamp(0, 1)
 
     def _propose_linf(self, x: Tensor, best: Tensor, p: float) -> Tensor:
         _, c, h, w = x.shape
         s = min(max(round(math.sqrt(p * h * w)), 1), h, w)
-        row, column = whole_number(h - s), whole_number(w - s)
+        row, column = random_integer(h - s), random_integer(w - s)
         delta = torch.zeros(c, h, w)
-        delta[:, row : row + s, column : column + s] = 2 * self.epsilon * signs(c, 1, 1)
+        delta[:, row : row + s, column : column + s] = 2 * self.epsilon * random_signs(c, 1, 1)
         return torch.min(torch.max(best + delta, x - self.epsilon), x + self.epsilon).clamp(0, 1)
 
-    # L2 and L1: a grid of bumps, whose mass the queries move from window to window.
+    # L2 and L1: the attack starts from a grid of bumps, and the queries move their mass from window to window.
 
     def _start_tiles(self, x: Tensor) -> Tensor:
         n, c, h, w = x.shape
@@ -97,7 +97,7 @@ class Square:
         for i in range(h // s):
             for j in range(w // s):
                 window = delta[:, :, first + i * s : first + (i + 1) * s, first + j * s : first + (j + 1) * s]
-                window += self.bump(s) * signs(n, c, 1, 1)
+                window += self.bump(s) * random_signs(n, c, 1, 1)
         return self._within(x, delta)
 
     def _within(self, x: Tensor, delta: Tensor) -> Tensor:
@@ -110,15 +110,15 @@ class Square:
         s = max(round(math.sqrt(p * h * w)), 3)
         s = min(s + 1 - s % 2, h, w)
         delta = best - x
-        row, column = whole_number(h - s), whole_number(w - s)
-        other_row, other_column = whole_number(h - s), whole_number(w - s)
+        row, column = random_integer(h - s), random_integer(w - s)
+        other_row, other_column = random_integer(h - s), random_integer(w - s)
         here = (..., slice(row, row + s), slice(column, column + s))
         there = (..., slice(other_row, other_row + s), slice(other_column, other_column + s))
         mask = torch.zeros_like(delta)
         mask[here] = mask[there] = 1
-        # The mass of the image is one number, that of the two windows one for each channel.
+        # `mass` has one number per image. `both`, the mass of the two windows, has one number per channel.
         mass, both = per_sample(size(delta, self.norm), x), self._mass(delta * mask)
-        new = self.bump(s) * signs(n, c, 1, 1) + delta[here] / (1e-12 + self._mass(delta[here]))
+        new = self.bump(s) * random_signs(n, c, 1, 1) + delta[here] / (1e-12 + self._mass(delta[here]))
         if self.norm == "l2":
             available = ((self.epsilon**2 - mass**2).clamp(min=0) / c + both**2).sqrt()
         else:
@@ -129,13 +129,13 @@ class Square:
         return self._within(x, delta)
 
     def _mass(self, window: Tensor) -> Tensor:
-        """Of every channel of a window."""
+        """Returns the mass of every channel of a window."""
         if self.norm == "l1":
             return window.abs().sum((-2, -1), keepdim=True)
         return (window**2).sum((-2, -1), keepdim=True).sqrt()
 
     def bump(self, s: int) -> Tensor:
-        """Two halves of opposite sign, each a pile of growing rectangles; upright or lying by one draw."""
+        """Makes two halves of opposite sign, each a pile of growing rectangles. A random draw may transpose them."""
         power = 4 if self.norm == "l1" else 2
 
         def half(rows: int) -> Tensor:
@@ -150,10 +150,10 @@ class Square:
         return both.T if torch.rand(1) > 0.5 else both
 
 
-def signs(*shape: int) -> Tensor:
+def random_signs(*shape: int) -> Tensor:
     return torch.sign(2 * torch.rand(shape) - 1)
 
 
-def whole_number(below: int) -> int:
-    """Rounded towards zero, so `below` itself never comes, and 0 where it is not positive."""
-    return int(torch.rand(1) * below)
+def random_integer(limit: int) -> int:
+    """Draws a whole number from 0 to limit - 1, or returns 0 if the limit is 0."""
+    return int(torch.rand(1) * limit)

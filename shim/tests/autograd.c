@@ -6,7 +6,7 @@ static ts_tensor variable(const float *data, int64_t count) {
   return t;
 }
 
-/* d/dx sum(x^3) = 3x^2, and the second derivative 6x through create_graph. */
+/* d/dx sum(x^3) = 3x^2. The second derivative is 6x and needs create_graph. */
 static void test_gradient(void) {
   ts_tensor x = variable((float[]){1, -2, 3}, 3), unused = variable((float[]){5}, 1);
   CHECK(ts_tensor_requires_grad(x) && ts_tensor_is_leaf(x));
@@ -20,7 +20,7 @@ static void test_gradient(void) {
   OK(ts_gradient(&first, 1, &x, 1, &slot, true, false, false, &second)); /* an empty slot means ones */
   EXPECT_FLOATS(second, 6, -12, 18);
   OK(ts_tensor_grad(x, &kept));
-  CHECK(kept == NULL); /* nothing accumulated */
+  CHECK(kept == NULL); /* ts_gradient does not add to the gradient */
 
   ts_tensor inputs[2] = {x, unused}, gradients[2] = {NULL, NULL};
   FAILS(ts_gradient(&sum.as.tensor, 1, inputs, 2, NULL, true, false, false, gradients), TS_ERROR_RUNTIME, "not have been used");
@@ -46,7 +46,7 @@ static void test_backward(void) {
   OK(ts_tensor_grad(x, &grad));
   EXPECT_FLOATS(grad, 20, 4);
   ts_tensor_free(grad);
-  OK(ts_backward(&square.as.tensor, 1, &weight, false, false)); /* accumulates */
+  OK(ts_backward(&square.as.tensor, 1, &weight, false, false)); /* adds to the gradient */
   OK(ts_tensor_grad(x, &grad));
   EXPECT_FLOATS(grad, 40, 8);
   ts_tensor_free(grad);
@@ -60,7 +60,7 @@ static void test_backward(void) {
   CHECK(ts_tensor_is_same(grad, weight));
   ts_tensor_free(grad);
   ts_tensor long_one = vector((float[]){1, 2, 3}, 3);
-  FAILS(ts_tensor_set_grad(x, long_one), TS_ERROR_VALUE, "[3] on cpu, its tensor");
+  FAILS(ts_tensor_set_grad(x, long_one), TS_ERROR_VALUE, "[3] on cpu, but its tensor");
   OK(ts_tensor_grad(square.as.tensor, &grad));
   CHECK(grad == NULL);
   ts_tensor_free(long_one);

@@ -26,7 +26,7 @@ static void test_numbers(void) {
   EXPECT_RESULT(CALL("aten::mul", "Scalar", tensor(a), integer(3)), 3, 6);
   EXPECT_RESULT(CALL("aten::pow", "Tensor_Scalar", tensor(a), real(2)), 1, 4);
   EXPECT_RESULT(CALL("aten::full", "", integers((int64_t[]){2}, 1), boolean(true), dtype(TS_FLOAT32)), 1, 1);
-  /* An int where the schema wants a float. */
+  /* An int for a float. */
   EXPECT_RESULT(CALL("aten::leaky_relu", "", tensor(a), integer(0)), 1, 2);
   EXPECT_RESULT(CALL("aten::nan_to_num", "", tensor(a), integer(0)), 1, 2);
   EXPECT_RESULT(CALL("aten::clamp", "", tensor(a), none(), real(1.5)), 1, 1.5f);
@@ -41,10 +41,10 @@ static void test_lists(void) {
   EXPECT_RESULT(CALL("aten::avg_pool2d", "", tensor(x), integers(two, 2)), 2.5f, 4.5f, 10.5f, 12.5f);
   EXPECT_RESULT(CALL("aten::avg_pool2d", "", tensor(x), integers(one, 1)), 2.5f, 4.5f, 10.5f, 12.5f);
   EXPECT_RESULT(CALL("aten::avg_pool2d", "", tensor(x), integer(2)), 2.5f, 4.5f, 10.5f, 12.5f);
-  /* An empty list of another kind is any empty list. */
+  /* An empty list of another kind. */
   const ts_value empty = {.kind = TS_DOUBLE_LIST};
   EXPECT_RESULT(CALL("aten::avg_pool2d", "", tensor(x), integer(2), empty), 2.5f, 4.5f, 10.5f, 12.5f);
-  /* SymInt[], and an optional list that is given or none. */
+  /* SymInt[], and an optional list, given and none. */
   ts_value flat = CALL("aten::reshape", "", tensor(x), integers((int64_t[]){16}, 1));
   CHECK(ts_tensor_ndim(flat.as.tensor) == 1);
   EXPECT_RESULT(CALL("aten::mean", "dim", tensor(x), none(), boolean(false), none()), 7.5f);
@@ -82,7 +82,7 @@ static void test_other_kinds(void) {
   ts_value wide = CALL("aten::expand", "", tensor(x), integers((int64_t[]){2, 3, 4, 4}, 4));
   ts_value last = CALL("aten::contiguous", "", wide, channels_last);
   CHECK(ts_tensor_is_contiguous(last.as.tensor, TS_CHANNELS_LAST) && !ts_tensor_is_contiguous(last.as.tensor, TS_CONTIGUOUS));
-  const ts_value mode = {.kind = TS_STRING, .count = 5, .as.string = "floor, and what follows is not part of it"};
+  const ts_value mode = {.kind = TS_STRING, .count = 5, .as.string = "floor, and the rest is not part of it"};
   ts_tensor a = vector((float[]){7, -7}, 2), b = vector((float[]){2, 2}, 2);
   EXPECT_RESULT(CALL("aten::div", "Tensor_mode", tensor(a), tensor(b), mode), 3, -4);
   /* Tensor? given and none. */
@@ -106,15 +106,16 @@ static void test_other_kinds(void) {
 static void test_refusals(void) {
   ts_tensor a = vector((float[]){1, 2}, 2), b = vector((float[]){1, 2, 3}, 3);
   CALL_FAILS("aten::add", "Tensor", TS_ERROR_TYPE,
-             "aten::add.Tensor: argument 2 'other' wants Tensor, got int; schema: aten::add.Tensor(", tensor(a), integer(1));
+             "aten::add.Tensor: argument 2 'other' must be Tensor, got int; schema: aten::add.Tensor(", tensor(a), integer(1));
   CALL_FAILS("aten::add", "Tensor", TS_ERROR_TYPE, "argument 2 'other' is missing; schema: ", tensor(a));
-  CALL_FAILS("aten::add", "Tensor", TS_ERROR_TYPE, "takes 3 arguments, got 4", tensor(a), tensor(a), integer(1), integer(1));
-  CALL_FAILS("aten::add", "Tensor", TS_ERROR_TYPE, "argument 1 'self' wants Tensor, got NULL", tensor(NULL), tensor(a));
-  CALL_FAILS("aten::add", "Tensor", TS_ERROR_TYPE, "argument 1 'self' wants Tensor, got none", none(), tensor(a));
-  CALL_FAILS("aten::softmax", "int", TS_ERROR_TYPE, "argument 2 'dim' wants int, got float", tensor(a), real(0));
-  CALL_FAILS("aten::sum", "dim_IntList", TS_ERROR_TYPE, "wants int[]?, got float[]", tensor(a),
+  CALL_FAILS("aten::add", "Tensor", TS_ERROR_TYPE, "expected at most 3 arguments, got 4", tensor(a), tensor(a), integer(1),
+             integer(1));
+  CALL_FAILS("aten::add", "Tensor", TS_ERROR_TYPE, "argument 1 'self' must be Tensor, got NULL", tensor(NULL), tensor(a));
+  CALL_FAILS("aten::add", "Tensor", TS_ERROR_TYPE, "argument 1 'self' must be Tensor, got none", none(), tensor(a));
+  CALL_FAILS("aten::softmax", "int", TS_ERROR_TYPE, "argument 2 'dim' must be int, got float", tensor(a), real(0));
+  CALL_FAILS("aten::sum", "dim_IntList", TS_ERROR_TYPE, "must be int[]?, got float[]", tensor(a),
              {.kind = TS_DOUBLE_LIST, .count = 1, .as.reals = (double[]){0}});
-  CALL_FAILS("aten::sum", "", TS_ERROR_TYPE, "wants ScalarType?, got int", tensor(a), integer(6));
+  CALL_FAILS("aten::sum", "", TS_ERROR_TYPE, "must be ScalarType?, got int", tensor(a), integer(6));
   CALL_FAILS("aten::add", "Tensor", TS_ERROR_RUNTIME, "The size of tensor a (2) must match the size of tensor b (3)", tensor(a),
              tensor(b));
   CHECK(strstr(ts_error_message(), "Exception raised from") == NULL);
@@ -124,9 +125,9 @@ static void test_refusals(void) {
   size_t produced;
   const ts_value max_arguments[2] = {tensor(a), integer(0)};
   FAILS(ts_operator_call(operator_named("aten::max", "dim"), max_arguments, 2, &none_left, 1, &produced), TS_ERROR_VALUE,
-        "gives 2 results, there is room for 1");
+        "returns 2 results, but the capacity is 1");
   FAILS(ts_operator_call(NULL, NULL, 0, NULL, 0, &produced), TS_ERROR_VALUE, "NULL");
-  /* A failed call leaves nothing behind that a later one would see. */
+  /* A failed call must not affect a later call. */
   EXPECT_RESULT(CALL("aten::add", "Tensor", tensor(a), tensor(a)), 2, 4);
   ts_tensor_free(a);
   ts_tensor_free(b);

@@ -23,7 +23,7 @@ static void test_lists(void) {
   CHECK(parts.kind == TS_TENSOR_LIST && parts.count == 3);
   EXPECT_FLOATS(parts.as.tensors[0], 1, 2);
   EXPECT_FLOATS(parts.as.tensors[2], 5);
-  /* A handle taken out of the list outlives it. */
+  /* A handle that the caller takes out of a list stays valid after the list is freed. */
   ts_tensor taken = parts.as.tensors[1];
   parts.as.tensors[1] = NULL;
   ts_value_free(&parts);
@@ -45,7 +45,7 @@ static void test_plain_values(void) {
   ts_value promoted = CALL("aten::result_type", "Tensor", tensor(a), tensor(whole));
   CHECK(promoted.kind == TS_DTYPE && promoted.as.integer == TS_FLOAT32);
   ts_value complex_number = CALL("aten::complex", "", tensor(a), tensor(a));
-  CALL_FAILS("aten::item", "", TS_ERROR_TYPE, "a result of type complex has no counterpart", complex_number);
+  CALL_FAILS("aten::item", "", TS_ERROR_TYPE, "does not support a result of type complex", complex_number);
   ts_value_free(&complex_number);
   ts_value length = CALL("aten::sym_size", "int", tensor(a), integer(0));
   CHECK(length.kind == TS_INT && length.as.integer == 1);
@@ -67,7 +67,7 @@ static void test_in_place(void) {
   ts_tensor_free(b);
 }
 
-/* An operator may answer with no tensor at all: here the gradients that were not asked for. */
+/* An operator may return undefined tensors: here the gradients that the mask leaves out. */
 static void test_undefined_tensor(void) {
   ts_tensor x = NULL, w = NULL;
   const float ones[4] = {1, 1, 1, 1};
@@ -95,7 +95,7 @@ static void test_undefined_tensor(void) {
   ts_tensor_free(w);
 }
 
-static void test_many_calls_leave_nothing(void) {
+static void test_many_calls_leak_no_handle(void) {
   ts_tensor a = vector((float[]){1, 2}, 2);
   const int64_t before = ts_live_handles();
   for (int i = 0; i < 10000; i++) {
@@ -114,6 +114,6 @@ void test_operator_results(void) {
   test_plain_values();
   test_in_place();
   test_undefined_tensor();
-  test_many_calls_leave_nothing();
+  test_many_calls_leak_no_handle();
   ts_value_free(NULL);
 }

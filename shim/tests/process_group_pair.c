@@ -1,4 +1,4 @@
-/* Two processes meet through a file and reduce, broadcast and wait for each other. */
+/* Tests a group of two processes: they meet through a file, reduce, broadcast, and wait for each other. */
 #include <sys/wait.h>
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-/* A group of one process; process_group_pair.c has one of two. */
+/* Tests a group of one process. process_group_pair.c tests a group of two. */
 #include <unistd.h>
 
 #include "check.h"
@@ -11,7 +11,7 @@ void test_process_groups(void) {
 #ifdef TS_HAVE_GLOO
   FAILS(ts_process_group_new("smoke signals", path, 0, 1, 10000, &group), TS_ERROR_VALUE,
         "unknown process group backend 'smoke signals'");
-  FAILS(ts_process_group_new("gloo", path, 1, 1, 10000, &group), TS_ERROR_VALUE, "rank 1 of a group of 1");
+  FAILS(ts_process_group_new("gloo", path, 1, 1, 10000, &group), TS_ERROR_VALUE, "there is no rank 1 in a group of 1");
   FAILS(ts_process_group_new("gloo", path, 0, 1, 0, &group), TS_ERROR_VALUE, "timeout must be positive");
   OK(ts_process_group_new("gloo", path, 0, 1, 10000, &group));
   ts_tensor t = vector((float[]){1, 2}, 2);
@@ -26,7 +26,7 @@ void test_process_groups(void) {
   unlink(path);
   group = NULL;
   FAILS(ts_process_group_new("gloo", path, 0, 2, 300, &group), TS_ERROR_RUNTIME,
-        "rank 0 did not meet the other members of a group of 2"); /* nobody else comes */
+        "rank 0 did not meet the other members of a group of 2"); /* the other member never comes */
   CHECK(group == NULL && strchr(ts_error_message(), '\n') == NULL);
   unlink(path);
 #else

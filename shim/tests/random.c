@@ -7,7 +7,7 @@ static void draw(ts_generator generator, float *out) {
   ts_value_free(&values);
 }
 
-/* What a model draws that brings no generator of its own. */
+/* Draws without a generator, as some models do. */
 static void draw_without(float *out) {
   ts_value values = CALL("aten::rand", "", integers((int64_t[]){4}, 1));
   OK(ts_tensor_copy_to_host(values.as.tensor, out, 4 * sizeof(float)));
@@ -22,16 +22,16 @@ void test_random(void) {
   float a[4], b[4], c[4];
   draw(first, a);
   draw(second, b);
-  CHECK(memcmp(a, b, sizeof a) == 0); /* the same seed, the same numbers */
+  CHECK(memcmp(a, b, sizeof a) == 0); /* the same seed gives the same numbers */
 
   ts_tensor state = NULL;
   OK(ts_generator_state(first, &state));
   CHECK(ts_tensor_dtype(state) == TS_UINT8 && ts_tensor_count(state) > 16);
   draw(first, b);
-  CHECK(memcmp(a, b, sizeof a) != 0); /* it moves on */
+  CHECK(memcmp(a, b, sizeof a) != 0); /* the state advances */
   OK(ts_generator_set_state(first, state));
   draw(first, c);
-  CHECK(memcmp(b, c, sizeof b) == 0); /* and back */
+  CHECK(memcmp(b, c, sizeof b) == 0); /* the old state gives the old numbers */
   OK(ts_generator_set_seed(first, 7));
   draw(first, c);
   CHECK(memcmp(a, c, sizeof a) == 0);
@@ -39,7 +39,7 @@ void test_random(void) {
   OK(ts_manual_seed(7));
   draw_without(b);
   draw_without(c);
-  CHECK(memcmp(a, b, sizeof a) == 0 && memcmp(b, c, sizeof b) != 0); /* libtorch's own generator is of the same kind */
+  CHECK(memcmp(a, b, sizeof a) == 0 && memcmp(b, c, sizeof b) != 0); /* libtorch's default generator draws the same numbers */
   OK(ts_manual_seed(7));
   draw_without(c);
   CHECK(memcmp(a, c, sizeof a) == 0);

@@ -1,4 +1,4 @@
-/* The archives are made by fixtures/make_scripts.py. */
+/* Tests TorchScript modules. fixtures/make_scripts.py makes the archives. */
 #include "check.h"
 
 static const ts_device cpu = {TS_CPU, -1};
@@ -18,7 +18,7 @@ static void test_linear(void) {
   char data[1 << 14];
   ts_script module = NULL, frozen = NULL;
   OK(ts_script_load(data, read_fixture("linear.pt", data, sizeof data), cpu, &module));
-  memset(data, 0xff, sizeof data); /* the module keeps nothing of the buffer */
+  memset(data, 0xff, sizeof data); /* the module must not use the buffer any longer */
 
   ts_tensor x = NULL, y = NULL, gradient = NULL;
   OK(ts_tensor_from_data((float[]){1, 1, 1}, 12, (int64_t[]){1, 3}, 2, TS_FLOAT32, &x));
@@ -43,7 +43,7 @@ static void test_linear(void) {
   }
   const char *name = NULL;
   ts_tensor value = NULL;
-  FAILS(ts_script_state(module, 3, &name, &value), TS_ERROR_INDEX, "state 3 of a module with 3");
+  FAILS(ts_script_state(module, 3, &name, &value), TS_ERROR_INDEX, "there is no state 3 in a module with 3");
   CHECK(name == NULL && value == NULL);
 
   CHECK(ts_script_is_training(module));
@@ -73,12 +73,12 @@ static void test_pair(void) {
   ts_script module = NULL;
   OK(ts_script_load(data, read_fixture("pair.pt", data, sizeof data), cpu, &module));
   ts_tensor x = vector((float[]){1}, 1), y = NULL;
-  FAILS(ts_script_forward(module, x, &y), TS_ERROR_TYPE, "forward returned Tuple[Tensor, Tensor] where one tensor is needed");
+  FAILS(ts_script_forward(module, x, &y), TS_ERROR_TYPE, "forward returned Tuple[Tensor, Tensor]; expected one tensor");
   ts_tensor_free(x);
   ts_script_free(module);
 }
 
-/* Every answer must be one line. */
+/* Loading must fail, and its message must be one line. */
 static void refuse(const void *data, size_t bytes, const char *text) {
   ts_script module = NULL;
   FAILS(ts_script_load(data, bytes, cpu, &module), TS_ERROR_IO, text);
@@ -88,8 +88,8 @@ static void refuse(const void *data, size_t bytes, const char *text) {
 static void test_garbage(void) {
   char data[1 << 14];
   const size_t bytes = read_fixture("linear.pt", data, sizeof data);
-  refuse("", 0, "no zip archive");
-  refuse("not a module at all", 19, "no zip archive");
+  refuse("", 0, "not a zip archive");
+  refuse("not a module at all", 19, "not a zip archive");
   refuse("PK\3\4 and then nothing of the kind", 33, "not a TorchScript module: ");
   for (size_t length = 4; length < bytes; length += 97) refuse(data, length, "not a TorchScript module: ");
   ts_script_free(NULL);

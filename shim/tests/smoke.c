@@ -1,4 +1,4 @@
-/* Runs every group of the shim's C tests and checks that none leaks a handle. */
+/* Runs every group of the shim's C tests and checks that no group leaks a handle. */
 #include "check.h"
 
 int main(void) {

@@ -25,7 +25,7 @@ static void test_devices(void) {
   FAILS(ts_device_memory_reset_peak(cpu), TS_ERROR_VALUE, "the CPU has no memory statistics");
   FAILS(ts_device_synchronize((ts_device){5, 0}), TS_ERROR_VALUE, "device type 5 is neither");
   const ts_device beyond = {TS_CUDA, (int8_t)ts_device_count(TS_CUDA)};
-  FAILS(ts_device_synchronize(beyond), TS_ERROR_VALUE, ts_device_count(TS_CUDA) == 0 ? "no CUDA device" : "the count is");
+  FAILS(ts_device_synchronize(beyond), TS_ERROR_VALUE, ts_device_count(TS_CUDA) == 0 ? "no CUDA device" : "the number of devices");
   if (ts_device_count(TS_CUDA) > 0) {
     const ts_device cuda = {TS_CUDA, 0};
     char model[128];
@@ -52,7 +52,7 @@ static void test_threads(void) {
   FAILS(ts_threads_set(0), TS_ERROR_VALUE, "at least 1, got 0");
 }
 
-/* 1e-40 is below the least normal float. */
+/* The product 1e-40 is below the smallest normal float. */
 static void test_denormals(void) {
   OK(ts_threads_set(1));
   ts_tensor small = vector((float[]){1e-20f}, 1), factor = vector((float[]){1e-20f}, 1);
@@ -78,7 +78,7 @@ void test_system(void) {
   test_threads();
   test_denormals();
   const bool keeps = ts_host_memory_keep();
-#if defined(__GLIBC__) && !defined(SANITIZED) /* AddressSanitizer brings an allocator of its own */
+#if defined(__GLIBC__) && !defined(SANITIZED) /* AddressSanitizer has its own allocator */
   CHECK(keeps);
 #else
   CHECK(!keeps);

@@ -15,7 +15,7 @@ static void test_data_in_and_out(void) {
   OK(ts_tensor_data(t, &address));
   CHECK(((float *)address)[5] == 6);
 
-  /* A transposed view: same storage, no copy, row-major order on the way out. */
+  /* A transposed view shares the storage without a copy. The copy to host memory has row-major order. */
   ts_value view = CALL("aten::t", "", tensor(t));
   CHECK(ts_tensor_storage_id(view.as.tensor) == ts_tensor_storage_id(t) && !ts_tensor_is_same(view.as.tensor, t));
   CHECK(ts_tensor_is_contiguous(t, TS_CONTIGUOUS) && !ts_tensor_is_contiguous(view.as.tensor, TS_CONTIGUOUS));
@@ -23,7 +23,7 @@ static void test_data_in_and_out(void) {
   FAILS(ts_tensor_data(view.as.tensor, &address), TS_ERROR_VALUE, "not contiguous");
 
   float buffer[6];
-  FAILS(ts_tensor_copy_to_host(t, buffer, 20), TS_ERROR_VALUE, "the tensor's data is 24 bytes, the buffer 20");
+  FAILS(ts_tensor_copy_to_host(t, buffer, 20), TS_ERROR_VALUE, "the tensor's data has 24 bytes, but the buffer has 20");
   ts_value_free(&view);
   ts_tensor_free(t);
 }

@@ -1,4 +1,4 @@
-// The C++ half of the dispatch benchmark: what Sources/dispatch/main.swift does, with libtorch alone. See `run`.
+// The C++ half of the dispatch benchmark. It makes the same calls as Sources/dispatch/main.swift, with libtorch alone. See `run`.
 #include <torch/csrc/autograd/autograd.h>
 
 #include <ATen/ATen.h>
@@ -13,14 +13,14 @@
 
 namespace {
 
-// Processor time of this process, which another program on the same core does not lengthen.
+// Returns the processor time of this process in nanoseconds. Other programs on the same core do not lengthen it.
 double now() {
   timespec time;
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
   return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_nsec);
 }
 
-// The median over `blocks` of the nanoseconds one call takes, each block `calls` calls long.
+// Returns the nanoseconds of one call: the median over `blocks` blocks of `calls` calls each.
 template <typename Body>
 double measure(int blocks, int calls, Body&& body) {
   for (int i = 0; i < 2 * calls; i++) body();
@@ -34,7 +34,7 @@ double measure(int blocks, int calls, Body&& body) {
   return times[blocks / 2];
 }
 
-// The same numbers on both sides, from a formula: wave(k)[i] = sin(0.37 i + k). Cloned, because libtorch is slower on views.
+// Makes the same numbers as the Swift program: wave(k)[i] = sin(0.37 i + k). Clones them, because libtorch is slower on views.
 at::Tensor wave(at::IntArrayRef shape, int k, double scale) {
   const auto count = c10::multiply_integers(shape);
   return ((at::arange(count, at::kDouble) * 0.37 + k).sin() * scale).to(at::kFloat).reshape(shape).clone();

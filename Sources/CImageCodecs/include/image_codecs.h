@@ -1,4 +1,5 @@
-// JPEG and PNG through libjpeg and libpng, whose errors are long jumps, which must not cross Swift's frames.
+// Reads JPEG and PNG and writes PNG through libjpeg and libpng. This code is C, because these libraries report errors by long
+// jumps, which must not cross Swift's frames.
 #ifndef IMAGE_CODECS_H
 #define IMAGE_CODECS_H
 
@@ -7,27 +8,27 @@
 
 #define IC_MESSAGE_SIZE 200
 
-// Rows from the top, three bytes a pixel: red, green, blue.
+// A picture: rows from the top, with three bytes per pixel (red, green, blue).
 typedef struct {
   uint8_t* pixels;
   int32_t width;
   int32_t height;
-  // What is wrong, where a call failed; without the file's name.
+  // The cause if a call failed, without the name of the file.
   char message[IC_MESSAGE_SIZE];
 } ic_image;
 
-// Whether bytes begin as a JPEG or as a PNG file does.
+// Return 1 if the bytes begin like a JPEG or a PNG file, else 0.
 int ic_is_jpeg(const uint8_t* bytes, size_t count);
 int ic_is_png(const uint8_t* bytes, size_t count);
 
-// Decodes a whole file to RGB: grey is repeated, a palette looked up, alpha dropped, 16 bits rounded to 8, CMYK taken as Adobe
-// writes it. 0 for success; ic_image_free releases the pixels. An image of more than `most_pixels` is refused before memory is
-// taken.
-int ic_jpeg_decode(const uint8_t* bytes, size_t count, int64_t most_pixels, ic_image* out);
-int ic_png_decode(const uint8_t* bytes, size_t count, int64_t most_pixels, ic_image* out);
+// Decode a whole file to RGB. They repeat grey, look up palette colours, drop alpha, round 16 bits to 8, and read CMYK as Adobe
+// writes it. They return 0 on success; the caller then releases the pixels with ic_image_free. An image of more than `max_pixels`
+// fails before the allocation of its memory.
+int ic_jpeg_decode(const uint8_t* bytes, size_t count, int64_t max_pixels, ic_image* out);
+int ic_png_decode(const uint8_t* bytes, size_t count, int64_t max_pixels, ic_image* out);
 void ic_image_free(ic_image* image);
 
-// Encodes RGB rows as a PNG file. 0 for success; `*out` is released with free().
+// Encodes RGB rows as a PNG file. Returns 0 on success; the caller then releases `*out` with free().
 int ic_png_encode(const uint8_t* pixels, int32_t width, int32_t height, uint8_t** out, size_t* out_count,
                   char message[IC_MESSAGE_SIZE]);
 

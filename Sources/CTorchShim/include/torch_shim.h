@@ -1,17 +1,17 @@
 /*
- * torch_shim.h: a C11 ABI over libtorch. The only header of the ABI; implemented in shim/.
+ * torch_shim.h: a C11 ABI over libtorch. This is the only header of the ABI; shim/ implements it.
  *
- * Operators are data: every ATen operator is reached through ts_operator_find and ts_operator_call, so there is no function
- * per operator here. What cannot be an operator (handles, metadata, autograd, generators, devices, TorchScript, process
- * groups) has a function of its own.
+ * Operators are data: ts_operator_find and ts_operator_call reach every ATen operator, so the ABI has no function per operator.
+ * Everything that is not an operator has its own functions: handles, metadata, autograd, generators, devices, TorchScript and
+ * process groups.
  *
  * Conventions
- *  - Every fallible function returns ts_status and writes its outputs last and only on success. The message of a failure is
- *    ts_error_message() on the same thread, valid until the next failing call there.
- *  - Inputs are borrowed. Outputs are owned by the caller, who releases them with the one *_free of their type. *_free takes
+ *  - Every fallible function returns ts_status. It writes its outputs last, and only on success. After a failure,
+ *    ts_error_message() returns the message on the same thread, until the next failure on that thread.
+ *  - A function borrows its inputs. The caller owns the outputs and releases each with the *_free of its type. *_free accepts
  *    NULL. Views and in-place results are new handles.
- *  - A dtype, memory format or layout is the c10 enum value (pinned by static_assert in the shim).
- *  - No callbacks, no C++ exception ever crosses this boundary.
+ *  - A dtype, memory format or layout is the value of the c10 enum. static_assert in the shim checks the values.
+ *  - The ABI has no callbacks, and no C++ exception leaves it.
  */
 #ifndef TORCH_SHIM_H
 #define TORCH_SHIM_H
@@ -30,7 +30,7 @@ extern "C" {
 #define TS_EXPORT __attribute__((visibility("default")))
 #define TS_API TS_EXPORT __attribute__((warn_unused_result))
 
-/* Raised whenever a declaration below changes its meaning. */
+/* Increases whenever a declaration below changes its meaning. */
 #define TS_ABI_VERSION 1
 
 typedef int32_t ts_status;
@@ -46,23 +46,23 @@ enum {
   TS_ERROR_IO = 8
 };
 
-/* Opaque handles. The dummy bodies make Swift import distinct types, so one cannot be passed for another. */
+/* Opaque handles. Each has a dummy body, so that Swift imports distinct types and rejects a handle of the wrong type. */
 /* clang-format off */
 typedef struct ts_tensor_s { void *reserved_; } *ts_tensor;
 typedef struct ts_generator_s { void *reserved_; } *ts_generator;
-typedef struct ts_operator_s { void *reserved_; } *ts_operator; /* never freed: it lives as long as the process */
+typedef struct ts_operator_s { void *reserved_; } *ts_operator; /* never freed; valid as long as the process */
 typedef struct ts_script_s { void *reserved_; } *ts_script;
 typedef struct ts_process_group_s { void *reserved_; } *ts_process_group;
 /* clang-format on */
 
-/* c10::ScalarType values of the dtypes the ABI names; others pass through unnamed. */
+/* c10::ScalarType values of the common dtypes. The ABI also accepts and returns the other values. */
 /* clang-format off */
 enum {
   TS_UINT8 = 0, TS_INT8 = 1, TS_INT16 = 2, TS_INT32 = 3, TS_INT64 = 4, TS_FLOAT16 = 5, TS_FLOAT32 = 6, TS_FLOAT64 = 7,
   TS_BOOL_DTYPE = 11, TS_BFLOAT16 = 15
 };
 
-/* c10::DeviceType values, and the index (-1: the current one). */
+/* c10::DeviceType values. Index -1 means the current device. */
 enum { TS_CPU = 0, TS_CUDA = 1 };
 typedef struct { int8_t type; int8_t index; } ts_device;
 
@@ -77,9 +77,9 @@ enum {
 /* clang-format on */
 
 /*
- * One argument or result of an operator. `count` is the length of a list or string. As an argument everything a value points
- * to is borrowed; as a result it is owned by the caller, who takes the handles out (setting the slots to NULL) or gives the
- * value to ts_value_free.
+ * One argument or result of an operator. `count` is the length of a list or string. An argument borrows everything that it
+ * points to. A result belongs to the caller, who passes it to ts_value_free. To keep a handle, the caller takes it out first and
+ * sets its slot to NULL.
  */
 typedef struct {
   int32_t kind;
@@ -95,7 +95,7 @@ typedef struct {
     const int64_t *integers;
     const double *reals;
     const bool *booleans;
-    ts_tensor *tensors; /* NULL slots only in an optional tensor list */
+    ts_tensor *tensors; /* a slot may be NULL only in an optional tensor list */
   } as;
 } ts_value;
 
@@ -108,116 +108,120 @@ TS_EXPORT const char *ts_torch_version(void) TS_NOEXCEPT;
 TS_EXPORT const char *ts_build_configuration(void) TS_NOEXCEPT; /* at::show_config */
 TS_EXPORT const char *ts_cpu_capability(void) TS_NOEXCEPT;      /* "AVX2", "AVX512", ... */
 TS_EXPORT bool ts_has_onednn(void) TS_NOEXCEPT;
-TS_EXPORT int64_t ts_live_handles(void) TS_NOEXCEPT; /* handles of every type handed out and not yet freed */
+TS_EXPORT int64_t ts_live_handles(void) TS_NOEXCEPT; /* the number of handles of all types that are not freed yet */
 
 /* ---- operators -------------------------------------------------------------------------------------------------------- */
-/* name with its namespace ("aten::add"), overload without the dot ("Tensor", or ""). */
+/* Finds an operator. `name` includes the namespace ("aten::add"). `overload` has no dot ("Tensor" or ""). */
 TS_API ts_status ts_operator_find(const char *name, const char *overload, ts_operator *out) TS_NOEXCEPT;
 /*
- * Arguments are positional, in schema order; trailing ones left out take the schema's defaults. An int stands where the schema
- * wants a float or Scalar, an empty list of any kind for any empty list. Writes at most `capacity` results and their number.
+ * Calls an operator. Arguments follow the order of the schema. Omitted trailing arguments take the schema's defaults. An int may
+ * stand for a float or Scalar, and an empty list of any kind for an empty list of any other kind. Writes the results, and their
+ * number to `produced`. Fails if the operator returns more than `capacity` results.
  */
 TS_API ts_status ts_operator_call(ts_operator op, const ts_value *arguments, size_t count, ts_value *results, size_t capacity,
                                   size_t *produced) TS_NOEXCEPT;
-/* The schema as text, valid as long as the process. */
+/* Returns the schema as text, valid as long as the process. */
 TS_EXPORT const char *ts_operator_schema(ts_operator op) TS_NOEXCEPT;
 
 /* ---- tensors ---------------------------------------------------------------------------------------------------------- */
-/* Copies `bytes` bytes of packed row-major data into a new CPU tensor; `bytes` must be what the shape and dtype need. */
+/* Copies `bytes` bytes of packed row-major data into a new CPU tensor. `bytes` must equal the size of that shape and dtype. */
 TS_API ts_status ts_tensor_from_data(const void *data, size_t bytes, const int64_t *sizes, size_t ndim, int32_t dtype,
                                      ts_tensor *out) TS_NOEXCEPT;
-/* A second handle on the same tensor. */
+/* Makes a second handle to the same tensor. */
 TS_API ts_status ts_tensor_retain(ts_tensor tensor, ts_tensor *out) TS_NOEXCEPT;
 TS_EXPORT void ts_tensor_free(ts_tensor tensor) TS_NOEXCEPT;
 TS_EXPORT int64_t ts_tensor_ndim(ts_tensor tensor) TS_NOEXCEPT;
 TS_EXPORT int64_t ts_tensor_count(ts_tensor tensor) TS_NOEXCEPT;
-/* Write ndim values each. */
+/* The next two functions write ndim values each. */
 TS_EXPORT void ts_tensor_sizes(ts_tensor tensor, int64_t *out) TS_NOEXCEPT;
 TS_EXPORT void ts_tensor_strides(ts_tensor tensor, int64_t *out) TS_NOEXCEPT;
 TS_EXPORT int32_t ts_tensor_dtype(ts_tensor tensor) TS_NOEXCEPT;
 TS_EXPORT ts_device ts_tensor_device(ts_tensor tensor) TS_NOEXCEPT;
 TS_EXPORT bool ts_tensor_is_contiguous(ts_tensor tensor, int32_t memory_format) TS_NOEXCEPT;
-/* The same C++ tensor object behind both handles. */
+/* Returns true if both handles refer to the same C++ tensor object. */
 TS_EXPORT bool ts_tensor_is_same(ts_tensor a, ts_tensor b) TS_NOEXCEPT;
-/* Identity of the storage: equal for views of one storage. */
+/* Returns a number that identifies the storage. Views of one storage have equal numbers; a tensor without storage has 0. */
 TS_EXPORT uint64_t ts_tensor_storage_id(ts_tensor tensor) TS_NOEXCEPT;
-/* Row-major copy to host memory, from any device and any strides; `bytes` must be count * element size. */
+/* Copies the elements to host memory in row-major order, from any device and with any strides. `bytes` must be count * element
+ * size. */
 TS_API ts_status ts_tensor_copy_to_host(ts_tensor tensor, void *out, size_t bytes) TS_NOEXCEPT;
-/* The address of a contiguous CPU tensor's data, borrowed from the tensor. */
+/* Writes the address of the data of a contiguous CPU tensor. The tensor still owns the data. */
 TS_API ts_status ts_tensor_data(ts_tensor tensor, void **out) TS_NOEXCEPT;
 
 /* ---- autograd --------------------------------------------------------------------------------------------------------- */
 TS_EXPORT bool ts_tensor_requires_grad(ts_tensor tensor) TS_NOEXCEPT;
 TS_EXPORT bool ts_tensor_is_leaf(ts_tensor tensor) TS_NOEXCEPT;
 TS_API ts_status ts_tensor_set_requires_grad(ts_tensor tensor, bool requires_grad) TS_NOEXCEPT;
-/* NULL when there is no gradient. */
+/* Writes the gradient of a tensor, or NULL if it has none. */
 TS_API ts_status ts_tensor_grad(ts_tensor tensor, ts_tensor *out) TS_NOEXCEPT;
-/* NULL clears it. */
+/* Sets the gradient of a tensor. NULL removes it. */
 TS_API ts_status ts_tensor_set_grad(ts_tensor tensor, ts_tensor grad) TS_NOEXCEPT;
 TS_EXPORT bool ts_grad_mode(void) TS_NOEXCEPT;
-/* Returns the mode that was in force. Per thread. */
+/* Sets the grad mode of this thread and returns the previous mode. */
 TS_EXPORT bool ts_grad_mode_set(bool enabled) TS_NOEXCEPT;
-/* grad_outputs: NULL (scalar outputs) or one handle per output, NULL slots meaning ones. */
+/* `grad_outputs` has one handle per output; a NULL slot means ones. If all outputs are scalars, `grad_outputs` may be NULL. */
 TS_API ts_status ts_backward(const ts_tensor *outputs, size_t count, const ts_tensor *grad_outputs, bool retain_graph,
                              bool create_graph) TS_NOEXCEPT;
-/* Writes one handle per input; NULL for an unused input, which is an error unless allow_unused. */
+/* Writes one handle per input. An unused input is an error; with `allow_unused` its handle is NULL instead. */
 TS_API ts_status ts_gradient(const ts_tensor *outputs, size_t output_count, const ts_tensor *inputs, size_t input_count,
                              const ts_tensor *grad_outputs, bool retain_graph, bool create_graph, bool allow_unused,
                              ts_tensor *out) TS_NOEXCEPT;
-/* Autocast of operators on a device type to `dtype`. Per thread. Turning it off clears its cache of cast weights. */
+/* Turns autocast to `dtype` on or off for a device type on this thread. Turning it off clears the cache of cast weights. */
 TS_API ts_status ts_autocast_set(int8_t device_type, bool enabled, int32_t dtype) TS_NOEXCEPT;
 
 /* ---- random numbers --------------------------------------------------------------------------------------------------- */
 TS_API ts_status ts_generator_new(ts_device device, uint64_t seed, ts_generator *out) TS_NOEXCEPT;
 TS_EXPORT void ts_generator_free(ts_generator generator) TS_NOEXCEPT;
 TS_API ts_status ts_generator_set_seed(ts_generator generator, uint64_t seed) TS_NOEXCEPT;
-/* The state as a CPU uint8 tensor, PyTorch's own layout. */
+/* Writes the state as a CPU uint8 tensor in PyTorch's layout. */
 TS_API ts_status ts_generator_state(ts_generator generator, ts_tensor *out) TS_NOEXCEPT;
 TS_API ts_status ts_generator_set_state(ts_generator generator, ts_tensor state) TS_NOEXCEPT;
-/* Starts libtorch's own generators, of the CPU and of every device, from a seed: what operators without a generator draw from. */
+/* Seeds libtorch's default generators of the CPU and of every device. Operators without a generator draw from these. */
 TS_API ts_status ts_manual_seed(uint64_t seed) TS_NOEXCEPT;
 
 /* ---- devices, threads, memory ----------------------------------------------------------------------------------------- */
 TS_EXPORT int32_t ts_device_count(int8_t type) TS_NOEXCEPT;
-/* The device's own name ("NVIDIA ..."), copied into a buffer of `capacity` bytes, always terminated. */
+/* Copies the name of a device ("NVIDIA ...") into a buffer of `capacity` bytes. Cuts a name that is too long, and always ends it
+ * with a zero byte. */
 TS_API ts_status ts_device_name(ts_device device, char *out, size_t capacity) TS_NOEXCEPT;
 TS_API ts_status ts_device_synchronize(ts_device device) TS_NOEXCEPT;
-/* Bytes allocated now and at most since the last reset, by libtorch's allocator on a CUDA device. */
+/* Writes the bytes that libtorch's allocator holds on a CUDA device now, and the peak since the last reset. */
 TS_API ts_status ts_device_memory(ts_device device, int64_t *allocated, int64_t *peak) TS_NOEXCEPT;
 TS_API ts_status ts_device_memory_reset_peak(ts_device device) TS_NOEXCEPT;
 TS_API ts_status ts_device_memory_empty_cache(void) TS_NOEXCEPT;
 TS_EXPORT int32_t ts_threads(void) TS_NOEXCEPT;
 TS_API ts_status ts_threads_set(int32_t count) TS_NOEXCEPT;
-/* Denormal floats count as zero on this thread; false where the CPU cannot. */
+/* Turns the rounding of denormal floats to zero on or off for this thread. Returns false if the CPU cannot do this. */
 TS_EXPORT bool ts_flush_denormals_set(bool enabled) TS_NOEXCEPT;
 /*
- * Tells the C allocator to keep freed blocks for reuse instead of giving every large one back to the system, which costs a page
- * fault per 4 KiB of every activation in every step. Process-wide, cannot be undone. False where the C library has no such knob.
+ * Tells the C allocator to keep freed blocks for reuse. By default it returns every large block to the system, which costs a page
+ * fault per 4 KiB of every activation in every step. The setting holds for the whole process, and no call can undo it. Returns
+ * false if the C library has no such setting.
  */
 TS_EXPORT bool ts_host_memory_keep(void) TS_NOEXCEPT;
 
 /* ---- TorchScript ------------------------------------------------------------------------------------------------------ */
-/* Reads an archive that is already in memory. */
+/* Loads a TorchScript archive from memory. */
 TS_API ts_status ts_script_load(const void *data, size_t bytes, ts_device device, ts_script *out) TS_NOEXCEPT;
 TS_EXPORT void ts_script_free(ts_script module) TS_NOEXCEPT;
-/* forward(input): one tensor, or an error that says what came back instead. */
+/* Calls forward(input). Fails if forward returns anything other than one tensor. */
 TS_API ts_status ts_script_forward(ts_script module, ts_tensor input, ts_tensor *out) TS_NOEXCEPT;
 TS_EXPORT bool ts_script_is_training(ts_script module) TS_NOEXCEPT;
 TS_API ts_status ts_script_set_training(ts_script module, bool training) TS_NOEXCEPT;
 TS_API ts_status ts_script_to_device(ts_script module, ts_device device) TS_NOEXCEPT;
-/* Named parameters come first, then named buffers. `index` counts over both; `name` is valid as long as the module. */
+/* `index` counts the named parameters first, then the named buffers. `name` is valid as long as the module. */
 TS_API ts_status ts_script_state_count(ts_script module, size_t *parameters, size_t *buffers) TS_NOEXCEPT;
 TS_API ts_status ts_script_state(ts_script module, size_t index, const char **name, ts_tensor *out) TS_NOEXCEPT;
-/* A frozen copy of a module in evaluation mode, its constants folded in, for forward passes only. */
+/* Makes a frozen copy of a module in evaluation mode, with its constants folded in. The copy supports only forward passes. */
 TS_API ts_status ts_script_freeze(ts_script module, ts_script *out) TS_NOEXCEPT;
 
 /* ---- process groups --------------------------------------------------------------------------------------------------- */
 enum { TS_REDUCE_SUM = 0, TS_REDUCE_PRODUCT = 2, TS_REDUCE_MIN = 3, TS_REDUCE_MAX = 4 }; /* c10d::ReduceOp values */
-/* backend "gloo"; the members of a group meet through the file `store_path`, which must not exist before the first arrives. */
+/* The only backend is "gloo". The members of a group meet through the file `store_path`, which must not exist before. */
 TS_API ts_status ts_process_group_new(const char *backend, const char *store_path, int32_t rank, int32_t size,
                                       int64_t timeout_milliseconds, ts_process_group *out) TS_NOEXCEPT;
 TS_EXPORT void ts_process_group_free(ts_process_group group) TS_NOEXCEPT;
-/* These wait until the group is done; the tensors are changed in place. */
+/* The next three functions wait for the whole group, and change their tensor in place. */
 TS_API ts_status ts_process_group_all_reduce(ts_process_group group, ts_tensor tensor, int32_t reduction) TS_NOEXCEPT;
 TS_API ts_status ts_process_group_broadcast(ts_process_group group, ts_tensor tensor, int32_t root) TS_NOEXCEPT;
 TS_API ts_status ts_process_group_barrier(ts_process_group group) TS_NOEXCEPT;

@@ -8,8 +8,8 @@
 // For information on using the generated types, please see the documentation:
 //   https://github.com/apple/swift-protobuf/
 
-/// The part of TensorBoard's event files that this project writes: scalars, one tag each. Field numbers and types are
-/// those of event.proto and summary.proto of TensorBoard, so that it reads them.
+/// The part of TensorBoard's event files that this project writes: scalars, one tag each. Field numbers and types equal
+/// those of TensorBoard's event.proto and summary.proto, so that TensorBoard reads the files.
 
 internal import SwiftProtobuf
 
@@ -86,7 +86,7 @@ nonisolated struct TensorBoardSessionLog: Sendable {
     typealias RawValue = Int
     case statusUnspecified // = 0
 
-    /// TensorBoard forgets what other files say about this step and later ones.
+    /// Makes TensorBoard drop the data of other files from this step on.
     case start // = 1
     case UNRECOGNIZED(Int)
 
@@ -137,7 +137,7 @@ nonisolated struct TensorBoardSummary: Sendable {
 
     var tag: String = String()
 
-    /// A member of a oneof, as there: a value of zero is then written too.
+    /// In a oneof, as in summary.proto, because only then is a value of zero written.
     var value: TensorBoardSummary.Value.OneOf_Value? = nil
 
     var simpleValue: Float {
@@ -150,7 +150,7 @@ nonisolated struct TensorBoardSummary: Sendable {
 
     var unknownFields = SwiftProtobuf.UnknownStorage()
 
-    /// A member of a oneof, as there: a value of zero is then written too.
+    /// In a oneof, as in summary.proto, because only then is a value of zero written.
     nonisolated enum OneOf_Value: Equatable, Sendable {
       case simpleValue(Float)
 

@@ -1,13 +1,14 @@
 """attacks.{json,safetensors}: projected gradient ascent, P-SAT's stopping rule, and a training step of each.
 
-PGD cases (LeNet5): CASE/x is the last iterate and CASE/active (steps, N) is 1 where a sample was moved. Training cases
-(the paper's MNIST network) also store the subsets of the state after one SGD step: CASE/step1/KEY, CASE/step1/sums.
-Everything starts from clamp(images + noise, 0, 1) and moves in evaluation mode along the sign of the gradient of the
-summed cross-entropy, projected onto the ball around the images and onto [0, 1]. With `lambda`, a sample moves only
-while psi = max over j != y of p_j, minus p_y, is at most lambda, judged by the forward pass that gives the gradient.
+PGD cases (LeNet5) store the last iterate, CASE/x, and CASE/active (steps, N), which is 1 if a step moved the sample. Training cases
+(the paper's MNIST network) also store the subsets of the state after one SGD step: CASE/step1/KEY and CASE/step1/sums.
 
-`signMargin` is the smallest |gradient| met relative to the mean one, `psiMargin` the smallest |psi - lambda|: rounding
-that stays below them cannot change a sign or a decision.
+The ascent starts from clamp(images + noise, 0, 1). It moves in evaluation mode along the sign of the gradient of the summed
+cross-entropy, and projects onto the ball around the images and onto [0, 1]. With `lambda`, a sample moves only while psi is at most
+lambda. psi is the maximum of p_j over j != y, minus p_y, in the forward pass for the gradient.
+
+`signMargin` is the smallest |gradient|, relative to the mean |gradient|. `psiMargin` is the smallest |psi - lambda|. Rounding
+errors below these margins cannot change a sign or a decision.
 """
 
 from pathlib import Path
@@ -21,7 +22,7 @@ from formula import NOISE, fill, images, save, subsets, values
 
 EPSILON, STEPS, BATCH = 0.3, 10, 8
 SGD = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
-# The small step lets samples stop one after the other; the large one brings every pixel to the ball's surface.
+# With the small step, samples stop one after the other. With the large step, every pixel reaches the surface of the ball.
 CASES: list[tuple[str, str, float, float | None]] = [
     ("pgd", "lenet5", 0.05, None),
     ("p-sat-1", "lenet5", 0.05, 1.0),
@@ -55,7 +56,7 @@ def make(folder: Path) -> None:
 
 
 def _labels(network: nn.Module, x0: torch.Tensor) -> torch.Tensor:
-    """What the network says, so that samples start right and fall one by one; the last is labelled wrongly."""
+    """Labels the images as the network does, except the last one, so that most samples start right and fall one by one."""
     labels = network.eval()(x0).argmax(1)
     labels[-1] = (labels[-1] + 1) % 10
     return labels

@@ -1,11 +1,11 @@
 """autoattack.{json,safetensors}: runs of AutoAttack's attacks, step by step, from the global generator at seed 0.
 
-Images are those of the formula, labels what the network (CNN-A with one channel, weights of the formula) says of them; epsilon
-is chosen per case so that the attack breaks some. `apgd` cases: the iterations that were checkpoints (0-based), steps
-(checkpoints, N) after each, losses (iterations, N) and which samples were never misclassified; large radii only the latter and
-the losses' best. `fab` cases: the norms found for the class of a rank (0 is untargeted), 1e10 where none. `square` cases: for
-every query the size and place of the window and the signs (L-inf), margins (queries + 1, N) of the best images, and the subset
-of the best images.
+Images and weights follow the formula. The labels are the answers of the network, CNN-A with one channel. Every case has an epsilon
+with which the attack breaks some samples.
+
+`apgd` cases store the iterations that were checkpoints (from 0), the step sizes after each (checkpoints, N), the losses
+(iterations, N), and flags of the samples that were never misclassified. `fab` cases store the norms for the class of a rank (0 is
+untargeted), or 1e10 if there is none. `square` cases store the margins (queries + 1, N) and the subsets of the best images.
 """
 
 from pathlib import Path
@@ -30,7 +30,7 @@ APGD_CASES = [
     ("apgd-ce-l1", "l1", "ce", 3.0),
 ]
 FAB_CASES = [("fab-linf", "linf", 0), ("fab-t-linf", "linf", 2), ("fab-l2", "l2", 0), ("fab-t-l2", "l2", 3), ("fab-t-l1", "l1", 2)]
-# The same attack on images of three channels, each of which has a mass of its own in L2 and L1.
+# Square on images of three channels, because each channel has its own mass in L2 and L1.
 COLOUR_SHAPE = (4, 3, 32, 32)
 COLOUR_CASES = [("square-colour-linf", "linf", 0.01), ("square-colour-l2", "l2", 0.4), ("square-colour-l1", "l1", 6.0)]
 SQUARE_CASES = [("square-linf", "linf", 0.045), ("square-l2", "l2", 0.9), ("square-l1", "l1", 6.0)]

@@ -1,8 +1,8 @@
-"""draws.{json,safetensors}: what a CPU generator with seed 0 gives, the first 16 values of each draw.
+"""draws.{json,safetensors}: the first 16 values of each draw from a CPU generator with seed 0.
 
-Each case draws from a fresh generator unless it is part of a sequence (SEQUENCE/0, SEQUENCE/1, ... from one generator).
-Normal numbers come from a kernel chosen by the processor's vector width from 16 elements on; `capability` in the .json
-is the one used here, and another may differ in the last bits of those.
+Each case draws from a fresh generator, except the sequence (sequence/0, sequence/1, ...), which draws from one generator. From 16
+elements on, the vector width of the processor selects the kernel for normal numbers. `capability` in the .json is the width used
+here; another width may give other last bits.
 """
 
 import math

@@ -1,9 +1,9 @@
-"""files/: small files for the readers, good and bad, and expected.safetensors with what the good ones hold.
+"""files/: small good and bad files for the readers, and expected.safetensors with the tensors of the good ones.
 
-Good PyTorch files are written twice, FILE.zip.pt (today's format) and FILE.legacy.pt (that of PyTorch before 1.6).
-Expected tensors are named FILE/KEY with FILE without its endings; contents.json lists, for every good file, where the
-state_dict is (`under`, empty for the top) and its keys in order, and for every bad file what a reader has to name.
-The pickles under `malicious` would create the file MARKER if anything executed them.
+Every PyTorch file has two versions, FILE.zip.pt (today's format) and FILE.legacy.pt (the format before PyTorch 1.6). Expected
+tensors have the name FILE/KEY, with FILE without its endings. For every good file, contents.json lists the key of the state_dict
+(`under`, empty for the top) and its keys in order. For every bad file, it lists the words that a reader's error must contain. The
+pickles called `malicious-...` create the file MARKER if a reader executes them.
 """
 
 import io
@@ -51,7 +51,7 @@ def make(folder: Path) -> None:
 
 
 def _contents() -> dict[str, tuple[dict, str]]:
-    """Name -> what to save and the key it has its state_dict under."""
+    """Returns for each name the content to save and the key of its state_dict."""
     network = nn.Sequential(OrderedDict([("conv", nn.Conv2d(1, 2, 3)), ("bn", nn.BatchNorm2d(2)), ("fc", nn.Linear(8, 3))]))
     with torch.no_grad():
         for k, tensor in enumerate(network.state_dict().values()):
@@ -115,7 +115,7 @@ def _contents() -> dict[str, tuple[dict, str]]:
 
 @contextmanager
 def _stable_storage_keys():
-    """The legacy format names storages by their address; numbers in order of first use give the same file each time."""
+    """Names storages by the order of their first use, because the legacy format names them by their address, which changes."""
     numbers: dict[int, int] = {}
     with mock.patch.object(
         torch.UntypedStorage,
@@ -127,7 +127,7 @@ def _stable_storage_keys():
 
 
 def _call(module: str, name: str, argument: bytes) -> bytes:
-    """A protocol 2 pickle {"weight": module.name(argument)}."""
+    """Makes a protocol 2 pickle {"weight": module.name(argument)}."""
     return (
         b"\x80\x02}X\x06\x00\x00\x00weight"
         + f"c{module}\n{name}\n".encode()
@@ -139,7 +139,7 @@ def _call(module: str, name: str, argument: bytes) -> bytes:
 
 
 def _tensor(size: tuple[int, ...], stride: tuple[int, ...], offset: int, count: int = 4) -> bytes:
-    """A pickle {"weight": tensor} over a float32 storage of `count` elements called "0"."""
+    """Makes a pickle {"weight": tensor} over a float32 storage "0" of `count` elements."""
 
     def integers(numbers: tuple[int, ...]) -> bytes:
         return b"(" + b"".join(map(_long, numbers)) + b"t"
@@ -162,7 +162,7 @@ def _long(number: int) -> bytes:
 
 
 def _bad_pickles() -> dict[str, tuple[bytes, list[str]]]:
-    """Name -> the pickle, and what the reader's sentence has to contain."""
+    """Returns for each name the pickle, and the words that a reader's error must contain."""
     touch = f"touch {MARKER}".encode()
     python = f"open('{MARKER}', 'w')".encode()
     instance = b"\x80\x02cmypackage.models\nSecretNet\n)\x81}X\x01\x00\x00\x00aK\x01sb."
@@ -202,13 +202,13 @@ def _legacy_around(pickled: bytes) -> bytes:
     head = [pickle.dumps(part, protocol=2) for part in (LEGACY_MAGIC, LEGACY_PROTOCOL, system)]
     if b"FloatStorage" not in pickled:
         return b"".join([*head, pickled, pickle.dumps([], protocol=2)])
-    # The legacy format's storage reference has one item more, the view it may be of.
+    # In the legacy format, the reference to a storage has one more item, for a storage that is a view.
     body = pickled.replace(b"tQ", b"NtQ") + pickle.dumps(["0"], protocol=2)
     return b"".join([*head, body, struct.pack("<q", 4), FLOATS])
 
 
 class Tiny(nn.Module):
-    """A convolution, a branch that tracing could not keep, and a linear layer."""
+    """A convolution, a branch that a trace would lose, and a linear layer."""
 
     def __init__(self):
         super().__init__()
@@ -243,7 +243,7 @@ def _torchscript(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def _without_debug_records(archive: io.BytesIO) -> bytes:
-    """The same archive without the records that name the folder of this script."""
+    """Copies an archive without the records that name the folder of this script."""
     archive.seek(0)
     reader, packed = torch._C.PyTorchFileReader(archive), io.BytesIO()
     writer = torch._C.PyTorchFileWriter(packed)
@@ -256,7 +256,7 @@ def _without_debug_records(archive: io.BytesIO) -> bytes:
 
 
 def _npz(folder: Path) -> dict[str, torch.Tensor]:
-    """Images and labels as numpy saves them: bytes and floats, stored and deflated, and one in column order."""
+    """Saves images and labels with numpy: bytes and floats, stored and deflated, and one file in column order."""
     pixels = ((images((6, 1, 8, 8)) * 255).to(torch.uint8)).numpy()
     floats = images((3, 3, 4, 4)).numpy()
     labels = np.arange(6, dtype=np.int64) % 10

@@ -1,4 +1,4 @@
-"""Weights, images and noise by the formula of make_fixtures.py, and the helpers that every part shares."""
+"""Weights, images and noise by the formula of make_fixtures.py, and functions that all parts share."""
 
 import json
 import math
@@ -15,7 +15,7 @@ IMAGES, NOISE = 1000, 2000
 
 
 def unit(count: int, k: int) -> np.ndarray:
-    """v(0, k) ... v(count - 1, k) of make_fixtures.py, float64."""
+    """Returns v(0, k) ... v(count - 1, k) of make_fixtures.py in float64."""
     wrap = np.uint64(0xFFFFFFFF)
     h = (np.arange(count, dtype=np.uint64) * np.uint64(0x9E3779B1) + np.uint64((k + 1) * 0x85EBCA77 % 2**32)) & wrap
     h = ((h ^ (h >> np.uint64(16))) * np.uint64(0x7FEB352D)) & wrap
@@ -49,13 +49,13 @@ def fill(network: nn.Module, gain: float = 1.0) -> nn.Module:
 
 
 def subset(tensor: torch.Tensor) -> torch.Tensor:
-    """Every stride-th element, at most 32."""
+    """Returns every stride-th element, at most 32."""
     flat = tensor.detach().reshape(-1)
     return flat[:: max(1, len(flat) // 32)][:32].clone()
 
 
 def subsets(network: nn.Module, prefix: str) -> dict[str, torch.Tensor]:
-    """The subset of every entry of the state_dict, and the float64 sums of the entries in order."""
+    """Returns the subset of every entry of the state_dict, and the float64 sums of the entries in order."""
     state = network.state_dict()
     stored = {f"{prefix}/{key}": subset(tensor) for key, tensor in state.items()}
     stored[f"{prefix}/sums"] = torch.stack([tensor.double().sum() for tensor in state.values()])
@@ -63,7 +63,7 @@ def subsets(network: nn.Module, prefix: str) -> dict[str, torch.Tensor]:
 
 
 def save(folder: Path, name: str, description: Mapping, tensors: Mapping[str, torch.Tensor] | None = None) -> None:
-    """Writes NAME.json, one line a case, and NAME.safetensors."""
+    """Writes NAME.json, with one line per case, and NAME.safetensors."""
     parts = []
     for key, value in description.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):

@@ -1,8 +1,8 @@
 """hessian.{json,safetensors}: the Hessian of the MNIST network at formula weights by PyTorch's double backward, float64.
 
-`product` is the subset of H v and `productNorm` its length, for v = values(k = 3000) over all parameters in their order, laid
-one after another. Eigenvalues are Ritz values of 40 Lanczos steps, without a residual; `perSample` has the
-dominant eigenvalue of each image's own Hessian, to which another solver in float64 comes as near as 1e-8. Two minutes.
+`product` is the subset of H v, and `productNorm` is the norm of H v. v = values(k = 3000) covers all parameters in their order. The
+eigenvalues are Ritz values after 40 steps of Lanczos. `perSample` holds the dominant eigenvalue of each image's own Hessian.
+Another solver in float64 agrees to 1e-8. The script takes two minutes.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ BATCH = 3
 def make(folder: Path) -> None:
     network = fill(networks.build("mnist-cnn", {}).eval()).double()
     x = images((BATCH, 1, 28, 28)).double()
-    # Half of the labels are the network's own answers, half are wrong.
+    # Every second label is the network's answer, and the others are wrong.
     answers = network(x).argmax(dim=1)
     labels = torch.where(torch.arange(BATCH) % 2 == 0, answers, (answers + 3) % 10)
     hessian = hessian_reference.LossHessian(network, x, labels)

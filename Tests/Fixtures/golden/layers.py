@@ -1,9 +1,9 @@
 """layers.{json,safetensors}: outputs and gradients of single layers and activations.
 
-A case stores CASE/x, its parameters under their PyTorch names, CASE/y, CASE/gradY (the gradient put in at y), and
-CASE/grad.x and CASE/grad.NAME; BatchNorm also its buffers as CASE/before.NAME and, in training, CASE/after.NAME. The
-.json gives the operation and its options under PyTorch's names; `parameters` lists the names in state_dict order.
-Dropout is drawn from PyTorch's default generator after it was given the seed in the options.
+A case stores CASE/x, the parameters under their PyTorch names, CASE/y, CASE/gradY (the gradient with respect to y), CASE/grad.x and
+CASE/grad.NAME. BatchNorm also stores its buffers as CASE/before.NAME and, in training, as CASE/after.NAME. The .json has the
+operation and its options under PyTorch's names; `parameters` lists the names in the order of the state_dict. Dropout draws from
+PyTorch's default generator with the seed in the options.
 """
 
 from functools import partial

@@ -25,7 +25,7 @@ def make(folder: Path) -> None:
         name = "-".join([function, *(f"{key}={value}" for key, value in options.items())])
         source = source.detach().clone().requires_grad_()
         with warnings.catch_warnings():
-            # kl_div warns of what `mean` divides by, which is what its case is there to show.
+            # kl_div warns about the divisor of `mean`, which its case tests.
             warnings.simplefilter("ignore", UserWarning)
             loss = getattr(F, function)(source, target, **options)
         (gradient,) = torch.autograd.grad(loss.sum(), source)

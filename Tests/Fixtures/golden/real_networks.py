@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""autoattack-real.json: what the port of AutoAttack leaves of real images and public robust networks, attack by attack.
+"""autoattack-real.json: results of AutoAttack's PyTorch port on real images and public robust networks, attack by attack.
 
     python Tests/Fixtures/golden/real_networks.py DATA     DATA holds mnist/, cifar10/ and checkpoints/
 
-Not part of make_fixtures.py, because it takes the real data and some minutes. A case is the network, its file under
-DATA/checkpoints, the first N test images, the threat model, the batch size, the queries of Square and the attacks; `flags` are
-1 where a sample is still classified correctly, for clean images and after each attack.
+make_fixtures.py does not run this script, because it needs the real data and takes some minutes. A case has the network, its file
+under DATA/checkpoints, the number of test images, the threat model, the batch size, the queries of Square and the attacks. `flags`
+are 1 if a sample is still classified correctly, for clean images and after each attack.
 """
 
 import sys

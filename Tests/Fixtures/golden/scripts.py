@@ -1,4 +1,7 @@
-"""files/odd-*.ts: TorchScript classifiers of (N, 1, 6, 6) in four classes that an evaluation warns about or refuses; one plain."""
+"""files/odd-*.ts: TorchScript classifiers of (N, 1, 6, 6) in four classes. An evaluation warns about them or refuses them.
+
+Only the plain classifier is normal.
+"""
 
 import copy
 import io
@@ -40,7 +43,7 @@ class Noise(Plain):
 
 
 class Memory(Plain):
-    """Moves its logits with every pass."""
+    """Changes its logits with every pass."""
 
     def __init__(self):
         super().__init__()
@@ -75,28 +78,28 @@ class Detached(Plain):
 
 
 class BatchStatistics(Plain):
-    """BatchNorm that evaluation mode does not change, because its statistics are the batch's."""
+    """BatchNorm with the statistics of the batch, also in evaluation mode."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(F.batch_norm(x, None, None, None, None, True, 0.1, 1e-5).flatten(1))
 
 
 class FirstRow(Plain):
-    """Answers every image as the first of its batch."""
+    """Gives every image the logits of the first image in its batch."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(x.flatten(1))[:1].expand(x.shape[0], 4)
 
 
 class InPlace(Plain):
-    """Normalises its input in place, as torchvision's Normalize(inplace=True) does; the answers are the plain one's."""
+    """Normalises its input in place, as torchvision's Normalize(inplace=True) does. Its logits equal the plain network's."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(x.sub_(0.25).mul_(2.0).flatten(1) * 0.5 + 0.25)
 
 
 class DropoutBelow(Plain):
-    """Dropout that is in training mode below a network in evaluation mode."""
+    """Dropout in training mode, inside a network in evaluation mode."""
 
     def __init__(self):
         super().__init__()
@@ -112,7 +115,7 @@ class NotFinite(Plain):
 
 
 class Backward(Plain):
-    """As Optimising, by `backward()`."""
+    """Does the same as Optimising, but calls `backward()`."""
 
     def forward(self, x: Tensor) -> Tensor:
         moved = x.detach().requires_grad_(True)
@@ -123,7 +126,7 @@ class Backward(Plain):
 
 
 class Adapting(Plain):
-    """Moves a parameter with every pass, too little to be seen in its answers."""
+    """Changes a parameter with every pass, but too little to change its logits."""
 
     def __init__(self):
         super().__init__()
@@ -136,7 +139,7 @@ class Adapting(Plain):
 
 
 class SquareRoot(Plain):
-    """Its gradient is NaN at the dark pixels, 0 times the infinite slope of a square root at 0."""
+    """Its gradient is NaN at dark pixels, because it is 0 times the infinite slope of a square root at 0."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear((x * (x > 0.5).to(x.dtype)).sqrt().square().flatten(1))
@@ -168,14 +171,14 @@ class Counts(Plain):
 
 
 class FixedBatch(Plain):
-    """What tracing makes of a batch size that is written into the code."""
+    """Has a fixed batch size, as a trace of code that contains the batch size."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(x.reshape(3, 36))
 
 
 class OneRow(Plain):
-    """The same for one image; of others it makes one long row."""
+    """Has a fixed batch size of one image. For more images it returns one long row."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(x.flatten(1)).reshape(1, -1)
@@ -213,14 +216,14 @@ TYPES = {"double": torch.float64, "half": torch.float16, "bfloat16": torch.bfloa
 def make(folder: Path) -> None:
     for name, kind in KINDS.items():
         network = fill(kind())
-        # Centred, so that no class is the answer to everything.
+        # Centres the logits, so that the network does not give every image the same class.
         with torch.no_grad():
             network.linear.bias.sub_(network.linear(images((64, 1, 6, 6)).flatten(1)).mean(0))
         if name == "plain":
             for other, dtype in TYPES.items():
                 save(folder, other, torch.jit.script(copy.deepcopy(network).eval().to(dtype)))
         script = torch.jit.script(network)
-        # The plain one also as saved in training mode, which loading has to undo and tell.
+        # Saves the plain network in training mode too. Loading must switch it to evaluation mode and report this.
         for mode in [True, False] if name == "plain" else [False]:
             script.train(mode)
             if name == "dropout-below":

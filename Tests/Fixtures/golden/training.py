@@ -1,8 +1,7 @@
 """training.json: five steps of each optimizer on a small quadratic, and learning rates of schedules over 20 epochs.
 
-The quadratic is 0.5 * sum(curvature * (p - minimum)^2) over float32 numbers; `points` are p after each step. `rates`
-are the learning rates in force during epochs 0 to 19, the schedule stepped once after every epoch, from a base rate of
-0.1.
+The quadratic is 0.5 * sum(curvature * (p - minimum)^2) over float32 numbers. `points` holds p after each step. `rates` holds the
+learning rates during epochs 0 to 19. The base rate is 0.1, and the schedule advances once after every epoch.
 """
 
 from pathlib import Path

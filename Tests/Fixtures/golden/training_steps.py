@@ -1,9 +1,9 @@
-"""training_steps.{json,safetensors}: two consecutive updates of a network by every defense, by `models/defenses.py`.
+"""training_steps.{json,safetensors}: two consecutive updates of a network by every defense of `models/defenses.py`.
 
-All in float64, so that rounding decides no sign. Both batches come from one pool of images; `indices` are the samples of
-each, and some are in both, so that what a defense remembers of a sample matters. `labels` are what the network says at
-first, but for every third sample. CASE/KEY are the subsets of the state after the second update, CASE/sums their sums,
-CASE/logits the logits of the whole pool in evaluation mode; `losses` are those before each update. The generator is
+All numbers are float64, so that rounding decides no sign. Both batches come from one pool of images. `indices` lists the samples of
+each batch. Some samples are in both batches, so that a defense's memory of samples matters. `labels` are the first answers of the
+network, except for every third sample. CASE/KEY are the subsets of the state after the second update, CASE/sums are their sums, and
+CASE/logits are the logits of the whole pool in evaluation mode. `losses` are the losses before each update. The generator is
 torch.Generator().manual_seed(seed).
 """
 
@@ -19,7 +19,7 @@ from formula import fill, images, save, subsets
 SEED, POOL, INDICES = 7, 14, [[3, 0, 7, 1, 12, 5, 9, 4], [5, 13, 2, 3, 11, 9, 6, 0]]
 SGD = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
 
-# name, method, lambda, options, and what differs from the common settings.
+# The name, the method, lambda, the options, and the changes to the common settings.
 CASES: list[tuple] = [
     ("at", "at", 1, {}, {}),
     ("at-l2", "at", 1, {}, {"norm": "l2", "epsilon": 1.5, "stepSize": 0.4}),
@@ -53,7 +53,7 @@ CASES: list[tuple] = [
     ("free-at", "free-at", 1, {"replays": 3}, {}),
     ("free-at-l2", "free-at", 1, {"replays": 3}, {"norm": "l2", "epsilon": 1.5}),
     ("free-at-awp", "free-at", 1, {"replays": 2}, {"awp": 0.01}),
-    # With BatchNorm: the modes, and the order of what it sees, matter.
+    # A network with BatchNorm, because its modes and the order of its passes matter.
     *(
         (f"resnet20-{name}", method, difficulty, {}, {"model": "resnet20", "epsilon": 0.03, "stepSize": 0.01, "steps": 3} | more)
         for name, method, difficulty, more in (

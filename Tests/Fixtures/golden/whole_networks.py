@@ -1,11 +1,11 @@
-"""networks.{json,safetensors}: forward, input gradient and two SGD steps of every network from formula weights.
+"""networks.{json,safetensors}: logits, input gradient and two SGD steps of every network from formula weights.
 
-A case stores, in evaluation mode, CASE/logits, CASE/gradient (of the summed cross-entropy with respect to the images)
-and in the .json the mean cross-entropy; then, for cases with `stepMode`, the subsets of the state after each of two SGD
-steps on the mean cross-entropy of the same batch: CASE/step1/KEY, CASE/step2/KEY, and CASE/step1/sums, CASE/step2/sums,
-the float64 sum of every entry in state_dict order.
+In evaluation mode, a case stores CASE/logits and CASE/gradient (of the summed cross-entropy with respect to the images), and in the
+.json the mean cross-entropy. Cases with `stepMode` also store the subsets of the state after each of two SGD steps on the mean
+cross-entropy of the same batch: CASE/step1/KEY and CASE/step2/KEY. CASE/step1/sums and CASE/step2/sums are the float64 sums of the
+entries in the order of the state_dict.
 
-From one thread to two and from AVX-512 to no vector unit beyond SSE4.1 these numbers move by at most 2.4e-6.
+Between one thread and two, and between AVX-512 and SSE4.1, these numbers differ by at most 2.4e-6.
 """
 
 from dataclasses import dataclass, field
@@ -23,11 +23,12 @@ SGD = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "nesterov": False}
 
 @dataclass(frozen=True)
 class Case:
-    """`mode` is that of the two steps: dropout would make them random, so the network that has it stays in evaluation.
+    """A network with its weights, its images and its steps.
 
-    `gain` below 1 keeps the logits of residual networks of order one under unit running statistics. `k` picks images
-    that keep every ReLU input as far from 0 as 40 tries gave, so that rounding does not switch one on or off. `side` is
-    that of smaller images than the network is meant for, which make the files small and leave fewer ReLU inputs to rounding.
+    `mode` is the mode of the two steps. A network with dropout stays in evaluation mode, because dropout makes steps random. `gain`
+    below 1 keeps the logits of residual networks near 1 with unit running statistics. `k` selects images with ReLU inputs far from
+    0, the best of 40 tries, so that rounding does not switch a ReLU. `side` makes images smaller than usual, which makes the files
+    small and gives rounding fewer ReLU inputs to switch.
     """
 
     name: str

@@ -1,6 +1,6 @@
-// Stand-ins for the headers of gloo that c10d/ProcessGroupGloo.hpp includes and a libtorch wheel leaves out. libtorch keeps
-// gloo's objects behind pointers and its own member functions make, use and destroy them, so declarations are all it takes to
-// compile that header; nothing here is ever defined or instantiated by the shim.
+// Replaces the headers of gloo that c10d/ProcessGroupGloo.hpp includes, because a libtorch wheel does not contain them.
+// Declarations are enough to compile that header: libtorch holds gloo's objects by pointer, and only its own functions make, use
+// and destroy them. The shim never defines or instantiates these classes.
 #pragma once
 
 #include <chrono>
