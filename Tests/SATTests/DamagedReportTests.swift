@@ -46,7 +46,7 @@ import Testing
     Edit("hessian", "[1, 2, 3, 4]", "[1, 2, 3]", "perSample has 3 eigenvalues of 4 samples"),
     Edit("hessian", "[0.5, 0.25, 0.25]", "[0.5]", "density has 1 values at 3 positions"),
     Edit("hessian", #""grid": [0, 1, 2]"#, #""grid": []"#, "density has 3 values at 0 positions"),
-    Edit("hessian", #""grid": [0, 1, 2]"#, #""grid": [0, NaN, 2]"#, "density.grid has positions that are no numbers"),
+    Edit("hessian", #""grid": [0, 1, 2]"#, #""grid": [0, NaN, 2]"#, "density.grid is empty or has a position that is not a finite number"),
     Edit("hessian", "[1.5, 2.5, 2, 3]", "[1.5, 2.5, 2, 3, 4]", "perSample.approximations.central has 5 values for 4 eigenvalues"),
     Edit("hessian", "[0.1, 0.1, 0.1, 0.1]", "[]", "perSample.residuals has 0 values"),
     Edit("hessian", "[true, true, true, true]", "[true]", "perSample.converged has 1 values"),

@@ -107,7 +107,8 @@ extension NamedTensors {
     }
     guard tensor.shape == shape else {
       throw TorchError(
-        .value, "the method's '\(name)' has shape \(tensor.shape) in the checkpoint; expected \(shape), so use that run's training set")
+        .value,
+        "the method's '\(name)' has shape \(tensor.shape) in the checkpoint; expected \(shape), so use that run's training set")
     }
     return tensor
   }

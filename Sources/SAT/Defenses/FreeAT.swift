@@ -23,7 +23,7 @@ public final class FreeAT: Defense {
   public init(_ settings: DefenseSettings) { (threat, replays) = (settings.maximizer.threat, settings.options.whole("replays")) }
 
   public func step(_ batch: TrainingBatch, _ update: WeightUpdate, generator: Generator) throws -> TrainingOutcome {
-    guard threat.norm != .l1 else { throw SATError("free-at supports the norms linf and l2, not l1; choose another norm or method") }
+    guard threat.norm != .l1 else { throw SATError("free-at supports the norms linf and l2; choose one of them or another method") }
     let n = batch.images.size(0)
     var whole = perturbation ?? Tensor.zeros(like: batch.images)
     if whole.size(0) < n { whole = whole.padded([0, 0, 0, 0, 0, 0, 0, n - whole.size(0)]) }

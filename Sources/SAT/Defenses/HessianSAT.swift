@@ -9,7 +9,9 @@ public final class HessianSAT: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "h-sat", summary: "Hessian-based SAT: a fraction lambda of each batch moves", usesLambda: true, lambdaRange: 0...1,
     options: [
-      .choice("score", CurvatureScore.allCases.map(\.rawValue), "estimate of the curvature; paper-upper: Eq. 20, paper-lower: Eq. 19, loss: the loss"),
+      .choice(
+        "score", CurvatureScore.allCases.map(\.rawValue),
+        "estimate of the curvature; paper-upper: Eq. 20, paper-lower: Eq. 19, loss: the loss"),
       .whole("chunk", 32, from: 1, "samples that share one gradient in the estimate (Appendix C.2)"),
       .whole("every", 1, from: 1, "steps from one ranking to the next; the paper ranks at every step"),
       .flag("startAtZero", false, "true: samples keep their random start while lambda is 0"),
