@@ -108,7 +108,7 @@ import Testing
     ("last/state.json", "cut", "state.json"), ("last/training.safetensors", "cut", "training.safetensors"),
     ("last/weights.safetensors", "cut", "weights.safetensors"), ("last/weights.safetensors", "remove", "weights.safetensors"),
     ("last/state.json", "noise", "state.json"), ("last", "remove", "no last checkpoint"), ("data", "longer", "now holds"),
-    ("last/weights.safetensors", "flip", "is not what was saved"), ("last/training.safetensors", "flip", "is not what was saved"),
+    ("last/weights.safetensors", "flip", "differs from the file saved"), ("last/training.safetensors", "flip", "differs from the file saved"),
     ("data", "other", "other images or labels"), ("epsilon", "edit", "threat.epsilon was 0.1, is 0.2"),
     ("epochs", "fewer", "has 2 epochs, more than the 1"),
   ])
