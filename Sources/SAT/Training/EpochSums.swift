@@ -57,7 +57,7 @@ struct EpochSums: Codable, Equatable {
 
   static func constantAdvice(_ method: String) -> String {
     let first = method == "p-sat" ? "a lambda that rises later or more slowly" : "--method p-sat"
-    return "adversarial training at a large epsilon often gets stuck so; try \(first), a smaller epsilon or a lower learning rate"
+    return "adversarial training at a large epsilon often gets stuck; try \(first), a smaller epsilon or a lower learning rate"
   }
 
   func metrics(epoch: Int, lambda: Double?, learningRate: Double) -> EpochMetrics {
