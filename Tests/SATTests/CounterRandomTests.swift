@@ -37,7 +37,7 @@ import Testing
     let mean = draws.reduce(0, +) / Double(draws.count)
     let variance = draws.map { ($0 - mean) * ($0 - mean) }.reduce(0, +) / Double(draws.count)
     #expect(draws.allSatisfy { $0 >= 0 && $0 < 1 })
-    // Four standard errors of 10,000 draws.
+    // The tolerance is four standard errors of 10,000 draws.
     #expect(abs(mean - 0.5) < 4 * (1.0 / 12 / 10_000).squareRoot() && abs(variance - 1.0 / 12) < 4 * 0.0745 / 100)
 
     let streams = (0..<6).map { CounterRandom(seed: 3, sample: $0, attack: "apgd-ce") }
@@ -47,7 +47,7 @@ import Testing
 }
 
 @Suite struct L1BallTests {
-  /// By bisection in double precision, coordinate by coordinate.
+  /// Projects by bisection in double precision.
   static func reference(_ z: [Double], _ x: [Double], _ radius: Double) -> [Double] {
     func moved(_ threshold: Double) -> [Double] {
       zip(z, x).map { z, x in
@@ -78,7 +78,7 @@ import Testing
       let actual = projected.flattened(from: 1)[i].array(of: Double.self)
       #expect(zip(actual, expected).allSatisfy { abs($0 - $1) < 1e-9 })
     }
-    // In single precision the result is as near as that allows, and inside.
+    // In single precision the result is inside the ball and close to the reference.
     let single = L1Ball.projected(z.to(.float32), around: x.to(.float32), radii: .full([40], radius))
     #expect(single.to(.float64).isClose(to: projected, relative: 0, absolute: 2e-6))
     #expect((single - x.to(.float32)).flattened(from: 1).norm(1, dims: [1]).max().item() <= radius * (1 + 1e-6))

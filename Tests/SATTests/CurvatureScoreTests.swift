@@ -3,7 +3,7 @@ import Testing
 
 @testable import SAT
 
-/// A linear classifier: softmax regression, whose Hessian is known.
+/// A linear classifier: softmax regression, with a known Hessian.
 private final class SoftmaxRegression: Module, Layer {
   let linear: Linear
   init(_ inputs: Int, _ classes: Int) {
@@ -24,13 +24,13 @@ private final class SoftmaxRegression: Module, Layer {
     (Tensor.rand([n, 1, 3, 3], generator: Generator(seed: 1), dtype: dtype), Tensor.randint(0..<classes, [n], generator: Generator(seed: 2)))
   }
 
-  /// λ_max(diag p − ppᵀ)·‖(x, 1)‖² of each sample; for two classes 2·p(1 − p)·‖(x, 1)‖², since both have weights of their own.
+  /// Returns λ_max(diag p − ppᵀ)·‖(x, 1)‖² for each sample; for two classes it is 2·p(1 − p)·‖(x, 1)‖².
   private func exact(_ network: NetworkClassifier, _ images: Tensor) throws -> [Double] {
     let p = try network.logits(images).softmax(dim: 1).detached()
     let lengths = (images.flattened(from: 1).square().sum(dim: 1) + 1).array(of: Double.self)
     return (0..<images.size(0)).map { i in
       let row = p[i].array(of: Double.self)
-      // The power method on a matrix of a few numbers, far past convergence.
+      // Runs the power method on a tiny matrix far past convergence.
       var v = row.indices.map { Double($0) + 1 }
       var length = 0.0
       for _ in 0..<5000 {
@@ -50,7 +50,7 @@ private final class SoftmaxRegression: Module, Layer {
     let lengths = (images.flattened(from: 1).square().sum(dim: 1) + 1).array(of: Double.self)
     let expected = zip(p, lengths).map { 2 * $0 * (1 - $0) * $1 }
     #expect(zip(try exact(network, images), expected).allSatisfy { abs($0 - $1) < 1e-9 * $1 })
-    // The Hessian has rank 1 with the gradient in its range, so a chunk of one sees all of it.
+    // The Hessian has rank 1 with the gradient in its range, so a chunk of one sample gives it exactly.
     for score in [CurvatureScore.central, .power] {
       let found = try score.scores(network, images, labels, chunk: 1).array(of: Double.self)
       #expect(zip(found, expected).allSatisfy { abs($0 - $1) < 2e-3 * $1 }, "\(score): \(found), expected \(expected)")
@@ -63,12 +63,12 @@ private final class SoftmaxRegression: Module, Layer {
     let found = try CurvatureScore.power.scores(network, images, labels).array(of: Double.self)
     let expected = try exact(network, images)
     #expect(zip(found, expected).allSatisfy { abs($0 - $1) < 2e-2 * $1 }, "\(found), expected \(expected)")
-    // A Rayleigh quotient of a positive matrix lies below.
+    // A Rayleigh quotient of a positive matrix is at most its largest eigenvalue.
     let central = try CurvatureScore.central.scores(network, images, labels, chunk: 3).array(of: Double.self)
     #expect(zip(central, found).allSatisfy { $0 <= $1 * 1.01 && $0 > 0 })
   }
 
-  /// What each estimate is of, from derivatives along the shared gradient, at alpha so small that the rest vanishes.
+  /// Each estimate equals its formula from derivatives along the shared gradient, at a tiny alpha.
   @Test(arguments: [3, 4, 12])
   func estimatesHaveTheirLeadingTerms(chunk: Int) throws {
     let network = regression(classes: 3)
@@ -99,14 +99,14 @@ private final class SoftmaxRegression: Module, Layer {
     }
   }
 
-  /// What is kept of resting samples gives the scores and gradients of looking at everything anew.
+  /// The kept values of resting samples give the same scores and gradients as a full recomputation.
   @Test(arguments: [CurvatureScore.paperUpper, .central, .fixedLower, .loss, .power], [1, 4])
   func scoresAreThoseOfThePresentImages(score: CurvatureScore, chunk: Int) throws {
     let network = regression(classes: 4)
     let (start, labels) = samples(11, classes: 4)
     let batch = BatchCurvature(network, score, labels, chunk: chunk, imageGradients: true)
     var images = start
-    // Into rest and out of it, a chunk untouched, all of one, and at last all.
+    // Samples start and stop moving; one chunk stays, one moves whole, and finally all move.
     let moves: [[Int]?] = [nil, [0, 1, 8], [1, 0, 8], [1, 2, 9], [], [2], [4, 5, 6, 7, 2], [3, 10], [0], nil, [4]]
     for (round, moved) in moves.enumerated() {
       let new = Tensor.rand(images.shape, generator: Generator(seed: UInt64(20 + round)), dtype: .float64)
@@ -123,8 +123,8 @@ private final class SoftmaxRegression: Module, Layer {
   }
 
   @Test func aQuadraticIsExact() throws {
-    // Squared error is ours to differentiate; cross-entropy of two logits ±t/2 at t = 0 is quadratic to third order: its fourth
-    // derivative alone is left, of which alpha² keeps the part alpha²/12.
+    // The cross-entropy of two logits ±t/2 at t = 0 is quadratic to third order. The error is its fourth
+    // derivative times alpha²/12.
     let network = regression()
     withNoGrad { for parameter in network.module.parameters { parameter.value.zeroInPlace() } }
     let (images, labels) = samples(5, classes: 2)
@@ -139,7 +139,7 @@ private final class SoftmaxRegression: Module, Layer {
   }
 
   @Test func thePrintedUpperBoundRanksByTheLoss() throws {
-    // Its leading term is ℓ/alpha, and alpha is the same for all samples of a chunk.
+    // The leading term is ℓ/alpha, and all samples of a chunk have the same alpha.
     let network = regression(classes: 4)
     let (images, labels) = samples(24, classes: 4)
     let losses = try CurvatureScore.loss.scores(network, images, labels).array(of: Double.self)
@@ -162,7 +162,7 @@ private final class SoftmaxRegression: Module, Layer {
   }
 
   @Test func withoutAGradientThereIsNoCurvatureToSee() throws {
-    // Two classes told apart by 1000: the gradient is exactly 0 in float32.
+    // The logits of two classes differ by 1000, so the gradient is exactly 0 in float32.
     let network = regression(dtype: .float32)
     withNoGrad {
       network.module.parameters[0].value.zeroInPlace()
@@ -175,7 +175,7 @@ private final class SoftmaxRegression: Module, Layer {
   }
 
   @Test func singlePrecisionRanksLikeDouble() throws {
-    // Late in training the gradient is small and 1 % of it would leave nothing but rounding of a second difference.
+    // Late in training the gradient is small, and a second difference at 1 % of it would be only rounding error.
     let (single, double) = (regression(classes: 4, dtype: .float32), regression(classes: 4))
     for network in [single, double] { _ = withNoGrad { network.module.parameters[0].value.multiplyInPlace(by: 20) } }
     let images = samples(24, classes: 4).0

@@ -3,12 +3,12 @@ import Testing
 
 @testable import SAT
 
-/// What the paper says two methods have in common, and what a defense keeps.
+/// Identities between methods that the paper states, and the state that defenses keep.
 @Suite struct DefenseIdentityTests {
   private static var images: Tensor { Tensor.rand([30, 1, 28, 28], generator: Generator(seed: 11)) }
   private static var labels: Tensor { Tensor.randint(0..<10, [30], generator: Generator(seed: 12)) }
 
-  /// A run of some batches in some order.
+  /// A run of given batches in a given order.
   private final class Run {
     let network: NetworkClassifier
     let defense: any Defense
@@ -119,11 +119,11 @@ import Testing
 
   @Test(arguments: [("iaat", ["warmup": MethodOptions.Value.number(1)]), ("cat20", [:])])
   func memoryBelongsToSamplesWhateverTheOrder(method: (String, [String: MethodOptions.Value])) throws {
-    // Without a learning rate the network stays, and without a random start so does what is right where; then the radii of two
-    // epochs may not depend on the order of the second.
+    // A tiny learning rate keeps the network, and the clean start keeps the examples. The radii of two epochs then must not depend
+    // on the second epoch's order.
     func radii(_ second: [[Int]]) throws -> Tensor {
       let run = try Run(method.0, method.1, start: .clean, learningRate: 1e-12)
-      // Right at first, but for every third.
+      // All samples are right at first, except every third one.
       run.labels = try run.network.logits(Self.images).argmax(dim: 1)
       for i in stride(from: 0, to: 30, by: 3) { run.labels[i].addInPlace(Tensor(run.labels[i].item() < 9 ? 1 : -1)) }
       try run.train([Array(0..<15), Array(15..<30)])
@@ -134,7 +134,7 @@ import Testing
     let shuffled = try radii(Tensor.randperm(30, generator: Generator(seed: 8)).split(size: 15).map { $0.array(of: Int.self) })
     expectClose(shuffled, straight, absolute: 1e-7, relative: 0)
     if method.0 == "iaat" {
-      // The warm-up gives epsilon = 0.2 to what is right when clean; a tenth of the way to 0.2 and a change of 0.2375 · 0.2 follows.
+      // The warm-up gives clean-right samples epsilon = 0.2. The next epoch adds or subtracts a tenth of 0.2375 · 0.2.
       for (i, radius) in shuffled.array(of: Double.self).enumerated() {
         let expected = i % 3 == 0 ? [0] : [-0.00475, 0, 0.00475].map { 0.2 + $0 }
         #expect(expected.contains { abs($0 - radius) < 1e-6 }, "sample \(i): \(radius), expected one of \(expected)")
@@ -163,7 +163,7 @@ import Testing
     try resumed.network.module.loadStateDict(whole.network.module.stateDict)
     try resumed.update.optimizer.restore(whole.update.optimizer.state.map { ($0.name, $0.tensor.cloned()) })
     try resumed.generator.restore(whole.generator.state)
-    // In the middle of an epoch, through a file's worth of tensors.
+    // The state is saved in the middle of an epoch and restored from tensors.
     try resumed.defense.restore(whole.defense.state.map { ($0.name, $0.tensor.cloned()) })
     for run in [whole, resumed] { try run.train([Self.batches[2]], epoch: 1) }
     #expect(resumed.isEqual(to: whole))
@@ -187,7 +187,7 @@ import Testing
     func answer(_ label: Int) {
       _ = withNoGrad { run.network.module.parameters.last?.value.copyInPlace(from: Tensor((0..<10).map { Float($0 == label ? 1000 : 0) })) }
     }
-    // Right whatever the perturbation, so that the guarded accuracy starts at 1.
+    // The network is right under every perturbation, so the guard's accuracy starts at 1.
     answer(4)
     let labels = Tensor.full([30], 4, dtype: .int64)
     func step(epoch: Int) throws {
@@ -211,7 +211,7 @@ import Testing
   }
 
   @Test func confidentPredictionsGiveNoNaN() throws {
-    // Probabilities that are exactly 0 and 1 in float32.
+    // These logits give probabilities of exactly 0 and 1 in float32.
     let clean = Tensor([[Float(200), -200, 0], [-300, 300, 10]]).requireGrad()
     let perturbed = Tensor([[Float(-200), 200, 0], [300, -300, 10]]).requireGrad()
     let labels = Tensor([0, 1])

@@ -27,7 +27,7 @@ import Testing
   }
 
   @Test func thePowerMethodSaysWhenItDidNotConverge() throws {
-    // A pair of opposite eigenvalues keeps it turning.
+    // Opposite eigenvalues of equal magnitude prevent convergence.
     let matrix = DenseMatrix(eigenvalues: [5, -5, 1, 0.5, 0])
     let method = PowerMethod(maximumIterations: 60)
     let pair = try method.eigenvalues(of: matrix, generator: Generator(seed: 1))[0]
@@ -39,7 +39,7 @@ import Testing
     #expect(pairs.allSatisfy { $0.isConverged && abs(abs($0.value) - 5) <= 1e-10 })
   }
 
-  /// What earlier vectors lack stays in the residuals of later ones however long these are iterated, and is set off instead.
+  /// Errors of earlier vectors remain in the residuals of later ones, and only the Rayleigh–Ritz step removes them.
   @Test(arguments: [[100.0, 92, 85, 79, 74, 1], [100, 12, -6, 2, 1, 0.5]])
   func laterEigenvaluesConvergeToo(spectrum: [Double]) throws {
     let matrix = DenseMatrix(eigenvalues: spectrum)
@@ -78,7 +78,7 @@ import Testing
     let matrix = DenseMatrix(eigenvalues: spectrum)
     let expected = [Lanczos.End.magnitude: [-9.0, 7, 3, 2], .largest: [7.0, 3, 2, 1.5], .smallest: [-9.0, -2, -1, 0]][end]!
     let pairs = try Lanczos(tolerance: 1e-7).eigenvalues(of: matrix, count: 4, end: end, generator: Generator(seed: 1))
-    // -2 and 2 have one magnitude.
+    // -2 and 2 have the same magnitude.
     let actual = pairs.map { end == .magnitude ? ($0.value == pairs[3].value ? abs($0.value) : $0.value) : $0.value }
     for (value, expected) in zip(actual, expected) { #expect(abs(value - expected) <= 1e-8, "\(end)") }
     for pair in pairs where abs(pair.value) > 1e-3 {
@@ -115,7 +115,7 @@ import Testing
   @Test func theDensityIsTheSmoothedHistogram() throws {
     let matrix = DenseMatrix(eigenvalues: spectrum)
     let width = 0.4
-    // Every probe sees all eigenvalues once the steps equal the size; only their weights are random.
+    // With as many steps as the size, every probe finds all eigenvalues; only their weights are random.
     let density = try SpectralDensity.estimate(
       of: matrix, probes: 200, steps: 40, width: width, points: 801, generator: Generator(seed: 4))
     let spacing = density.grid[1] - density.grid[0]
@@ -124,7 +124,7 @@ import Testing
     #expect(density.grid.first! <= -9 - 4.9 * width && density.grid.last! >= 7 + 4.9 * width)
     let exact = SpectralDensity(nodes: spectrum.map { ($0, 1 / 40) }, width: width, points: 801)
     #expect(zip(density.grid, exact.grid).allSatisfy { abs($0 - $1) <= 1e-9 })
-    // A weight is a squared coordinate of a random direction: mean 1/40, deviation √2/40, over 200 probes a tenth of it.
+    // A weight is a squared coordinate of a random direction, with mean 1/40 and deviation √2/40; 200 probes give a tenth of that.
     let peak = exact.values.max()!
     let largest = zip(density.values, exact.values).map { abs($0 - $1) }.max()!
     #expect(largest <= 0.06 * peak, "\(largest) of \(peak)")
@@ -148,7 +148,7 @@ import Testing
   @Test func correlations() {
     #expect(Spearman.correlation([1, 2, 3, 4], [10, 100, 1000, 10000]) == 1)
     #expect(Spearman.correlation([1, 2, 3, 4], [4, 3, 2, 1]) == -1)
-    // Without ties 1 - 6 Σ d² / (n (n² - 1)): ranks (1 … 5) and (2, 1, 4, 3, 5), Σ d² = 4.
+    // Without ties the value is 1 - 6 Σ d² / (n (n² - 1)): ranks (1 … 5) and (2, 1, 4, 3, 5), Σ d² = 4.
     #expect(abs(Spearman.correlation([1, 2, 3, 4, 5], [20, 10, 40, 30, 50]) - 0.8) <= 1e-15)
     // scipy.stats.spearmanr([1, 2, 2, 3, 5], [1, 2, 3, 3, 3]): ranks (1, 2.5, 2.5, 4, 5) and (1, 2, 4, 4, 4), 7 / √(9.5 · 8).
     #expect(abs(Spearman.correlation([1, 2, 2, 3, 5], [1, 2, 3, 3, 3]) - 7 / (9.5 * 8).squareRoot()) <= 1e-15)
@@ -164,7 +164,7 @@ import Testing
   @Test func theIntervalHoldsTheCorrelationInNineteenOfTwenty() throws {
     let (count, trials) = (60, 1000)
     for rho in [0.0, 0.7] {
-      // Of normal variables whose correlation is rho.
+      // The true Spearman correlation of normal variables with the correlation rho.
       let truth = 6 / Double.pi * asin(rho / 2)
       let a = Tensor.randn([trials, count], generator: Generator(seed: 1), dtype: .float64)
       let b = a * rho + Tensor.randn([trials, count], generator: Generator(seed: 2), dtype: .float64) * (1 - rho * rho).squareRoot()

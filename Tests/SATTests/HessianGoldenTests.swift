@@ -10,7 +10,7 @@ import Testing
     var loss: Double
     var gradientNorm: Double
     var productNorm: Double
-    /// Rising distance from the top.
+    /// The distances in rising order from the top.
     var largest: [Double]
     var smallest: Double
     var perSample: [Double]

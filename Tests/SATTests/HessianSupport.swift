@@ -2,7 +2,7 @@ import SwiftTorch
 
 @testable import SAT
 
-/// A matrix that is there in full.
+/// A matrix stored in full.
 struct DenseMatrix: SymmetricOperator {
   let matrix: Tensor
   var size: Int { matrix.size(0) }
@@ -22,9 +22,10 @@ struct DenseMatrix: SymmetricOperator {
   init(_ matrix: Tensor) { self.matrix = matrix }
 }
 
-/// Small networks in float64 whose Hessians can be written out.
+/// Small networks in float64 with Hessians that fit in memory.
 enum SmallNetworks {
-  /// Convolutions with stride, padding and without bias, BatchNorm, pooling, a shortcut: what the catalogue's networks are made of.
+  /// A network with all layers of the catalogue's networks: strided, padded and bias-free convolutions, BatchNorm, pooling, a
+  /// shortcut.
   final class Residual: Module, Layer {
     let conv1: Conv2d
     let norm: BatchNorm2d
@@ -54,7 +55,7 @@ enum SmallNetworks {
     }
   }
 
-  /// Two linear layers of which one is never called.
+  /// Two linear layers; the network never calls one.
   final class WithDeadLayer: Module, Layer {
     let used: Linear
     let unused: Linear
@@ -67,7 +68,7 @@ enum SmallNetworks {
     func callAsFunction(_ input: Tensor) -> Tensor { used(input.flattened(from: 1)) }
   }
 
-  /// A parameter outside the layers the linearized passes know.
+  /// A parameter outside the layers that the linearized passes support.
   final class WithOwnParameter: Module, Layer {
     let scale: Parameter
     let fc: Linear
@@ -80,7 +81,7 @@ enum SmallNetworks {
     func callAsFunction(_ input: Tensor) -> Tensor { fc((input.flattened(from: 1) * scale.value).tanh()) }
   }
 
-  /// A weight that is used behind its layer's back as well.
+  /// A weight that the network uses outside its layer too.
   final class WithTiedWeight: Module, Layer {
     let fc: Linear
     let head: Linear
@@ -135,7 +136,7 @@ enum SmallNetworks {
     return NetworkClassifier(module, architecture: Architecture(name: name), normalization: nil)
   }
 
-  /// A network of the catalogue for MNIST, so small that a test can walk around it.
+  /// A small MNIST network from the catalogue.
   static func catalogued() -> NetworkClassifier {
     let module = LeNet5(generator: Generator(seed: 0))
     GoldenNumbers.fill(module)
@@ -151,7 +152,7 @@ enum SmallNetworks {
   }
 }
 
-/// The Hessian of the mean loss in full by autograd alone, row by row: what everything is measured by.
+/// The full Hessian of the mean loss, row by row from autograd: the reference of all tests.
 func denseHessian(_ classifier: NetworkClassifier, _ images: Tensor, _ labels: Tensor) throws -> Tensor {
   let parameters = classifier.module.parameters.map(\.value)
   let layout = ParameterLayout(parameters)

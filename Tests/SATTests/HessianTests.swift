@@ -14,7 +14,7 @@ import Testing
     let network = SmallNetworks.make(name)
     let (images, labels) = SmallNetworks.data(5)
     let expected = try denseHessian(network, images, labels)
-    // Two whole chunks and a rest.
+    // The sizes give two whole chunks and a rest.
     let hessian = try LossHessian(network, images: images, labels: labels, chunk: 2)
     let actual = try columns(hessian)
     #expect(expected.abs().max().item() > 1e-3, "there is curvature")
@@ -71,8 +71,8 @@ import Testing
     }
   }
 
-  /// Two classes: the logistic loss, whose Hessian is p (1 − p) x̃ x̃ᵀ in the difference of the two rows of weights, so 2 p (1 − p) ‖x̃‖²
-  /// in both.
+  /// Two classes give the logistic loss. Its Hessian in the difference of the two rows of weights is p (1 − p) x̃ x̃ᵀ, so the
+  /// eigenvalue in both rows is 2 p (1 − p) ‖x̃‖².
   @Test func logisticRegressionInClosedForm() throws {
     let module = Sequential(Flatten(), Linear(36, 2, generator: Generator(seed: 2)))
     module.convert(to: .float64)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import SAT
 
-/// A model from a closure that remembers what it was asked.
+/// A model from a closure that records its inputs.
 private final class RecordingClassifier: Classifier {
   var execution = Execution()
   private(set) var inputs: [Tensor] = []
@@ -23,7 +23,7 @@ private final class RecordingClassifier: Classifier {
   let images = Tensor.rand([12, 1, 6, 6], generator: Generator(seed: 1), dtype: .float64)
   let labels = Tensor.randint(0..<4, [12], generator: Generator(seed: 2))
 
-  /// A small smooth network in double precision, so that rounding decides no sign.
+  /// A small smooth network in double precision, so rounding does not change the sign of a gradient.
   static func network() -> (Tensor) -> Tensor {
     let generator = Generator(seed: 3)
     let first = Tensor.randn([8, 36], generator: generator, dtype: .float64)
@@ -36,7 +36,7 @@ private final class RecordingClassifier: Classifier {
   }
 
   @Test func linearModelEndsAtTheCorner() throws {
-    // For two classes with logits ±w·x/2 the worst point of the ball is x + eps·sign, cut with the box.
+    // For two classes with logits ±w·x/2 the worst point of the ball is x + eps·sign, clamped to the box.
     let w = Tensor.randn([36], generator: Generator(seed: 5), dtype: .float64)
     let model = RecordingClassifier { x in
       let score = x.flattened(from: 1).matmul(w)
@@ -105,7 +105,7 @@ private final class RecordingClassifier: Classifier {
     let model = RecordingClassifier(network)
     let outcome = try maximizer()(
       model, images, labels, curriculum: ProbabilityGap(lambda: 0.1), generator: Generator(seed: 9))
-    // What made a sample stop was a forward pass of the very image it ends with; the others end one step past their last pass.
+    // A stopped sample ends with the image of its last forward pass; the other samples end one step later.
     let judged = (0..<12).count { i in
       let final = outcome.images[i]
       return model.inputs.contains { input in (0..<input.size(0)).contains { input[$0].isEqual(to: final) } }

@@ -40,8 +40,7 @@ import Testing
     #expect(second.parts.reduce(0) { $0 + $1.square().sum().item() } > 0.99 * size)
   }
 
-  /// A quadratic: along any direction the loss of one linear layer under squared error would be a parabola; of cross-entropy
-  /// the second difference at the centre is dᵀHd.
+  /// The second difference of the cross-entropy at the centre along a direction d is dᵀHd.
   @Test func theCurvatureAtTheCentreIsTheHessians() throws {
     let network = SmallNetworks.make("tanh")
     let (images, labels) = SmallNetworks.data(8)
@@ -102,7 +101,7 @@ import Testing
     #expect(Torch.threadCount == threads)
   }
 
-  /// Attacked anew, the loss at every point is at least that of the centre's examples, up to what PGD misses.
+  /// With a new attack at every point, the loss is at least that of the centre's examples, up to PGD's own failures.
   @Test func attackedAnewTheLossIsHigher() throws {
     let network = SmallNetworks.catalogued()
     let (images, labels) = (GoldenNumbers.images([6, 1, 28, 28]), Tensor([0, 1, 2, 3, 4, 5]))
@@ -134,7 +133,7 @@ import Testing
     #expect(try LandscapeStore(path, identity: ["seed": "1"]).values == [7: .init(loss: 0.1 + 0.2, accuracy: 1 / 3)])
     let error = #expect(throws: SATError.self) { try LandscapeStore(path, identity: ["seed": "2"]) }
     #expect(error?.message.contains("the state of a landscape with another seed (1, not 2)") == true, "\(error?.message ?? "")")
-    // The states of earlier versions were JSON.
+    // Earlier versions saved the state as JSON.
     try AtomicFile.write(#"{"format":"sat-landscape-state/1","identity":{"seed":"1"},"points":[],"values":[]}"#, to: path)
     let old = #expect(throws: SATError.self) { try LandscapeStore(path, identity: ["seed": "1"]) }
     #expect(old?.message.contains("is not the state of a landscape of this version") == true, "\(old?.message ?? "")")

@@ -27,7 +27,7 @@ import Testing
     }
   }
 
-  /// The catalogue's networks go through in batches; Lanczos on the double backward of one sample is the reference.
+  /// The catalogue's networks work in batches; the reference is Lanczos on the double backward of one sample.
   @Test(arguments: ["mnist-cnn", "lenet5", "resnet20"])
   func theCataloguesNetworksGoThroughInBatches(name: String) throws {
     let architecture = Architecture(name: name)
@@ -61,7 +61,7 @@ import Testing
     #expect(goesInBatches == isPossible)
   }
 
-  /// What comes of pairs of pixels is what comes of whole windows: strides that leave a rest, padding, gaps in the kernel.
+  /// Pairs of pixels give the same result as whole windows, with uneven strides, padding and dilation.
   @Test(arguments: [
     (6, 2, 3, 1, 14), (5, 1, 0, 1, 8), (3, 1, 1, 1, 5), (3, 2, 1, 1, 7), (3, 3, 2, 1, 8), (2, 3, 0, 1, 8), (3, 2, 2, 2, 9), (4, 2, 7, 1, 5),
   ])
@@ -80,8 +80,8 @@ import Testing
     }
   }
 
-  /// A confidently wrong answer: p − y is of order 1 and diag p − p pᵀ nearly nothing, so what bends is the network, whose
-  /// Hessian has eigenvalues of both signs.
+  /// For a confidently wrong sample, p − y is of order 1 and diag p − p pᵀ is nearly 0. The network's own curvature then gives
+  /// eigenvalues of both signs.
   @Test func misclassifiedSamplesHaveBothSigns() throws {
     let generator = Generator(seed: 4)
     let module = Sequential(Flatten(), Linear(36, 6, generator: generator), Activation { $0.tanh() }, Linear(6, 3, generator: generator))
@@ -118,7 +118,7 @@ import Testing
     for (a, b) in zip(whole, turned.reversed()) { #expect(abs(a - b) <= 1e-8 * abs(a)) }
   }
 
-  /// The gradient of a class that ties two others is at right angles to the dominant eigenvector.
+  /// If two other classes tie, the gradient is orthogonal to the dominant eigenvector.
   @Test func aStartAtRightAnglesIsNoTrap() throws {
     let module = Sequential(Flatten(), Linear(36, 3, generator: Generator(seed: 0)))
     module.convert(to: .float64)
@@ -136,7 +136,7 @@ import Testing
     for (a, b) in zip(found, expected) { #expect(abs(a - b) <= 1e-4 * b) }
   }
 
-  /// Logits so large that float32 softmax is 1 and 0: the loss is flat, and nothing may become NaN.
+  /// With huge logits the float32 softmax is 1 and 0: the loss is flat, and no value may become NaN.
   @Test func saturatedSamplesAreFlat() throws {
     let module = Sequential(Flatten(), Linear(36, 8, generator: Generator(seed: 0)), ReLU(), Linear(8, 3, generator: Generator(seed: 1)))
     withNoGrad { for parameter in module.parameters { parameter.value.multiplyInPlace(by: 300.0) } }

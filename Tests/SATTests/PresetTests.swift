@@ -2,7 +2,7 @@ import Testing
 
 @testable import SAT
 
-/// Appendix A of the paper, and the other places where it gives numbers.
+/// The numbers of the paper's Appendix A and of its other sections.
 @Suite struct PresetTests {
   struct Row: Sendable {
     var name: String
@@ -61,7 +61,7 @@ import Testing
     #expect(preset.optimizer.name == .sgd && preset.optimizer.momentum == 0.9)
     #expect(preset.learningRateSchedule.milestones == row.milestones && preset.learningRateSchedule.gamma == 0.1)
     for (epoch, value) in row.lambda { #expect(abs(preset.lambda.value(at: epoch) - value) < 1e-12, "lambda in epoch \(epoch)") }
-    // The classes fit the data.
+    // The number of classes fits the data.
     let classes = try preset.model.resolvedOptions()["classes"]
     #expect(classes == (row.name.hasPrefix("cifar100") ? 100 : 10))
   }
@@ -88,7 +88,7 @@ import Testing
     #expect(cifar.epochs == 15 && cifar.optimizer.learningRate == 0.2)
     let rate = cifar.learningRateSchedule.schedule(epochs: cifar.epochs)
     #expect(rate.rate(0.2, at: 0) == 0 && rate.rate(0.2, at: 15) == 0)
-    // Up to the whole rate and down again in straight lines (Wong et al. 2020).
+    // The rate rises and falls in straight lines (Wong et al. 2020).
     let peak = cifar.learningRateSchedule.peak * 15
     #expect(abs(rate.rate(0.2, at: peak) - 0.2) < 1e-12 && abs(rate.rate(0.2, at: peak / 2) - 0.1) < 1e-12)
     #expect(abs(rate.rate(0.2, at: (peak + 15) / 2) - 0.1) < 1e-12)
@@ -96,8 +96,8 @@ import Testing
     #expect(digits.learningRateSchedule.kind == .cyclic && digits.epochs == plain.epochs)
   }
 
-  /// The script of CAT20's authors: 80 epochs in four stages, crop and flip, radii that grow by 0.0025 up to 0.035, attacks in steps
-  /// of 0.007.
+  /// The script of CAT20's authors: 80 epochs in four stages, crop and flip, radii that grow by 0.0025 up to 0.035, attacks in
+  /// steps of 0.007.
   @Test func cat20TrainsAsItsScriptDoes() throws {
     for preset in ["cifar10-prn20", "cifar100-wrn34-10"] {
       let cat20 = try Presets.configuration(named: preset, method: "cat20")
@@ -109,7 +109,7 @@ import Testing
       #expect(abs(cat20.methodOptions.number("eta") * epsilon - 0.0025) < 1e-12)
       #expect(abs(cat20.methodOptions.number("cap") * epsilon - 0.035) < 1e-12)
     }
-    // In a ball of twice the size all lengths are twice as long; MNIST and the digits keep the preset's.
+    // In a ball of twice the size all lengths double; MNIST and digits keep the preset's lengths.
     #expect(try Presets.configuration(named: "cifar10-prn20-16", method: "cat20").attack.stepSize.value == 0.014)
     let (digits, plain) = (try Presets.configuration(named: "digits", method: "cat20"), try Presets.configuration(named: "digits"))
     #expect(digits.attack == plain.attack && digits.epochs == plain.epochs && digits.augmentation == .none)
@@ -117,7 +117,7 @@ import Testing
 
   @Test func freeATDividesTheEpochs() throws {
     let (free, at) = (try Presets.configuration(named: "cifar10-prn20", method: "free-at"), try Presets.configuration(named: "cifar10-prn20"))
-    // Every batch is passed eight times (Shafahi et al. 2019).
+    // Each batch gives eight updates (Shafahi et al. 2019).
     #expect(free.epochs == 13 && at.epochs == 100 && free.learningRateSchedule.milestones == [5, 8, 10])
   }
 }

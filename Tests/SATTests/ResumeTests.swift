@@ -4,7 +4,7 @@ import Testing
 
 @testable import SAT
 
-/// A run that was interrupted ends where one that was not does, bit for bit, wherever it was interrupted.
+/// An interrupted run ends like an uninterrupted one, bit for bit, at every point of interruption.
 @Suite struct ResumeTests {
   @Test(arguments: ["plain", "ema", "swa", "adam", "augmented"])
   func afterAnyBatch(kind: String) throws {
@@ -23,7 +23,7 @@ import Testing
     #expect(try whole.run(observer: Watch()) == .finished)
     #expect(whole.stepsDone == 10)
 
-    // In the first epoch, at its end, in the second.
+    // The interruptions are in the first epoch, at its end, and in the second epoch.
     for stop in kind == "plain" ? Array(1..<10) : [2, 5, 7] {
       let run = "stopped-\(stop)"
       let first = try scratch.trainer(configuration, run: run)
@@ -42,7 +42,7 @@ import Testing
     }
   }
 
-  /// What ends an epoch, such as Fast AT's guard and the averages, is not done twice.
+  /// The work at an epoch's end, such as Fast AT's guard and the averages, runs only once.
   @Test(arguments: ["plain", "swa", "fast-at", "cat18"])
   func insideAValidation(kind: String) throws {
     let scratch = try TrainingScratch()
@@ -70,7 +70,7 @@ import Testing
     }
   }
 
-  /// Free AT keeps one perturbation for all batches, IAAT and CAT20 a radius per sample: their memory is in the checkpoint too.
+  /// Free AT keeps one perturbation, IAAT and CAT20 a radius per sample; the checkpoint contains both.
   @Test(arguments: DefenseRegistry.entries.map(\.name))
   func everyMethodKeepsItsMemory(method: String) throws {
     let scratch = try TrainingScratch()
@@ -95,7 +95,7 @@ import Testing
     var places: [String] = []
     watch.onBatch = { places += (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(scratch.path)/run/last")).map { [$0] } ?? [] }
     #expect(try trainer.run(observer: watch) == .finished)
-    // The link that a batch finds is of the batch before it.
+    // During a batch the link points to the previous batch's checkpoint.
     #expect(
       places == ["epoch-0000-batch-000001", "epoch-0000-batch-000002", "epoch-0000-batch-000003", "epoch-0000-batch-000004", "epoch-0000"]
         .map { "checkpoints/\($0)" } + (1...4).map { "checkpoints/epoch-0001-batch-00000\($0)" })
@@ -103,12 +103,12 @@ import Testing
     #expect(Set(kept).isSubset(of: ["epoch-0000", "epoch-0001"]), "\(kept)")
   }
 
-  /// What may have happened to a run's folder since, and what the sentence about it says.
+  /// Changes to a run's folder since the checkpoint, and words of the resulting error.
   @Test(arguments: [
     ("last/state.json", "cut", "state.json"), ("last/training.safetensors", "cut", "training.safetensors"),
     ("last/weights.safetensors", "cut", "weights.safetensors"), ("last/weights.safetensors", "remove", "weights.safetensors"),
     ("last/state.json", "noise", "state.json"), ("last", "remove", "no last checkpoint"), ("data", "longer", "now holds"),
-    ("last/weights.safetensors", "flip", "is not what was saved"), ("last/training.safetensors", "flip", "is not what was saved"),
+    ("last/weights.safetensors", "flip", "differs from the file saved"), ("last/training.safetensors", "flip", "differs from the file saved"),
     ("data", "other", "other images or labels"), ("epsilon", "edit", "threat.epsilon was 0.1, is 0.2"),
     ("epochs", "fewer", "has 2 epochs, more than the 1"),
   ])
@@ -120,7 +120,7 @@ import Testing
     switch change {
     case "cut": try Data(Data(contentsOf: URL(fileURLWithPath: path)).dropLast(40)).write(to: URL(fileURLWithPath: path))
     case "flip":
-      // A low bit of one number, which every reader takes for a number.
+      // A flipped low bit of one number still reads as a number.
       var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
       bytes[bytes.count - 4] ^= 1
       try bytes.write(to: URL(fileURLWithPath: path))
@@ -149,7 +149,7 @@ import Testing
     }
     #expect(try scratch.trainer(configuration).run(observer: watch) == .finished)
     #expect(words.contains("another process is training in \(scratch.path)/run"), "\(words)")
-    // Nothing is held after the end.
+    // The lock is free after the end.
     #expect(try scratch.trainer(configuration, resume: true).run(observer: Watch()) == .finished)
   }
 
@@ -183,7 +183,7 @@ import Testing
     #expect(left.isEmpty, "\(left)")
   }
 
-  /// A schedule that follows the length would be another one.
+  /// A schedule that depends on the length would change.
   @Test func aLongerRunKeepsItsRates() throws {
     let scratch = try TrainingScratch()
     for kind in [LearningRateSettings.Kind.cosine, .multiStep] {
@@ -223,7 +223,7 @@ import Testing
 }
 
 extension TrainingScratch {
-  /// Copies this folder's data over another's.
+  /// Copies this folder's data over another folder's data.
   fileprivate func keepingData(at path: String) throws -> String {
     try FileManager.default.removeItem(atPath: path)
     try FileManager.default.copyItem(atPath: dataPath, toPath: path)

@@ -3,9 +3,9 @@ import Testing
 
 @testable import SAT
 
-/// Activations that write over their input must leave what first and second derivatives read.
+/// In-place activations must keep the values that first and second derivatives read.
 @Suite struct SecondDerivativeTests {
-  /// Gradients with respect to the images and every parameter, flattened into one vector.
+  /// Returns the gradients with respect to the images and every parameter, in one vector.
   private func gradient(_ network: any Layer, _ images: Tensor, _ labels: Tensor, createGraph: Bool) -> (Tensor, [Tensor]) {
     let points = [images] + network.parameters.map(\.value)
     let loss = network(images).crossEntropy(labels)
@@ -15,9 +15,9 @@ import Testing
 
   @Test(arguments: NetworkCatalog.entries.map(\.name), [Module.Mode.evaluation, .training])
   func hessianVectorProductsAreDifferencesOfGradients(name: String, mode: Module.Mode) throws {
-    // Its dropout makes every pass of training mode another function.
+    // Dropout makes every pass in training mode a different function.
     if name == "small-cnn" && mode == .training { return }
-    // Its blocks are the same at every depth and width.
+    // The blocks are the same at every depth and width.
     let architecture = Architecture(name: name, options: name == "wrn34-10" ? ["depth": "10", "width": "1"] : [:])
     let network = try architecture.make(generator: Generator(seed: 0))
     GoldenNumbers.fill(network, gain: 0.75)
@@ -34,7 +34,8 @@ import Testing
     let products = Tensor.gradient(of: analytic.dot(direction), withRespectTo: points)
     let product = Tensor.concatenated(products.map { $0.reshaped(to: -1) })
 
-    // So small that no activation changes sides even where BatchNorm over two images magnifies it, large enough for 16 digits.
+    // The step is small enough that no activation changes sign, even after BatchNorm over two images, and large enough for 16
+    // digits.
     let step = 1e-9
     func moved(_ sign: Double) -> Tensor {
       withNoGrad { for (point, direction) in zip(points, directions) { point.addInPlace(direction, alpha: sign * step) } }

@@ -4,14 +4,14 @@ import Testing
 
 @testable import SAT
 
-/// Every setting with every value that could do harm: it is taken, and then harmless, or refused by a sentence. A trap ends the tests.
+/// Tests every setting with harmful values: each one is either harmless or refused with an error. A trap ends the tests.
 @Suite struct SettingRangeTests {
   static let values = [
     "-9223372036854775808", "9223372036854775807", "18446744073709551615", "-1", "0", "1000000", "1e308", "-1e308", "1e-320", ".nan", ".inf",
     "-.inf", "0.5", "8/0", "[]",
   ]
 
-  /// The paths of all values of a configuration, as `--set` names them; of lists, the list.
+  /// The paths of all values of a configuration, as `--set` names them; a list counts as one value.
   static func keys(_ configuration: TrainingConfiguration) throws -> [String] {
     func walk(_ value: Any, _ path: String) -> [String] {
       guard let object = value as? [String: Any] else { return [path] }
@@ -20,7 +20,7 @@ import Testing
     return walk(try JSONSerialization.jsonObject(with: JSONEncoder().encode(configuration)), "")
   }
 
-  /// Nil when it was refused.
+  /// Returns nil for a refused setting.
   private func taken(_ setting: String, _ base: TrainingConfiguration) -> TrainingConfiguration? {
     do { return try ConfigurationFile.apply(setting: setting, to: base).validated() } catch {
       #expect(!error.message.isEmpty && !error.message.contains("\n") && error.message.count < 600, "\(setting): \(error.message)")
@@ -28,7 +28,7 @@ import Testing
     }
   }
 
-  /// Everything that is computed from a configuration alone.
+  /// Computes everything that depends only on a configuration.
   private func exercise(_ configuration: TrainingConfiguration, _ setting: String) throws {
     let text = try ConfigurationFile.text(configuration)
     #expect(try ConfigurationFile.apply(yaml: text, to: configuration, source: "").differences(from: configuration).isEmpty, "\(setting)")
@@ -90,7 +90,7 @@ import Testing
     #expect(error?.message.contains(words) == true, "\(error?.message ?? "")")
   }
 
-  /// What is taken trains, or ends with a sentence.
+  /// An accepted configuration trains, or ends with an error.
   @Test func theEndsOfTheRangesTrainOrSayWhyNot() throws {
     let scratch = try TrainingScratch(count: 20)
     var runs: [(method: String, setting: String)] = [

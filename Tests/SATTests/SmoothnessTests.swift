@@ -45,7 +45,7 @@ import Testing
     let tracker = try SmoothnessTracker(
       .init(every: 2, samples: 12, probes: 4), maximizer: tracked.configuration.maximizer, data: tracked.trainSet, device: .cpu, seed: 0)
     #expect(try tracker.measure(tracked.network) == last, "the same weights give the same numbers")
-    // Against a dense view: λ_max lies between the trace over the parameters and the sum of magnitudes, and the loss is adversarial.
+    // λ_max lies between the trace over the parameters and the sum of magnitudes, and the loss is adversarial.
     #expect(last.eigenvalue > 0 && last.gradientNorm > 0 && last.traceError > 0)
     let other = try SmoothnessTracker(
       .init(every: 2, samples: 12, probes: 4), maximizer: tracked.configuration.maximizer, data: tracked.trainSet, device: .cpu, seed: 1)

@@ -4,7 +4,7 @@ import Testing
 @testable import SAT
 
 @Suite struct TensorBoardTests {
-  /// The vectors of RFC 3720, appendix B.4, and the check value of the catalogues.
+  /// The test vectors of RFC 3720, appendix B.4, and the published check value.
   @Test func castagnolisChecksum() {
     #expect(CRC32C.checksum(Array("123456789".utf8)) == 0xE306_9283)
     #expect(CRC32C.checksum([UInt8](repeating: 0, count: 32)) == 0x8A91_36AA)
@@ -13,7 +13,7 @@ import Testing
     #expect(CRC32C.checksum([]) == 0)
   }
 
-  /// The bytes that TensorBoard's own writer makes of the same events (`Tests/Fixtures/make_events.py`).
+  /// The bytes that TensorBoard's own writer gives for the same events (`Tests/Fixtures/make_events.py`).
   @Test func recordsAreTensorBoardsByteForByte() throws {
     func event(_ time: Double, step: Int64 = 0, _ fill: (inout TensorBoardEvent) -> Void) -> TensorBoardEvent {
       var event = TensorBoardEvent()

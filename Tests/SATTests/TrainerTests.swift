@@ -7,7 +7,7 @@ import Testing
 @Suite struct TrainerTests {
   // MARK: Averages
 
-  /// The weights after every step, averaged here by the definition, in double precision.
+  /// Averages the weights after every update here by the definition, in double precision.
   @Test func theExponentialAverageIsThatOfTheSteps() throws {
     let scratch = try TrainingScratch()
     var configuration = try scratch.configuration()
@@ -19,18 +19,18 @@ import Testing
     #expect(try trainer.run(observer: watch) == .finished)
     #expect(steps.count == 10)
     for (name, saved) in try scratch.weights() {
-      // Begins with the weights after the first step of epoch 1.
+      // The average begins with the weights after the first update of epoch 1.
       let values = steps[5...].map { $0[name]!.to(.float64) }
       let expected = values.dropFirst().reduce(values[0]) { $0 * 0.7 + $1 * 0.3 }
       expectClose(saved, expected.to(.float32), absolute: 1e-6, name)
       #expect(!saved.isEqual(to: steps[9][name]!))
     }
-    // The training itself knows nothing of the average.
+    // The average does not change the training.
     configuration.averaging = .init()
     let plain = try scratch.trainer(configuration, run: "plain")
     #expect(try plain.run(observer: Watch()) == .finished)
     expectSame(snapshot(plain.network), snapshot(trainer.network))
-    // Validation is of the averaged weights: the same file evaluated alone gives the same figures.
+    // Validation uses the averaged weights, so an evaluation of the saved file gives the same numbers.
     let line = try #require(try scratch.lines("metrics.jsonl").last?["validation"] as? [String: Double])
     let loaded = try ModelFile.load(
       path: "\(scratch.path)/run", checkpoint: "last", architecture: nil, normalization: nil, device: .cpu)
@@ -40,7 +40,7 @@ import Testing
     #expect(line["clean"] == Double(evaluation.cleanCorrect) / 4 && line["robust"] == Double(evaluation.robustCorrect) / 4)
   }
 
-  /// The weights are the mean over the epochs' ends; the first layer's statistics are those of its outputs, computed here.
+  /// The weights are the mean over the epochs' ends; this test computes the first layer's statistics from its outputs.
   @Test func stochasticWeightAveragingRemakesTheStatistics() throws {
     let scratch = try TrainingScratch([3, 32, 32], count: 28)
     var configuration = try scratch.configuration()
@@ -63,7 +63,7 @@ import Testing
     expectClose(saved["bn1.running_mean"]!, mean { $0.mean(dims: [0, 2, 3]) }, absolute: 1e-5)
     expectClose(saved["bn1.running_var"]!, mean { $0.variance(dims: [0, 2, 3]) }, absolute: 1e-5, relative: 1e-4)
     #expect(saved["bn1.num_batches_tracked"]!.item() == 3)
-    // Perturbed images give other statistics, of which the weights know nothing.
+    // Perturbed images give other statistics but the same weights.
     configuration.averaging.statistics = .perturbed
     #expect(try scratch.trainer(configuration, run: "perturbed").run(observer: Watch()) == .finished)
     let perturbed = try scratch.weights("perturbed")
@@ -85,12 +85,12 @@ import Testing
     let moves = trainer.network.module.stateDict.map { ($0.tensor - before[$0.name]!).to(.float64).norm() }
     let moved = Tensor.stacked(moves).norm().item()
     #expect(abs(moved - 0.5 * 1e-3) < 1e-6, "moved \(moved)")
-    // The norm is told as it was.
+    // The reported norm is the one before clipping.
     let norm = try #require(try scratch.lines("steps.jsonl")[0]["gradientNorm"] as? Double)
     #expect(norm > 1e-2)
   }
 
-  /// Ten steps, the rate highest after four of them.
+  /// Ten updates, with the highest rate after four.
   @Test func aCyclicRateMovesWithEveryStep() throws {
     let scratch = try TrainingScratch()
     var configuration = try scratch.configuration()
@@ -116,7 +116,8 @@ import Testing
     }
   }
 
-  /// TRADES' SmallCNN starts with a last layer of zeros, so without learning (the rate is 0 in float32) it answers the first class to everything.
+  /// TRADES' SmallCNN starts with a last layer of zeros. Without learning (the rate is 0 in float32) it predicts the first class
+  /// for every image.
   @Test func aConstantAnswerIsNoticed() throws {
     let scratch = try TrainingScratch()
     var configuration = try scratch.configuration(Architecture(name: "small-cnn"))
@@ -165,7 +166,7 @@ import Testing
     let second = try scratch.trainer(configuration, run: "second")
     expectSame(snapshot(second.network), try scratch.weights("first", "best"))
     #expect(try second.run(observer: Watch()) == .finished)
-    // A resumed run goes on from its own checkpoint.
+    // A resumed run continues from its own checkpoint.
     try FileManager.default.removeItem(atPath: "\(scratch.path)/first")
     let resumed = try scratch.trainer(configuration, run: "second", resume: true)
     expectSame(snapshot(resumed.network), try scratch.weights("second"))
@@ -205,7 +206,7 @@ import Testing
 
   // MARK: Data
 
-  /// Changed images train another network; how many batches wait ready changes nothing, and each epoch has draws of its own.
+  /// Augmentation changes the trained network; the number of prefetched batches does not, and each epoch has its own draws.
   @Test func trainingImagesAreAugmented() throws {
     let scratch = try TrainingScratch()
     var configuration = try scratch.configuration(method: "at")
@@ -233,7 +234,7 @@ import Testing
     #expect(quantiles.take(prefix: "score").isEmpty)
   }
 
-  /// In the training loop no gradients are on; the score finds its own.
+  /// The training loop turns gradients off; the score turns them on for itself.
   @Test func everyScoreTrains() throws {
     for score in CurvatureScore.allCases {
       let scratch = try TrainingScratch()

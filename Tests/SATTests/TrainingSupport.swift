@@ -4,12 +4,12 @@ import Testing
 
 @testable import SAT
 
-/// A folder with runs on a few synthetic images, small enough for milliseconds a step.
+/// A folder with runs on a few synthetic images, which take milliseconds per step.
 final class TrainingScratch {
   let path = FileManager.default.temporaryDirectory.appendingPathComponent("sat-training-\(UUID().uuidString)").path
   private let shape: [Int]
 
-  /// - Parameter shape: of the images, [C, H, W].
+  /// - Parameter shape: the shape of the images, [C, H, W].
   init(_ shape: [Int] = [1, 28, 28], count: Int = 44) throws {
     self.shape = shape
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
@@ -23,7 +23,7 @@ final class TrainingScratch {
 
   var dataPath: String { "\(path)/data.safetensors" }
 
-  /// One step of the inner attack, batches of 8, five of them an epoch.
+  /// One step of the inner attack, and five batches of 8 per epoch.
   func configuration(_ model: Architecture? = nil, method: String = "p-sat") throws -> TrainingConfiguration {
     var result = try Presets.configuration(named: "digits", method: method)
     result.data = dataPath
@@ -45,7 +45,7 @@ final class TrainingScratch {
     return Dictionary(uniqueKeysWithValues: file.tensors.map { ($0.name, $0.tensor) })
   }
 
-  /// The lines of `metrics.jsonl` or `steps.jsonl`, without what a clock put there.
+  /// The lines of `metrics.jsonl` or `steps.jsonl`, without times.
   func lines(_ name: String, run: String = "run") throws -> [NSDictionary] {
     try String(contentsOfFile: "\(path)/\(run)/\(name)", encoding: .utf8).split(separator: "\n").map { line in
       var object = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
@@ -55,10 +55,10 @@ final class TrainingScratch {
   }
 }
 
-/// Hears a run and does something after every batch or epoch.
+/// Observes a run and calls closures after every batch or epoch.
 final class Watch: TrainingObserver {
   var warnings: [String] = []
-  /// Epochs whose validation began.
+  /// The epochs with a started validation.
   var validated: [Int] = []
   var onBatch: () -> Void = {}
   var onEpoch: () -> Void = {}
@@ -69,7 +69,7 @@ final class Watch: TrainingObserver {
   func warn(_ message: String) { warnings.append(message) }
 }
 
-/// A network's state as it is now.
+/// Returns a copy of a network's current state.
 func snapshot(_ network: NetworkClassifier) -> [String: Tensor] {
   Dictionary(uniqueKeysWithValues: network.module.stateDict.map { ($0.name, $0.tensor.cloned()) })
 }

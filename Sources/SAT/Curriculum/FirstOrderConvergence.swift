@@ -1,16 +1,16 @@
 public import SwiftTorch
 
-/// DAT's difficulty: a sample is hard enough once the first-order stationary condition of its iterate,
-/// c(x) = eps · ‖∇ℓ‖₁ − ⟨x − x⁰, ∇ℓ⟩ ≥ 0 (the dual norm of other balls), falls below a threshold (Wang et al. 2019; Table 4, where lambda = −threshold).
+/// DAT's difficulty (Wang et al. 2019): a sample is hard enough once its first-order stationary condition falls below a threshold.
 ///
-/// The gradients are those of each sample's own loss. At threshold 0 no sample ever finishes and training is AT bit for bit: c is
-/// 0 only where every coordinate is at its bound, and a step changes nothing there.
+/// The condition of an iterate x is c(x) = eps · ‖∇ℓ‖₁ − ⟨x − x⁰, ∇ℓ⟩ ≥ 0; balls other than L-inf use their dual norm. Table 4 has
+/// lambda = −threshold. The gradient is that of the sample's own loss. At threshold 0 no sample finishes and training equals AT bit
+/// for bit: c is 0 only if every coordinate is at its bound, and then a step changes nothing.
 public final class FirstOrderConvergence: Curriculum {
-  /// What x⁰ is.
+  /// The point x⁰ from which the condition measures.
   public enum Displacement: String, Sendable, CaseIterable {
-    /// The image itself, as in the paper.
+    /// The clean image, as in the paper.
     case clean
-    /// The point after the random start, as in the official code; c may be negative then.
+    /// The random starting point, as in the official code; c can then be negative.
     case start
   }
 
@@ -20,7 +20,11 @@ public final class FirstOrderConvergence: Curriculum {
   private let alwaysSteps: Bool
   private var origin: Tensor?
 
-  /// - Parameter alwaysSteps: whether the first step is taken unasked, as in the official code.
+  /// Creates the rule.
+  ///
+  /// - Parameters:
+  ///   - threshold: samples with c below it finish; 0 or less turns the rule off.
+  ///   - alwaysSteps: true if every sample takes the first step, as in the official code.
   public init(_ threat: ThreatModel, threshold: Double, displacement: Displacement = .clean, alwaysSteps: Bool = false) {
     self.threat = threat
     self.threshold = threshold
@@ -36,7 +40,7 @@ public final class FirstOrderConvergence: Curriculum {
     return Self.condition(threat, step.samples.images - origin, try step.gradient()).less(than: threshold)
   }
 
-  /// c [n] of displacements and gradients [n, …].
+  /// Returns c [n] from displacements x − x⁰ and gradients, both [n, …].
   public static func condition(_ threat: ThreatModel, _ displacement: Tensor, _ gradient: Tensor) -> Tensor {
     gradient.norms(threat.norm.dual) * threat.epsilon - (displacement.flattened(from: 1) * gradient.flattened(from: 1)).sum(dim: 1)
   }

@@ -1,21 +1,23 @@
 internal import SwiftTorch
 
-/// The learning rate over the epochs, as it is written in a configuration.
+/// The learning-rate schedule as a configuration states it.
 public struct LearningRateSettings: Codable, Sendable, Equatable {
   public enum Kind: String, ConfigurationWord, Sendable {
     case constant
     case multiStep = "multi-step"
     case cosine
-    /// From nothing up to the rate and down again, a step at a time, as Fast AT trains (`CyclicLR`, triangular).
+    /// Rises linearly from 0 to the rate and falls back to 0, with a change at every update (`CyclicLR`, triangular).
+    ///
+    /// Fast AT uses it.
     case cyclic
   }
 
   public var kind: Kind
-  /// Of `multi-step`: the 0-based epochs from which on the rate is lower by another factor.
+  /// For `multi-step`: the 0-based epochs at which the rate is multiplied by `gamma`.
   public var milestones: [Int]
-  /// Of `multi-step`: the factor.
+  /// For `multi-step`: the factor at each milestone.
   public var gamma: Double
-  /// Of `cyclic`: the part of the run after which the rate is highest.
+  /// For `cyclic`: the fraction of the run after which the rate is highest.
   public var peak: Double
 
   public init(kind: Kind, milestones: [Int] = [], gamma: Double = 0.1, peak: Double = 0.5) {
@@ -25,10 +27,10 @@ public struct LearningRateSettings: Codable, Sendable, Equatable {
     self.peak = peak
   }
 
-  /// Whether another number of epochs changes the rates of all.
+  /// True if the number of epochs affects the rate of every epoch.
   var dependsOnLength: Bool { kind == .cosine || kind == .cyclic }
 
-  /// Whether the rate changes inside an epoch.
+  /// True if the rate changes inside an epoch.
   var isPerStep: Bool { kind == .cyclic }
 
   func schedule(epochs: Int) -> LearningRateSchedule {

@@ -1,10 +1,11 @@
 public import SwiftTorch
 
-/// FAT's rule (Zhang et al. 2020): a sample ends once it is misclassified and has used up the `tolerance` of steps it may go on
-/// after that.
+/// FAT's rule (Zhang et al. 2020): a sample finishes after `tolerance` more steps as a misclassified sample.
+///
+/// At tolerance 0 a sample finishes as soon as it is misclassified.
 public final class MisclassificationCount: Curriculum {
   private let tolerance: Int
-  // Steps each sample of the batch may still take while misclassified.
+  // The number of steps that each sample of the batch may still take while misclassified.
   private var left: Tensor?
 
   public init(tolerance: Int) { self.tolerance = tolerance }

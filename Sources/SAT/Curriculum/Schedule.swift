@@ -1,10 +1,11 @@
-/// The difficulty lambda as a pure function of the epoch (Fig. 5 of the paper), so that a resumed run needs no state.
+/// The difficulty lambda as a function of the epoch alone (Fig. 5 of the paper), so a resumed run needs no saved lambda.
 public enum Schedule: Sendable, Equatable {
   case constant(Double)
-  /// `initial` until the first milestone, then each milestone's value from its epoch (0-based) on.
+  /// `initial` until the first milestone, then the value of the last milestone reached; epochs are 0-based.
   case step(initial: Double, milestones: [Milestone])
-  /// `initial` before `start`, `final` from `end` on. In between the paper's code adds its increment before an epoch is trained, so
-  /// epoch `start` is already one increment up and epoch `end − 1` has reached `final`.
+  /// `initial` before epoch `start`, `final` from epoch `end − 1` on, and equal increments in between.
+  ///
+  /// The paper's code adds the increment before it trains an epoch. Epoch `start` therefore already has one increment.
   case linear(initial: Double, final: Double, start: Int, end: Int)
 
   public struct Milestone: Sendable, Equatable, Codable {
@@ -14,20 +15,20 @@ public enum Schedule: Sendable, Equatable {
     public init(epoch: Int, value: Double) { (self.epoch, self.value) = (epoch, value) }
   }
 
-  /// Lambda while epoch `epoch` (0-based) is trained.
+  /// Returns lambda for the training of epoch `epoch` (0-based).
   public func value(at epoch: Int) -> Double {
     switch self {
     case .constant(let value): return value
     case .step(let initial, let milestones): return milestones.last { $0.epoch <= epoch }?.value ?? initial
     case .linear(let initial, let final, let start, let end):
       if epoch < start { return initial }
-      // In closed form: adding 1/40 forty times in double precision overshoots 1.
+      // The closed form is exact at the end; a sum of forty times 1/40 overshoots 1.
       if epoch + 1 >= end { return final }
       return initial + (final - initial) * Double(epoch - start + 1) / Double(end - start)
     }
   }
 
-  /// Where it begins, before any rise.
+  /// The value before the first change.
   var first: Double {
     switch self {
     case .constant(let value): value
@@ -35,7 +36,7 @@ public enum Schedule: Sendable, Equatable {
     }
   }
 
-  /// The epoch from which on lambda stays what it is.
+  /// The epoch from which lambda stays constant.
   var lastChange: Int {
     switch self {
     case .constant: 0

@@ -1,16 +1,18 @@
 internal import SwiftTorch
 
-/// The samples of a batch with the smallest scores: what H-SAT moves in a step (Appendix B.3). They are ranked anew at every step, or
-/// at every n-th, over the whole batch.
+/// H-SAT's curriculum: each step moves the samples of a batch with the smallest scores (Appendix B.3).
+///
+/// The curriculum ranks the whole batch at every step, or at every n-th step.
 final class SmallestCurvature: Curriculum {
   private let curvature: BatchCurvature
-  /// Samples a step moves.
+  /// The number of samples that a step moves.
   private let count: Int
+  /// Steps from one ranking to the next.
   private let every: Int
   private var positions: Tensor?
   private let observe: (Tensor) -> Void
 
-  /// - Parameter observe: sees the scores of every ranking.
+  /// - Parameter observe: called with the scores of every ranking.
   init(_ curvature: BatchCurvature, count: Int, every: Int = 1, observe: @escaping (Tensor) -> Void = { _ in }) {
     self.curvature = curvature
     self.count = count

@@ -1,19 +1,19 @@
-/// The settings of a preset that a method may change to suit itself, and the facts about the preset that it decides by.
+/// The settings of a preset that a method may adapt, with the facts about the preset that it needs for that.
 ///
-/// Presets are written for P-SAT. Training copies these values back into its configuration.
+/// Presets are written for P-SAT. Training copies the adapted values back into its configuration.
 struct AdaptableSettings {
-  /// Name of the data set, or path of a data file.
+  /// The name of the data set, or the path of a data file.
   let data: String
-  /// Name of the network in the catalogue.
+  /// The network's name in the catalogue.
   let network: String
-  /// Radius of the threat model.
+  /// The radius of the threat model.
   let epsilon: Double
   /// The method's options, with their defaults.
   var options: MethodOptions
   var lambda: Schedule
   var epochs: Int
   var augmentation: Augmentation
-  /// Length of a step of the inner maximisation.
+  /// The step length of the inner maximisation.
   var stepSize: Fraction
   var learningRate: Double
   var weightDecay: Double

@@ -1,26 +1,27 @@
 internal import SwiftTorch
 
-/// AWP (Wu et al. 2020): the weights are moved, within a small relative distance, to where the training loss is larger; the gradient is
-/// taken there, and the move is undone after the optimizer's step. Composes with every method.
+/// Adversarial weight perturbation, AWP (Wu et al. 2020): takes each gradient at weights moved to a larger training loss.
 ///
-/// For each weight tensor of more than one dimension the move is gamma · ‖w‖ along the gradient of the loss, normalised tensor by
-/// tensor. The paper's code takes the gradient from a copy of the network, which keeps that pass out of BatchNorm's running
-/// statistics; here the statistics are put back instead, for the same result. The learning rate of the code's proxy cancels in
-/// the normalisation.
+/// The move is small relative to the weights, and it is undone after the optimizer's step. AWP combines with every method.
+///
+/// Each weight tensor w with more than one dimension moves by gamma · ‖w‖ along its own normalised gradient of the loss. The
+/// paper's code takes this gradient from a copy of the network, so BatchNorm's running statistics do not see the pass. This code
+/// restores the statistics instead, with the same result. The learning rate of the paper's proxy optimizer cancels in the
+/// normalisation.
 public final class AdversarialWeightPerturbation {
-  /// Size of the move relative to the weights' norm.
+  /// The size of the move relative to the weights' norm.
   public let gamma: Double
-  /// Epochs to train without it first.
+  /// The number of first epochs without the perturbation.
   public let warmup: Int
 
   public init(gamma: Double, warmup: Int = 0) { (self.gamma, self.warmup) = (gamma, warmup) }
 
-  /// A move of the weights that can be made and taken back.
+  /// A move of the weights that can be applied and undone.
   struct Displacement {
     fileprivate var moves: [(weight: Tensor, move: Tensor)]
 
     func apply() { add(1) }
-    /// Takes the move back from wherever the optimizer has brought the weights since.
+    /// Subtracts the move from the current weights, and so keeps the optimizer's changes.
     func undo() { add(-1) }
 
     private func add(_ sign: Double) {
@@ -28,7 +29,7 @@ public final class AdversarialWeightPerturbation {
     }
   }
 
-  /// The move for the network's present weights; nil during the warm-up.
+  /// Returns the move for the network's current weights; nil during the warm-up.
   func displacement(
     of network: NetworkClassifier, epoch: Int, _ objective: (NetworkClassifier) throws(TorchError) -> WeightUpdate.Objective
   ) throws(TorchError) -> Displacement? {

@@ -1,17 +1,18 @@
 public import SwiftTorch
 
-/// CAT18, curriculum adversarial training (Cai et al. 2018): the number k of PGD steps grows, and every batch mixes strengths. Lambda is k.
+/// CAT18, curriculum adversarial training (Cai et al. 2018): the number k of PGD steps grows, and each batch mixes strengths.
 ///
-/// A batch is cut into k + 1 parts, part j attacked with j steps of (2·eps/j)·U between 1 and 10/j. k starts at 0 and grows by one, up to
-/// `attack.steps`, after an epoch whose training accuracy is above `accuracy`, or after `patience` epochs. The quantisation of
-/// inputs that the authors add at test time is left out: it is not differentiable and hides the gradient.
+/// Lambda is k. A batch has k + 1 parts. Part j takes j steps of length (2·eps/j)·U, with U uniform between 1 and 10/j. k starts at
+/// 0 and grows by one, up to `attack.steps`, after an epoch with a training accuracy above `accuracy`, or after `patience` epochs.
+/// The authors also quantise inputs at test time. This code does not, because quantisation has no gradient and so hides it from
+/// attacks.
 public final class CAT18: Defense {
   static let entry = DefenseRegistry.Entry(
-    name: "cat18", summary: "a growing number of steps, mixed in a batch (Cai et al. 2018)",
+    name: "cat18", summary: "a growing number of steps, mixed in each batch (Cai et al. 2018)",
     options: [
-      .number("accuracy", 0.95, in: 0...1, "training accuracy above which the next number of steps begins"),
-      .whole("patience", 10, from: 1, "epochs after which it begins anyway"),
-      .flag("mixing", true, "whether a batch mixes 0 to k steps; false: k steps for all"),
+      .number("accuracy", 0.95, in: 0...1, "training accuracy that adds one step"),
+      .whole("patience", 10, from: 1, "epochs after which one step is added at any accuracy"),
+      .flag("mixing", true, "true: a batch mixes 0 to k steps; false: all samples take k steps"),
     ]
   ) { CAT18($0) }
 
@@ -21,7 +22,7 @@ public final class CAT18: Defense {
   private let isMixing: Bool
   private var steps = 0
   private var epochsSince = 0
-  /// Samples of the epoch so far, and those that were right.
+  /// The number of samples in this epoch so far, and how many were classified correctly.
   private var seen = (samples: 0, right: 0)
 
   public init(_ settings: DefenseSettings) {
@@ -31,10 +32,10 @@ public final class CAT18: Defense {
     isMixing = settings.options.flag("mixing")
   }
 
-  /// Goes on with `steps` steps from now.
+  /// Sets k to `steps` and restarts the count of epochs.
   func begin(steps: Int) { (self.steps, epochsSince) = (steps, 0) }
 
-  /// k as it is now, whatever the epoch: it depends on how training went.
+  /// Returns the current k for any epoch, because k depends on the training so far.
   public func lambda(at epoch: Int) -> Double? { Double(steps) }
 
   public func step(_ batch: TrainingBatch, _ update: WeightUpdate, generator: Generator) throws -> TrainingOutcome {

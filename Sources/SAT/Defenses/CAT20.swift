@@ -1,26 +1,26 @@
 public import SwiftTorch
 
-/// CAT20, customised adversarial training (Cheng et al. 2020): every training sample has a radius of its own, which grows while the
-/// sample is classified correctly, and labels that are smoothed the more the larger the radius.
+/// CAT20, customised adversarial training (Cheng et al. 2020): each training sample has its own radius and a smoothed label.
 ///
-/// A sample is attacked, without a random start, at r' = min(r + eta, cap); r' is kept if it is still right there. Its label becomes
-/// ỹ = (1 − w)·onehot + w·Dirichlet(1, …, 1) with w in proportion to r'. The network minimises
-/// r'·relu(max_{j≠y} z_j − z_y + kappa) − ⟨ỹ, log p⟩, the attack maximises −r'·relu(z_y − max_{j≠y} z_j + kappa) − ⟨ỹ, log p⟩.
-/// The SAT paper reports that this masks gradients.
+/// The radius grows while the sample is classified correctly, and a larger radius smooths the label more. The attack starts at the
+/// clean image and uses r' = min(r + eta, cap). The sample keeps r' if it is still classified correctly there. Its label becomes
+/// ỹ = (1 − w)·onehot + w·Dirichlet(1, …, 1), with w proportional to r'. The network minimises
+/// r'·relu(max_{j≠y} z_j − z_y + kappa) − ⟨ỹ, log p⟩; the attack maximises −r'·relu(z_y − max_{j≠y} z_j + kappa) − ⟨ỹ, log p⟩.
+/// The SAT paper reports that this method masks gradients.
 public final class CAT20: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "cat20", summary: "a radius per sample and smoothed labels (Cheng et al. 2020)",
     options: [
-      .number("eta", 0.0796875, "growth of the radius per epoch, as a fraction of epsilon (0.0025 of 8/255)"),
-      .number("cap", 1.115625, "largest radius, as a fraction of epsilon (0.035 of 8/255)"),
+      .number("eta", 0.0796875, "growth of the radius per epoch, as a fraction of epsilon (0.0025 at 8/255)"),
+      .number("cap", 1.115625, "largest radius, as a fraction of epsilon (0.035 at 8/255)"),
       .number("smoothing", 0.3137, "weight of the random label at radius epsilon (10 · 8/255, rounded)"),
       .number("kappa", 10, "margin of the hinge, in logits"),
-      .choice("update", ["paper", "code"], "who keeps the larger radius: samples still right there, or, as in the code, those that are not"),
-      .choice("hinge", ["mean", "sum"], "over the batch, beside the mean of the smoothed loss; the official code: sum"),
+      .choice("update", ["paper", "code"], "samples that keep the larger radius; paper: those still right there, code: the others"),
+      .choice("hinge", ["mean", "sum"], "reduction of the hinge loss over the batch; the official code: sum"),
     ],
     adapt: { settings in
-      // The SAT paper ran the authors' code with its defaults (Appendix A): four stages of 20 epochs, crop and flip, steps of 0.007 in
-      // the ball of 8/255. docs/paper-map.md says what of it is otherwise here.
+      // The SAT paper ran the authors' code with its defaults (Appendix A): four stages of 20 epochs, crop and flip, steps of 0.007
+      // in the ball of 8/255. docs/paper-map.md lists the differences.
       guard settings.data.hasPrefix("cifar") else { return }
       settings.augmentation = .crop
       settings.stepSize = Fraction(0.007 * (settings.epsilon * 255 / 8))
@@ -66,7 +66,7 @@ public final class CAT20: Defense {
     }
   }
 
-  /// ỹ [N, C]. A Dirichlet(1, …, 1) is exponential draws over their sum.
+  /// Returns ỹ [N, C]. Exponential draws divided by their sum are a draw from Dirichlet(1, …, 1).
   private func smoothedLabels(_ batch: TrainingBatch, _ relative: Tensor, _ classes: Int, _ generator: Generator) -> Tensor {
     let drawn = -(1 - Tensor.rand([batch.labels.count, classes], generator: generator, dtype: batch.images.dtype)).log()
     let dirichlet = (drawn / drawn.sum(dim: 1, keepDim: true)).to(batch.images.device)
@@ -79,13 +79,13 @@ public final class CAT20: Defense {
   public func restore(_ state: NamedTensors) throws(TorchError) { try radii.restore(state) }
 }
 
-/// The two losses of a batch.
+/// The losses of a batch for the attack and for the network.
 private struct Hinges {
   let labels: Tensor
   let radii: Tensor
   let smoothed: Tensor
   let kappa: Double
-  /// Weight of a sample's smoothed loss beside its hinge.
+  /// The weight of a sample's smoothed loss relative to its hinge.
   let share: Double
 
   init(_ batch: TrainingBatch, _ radii: Tensor, smoothed: Tensor, _ options: MethodOptions) {
@@ -96,7 +96,7 @@ private struct Hinges {
     share = options.text("hinge") == "sum" ? 1 / Double(batch.labels.count) : 1
   }
 
-  /// z_y − max_{j≠y} z_j [n].
+  /// Returns z_y − max_{j≠y} z_j, [n].
   private func lead(_ logits: Tensor, _ labels: Tensor) -> Tensor {
     let wrong = logits.largestOtherClass(than: labels)
     return (logits.gathered(dim: 1, at: labels.unsqueezed(dim: 1)) - logits.gathered(dim: 1, at: wrong)).squeezed(dim: 1)

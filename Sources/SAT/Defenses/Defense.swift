@@ -6,9 +6,11 @@ public struct TrainingBatch {
   public var images: Tensor
   /// [N], int64.
   public var labels: Tensor
-  /// Where the samples sit in the training set, int64 [N] on the CPU: what a defense remembers of a sample survives shuffling.
+  /// Positions of the samples in the training set, int64 [N] on the CPU.
+  ///
+  /// A defense that remembers samples finds them by these positions after shuffling.
   public var indices: Tensor
-  /// 0-based.
+  /// The 0-based epoch.
   public var epoch: Int
 
   public init(images: Tensor, labels: Tensor, indices: Tensor, epoch: Int) {
@@ -19,53 +21,55 @@ public struct TrainingBatch {
   }
 }
 
-/// What a defense did with a batch.
+/// The result of one training step.
 public struct TrainingOutcome {
-  /// The loss that was minimised, before the update.
+  /// The loss that the step minimises, before the update.
   public var loss: Double
-  /// Logits of the training examples [N, C], outside the graph.
+  /// The logits of the training examples [N, C], outside the graph.
   public var logits: Tensor
-  /// Sizes of their perturbations [N], in the threat model's norm.
+  /// The sizes of the perturbations [N], in the threat model's norm.
   public var perturbation: Tensor
-  /// Fraction of the batch that was moved, one entry per step of the inner maximisation.
+  /// The fraction of the batch that moved, one entry per step of the inner maximisation.
   public var active: [Double]
 }
 
-/// What a defense has to say at the end of an epoch.
+/// A defense's report at the end of an epoch.
 public struct EpochReport: Sendable, Equatable {
-  /// Numbers of its own for `metrics.jsonl`, by name.
+  /// The defense's own numbers for `metrics.jsonl`, by name.
   public var metrics: [String: Double]
-  /// Why training must end now, in a sentence; nil to go on.
+  /// The reason to end training now, as one sentence; nil to go on.
   public var stop: String?
 
   public init(metrics: [String: Double] = [:], stop: String? = nil) { (self.metrics, self.stop) = (metrics, stop) }
 }
 
-/// A way to train a network against perturbations: which curriculum, which outer loss, which state it keeps across epochs.
+/// A method to train a network against perturbations: its curriculum, its outer loss, and the state it keeps across epochs.
 ///
-/// A defense neither prints nor saves nor validates; the trainer does.
+/// The trainer prints, saves and validates; a defense does not.
 ///
-/// Perturbations are made with the network in evaluation mode, and by default only the perturbed images are seen by it in training
-/// mode, so clean data never touch BatchNorm's running statistics (as in the paper's code).
+/// The network makes perturbations in evaluation mode. By default it sees only perturbed images in training mode. Clean images then
+/// do not affect BatchNorm's running statistics, as in the paper's code.
 public protocol Defense: AnyObject {
-  /// Difficulty in force while an epoch (0-based) is trained; nil for a method without one.
+  /// Returns the difficulty for a 0-based epoch; nil for a method without a difficulty.
   func lambda(at epoch: Int) -> Double?
 
-  /// Trains on one batch: makes its examples and has the weights updated by them, through `update` alone.
+  /// Trains on one batch: makes the examples and updates the weights, only through `update`.
   ///
   /// - Parameter generator: a CPU generator; every draw comes from it.
-  /// - Throws: `SATError` when the loss is not finite, `TorchError` from the network; the weights are then as they were.
+  /// - Throws: `SATError` when the loss is not finite, and the network's `TorchError`; the weights are then unchanged.
   func step(_ batch: TrainingBatch, _ update: WeightUpdate, generator: Generator) throws -> TrainingOutcome
 
-  /// Called after the last batch of an epoch; the network is in training mode and may be looked at and changed.
+  /// Ends an epoch, after its last batch.
+  ///
+  /// The network is in training mode. The method may read and change it.
   func finishEpoch(_ epoch: Int, _ network: NetworkClassifier) throws -> EpochReport
 
-  /// Everything a later step depends on besides the weights, by name, for a checkpoint.
+  /// The tensors that later steps depend on besides the weights, by name, for a checkpoint.
   var state: NamedTensors { get }
 
-  /// Goes on from a saved `state`.
+  /// Restores a saved `state`.
   ///
-  /// - Throws: `TorchError` when it is not the state of such a defense; nothing has been changed then.
+  /// - Throws: `TorchError` when the state belongs to another kind of defense; this defense is then unchanged.
   func restore(_ state: NamedTensors) throws(TorchError)
 }
 
@@ -76,13 +80,13 @@ extension Defense {
   public func restore(_ state: NamedTensors) throws(TorchError) {}
 }
 
-/// What a defense is made from.
+/// The settings from which a defense is made.
 public struct DefenseSettings: Sendable {
   public var maximizer: InnerMaximizer
   public var lambda: Schedule
-  /// All options of the method.
+  /// The values of all options of the method.
   public var options: MethodOptions
-  /// Samples in the training set.
+  /// The number of samples in the training set.
   public var trainingSize: Int
 
   public init(maximizer: InnerMaximizer, lambda: Schedule, options: MethodOptions = MethodOptions(), trainingSize: Int) {
@@ -94,23 +98,24 @@ public struct DefenseSettings: Sendable {
 }
 
 extension NamedTensors {
-  /// The tensor of a name in a defense's saved state.
+  /// Returns the tensor with a given name from a defense's saved state.
   ///
-  /// - Throws: `TorchError` when it is missing or has another shape.
+  /// - Throws: `TorchError` when the tensor is missing or has another shape.
   func required(_ name: String, shape: [Int]) throws(TorchError) -> Tensor {
     guard let tensor = first(where: { $0.name == name })?.tensor else {
       throw TorchError(.value, "the checkpoint lacks the method's '\(name)'; it belongs to another method or version")
     }
     guard tensor.shape == shape else {
       throw TorchError(
-        .value, "the method's '\(name)' has shape \(tensor.shape) in the checkpoint; expected \(shape), so the training set is another one")
+        .value,
+        "the method's '\(name)' has shape \(tensor.shape) in the checkpoint; expected \(shape), so use that run's training set")
     }
     return tensor
   }
 }
 
 extension InnerMaximizer.Outcome {
-  /// A training batch as it is, after `steps` steps of nothing.
+  /// Returns the outcome for an unchanged batch, with `steps` steps that move no sample.
   static func unperturbed(_ batch: TrainingBatch, steps: Int) -> Self {
     Self(images: batch.images, active: Array(repeating: 0, count: steps), cost: AttackCost())
   }

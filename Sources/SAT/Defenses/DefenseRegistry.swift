@@ -1,18 +1,19 @@
-/// The methods `sat train --method` knows. Adding one is a file with its `entry`, and a line here.
+/// The methods that `sat train --method` accepts.
 ///
-/// A method's type has the method's name: the acronym, or words for its first letters before `AT` or `SAT`.
+/// A new method needs a file with its `entry` and a line here. Its type is named after the method: either the acronym, or words for
+/// the letters before `AT` or `SAT`.
 public enum DefenseRegistry {
   public struct Entry: Sendable {
     public let name: String
-    /// What it does, in a few words.
+    /// A short description of the method.
     public let summary: String
-    /// Whether a schedule of lambda shapes it.
+    /// True if the method follows a schedule of lambda.
     public let usesLambda: Bool
-    /// What lambda may be.
+    /// The allowed values of lambda.
     public let lambdaRange: ClosedRange<Double>
-    /// Settings of its own, in the order they are listed.
+    /// The method's own settings, in the order of their listing.
     public let options: [MethodOption]
-    /// Fits a preset, which is written for P-SAT, to the method; the options have their defaults by then.
+    /// Adapts a preset, which is written for P-SAT, to the method; the options already have their defaults.
     let adapt: @Sendable (inout AdaptableSettings) -> Void
     public let make: @Sendable (DefenseSettings) -> any Defense
 
@@ -37,6 +38,8 @@ public enum DefenseRegistry {
     CAT18.entry, InstanceAdaptiveAT.entry, EpsilonSchedule.entry, FriendlyAT.entry, MART.entry, FastAT.entry, FreeAT.entry,
   ]
 
+  /// Returns the entry of a method.
+  ///
   /// - Throws: `SATError` for a name that is not in the registry.
   public static func entry(named name: String) throws(SATError) -> Entry {
     guard let entry = entries.first(where: { $0.name == name }) else {

@@ -1,26 +1,26 @@
 public import SwiftTorch
 
-/// DAT, dynamic adversarial training (Wang et al. 2019): an example stops moving once it has converged well enough.
+/// DAT, dynamic adversarial training (Wang et al. 2019): a sample finishes once its convergence criterion falls below a threshold.
 ///
-/// The threshold of convergence falls from 0.5 to 0 over the epochs. Lambda is minus the threshold, as in Table 4 of the SAT paper.
+/// The threshold falls from 0.5 to 0 over the epochs. Lambda is minus the threshold, as in Table 4 of the SAT paper.
 public final class DynamicAT: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "dat", summary: "dynamic adversarial training, by convergence (Wang et al. 2019)", usesLambda: true,
     lambdaRange: -Limit.number.upperBound...0,
     options: [
-      .choice("displacement", ["clean", "start"], "where the perturbation of the criterion counts from; the official code: start"),
-      .flag("firstStep", false, "whether the first step is always taken; the official code: true"),
-      .flag("weighting", false, "whether each loss is weighted by its own value from epoch 1 on; the official code: true"),
+      .choice("displacement", ["clean", "start"], "point from which the criterion measures; the official code: start"),
+      .flag("firstStep", false, "true: every sample takes the first step; the official code: true"),
+      .flag("weighting", false, "true: from epoch 1 on, each loss is weighted by its own value; the official code: true"),
     ],
     adapt: { settings in
-      // Appendix A: epochs until the threshold is 0. It is 0.5 · (1 − t/T) in epoch t, which the linear schedule, whose increments come
-      // before the epoch, says as 1 … T + 1.
+      // The number T of epochs until the threshold is 0, from Appendix A. Epoch t has the threshold 0.5 · (1 − t/T). The linear
+      // schedule adds its increment before an epoch, so it runs from 1 to T + 1.
       let decay =
         switch settings.data {
         case "mnist": 30
         case "digits": 6
         case "imagenette": 40
-        // At 16/255 and 24/255.
+        // The paper's epsilons 16/255 and 24/255.
         case "cifar10" where settings.epsilon * 255 > 9: 50
         default: 80
         }

@@ -1,21 +1,21 @@
 public import SwiftTorch
 
-/// Fast AT (Wong et al. 2020): one step of 1.25 · epsilon from a random start, and a guard against catastrophic overfitting, in which
-/// the network becomes right on such examples and wrong on all others from one epoch to the next.
+/// Fast AT (Wong et al. 2020): one step of 1.25 · epsilon from a random start, with a guard against catastrophic overfitting.
 ///
-/// The guard attacks the epoch's first batch by PGD after the epoch. When its accuracy has fallen by more than `fall` since the epoch
-/// before, the weights of that epoch come back and training ends.
+/// Catastrophic overfitting happens within an epoch: the network becomes right on one-step examples and wrong under other attacks.
+/// After each epoch the guard attacks the epoch's first batch by PGD. If the accuracy fell by more than `fall` since the previous
+/// epoch, the guard restores the previous epoch's weights and ends training.
 public final class FastAT: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "fast-at", summary: "one step, with a guard against catastrophic overfitting (Wong et al. 2020)",
     options: [
       .number("step", 1.25, "length of the step, as a fraction of epsilon"),
-      .flag("guard", true, "whether training ends before the network overfits to single steps"),
-      .number("fall", 0.2, in: 0...1, "fall of the guarded accuracy that ends training"),
-      .whole("guardSteps", 5, from: 1, "steps of the guard's attack, each epsilon/4 long"),
+      .flag("guard", true, "true: training ends when the network overfits to single steps"),
+      .number("fall", 0.2, in: 0...1, "fall of the accuracy under PGD, in one epoch, that ends training"),
+      .whole("guardSteps", 5, from: 1, "number of steps of the guard's PGD, each epsilon/4 long"),
     ],
     adapt: { settings in
-      // The paper's rate goes up and down once; on CIFAR it trains 15 epochs with a rate of at most 0.2.
+      // The paper's learning rate rises and falls once. On CIFAR the paper trains 15 epochs with a rate of at most 0.2.
       settings.learningRateSchedule = LearningRateSettings(kind: .cyclic)
       guard settings.data.hasPrefix("cifar") else { return }
       settings.epochs = 15
@@ -50,7 +50,7 @@ public final class FastAT: Defense {
       return EpochReport(
         metrics: metrics,
         stop: "accuracy under PGD fell from \(percent(before.accuracy, 1)) to \(percent(accuracy, 1)) in epoch \(epoch), which is "
-          + "catastrophic overfitting; the weights of the epoch before are back")
+          + "catastrophic overfitting; the guard restored the previous epoch's weights")
     }
     before = (accuracy, withNoGrad { network.module.stateDict.map { ($0.name, $0.tensor.cloned()) } })
     return EpochReport(metrics: metrics)
@@ -59,7 +59,7 @@ public final class FastAT: Defense {
   private func guardedAccuracy(_ network: NetworkClassifier, _ batch: TrainingBatch) throws -> Double {
     let threat = maximizer.threat
     let attack = InnerMaximizer(threat: threat, steps: options.whole("guardSteps"), stepSize: threat.epsilon / 4)
-    // Draws of its own, so that the guard changes nothing in training.
+    // The guard has its own generator, so its draws do not change training.
     let generator = Generator(seed: UInt64(batch.epoch))
     return try network.withPreparedWeights(for: batch.images) { () throws(TorchError) in
       let outcome = try attack(network, batch.images, batch.labels, curriculum: UntilMisclassified(), generator: generator)

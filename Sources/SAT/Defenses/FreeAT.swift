@@ -1,13 +1,13 @@
 public import SwiftTorch
 
-/// Free AT (Shafahi et al. 2019): every batch is trained on m times, and one backward pass gives the gradients of both the weights and the
-/// perturbation, which goes on from batch to batch. A step of the perturbation is epsilon long.
+/// Free AT (Shafahi et al. 2019): trains m times on each batch, with one backward pass for weights and perturbation together.
 ///
-/// The presets' epochs are divided by 8, the default m, so that the weights are updated as often; with another m, give the epochs too.
+/// The perturbation carries over from batch to batch, and its steps are epsilon long. The number of epochs in a preset is divided
+/// by 8, the default m, so the number of updates stays the same. With another m, set the epochs too.
 public final class FreeAT: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "free-at", summary: "one backward pass for weights and perturbation, m times a batch (Shafahi et al. 2019)",
-    options: [.whole("replays", 8, from: 1, "m, how often each batch is trained on; the presets' epochs are for 8")],
+    options: [.whole("replays", 8, from: 1, "m, the number of updates per batch; presets choose their epochs for 8")],
     adapt: { settings in
       func divided(_ epochs: Int) -> Int { (epochs + 7) / 8 }
       settings.epochs = divided(settings.epochs)
@@ -23,7 +23,7 @@ public final class FreeAT: Defense {
   public init(_ settings: DefenseSettings) { (threat, replays) = (settings.maximizer.threat, settings.options.whole("replays")) }
 
   public func step(_ batch: TrainingBatch, _ update: WeightUpdate, generator: Generator) throws -> TrainingOutcome {
-    guard threat.norm != .l1 else { throw SATError("free-at perturbs in linf or l2, not in l1; choose another norm or method") }
+    guard threat.norm != .l1 else { throw SATError("free-at supports the norms linf and l2; choose one of them or another method") }
     let n = batch.images.size(0)
     var whole = perturbation ?? Tensor.zeros(like: batch.images)
     if whole.size(0) < n { whole = whole.padded([0, 0, 0, 0, 0, 0, 0, n - whole.size(0)]) }
@@ -38,8 +38,8 @@ public final class FreeAT: Defense {
       }
       losses += loss
       last = (logits, input.detached())
-      guard let gradient = own.grad else { throw TorchError(.value, "free-at: the network does not depend on its input") }
-      // The ball around 0 without the box, which the images are clamped to.
+      guard let gradient = own.grad else { throw TorchError(.value, "free-at: the network's output does not depend on its input") }
+      // Projects on the ball only; the clamp of the images keeps them in the box.
       whole[0..<n] = Self.moved(own.detached(), along: gradient, in: threat)
     }
     perturbation = whole

@@ -1,10 +1,8 @@
 public import SwiftTorch
 
-/// FAT, friendly adversarial training (Zhang et al. 2020): an example stops moving tau steps after it is first misclassified.
+/// FAT, friendly adversarial training (Zhang et al. 2020): a sample finishes tau steps after it is first misclassified.
 ///
-/// Lambda, rounded down, is tau, which grows over the epochs.
-///
-/// P-SAT at lambda = 0 is FAT at tau = 0.
+/// tau is lambda rounded down, and grows over the epochs. P-SAT at lambda = 0 equals FAT at tau = 0.
 public final class FriendlyAT: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "fat", summary: "friendly adversarial training (Zhang et al. 2020); lambda is tau", usesLambda: true,

@@ -1,21 +1,23 @@
 public import SwiftTorch
 
-/// H-SAT (Sections 4.2 and 5, Appendix B.3): in every PGD step only the round(lambda · B) samples of a batch move whose loss has the
-/// smallest curvature in the weights, lambda rising over the epochs.
+/// H-SAT (Sections 4.2 and 5, Appendix B.3): each PGD step moves only the samples of smallest curvature.
 ///
-/// At lambda = 1 nothing is ranked and training is AT bit for bit; at lambda = 0 it is training on clean images, or with `startAtZero`
-/// on the random starts.
+/// A step moves round(lambda · B) samples of a batch of B. The curvature is that of a sample's loss in the weights. Lambda rises
+/// over the epochs. At lambda = 1 nothing is ranked and training equals AT bit for bit. At lambda = 0 the network trains on clean
+/// images, or with `startAtZero` on the random starts.
 public final class HessianSAT: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "h-sat", summary: "Hessian-based SAT: a fraction lambda of each batch moves", usesLambda: true, lambdaRange: 0...1,
     options: [
-      .choice("score", CurvatureScore.allCases.map(\.rawValue), "estimate of the curvature; paper-upper is Eq. 20, paper-lower Eq. 19, loss none"),
-      .whole("chunk", 32, from: 1, "samples that share the gradient of the estimate (Appendix C.2)"),
+      .choice(
+        "score", CurvatureScore.allCases.map(\.rawValue),
+        "estimate of the curvature; paper-upper: Eq. 20, paper-lower: Eq. 19, loss: the loss"),
+      .whole("chunk", 32, from: 1, "samples that share one gradient in the estimate (Appendix C.2)"),
       .whole("every", 1, from: 1, "steps from one ranking to the next; the paper ranks at every step"),
-      .flag("startAtZero", false, "whether samples keep their random start while lambda is 0"),
+      .flag("startAtZero", false, "true: samples keep their random start while lambda is 0"),
     ],
     adapt: { settings in
-      // On MNIST the paper's steps serve both methods; elsewhere H-SAT's linear schedule begins at 0.8 (Fig. 5b).
+      // On MNIST the paper uses the same step schedule for both methods; elsewhere H-SAT's linear schedule begins at 0.8 (Fig. 5b).
       guard !["mnist", "digits"].contains(settings.data) else { return }
       settings.lambda = .linear(initial: 0.8, final: 1, start: 0, end: 30)
     }

@@ -1,19 +1,20 @@
 public import SwiftTorch
 
-/// IAAT, instance-adaptive adversarial training (Balaji et al. 2019): every training sample has a radius of its own.
+/// IAAT, instance-adaptive adversarial training (Balaji et al. 2019): each training sample has its own radius.
 ///
-/// The radius grows while the sample is classified correctly in a larger ball, and shrinks while it is not.
+/// The radius grows while the sample is classified correctly in a larger ball, and shrinks otherwise. During a warm-up it is
+/// epsilon.
 ///
-/// After a warm-up in which the radius is epsilon, each sample is attacked at its radius r and at r + gamma. The candidate is
-/// r + gamma if it is still right there, else r if it is still right at r, else r − gamma; 0 if it is wrong when clean. A fraction of the
-/// way to the candidate is kept, and the sample is trained at the new radius, with steps of max(2r/K, attack.stepSize).
+/// After the warm-up, each sample is attacked at its radius r and at r + gamma. The candidate is r + gamma if the sample is still
+/// right there, else r if it is still right at r, else r − gamma. It is 0 if the clean sample is wrong. The radius moves a fraction
+/// `rate` towards the candidate. The sample then trains at the new radius, with steps of max(2r/K, attack.stepSize).
 public final class InstanceAdaptiveAT: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "iaat", summary: "a radius per sample that grows and shrinks (Balaji et al. 2019)",
     options: [
-      .whole("warmup", 10, from: 0, "epochs of training at epsilon first"),
-      .number("gamma", 0.2375, "change of the radius that is tried, as a fraction of epsilon (1.9/255 of 8/255)"),
-      .number("rate", 0.1, in: 0...1, "how far the radius goes towards the candidate"),
+      .whole("warmup", 10, from: 0, "first epochs, trained at epsilon"),
+      .number("gamma", 0.2375, "change of the radius to try, as a fraction of epsilon (1.9/255 at 8/255)"),
+      .number("rate", 0.1, in: 0...1, "fraction of the way that the radius moves towards its candidate"),
     ],
     adapt: { if $0.epochs <= 20 { $0.options.values["warmup"] = .number(Fraction(Double($0.epochs / 5))) } }
   ) { InstanceAdaptiveAT($0) }
@@ -42,7 +43,7 @@ public final class InstanceAdaptiveAT: Defense {
     return try update.crossEntropy(batch, examples, maximizer.threat)
   }
 
-  /// The new radii of a batch [N].
+  /// Returns the new radii of a batch, [N].
   private func radius(_ network: NetworkClassifier, _ batch: TrainingBatch, _ generator: Generator) throws(TorchError) -> Tensor {
     let cleanRight = try right(network, batch.images, batch.labels)
     if batch.epoch < warmup { return cleanRight * maximizer.threat.epsilon }
@@ -63,7 +64,7 @@ public final class InstanceAdaptiveAT: Defense {
       network, batch.images, batch.labels, curriculum: SampleLimits(radii: radius, stepSizes: sizes), generator: generator)
   }
 
-  /// 1 where an image is classified correctly, else 0 [N].
+  /// Returns 1 for each image that is classified correctly and 0 for the others, [N].
   private func right(_ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor) throws(TorchError) -> Tensor {
     try withNoGrad { () throws(TorchError) in
       try network.logits(images).argmax(dim: 1).equal(to: labels).to(images.dtype)
@@ -79,6 +80,6 @@ public final class InstanceAdaptiveAT: Defense {
 }
 
 extension SampleMemory {
-  /// Mean and largest value, in pixel units.
+  /// The mean and the largest radius, in pixel units.
   var metrics: [String: Double] { ["epsilon.mean": values.mean().item(), "epsilon.max": values.max().item()] }
 }

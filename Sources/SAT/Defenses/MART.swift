@@ -1,15 +1,16 @@
 public import SwiftTorch
 
-/// MART (Wang et al. 2020): a boosted cross-entropy on perturbed images plus beta times the divergence of the predictions, which counts
-/// more for images that are misclassified when clean.
+/// MART (Wang et al. 2020): a boosted cross-entropy on perturbed images plus beta times a weighted divergence of the predictions.
 ///
-/// Loss of a sample: CE(x') − log(1.0001 − p'_j + 1e-12) at the best wrong class j, + beta · KL(p ‖ p') · (1.0000001 − p_y).
+/// The divergence counts more for samples that are misclassified when clean. The loss of a sample is
+/// CE(x') − log(1.0001 − p'_j + 1e-12) + beta · KL(p ‖ p') · (1.0000001 − p_y), with j the most likely wrong class.
 public final class MART: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "mart", summary: "misclassification-aware training (Wang et al. 2020)",
     options: [
       .number("beta", 5, "weight of the divergence; the official code: 5 for a ResNet-18, 6 for a WideResNet"),
-      .choice("start", ["gaussian", "uniform", "none"], "noise of 0.001 as published, or the ball's random start"),
+      .choice(
+        "start", ["gaussian", "uniform", "none"], "gaussian: noise of 0.001, as published; uniform: in the ball; none: the image"),
     ],
     adapt: { if $0.network.hasPrefix("wrn") { $0.options.values["beta"] = .number(6) } }
   ) { MART($0) }

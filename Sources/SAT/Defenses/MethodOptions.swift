@@ -1,4 +1,4 @@
-/// A setting of one method, `methodOptions.NAME` of a configuration.
+/// A setting of one method, `methodOptions.NAME` in a configuration.
 public struct MethodOption: Sendable {
   public enum Kind: Sendable {
     case flag
@@ -8,7 +8,7 @@ public struct MethodOption: Sendable {
   }
 
   public let name: String
-  /// What it does and where its default comes from.
+  /// A short description, with the source of the default.
   public let summary: String
   public let kind: Kind
   public let value: MethodOptions.Value
@@ -31,7 +31,7 @@ public struct MethodOption: Sendable {
     MethodOption(name: name, summary: summary, kind: .number(range), value: .number(Fraction(value)))
   }
 
-  /// The values it takes, in words.
+  /// The accepted values, in words.
   public var expectation: String {
     switch kind {
     case .flag: "true or false"
@@ -52,7 +52,9 @@ public struct MethodOption: Sendable {
   }
 }
 
-/// The values of a method's settings, by name. Made from the registry's entry, and validated by it, so it holds all of them.
+/// The values of a method's settings, by name.
+///
+/// The registry's entry makes and validates them, so none is missing.
 public struct MethodOptions: Sendable, Equatable {
   public enum Value: Sendable, Equatable {
     case flag(Bool)
@@ -64,7 +66,7 @@ public struct MethodOptions: Sendable, Equatable {
 
   public init(_ values: [String: Value] = [:]) { self.values = values }
 
-  /// The defaults of a method.
+  /// Creates the default values of a method.
   public init(of entry: DefenseRegistry.Entry) {
     values = Dictionary(uniqueKeysWithValues: entry.options.map { ($0.name, $0.value) })
   }
@@ -86,7 +88,9 @@ public struct MethodOptions: Sendable, Equatable {
     return value
   }
 
-  /// - Throws: `SATError` that names the first setting that the method lacks, that is missing, or that has a wrong value.
+  /// Checks the values against the method's settings.
+  ///
+  /// - Throws: `SATError` for the first setting that is unknown, missing or out of its range.
   func validate(for entry: DefenseRegistry.Entry) throws(SATError) {
     let known = entry.options.map(\.name)
     if let unknown = values.keys.sorted().first(where: { !known.contains($0) }) {

@@ -1,7 +1,8 @@
 public import SwiftTorch
 
-/// P-SAT (Algorithm 1; called ATES in the first versions of the paper): adversarial training whose examples stop moving once the
-/// gap of probabilities psi_P exceeds lambda, lambda rising over the epochs.
+/// P-SAT (Algorithm 1): adversarial training in which a sample finishes once its probability gap psi_P exceeds lambda.
+///
+/// Lambda rises over the epochs. The first versions of the paper call the method ATES.
 public final class ProbabilitySAT: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "p-sat", summary: "probability-based SAT, the paper's Algorithm 1", usesLambda: true

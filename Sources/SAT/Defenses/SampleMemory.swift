@@ -1,13 +1,15 @@
 internal import SwiftTorch
 
-/// One number per training sample that survives shuffling, as batches carry the samples' positions.
+/// One remembered number per training sample.
+///
+/// Batches carry the samples' positions, so shuffling does not mix the numbers up.
 final class SampleMemory {
   /// [training samples], float64 on the CPU.
   private(set) var values: Tensor
 
   init(count: Int) { values = Tensor.zeros([count], dtype: .float64) }
 
-  /// The numbers of a batch's samples [N], in the images' dtype and place.
+  /// Returns the numbers of a batch's samples [N], in the images' dtype and on their device.
   func values(of batch: TrainingBatch) -> Tensor {
     values.selecting(batch.indices).to(batch.images.dtype).to(batch.images.device)
   }

@@ -1,11 +1,10 @@
 public import SwiftTorch
 
-/// TRADES (Zhang et al. 2019): cross-entropy on clean images plus beta times the divergence between the predictions for clean and
-/// perturbed ones, which the perturbation maximises.
+/// TRADES (Zhang et al. 2019): cross-entropy on clean images plus beta times the divergence of clean and perturbed predictions.
 ///
-/// The divergence is KL(p(x) ‖ p(x')), computed from log-probabilities on both sides: with probabilities as its target, its gradient is
-/// NaN where one is 0. Both images pass through the network in training mode, the clean ones first and once (the official code
-/// passes them twice, which changes nothing but BatchNorm's running statistics).
+/// The attack maximises the divergence KL(p(x) ‖ p(x')). Both sides are log-probabilities, because a target of probabilities gives
+/// a NaN gradient if a probability is 0. The network sees both images in training mode, first the clean ones, once. The official
+/// code passes the clean images twice; this affects only BatchNorm's running statistics.
 public final class TRADES: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "trades", summary: "clean loss plus divergence (Zhang et al. 2019)",
@@ -13,8 +12,9 @@ public final class TRADES: Defense {
       .number("beta", 6, "weight of the divergence; 6 in the SAT paper"),
       .choice(
         "kl", ["batchmean", "element-mean"],
-        "what the divergence is divided by: the batch, or also the classes as in the SAT authors' code"),
-      .choice("start", ["gaussian", "uniform"], "noise of 0.001 as published, or the ball's random start as in the SAT authors' code"),
+        "divisor of the divergence; batchmean: the batch, element-mean: also the classes, as in the SAT authors' code"),
+      .choice(
+        "start", ["gaussian", "uniform"], "gaussian: noise of 0.001, as published; uniform: in the ball, as in the SAT authors' code"),
     ]
   ) { TRADES($0) }
 
@@ -50,14 +50,14 @@ public final class TRADES: Defense {
     }
   }
 
-  /// Σ KL(exp(target) ‖ softmax(logits)) of log-probabilities and logits [n, C].
+  /// Returns Σ KL(exp(target) ‖ softmax(logits)) for log-probabilities `target` and logits, both [n, C].
   static func divergence(_ target: Tensor, _ logits: Tensor) -> Tensor {
     logits.logSoftmax(dim: 1).klDivergence(from: target, reduction: .sum, logTarget: true)
   }
 }
 
 extension InnerMaximizer.Start {
-  /// "gaussian" (0.001), "uniform" or "none", as the methods' options call them.
+  /// Returns the start for a word of the methods' options: "gaussian" (0.001), "uniform" or "none".
   static func named(_ name: String) -> InnerMaximizer.Start {
     switch name {
     case "gaussian": .gaussian(0.001)

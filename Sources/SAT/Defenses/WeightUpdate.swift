@@ -1,15 +1,17 @@
 public import SwiftTorch
 
-/// How a training loss becomes an update of the weights: gradient, whatever the trainer does with it, optimizer; with adversarial
-/// weight perturbation around it where that is asked for. Every defense updates through this, so all of them can be combined
-/// with it.
+/// One update of the weights from a training loss: the backward pass, the trainer's hook, and the optimizer's step.
+///
+/// Adversarial weight perturbation wraps the update if it is set. Every defense updates through this class, so every defense can be
+/// combined with weight perturbation.
 public final class WeightUpdate {
   public let network: NetworkClassifier
   public let optimizer: any Optimizer
-  /// Nil for none.
+  /// The adversarial weight perturbation; nil for none.
   public let perturbation: AdversarialWeightPerturbation?
-  /// Called between the backward pass and the optimizer's step: reads the gradients, or clips them. Throwing leaves the weights as
-  /// they were.
+  /// A hook between the backward pass and the optimizer's step, which may read or clip the gradients.
+  ///
+  /// If the hook throws, the weights stay unchanged.
   public var beforeStep: () throws -> Void = {}
 
   public init(_ network: NetworkClassifier, _ optimizer: any Optimizer, perturbation: AdversarialWeightPerturbation? = nil) {
@@ -23,9 +25,9 @@ public final class WeightUpdate {
 
   /// Updates the weights once.
   ///
-  /// - Parameter objective: evaluates a network in its current mode, which is that of training; called again for a perturbation of
-  ///   the weights, so it draws nothing.
-  /// - Returns: the loss before the update and the logits it came from.
+  /// - Parameter objective: evaluates the network in training mode. A perturbation of the weights calls it twice, so it must not
+  ///   take random draws.
+  /// - Returns: the loss before the update and its logits.
   @discardableResult
   public func callAsFunction(
     epoch: Int, _ objective: (NetworkClassifier) throws(TorchError) -> Objective
@@ -48,7 +50,7 @@ public final class WeightUpdate {
     }
   }
 
-  /// Updates the weights by an objective of perturbed images.
+  /// Updates the weights by an objective on perturbed images.
   func callAsFunction(
     _ batch: TrainingBatch, _ examples: InnerMaximizer.Outcome, _ threat: ThreatModel,
     _ objective: (NetworkClassifier) throws(TorchError) -> Objective
@@ -59,7 +61,7 @@ public final class WeightUpdate {
       active: examples.active)
   }
 
-  /// Updates the weights by the mean cross-entropy of perturbed images, as AT does.
+  /// Updates the weights by the mean cross-entropy on perturbed images, as AT does.
   func crossEntropy(
     _ batch: TrainingBatch, _ examples: InnerMaximizer.Outcome, _ threat: ThreatModel
   ) throws -> TrainingOutcome {
@@ -71,16 +73,16 @@ public final class WeightUpdate {
 }
 
 extension SATError {
-  /// Training that has gone out of the range of its numbers.
+  /// The error for a training quantity that became NaN or infinite.
   static func notFinite(_ what: String, _ value: Double, _ epoch: Int) -> SATError {
     SATError(
-      "the \(what) became \(value) in epoch \(epoch); what was saved before is kept, so train again with a lower "
+      "the \(what) became \(value) in epoch \(epoch); earlier checkpoints are kept, so train again with a lower "
         + "optimizer.learningRate, with optimizer.maxGradientNorm=1, or in --precision fp32 if that was bf16")
   }
 }
 
 extension InnerMaximizer {
-  /// Perturbs a training batch, in evaluation mode.
+  /// Perturbs a training batch in evaluation mode.
   func examples(
     _ network: NetworkClassifier, _ batch: TrainingBatch, _ curriculum: some Curriculum = FullStrength(),
     loss: InnerLoss = .crossEntropy, generator: Generator

@@ -1,22 +1,23 @@
 internal import SwiftTorch
 
-/// The curvature scores of a batch that are asked for again and again while some of its images move and the weights stay.
+/// The curvature scores of a batch, recomputed while some images move and the weights stay.
 ///
-/// What belongs to a resting sample alone is kept: its loss, the gradient of its image, and its part in the gradient of the weights that
-/// its chunk shares (`LayerTrace`), so only those that moved are passed anew; and so are the scores of a chunk in which none did.
+/// A `LayerTrace` keeps each sample's loss, its image gradient, and its share of its chunk's weight gradient. Only moved samples
+/// need another pass. A chunk without a moved sample keeps its scores.
 final class BatchCurvature {
   private let network: NetworkClassifier
   private let score: CurvatureScore
   private let labels: Tensor
   private let findsImageGradients: Bool
   private let chunks: [Range<Int>]
-  /// Of the chunks, as last found.
+  /// The latest scores, one tensor per chunk.
   private var known: [Tensor] = []
   private var trace: LayerTrace?
 
   /// - Parameters:
   ///   - labels: [N], int64.
-  ///   - chunk: samples that share a gradient (Appendix C.2), in the batch's order.
+  ///   - chunk: the number of samples that share a gradient (Appendix C.2), in the batch's order.
+  ///   - imageGradients: true to keep the gradients with respect to the images.
   init(_ network: NetworkClassifier, _ score: CurvatureScore, _ labels: Tensor, chunk: Int, imageGradients: Bool = false) {
     self.network = network
     self.score = score
@@ -25,15 +26,16 @@ final class BatchCurvature {
     chunks = (0..<labels.count).chunks(of: chunk)
   }
 
-  /// Gradients of the cross-entropies with respect to the images [N, C, H, W], of the passes that the scores took; nil where none
-  /// were asked for, or `power` found the scores without them.
+  /// The gradients of the cross-entropies with respect to the images, [N, C, H, W], from the latest passes.
+  ///
+  /// Nil if the initializer did not ask for them, or if the score is `power`, which does not compute them.
   var imageGradients: Tensor? { trace?.imageGradients }
 
-  /// One score per sample [N], in the images' dtype.
+  /// Returns one score per sample [N], in the images' dtype.
   ///
   /// - Parameters:
   ///   - images: [N, C, H, W].
-  ///   - moved: positions of the samples whose images differ from the last ones; nil for all.
+  ///   - moved: positions of the samples with new images since the last call; nil for all.
   func scores(_ images: Tensor, moved: [Int]? = nil) throws(TorchError) -> Tensor {
     try network.withMode(.evaluation) { () throws(TorchError) in
       let moved = known.isEmpty ? Array(0..<labels.count) : (moved ?? Array(0..<labels.count)).sorted()
@@ -42,7 +44,7 @@ final class BatchCurvature {
     }
   }
 
-  /// The spectral norms, found anew for the samples that moved.
+  /// Returns the spectral norms; computes only those of moved samples.
   private func exact(_ images: Tensor, _ moved: [Int]) throws(TorchError) -> [Tensor] {
     var scores = known.isEmpty ? [Tensor.zeros([labels.count], dtype: images.dtype, device: images.device)] : known
     guard !moved.isEmpty else { return scores }

@@ -1,15 +1,15 @@
 internal import SwiftTorch
 
-/// The Lanczos process of every sample of a batch at once, three vectors each; it ends for a sample once the eigenvalue of largest
-/// magnitude is met.
+/// The Lanczos process for all samples of a batch at once, with three vectors per sample.
 ///
-/// Without re-orthogonalisation copies of converged eigenvalues may appear, which does not matter for the extreme ones.
+/// A sample ends once its eigenvalue of largest magnitude meets the tolerance. The process does not re-orthogonalise, so copies of
+/// converged eigenvalues may appear; they do not affect the extreme eigenvalues.
 struct BatchedLanczos {
   private let classifier: NetworkClassifier
   private let images: Tensor
   private let labels: Tensor
   private let settings: PerSampleSpectrum.Settings
-  /// Of `LinearizedNetwork`; nil until the first product shows it.
+  /// The value of `LinearizedNetwork.isCurved`; nil until the first product.
   private(set) var isCurved: Bool?
 
   init(
@@ -22,7 +22,9 @@ struct BatchedLanczos {
     self.isCurved = isCurved
   }
 
-  /// Nil where a layer cannot have changes of its own per sample: a convolution in groups, or parameters used more than once.
+  /// Returns the network's layers for per-sample changes of parameters.
+  ///
+  /// - Returns: nil if a convolution has groups, or if parameters are used more than once.
   static func layers(_ network: LinearizedNetwork) -> [any PerSampleLayer]? {
     let used = network.calls.flatMap { $0.parameters.map(ObjectIdentifier.init) }
     guard Set(used).count == used.count else { return nil }
@@ -39,7 +41,7 @@ struct BatchedLanczos {
     return layers
   }
 
-  /// What one sample has so far.
+  /// The matrix T of one sample so far, and its extreme eigenvalue.
   private struct Tridiagonal {
     var diagonal: [Double] = []
     var offDiagonal: [Double] = []
@@ -48,13 +50,13 @@ struct BatchedLanczos {
     var isConverged = false
   }
 
-  /// The samples that are worked on together, and where their processes are.
+  /// The samples that advance together, and the state of their processes.
   private struct Batch {
-    /// Where the samples are among all.
+    /// Positions of the samples among all samples.
     var samples: [Int]
     var network: LinearizedNetwork
     var layers: [any PerSampleLayer]
-    /// u_k of v_k = u_k / ‖u_k‖, which need not be scaled then.
+    /// u_k, with v_k = u_k / ‖u_k‖; keeping u_k saves the scaling.
     var current: KrylovVector
     /// ‖u_k‖, [n].
     var lengths: Tensor
@@ -73,7 +75,7 @@ struct BatchedLanczos {
     for _ in 0..<settings.maximumIterations {
       let open = batch.samples.indices.filter { !states[batch.samples[$0]].isConverged }
       if open.isEmpty { break }
-      // The others go on for nothing until they are half; then the open ones move to a batch of their own.
+      // Finished samples keep using time until they are half of the batch; then the open ones move to a smaller batch.
       if 2 * open.count <= batch.samples.count { batch = try narrowed(batch, to: open) }
       let entries = try step(&batch)
       for (position, sample) in batch.samples.enumerated() where !states[sample].isConverged {
@@ -88,7 +90,7 @@ struct BatchedLanczos {
       isConverged: states.map(\.isConverged))
   }
 
-  /// All samples before their first step.
+  /// Returns the batch of all samples before their first step.
   private func begun() throws(TorchError) -> Batch {
     let (network, layers) = try linearized(images, labels)
     let current = KrylovVector(start(network), layers)
@@ -96,7 +98,7 @@ struct BatchedLanczos {
     return Batch(samples: Array(0..<labels.count), network: network, layers: layers, current: current, lengths: lengths)
   }
 
-  /// The samples at some positions of a batch as a batch of their own.
+  /// Returns a new batch with only the samples at the given positions.
   private func narrowed(_ batch: Batch, to open: [Int]) throws(TorchError) -> Batch {
     let positions = Tensor(open)
     let samples = open.map { batch.samples[$0] }
@@ -110,7 +112,7 @@ struct BatchedLanczos {
 
   /// Takes the next step of every sample of the batch.
   ///
-  /// - Returns: the entries that it adds to the samples' T.
+  /// - Returns: the new entries of the samples' T.
   private mutating func step(_ batch: inout Batch) throws(TorchError) -> (diagonal: [Double], offDiagonal: [Double]) {
     let inverse = Self.inverse(batch.lengths)
     let image = try batch.network.change(batch.current.tangents, batch.current.cotangents)
@@ -133,8 +135,10 @@ struct BatchedLanczos {
     return (network, layers)
   }
 
-  /// The gradient, which lies near the wanted eigenvector, and something random, the same for all samples, since it may be at right
-  /// angles: as much as a third of it in the last layer, where few dimensions hold it, and a trace elsewhere.
+  /// Returns the starting vectors: each sample's gradient, which lies near the wanted eigenvector, plus noise.
+  ///
+  /// The noise is the same for all samples. The process needs it because the gradient may be orthogonal to the eigenvector. The
+  /// noise is 30 % of the gradient's size in the last layer, which has few dimensions, and 0.1 % elsewhere.
   private func start(_ network: LinearizedNetwork) -> LinearizedNetwork.Change {
     let generator = Generator(seed: settings.seed)
     let adjoints = network.calls.enumerated().map { index, call in
@@ -146,13 +150,13 @@ struct BatchedLanczos {
     return LinearizedNetwork.Change(adjoints: adjoints, inputs: network.calls.map { _ in nil })
   }
 
-  /// 1 / length, and 0 where there is none.
+  /// Returns 1 / length, and 0 for length 0.
   private static func inverse(_ lengths: Tensor) -> Tensor {
     let factors = 1.0 / lengths
     return factors.replacing(with: Tensor.zeros(like: factors), where: !factors.isFinite())
   }
 
-  /// The extreme eigenvalues of the samples' T, and whether the one of largest magnitude is met.
+  /// Computes the extreme eigenvalues of the samples' T, and marks the samples that have converged.
   private func assess(_ states: inout [Tridiagonal], _ samples: [Int]) {
     guard let first = samples.first else { return }
     let steps = states[first].diagonal.count
@@ -174,7 +178,7 @@ struct BatchedLanczos {
       let ends = [end(0), end(steps - 1)].sorted { abs($0.value) > abs($1.value) }
       (states[sample].value, states[sample].residual) = ends[0]
       let size = abs(ends[0].value)
-      // The other end must be known well enough not to overtake this one.
+      // The other end of the spectrum must not be able to exceed this one.
       let isOtherEndSmaller = ends[1].residual <= settings.tolerance * size || abs(ends[1].value) + ends[1].residual <= size
       states[sample].isConverged = ends[0].residual <= settings.tolerance * size && (steps == 1 || isOtherEndSmaller)
     }

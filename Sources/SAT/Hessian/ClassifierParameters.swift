@@ -1,12 +1,12 @@
 public import SwiftTorch
 
 extension LoadedModel {
-  /// The values of every parameter that can be differentiated with respect to.
+  /// Returns the values of all parameters with a gradient.
   public func parameters() throws(TorchError) -> [Tensor] { try classifier.differentiableParameters() }
 }
 
 extension Classifier {
-  /// Every parameter of a floating-point type, requiring a gradient.
+  /// Returns all parameters of a floating-point type, with `requiresGrad` set.
   func differentiableParameters() throws(TorchError) -> [Tensor] {
     switch self {
     case let network as NetworkClassifier: return network.module.parameters.map(\.value)

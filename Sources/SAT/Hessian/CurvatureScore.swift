@@ -1,51 +1,57 @@
 public import SwiftTorch
 
-/// Estimates of H-SAT's difficulty psi_H, the spectral norm of the Hessian of a sample's loss with respect to all weights (Eq. 11,
-/// Section 5, Appendix C).
+/// The estimates of H-SAT's difficulty psi_H (Eq. 11, Section 5, Appendix C).
 ///
-/// With G the mean gradient of a chunk of samples, s = ‖G‖, g = G/s and ℓ±(i) the loss of sample i at the weights θ ± alpha·g, Taylor's
-/// expansion gives ℓ± = ℓ ± alpha·gᵀG_i + ½alpha²·q_i + …, where q_i = gᵀH_i g is what all estimates are after. As a Rayleigh quotient,
-/// q_i never exceeds the spectral norm. `docs/paper-map.md` says what is wrong with the printed equations.
+/// psi_H is the spectral norm of the Hessian of a sample's loss with respect to all weights. G is the mean gradient of a chunk of
+/// samples, s = ‖G‖ and g = G/s. ℓ±(i) is the loss of sample i at the weights θ ± alpha·g. Taylor's expansion gives
+/// ℓ± = ℓ ± alpha·gᵀG_i + ½alpha²·q_i + …, and the estimates approximate q_i = gᵀH_i g. q_i is a Rayleigh quotient, so it never
+/// exceeds the spectral norm. `docs/paper-map.md` lists the errors in the printed equations.
 public enum CurvatureScore: String, Sendable, CaseIterable {
-  /// Eq. 20 as printed: (1/alpha)(ℓ+ + alpha·s) − ℓ, whose leading terms are ℓ(1/alpha − 1) + 2s. The default, as it ranks best
-  /// (`docs/results.md`).
+  /// Eq. 20 as printed: (1/alpha)(ℓ+ + alpha·s) − ℓ, with the leading terms ℓ(1/alpha − 1) + 2s.
+  ///
+  /// It is the default because it ranks best (`docs/results.md`).
   case paperUpper = "paper-upper"
-  /// (ℓ+ − 2ℓ + ℓ−)/alpha²: q up to O(alpha²), free of the gradient terms.
+  /// The central difference (ℓ+ − 2ℓ + ℓ−)/alpha²: q up to O(alpha²), without gradient terms.
   case central
-  /// Eq. 19 as printed: (1/alpha)·max(ℓ+ − alpha·s, ℓ− + alpha·s) − ℓ, whose leading term is ℓ(1/alpha − 1).
+  /// Eq. 19 as printed: (1/alpha)·max(ℓ+ − alpha·s, ℓ− + alpha·s) − ℓ, with the leading term ℓ(1/alpha − 1).
   case paperLower = "paper-lower"
   /// Eq. 20 with its scale corrected: (2/alpha²)(ℓ+ − ℓ + alpha·s) = 4s/alpha + q.
   case fixedUpper = "fixed-upper"
-  /// Eq. 19 with its scale corrected: (2/alpha²)·max(ℓ+ − ℓ − alpha·s, ℓ− − ℓ + alpha·s) = q + O(alpha) where G_i = G.
+  /// Eq. 19 with its scale corrected: (2/alpha²)·max(ℓ+ − ℓ − alpha·s, ℓ− − ℓ + alpha·s) = q + O(alpha) if G_i = G.
   case fixedLower = "fixed-lower"
-  /// The loss ℓ itself, without a look at the curvature: what the printed equations rank by up to their smaller terms, and free.
+  /// The loss ℓ itself, without any curvature; it costs no further pass.
+  ///
+  /// The printed equations rank by ℓ too, up to their smaller terms.
   case loss
-  /// The spectral norm itself, sample by sample. Slow. Named after the paper's way to it; `PerSampleSpectrum` takes Lanczos'.
+  /// The spectral norm itself for each sample, which is slow.
+  ///
+  /// The name is the paper's method; `PerSampleSpectrum` uses Lanczos instead.
   case power
 
   /// alpha as a fraction of ‖G‖ (Appendix C.1).
   static let relativeStep = 0.01
 
-  /// One score per sample [N], in the images' dtype, of a network in evaluation mode.
+  /// Returns one score per sample [N], in the images' dtype.
   ///
-  /// The loss is the cross-entropy, without weight decay. The weights are moved and put back bit for bit.
+  /// The network computes in evaluation mode. The loss is the cross-entropy, without weight decay. The method moves the weights and
+  /// restores them bit for bit.
   /// - Parameters:
   ///   - images: [N, C, H, W].
   ///   - labels: [N], int64.
-  ///   - chunk: samples that share a gradient (Appendix C.2).
+  ///   - chunk: the number of samples that share a gradient (Appendix C.2).
   public func scores(
     _ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor, chunk: Int = 32
   ) throws(TorchError) -> Tensor {
     try BatchCurvature(network, self, labels, chunk: chunk).scores(images)
   }
 
-  /// The scores of a chunk from its losses and its mean gradient.
+  /// Returns the scores of a chunk from its losses and its mean gradient.
   func score(
     _ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor, _ losses: Tensor, _ weights: RestorableTensors, _ gradient: [Tensor]
   ) throws(TorchError) -> Tensor {
     try withNoGrad { () throws(TorchError) in
       let s = Tensor.stacked(gradient.map { $0.norm() }).norm().item()
-      // Where the gradient vanishes there is no direction to look in.
+      // A zero gradient gives no direction.
       guard s > 0 else { return Tensor.zeros(like: losses) }
       let alpha = step(s, losses.dtype)
       func loss(at sign: Double) throws(TorchError) -> Tensor {
@@ -65,8 +71,10 @@ public enum CurvatureScore: String, Sendable, CaseIterable {
     }
   }
 
-  /// 1 % of the gradient's norm; but of a difference of losses that is divided by alpha² rounding would be all that is left where alpha
-  /// is small, so for these it is at least the fourth root of the dtype's precision, at which both errors are of one size.
+  /// Returns alpha: 1 % of the gradient's norm, with a lower bound for scores that divide by alpha².
+  ///
+  /// A small alpha would leave only rounding error in such scores. The bound is the fourth root of the dtype's precision, at which
+  /// rounding and truncation errors are about equal.
   private func step(_ norm: Double, _ dtype: DType) -> Double {
     let alpha = Self.relativeStep * norm
     if self == .paperUpper || self == .paperLower { return alpha }
@@ -74,7 +82,7 @@ public enum CurvatureScore: String, Sendable, CaseIterable {
     return max(alpha, precision.squareRoot().squareRoot())
   }
 
-  /// Cross-entropies [n] by the network's own weights and precision.
+  /// Returns the cross-entropies [n] from the network itself, with its own weights and precision.
   static func losses(_ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor) throws(TorchError) -> Tensor {
     try network.confirmedLogits(images).crossEntropy(labels, reduction: .none)
   }

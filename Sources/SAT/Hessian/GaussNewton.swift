@@ -2,13 +2,13 @@ public import SwiftTorch
 
 /// The Gauss-Newton part of every sample's Hessian, G = Jᵀ S J with J = ∂logits/∂θ and S = diag p − p pᵀ (Schraudolph 2002).
 ///
-/// It lacks Σ_c (p − y)_c ∇²z_c of the Hessian, so it is no Hessian, but positive semidefinite, and near it where the network fits the
-/// sample. Its non-zero eigenvalues are those of a C x C matrix, which takes one backward pass per class.
+/// G is the Hessian without the term Σ_c (p − y)_c ∇²z_c. It is positive semidefinite, and close to the Hessian if the network fits
+/// the sample. Its non-zero eigenvalues are those of a C x C matrix, which needs one backward pass per class.
 public enum GaussNewton {
-  /// The largest eigenvalue of G per sample, [N] on the CPU in float64; nil where the network cannot be worked through in batches
-  /// (`PerSampleSpectrum`).
+  /// Returns the largest eigenvalue of G for each sample, [N].
   ///
-  /// - Parameters: as of `PerSampleSpectrum.topEigenvalues`.
+  /// The parameters are those of `PerSampleSpectrum.topEigenvalues`.
+  /// - Returns: nil if the network does not support per-sample changes in batches (`PerSampleSpectrum`).
   public static func topEigenvalues(
     _ classifier: any Classifier, images: Tensor, labels: Tensor, chunk: Int = 32, progress: (_ done: Int) -> Void = { _ in }
   ) throws(TorchError) -> [Double]? {
@@ -35,7 +35,7 @@ public enum GaussNewton {
       seed[.all, index].fillInPlace(1.0)
       rows.append(try network.pulledBack(seed))
     }
-    // J Jᵀ, [N, C, C]: the gradient of logit c is D_c⊗a, and ⟨D_c⊗a, D_d⊗a⟩ is ⟨(D_c⊗a)·a, D_d⟩.
+    // Computes J Jᵀ, [N, C, C]: the gradient of logit c is D_c⊗a, and ⟨D_c⊗a, D_d⊗a⟩ = ⟨(D_c⊗a)·a, D_d⟩.
     var products = Tensor.zeros([samples, classes, classes], dtype: probabilities.dtype, device: probabilities.device)
     for (index, layer) in layers.enumerated() {
       func flat(_ tensor: Tensor) -> Tensor { tensor.contiguous().reshaped(to: [samples, -1]) }
@@ -43,7 +43,7 @@ public enum GaussNewton {
       let adjoints = Tensor.stacked(rows.map { flat($0[index]) }, dim: 1)
       products = images.matmul(adjoints.transposed(1, 2), addingTo: products)
     }
-    // S = Q Qᵀ with Q = diag √p − p √pᵀ, since √p has length 1.
+    // Factors S = Q Qᵀ with Q = diag √p − p √pᵀ, because √p has length 1.
     let roots = probabilities.sqrt()
     let identity = Tensor.eye(classes, dtype: probabilities.dtype, device: probabilities.device)
     let root = identity * roots.unsqueezed(dim: 1) - probabilities.unsqueezed(dim: 2) * roots.unsqueezed(dim: 1)

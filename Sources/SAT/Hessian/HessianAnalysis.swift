@@ -1,33 +1,33 @@
 public import SwiftTorch
 
-/// What can be known of a loss's Hessian at some images.
+/// The measurements of a loss's Hessian at some images.
 public struct HessianAnalysis {
-  /// What is asked for.
+  /// The measurements to make, with their settings.
   public struct Request: Sendable {
     public enum Solver: Sendable {
       case lanczos(Lanczos, end: Lanczos.End)
       case power(PowerMethod)
     }
 
-    /// How many extreme eigenvalues; 0 for none.
+    /// The number of extreme eigenvalues; 0 for none.
     public var top = 1
     public var solver = Solver.lanczos(Lanczos(), end: .magnitude)
-    /// Random vectors of the trace; nil for no trace.
+    /// The number of random vectors for the trace; nil for no trace.
     public var traceProbes: Int?
-    /// Nil for no density.
+    /// The settings of the spectral density; nil for no density.
     public var density: Density?
-    /// Nil for no per-sample spectrum.
+    /// The settings of the per-sample spectrum; nil for none.
     public var perSample: PerSampleSpectrum.Settings?
-    /// Whether to set the estimates of the per-sample eigenvalues beside them.
+    /// True to compute the estimates of the per-sample eigenvalues too.
     public var approximations = false
-    /// Images that pass through the network together; nil for as many as suit.
+    /// The number of images per pass through the network; nil for `LossHessian`'s choice.
     public var chunk: Int?
     public var seed: UInt64 = 0
 
     public struct Density: Sendable {
       public var probes = 4
       public var steps = 60
-      /// Nil for a hundredth of the range.
+      /// The Gaussian's standard deviation; nil for a hundredth of the range.
       public var width: Double?
 
       public init() {}
@@ -38,7 +38,7 @@ public struct HessianAnalysis {
 
   /// An estimate of the per-sample eigenvalues.
   public struct Approximation: Sendable {
-    /// One per sample.
+    /// The estimates, one per sample.
     public var values: [Double]
     /// Spearman's correlation with the magnitudes of the exact eigenvalues.
     public var spearman: Double
@@ -53,22 +53,22 @@ public struct HessianAnalysis {
   public var trace: HutchinsonTrace?
   public var density: SpectralDensity?
   public var perSample: PerSampleSpectrum?
-  /// By name: those of `CurvatureScore`, with chunks of 32 samples that share a gradient, and "gauss-newton". None for TorchScript.
+  /// The estimates by name: `CurvatureScore`'s names, with chunks of 32 samples, and "gauss-newton"; none for TorchScript.
   public var approximations: [String: Approximation]?
-  /// Products with the Hessian of the mean loss.
+  /// The number of products with the Hessian of the mean loss.
   public var products: Int
   public var seconds: Double
 }
 
 extension HessianAnalysis {
-  /// Computes what a request asks for.
+  /// Makes the measurements of a request.
   ///
   /// - Parameters:
-  ///   - classifier: in evaluation mode, in full precision.
-  ///   - images: [N, C, H, W] of the parameters' dtype, on their device.
+  ///   - classifier: a classifier in evaluation mode and full precision.
+  ///   - images: [N, C, H, W] in the parameters' dtype, on their device.
   ///   - labels: [N], int64.
-  ///   - progress: hears of the part that is being computed, and of the fraction of it that is done.
-  /// - Throws: what the model throws, and `TorchError` when the loss, its gradient or its curvature is not finite.
+  ///   - progress: called with the part in progress and the fraction of it that is done.
+  /// - Throws: the model's errors, and `TorchError` when the loss, its gradient or its curvature is not finite.
   public static func measure(
     _ classifier: any Classifier, images: Tensor, labels: Tensor, _ request: Request,
     progress: (_ part: String, _ fraction: Double) -> Void = { _, _ in }
@@ -95,11 +95,11 @@ extension HessianAnalysis {
     return analysis
   }
 
-  /// Eigenvalues, trace and density of the mean loss's Hessian.
+  /// Measures eigenvalues, trace and density of the mean loss's Hessian.
   private mutating func measureMeanLoss(
     _ hessian: LossHessian, _ request: Request, _ progress: (String, Double) -> Void
   ) throws(TorchError) {
-    // Separate streams, so that asking for more leaves the other numbers as they were.
+    // Each part has its own stream, so further parts do not change the other numbers.
     func stream(_ number: UInt64) -> Generator { Generator(seed: request.seed, stream: number) }
     if request.top > 0 { eigenvalues = try Self.eigenvalues(of: hessian, request, stream(0)) { progress("eigenvalues", $0) } }
     if let probes = request.traceProbes {
@@ -143,7 +143,7 @@ extension HessianAnalysis {
       found[name] = Approximation(values: values, spearman: Spearman.correlation(values, exact))
     }
     if let network = classifier as? NetworkClassifier {
-      // All but the exact one.
+      // `power` is the exact value, so it is no estimate.
       let scores = CurvatureScore.allCases.filter { $0 != .power }
       for (index, score) in scores.enumerated() {
         progress("approximations", Double(index) / Double(scores.count))

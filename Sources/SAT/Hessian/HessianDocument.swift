@@ -29,10 +29,10 @@ public struct HessianDocument: VersionedDocument {
   public struct PerSample: Codable, Sendable, Equatable {
     public var eigenvalues: [Double]
     public var residuals: [Double]
-    /// Whether each residual met the tolerance before the iterations ran out; absent in early documents.
+    /// True if the residual met the tolerance before the iterations ran out; absent in early documents.
     public var converged: [Bool]?
     public var approximations: [String: [Double]]?
-    /// Null where a series is constant.
+    /// Spearman's correlations with the eigenvalues' magnitudes; null for a constant series.
     public var spearman: [String: Double?]?
   }
 
@@ -85,12 +85,13 @@ public struct HessianDocument: VersionedDocument {
 extension HessianDocument.Density {
   fileprivate var inconsistency: String? {
     guard grid.count == values.count else { return "density has \(values.count) values at \(grid.count) positions" }
-    return grid.allSatisfy(\.isFinite) && !grid.isEmpty ? nil : "density.grid has positions that are no numbers, or none"
+    return grid.allSatisfy(\.isFinite) && !grid.isEmpty
+      ? nil : "density.grid is empty or has a position that is not a finite number"
   }
 }
 
 extension HessianDocument.PerSample {
-  /// Nil where it was not asked for.
+  /// Creates the part for a per-sample spectrum; nil if the analysis has none.
   init?(_ analysis: HessianAnalysis) {
     guard let spectrum = analysis.perSample else { return nil }
     self.init(

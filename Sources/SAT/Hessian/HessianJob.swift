@@ -1,19 +1,19 @@
 public import SwiftTorch
 
-/// Measures the curvature of a model's loss at images, clean or perturbed.
+/// A job that measures the curvature of a model's loss at clean or perturbed images.
 ///
-/// The model computes in full precision meanwhile, whatever its own precision is, and is as before afterwards.
+/// The model computes in full precision during the job. Afterwards it has its own precision again.
 public struct HessianJob {
   public let model: LoadedModel
   public let data: ImageDataset
   public var request: HessianAnalysis.Request
-  /// Nil for the images as they are.
+  /// The perturbation of the images; nil for clean images.
   public var perturbation: ImagePerturbation?
-  /// Images in a batch of the perturbation; `request.chunk` is the number for the derivatives.
+  /// The number of images per batch of the perturbation; `request.chunk` is the number for the derivatives.
   public var batchSize = 128
-  /// Of weights and derivatives: float32, or float64 for networks of the catalogue.
+  /// The dtype of weights and derivatives: float32, or float64 for networks from the catalogue.
   public var dtype = DType.float32
-  /// File that keeps the per-sample eigenvalues that are done; nil keeps nothing.
+  /// The file that saves finished per-sample eigenvalues; nil saves nothing.
   public var state: String?
 
   /// A finished measurement and the job that made it.
@@ -29,10 +29,12 @@ public struct HessianJob {
     self.perturbation = perturbation
   }
 
-  /// - Parameter shouldStop: asked before every batch of the perturbation, before the measurement, and with a state before every 128
-  ///   samples of the per-sample eigenvalues.
-  /// - Throws: `JobStopped` when it was asked to stop, `SATError` for a model that cannot be measured so or a state that belongs to
-  ///   something else, and what the model throws.
+  /// Runs the job.
+  ///
+  /// - Parameter shouldStop: asked before every batch of the perturbation and before the measurement. With a state file it is also
+  ///   asked before every 128 samples of the per-sample eigenvalues.
+  /// - Throws: `JobStopped` when `shouldStop` returned true, `SATError` for a model that does not support the request or a state
+  ///   file of another job, and the model's errors.
   public func run(
     progress: (JobProgress) -> Void = { _ in }, shouldStop: () -> Bool = { false }
   ) throws -> Result {
@@ -40,12 +42,12 @@ public struct HessianJob {
     let network = model.classifier as? NetworkClassifier
     if request.approximations, network == nil {
       throw SATError(
-        "\(model.name) is a TorchScript archive, whose layers the scores cannot see; leave out --approximations, or use a state_dict of "
-          + "one of the networks `sat models` lists")
+        "\(model.name) is a TorchScript archive, and the scores cannot read its layers; leave out --approximations, or use a "
+          + "state_dict of one of the networks `sat models` lists")
     }
     if dtype == .float64, network == nil {
       throw SATError(
-        "\(model.name) is a TorchScript archive, which keeps the precision it was saved in; leave out --dtype float64, or use a "
+        "\(model.name) is a TorchScript archive, which keeps the precision of its file; leave out --dtype float64, or use a "
           + "state_dict of one of the networks `sat models` lists")
     }
     return try model.measuringLoss(on: data) { clean, labels in
@@ -68,15 +70,15 @@ public struct HessianJob {
       do {
         return Result(job: self, analysis: try analyze(classifier, images, labels, &store, progress, shouldStop))
       } catch let error as TorchError {
-        // What the sentence says of the loss or the parameters holds for every kind of model.
+        // A value error describes the loss or the parameters, so it fits every kind of model.
         if error.code == .value { throw SATError("\(model.name): \(error.message)") }
         guard classifier is ScriptClassifier else { throw error }
-        throw SATError("\(model.name) is a TorchScript archive whose loss cannot be differentiated twice: \(error.message)")
+        throw SATError("\(model.name) is a TorchScript archive, and its loss has no second derivatives here: \(error.message)")
       }
     }
   }
 
-  /// All at once without a state; with one the per-sample spectrum comes part by part.
+  /// Measures all at once; with a state file it measures the per-sample spectrum part by part.
   private func analyze(
     _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, _ store: inout SpectrumStore?, _ progress: (JobProgress) -> Void,
     _ shouldStop: () -> Bool
@@ -93,7 +95,7 @@ public struct HessianJob {
     return analysis
   }
 
-  /// What the state belongs to.
+  /// Returns the identity of the state file: everything that the saved eigenvalues depend on.
   private func identity() throws -> StateIdentity {
     var identity = try StateIdentity(model: model, data: data, seed: request.seed)
     identity["precision"] = "\(dtype)"
@@ -108,9 +110,9 @@ public struct HessianJob {
 }
 
 extension LoadedModel {
-  /// Runs `body` with the model in full precision, and with images in the layout of its passes; puts the model's execution back.
+  /// Runs `body` with the model in full precision and the images in the model's memory format; restores the execution afterwards.
   ///
-  /// Measured: second derivatives on the CPU are 5 to 15 % faster in the contiguous layout, so `auto` means it there.
+  /// `auto` means the contiguous format on the CPU, because second derivatives measured 5 to 15 % faster in it.
   func measuringLoss<R>(on data: ImageDataset, _ body: (_ images: Tensor, _ labels: Tensor) throws -> R) throws -> R {
     let kept = classifier.execution
     defer { classifier.execution = kept }

@@ -1,17 +1,19 @@
 internal import Foundation
 public import SwiftTorch
 
-/// A matrix's trace from its products with random signs (Hutchinson 1990): the mean of zᵀHz.
+/// An estimate of a matrix's trace: the mean of zᵀHz over vectors z of random signs (Hutchinson 1990).
 public struct HutchinsonTrace: Sendable, Equatable {
   public var mean: Double
-  /// Of the mean: the deviation of the probes over the root of their number.
+  /// The standard error of the mean: the standard deviation of the probes divided by the square root of their number.
   public var standardError: Double
   public var probes: Int
 
+  /// Estimates the trace of a matrix.
+  ///
   /// - Parameters:
-  ///   - probes: at least 2, so that the error is known.
-  ///   - generator: a CPU generator; draws the signs.
-  ///   - progress: hears of the fraction that is done.
+  ///   - probes: the number of random vectors, at least 2 so that the error is defined.
+  ///   - generator: a CPU generator; it draws the signs.
+  ///   - progress: called after each probe with the fraction done.
   public static func estimate(
     of matrix: some SymmetricOperator, probes: Int = 30, generator: Generator, progress: (Double) -> Void = { _ in }
   ) throws(TorchError) -> HutchinsonTrace {

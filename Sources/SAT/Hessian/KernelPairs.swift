@@ -1,17 +1,18 @@
 internal import SwiftTorch
 
-/// Which pairs of pixels the entries of a kernel put side by side: (i, j) belongs to the positions (p, q) where, for one entry, the
-/// window at p has i there and the window at q has j.
+/// The pairs of pixels that a convolution kernel multiplies when two windows form a scalar product.
 ///
-/// Such pixels are a multiple of the stride apart. So those of one remainder, a phase, are among themselves.
+/// Pair (i, j) belongs to positions (p, q) if one kernel entry meets pixel i in the window at p and pixel j in the window at q. The
+/// pixels of a pair are a multiple of the stride apart. Pixels with the same remainder, called a phase, therefore only pair with
+/// each other.
 struct KernelPairs {
   private let stride: Int
   private let input: (height: Int, width: Int)
-  /// Of a phase; the last one may reach beyond the input.
+  /// The size of a phase; the last phase may reach beyond the input.
   private let phase: (height: Int, width: Int)
   private let output: (height: Int, width: Int)
 
-  /// Of a row, or column, of the kernel: the phase of the pixels it meets, and which of them for which outputs, where they are inside.
+  /// The reach of a kernel row or column inside the input: the phase of its pixels, the pixels, and the outputs they serve.
   private typealias Reach = (phase: Int, pixels: Range<Int>, outputs: Range<Int>)
   private let rows: [Reach]
   private let columns: [Reach]
@@ -35,7 +36,7 @@ struct KernelPairs {
     columns = reaches(layer.weight.value.size(3), phase.width, output.width)
   }
 
-  /// A tensor of the input's shape by phases, [N, phases, channels, pixels].
+  /// Rearranges a tensor of the input's shape by phases, to [N, phases, channels, pixels].
   func phases(_ input: Tensor) -> Tensor {
     let (count, channels) = (input.size(0), input.size(1))
     if stride == 1 { return input.contiguous().reshaped(to: count, 1, channels, -1) }
@@ -45,7 +46,7 @@ struct KernelPairs {
       .reshaped(to: count, stride * stride, channels, -1)
   }
 
-  /// The opposite of `phases`.
+  /// Reverses `phases`.
   func merged(_ phases: Tensor) -> Tensor {
     let (count, channels) = (phases.size(0), phases.size(2))
     if stride == 1 { return phases.reshaped(to: count, channels, input.height, input.width) }
@@ -54,7 +55,7 @@ struct KernelPairs {
     return whole[.all, .all, 0..<input.height, 0..<input.width]
   }
 
-  /// Sums over the pairs of pixels: [N, phases, pixels, pixels] to [N, positions, positions].
+  /// Sums over the pairs of pixels, from [N, phases, pixels, pixels] to [N, positions, positions].
   func gathered(_ products: Tensor) -> Tensor {
     let count = products.size(0)
     func zeros(_ shape: Int...) -> Tensor { Tensor.zeros(shape, dtype: products.dtype, device: products.device) }
@@ -70,7 +71,7 @@ struct KernelPairs {
     return sums.reshaped(to: count, output.height * output.width, -1)
   }
 
-  /// The adjoint of `gathered`: [N, positions, positions] to [N, phases, pixels, pixels].
+  /// Applies the adjoint of `gathered`, from [N, positions, positions] to [N, phases, pixels, pixels].
   func spread(_ values: Tensor) -> Tensor {
     let count = values.size(0)
     func zeros(_ shape: Int...) -> Tensor { Tensor.zeros(shape, dtype: values.dtype, device: values.device) }

@@ -1,7 +1,8 @@
 internal import SwiftTorch
 
-/// One vector of parameters per sample, held as changes of a linearized network's adjoints and inputs (`PerSampleLayer`), with its
-/// images, from which scalar products come.
+/// One parameter vector per sample, stored as changes of a linearized network's adjoints and inputs (`PerSampleLayer`).
+///
+/// It also stores the images V·a and Vᵀ·D, because scalar products need them.
 struct KrylovVector {
   /// Ḋ and Ȧ per layer.
   var change: LinearizedNetwork.Change
@@ -15,7 +16,9 @@ struct KrylovVector {
     (tangents, cotangents) = (images.map(\.tangent), images.map(\.cotangent))
   }
 
-  /// ⟨V, V'⟩ per sample, [N], for V' given as changes: V' = Ḋ⊗a + D⊗Ȧ pairs with V through V·a and Vᵀ·D.
+  /// Returns ⟨V, V'⟩ for each sample, [N].
+  ///
+  /// V' = Ḋ⊗a + D⊗Ȧ is given as its changes; its product with V needs only V·a and Vᵀ·D.
   func dot(_ other: LinearizedNetwork.Change) -> Tensor {
     var sum: Tensor?
     func add(_ a: Tensor, _ b: Tensor) {
@@ -29,7 +32,7 @@ struct KrylovVector {
     return sum!
   }
 
-  /// The samples at the given positions.
+  /// Returns the vectors of the samples at the given positions.
   func selecting(_ positions: Tensor) -> KrylovVector {
     var result = self
     result.change = change.mapped { $0.selecting(positions) }
@@ -44,7 +47,7 @@ extension LinearizedNetwork.Change {
     Self(adjoints: adjoints.map(transform), inputs: inputs.map { $0.map(transform) })
   }
 
-  /// `self * own - first * a - second * b`, the factors [N] per sample.
+  /// Returns `self * own - first * a - second * b`, with one factor per sample, [N].
   func combined(_ own: Tensor, minus terms: [(Self, Tensor)]) -> Self {
     func combined(_ value: Tensor?, _ others: [Tensor?]) -> Tensor? {
       var sum = value.map { $0 * own.aligned(with: $0) }

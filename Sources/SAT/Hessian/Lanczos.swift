@@ -1,31 +1,32 @@
 public import SwiftTorch
 
-/// The Lanczos process with full re-orthogonalisation: both ends of the spectrum from few products.
+/// The Lanczos process with full re-orthogonalisation, which finds both ends of the spectrum from few products.
 ///
-/// Its vectors are all kept, steps · size numbers.
+/// It stores all its vectors, steps · size numbers.
 public struct Lanczos: Sendable {
-  /// Largest ‖Hv − λv‖ / |λ|.
+  /// The largest accepted ‖Hv − λv‖ / |λ|.
   public var tolerance: Double
-  /// Products at most.
+  /// The largest number of products.
   public var maximumSteps: Int
 
   public init(tolerance: Double = 1e-3, maximumSteps: Int = 100) {
     (self.tolerance, self.maximumSteps) = (tolerance, maximumSteps)
   }
 
-  /// Which eigenvalues are wanted.
+  /// The end of the spectrum to search.
   public enum End: String, Sendable, CaseIterable {
-    /// Those of largest magnitude.
+    /// The eigenvalues of largest magnitude.
     case magnitude
     case largest
     case smallest
   }
 
+  /// Returns extreme eigenvalues, in order from the wanted end.
+  ///
   /// - Parameters:
-  ///   - count: how many; at most the operator's size.
-  ///   - generator: a CPU generator; draws the start.
-  ///   - progress: hears of the step and of the first of the wanted eigenvalues so far.
-  /// - Returns: in order from the wanted end.
+  ///   - count: the number of eigenvalues; at most the operator's size.
+  ///   - generator: a CPU generator; it draws the starting vector.
+  ///   - progress: called with the step and the current first eigenvalue.
   public func eigenvalues(
     of matrix: some SymmetricOperator, count: Int = 1, end: End = .magnitude, generator: Generator,
     progress: (_ step: Int, _ value: Double) -> Void = { _, _ in }
@@ -47,7 +48,7 @@ public struct Lanczos: Sendable {
   }
 
   private func isConverged(_ ritz: RitzValue, scale: Double) -> Bool {
-    // An eigenvalue that is nothing beside the largest is as exact as the products are.
+    // Rounding in the products limits eigenvalues that are tiny beside the largest, so their bound follows the largest.
     ritz.residual <= tolerance * max(abs(ritz.value), 1e-6 * scale)
   }
 
@@ -62,25 +63,25 @@ public struct Lanczos: Sendable {
   }
 }
 
-/// An eigenvalue of the matrix seen through the Krylov space.
+/// A Ritz value: an eigenvalue of the matrix restricted to the Krylov space.
 struct RitzValue {
   var value: Double
-  /// ‖Hv − λv‖ of its vector.
+  /// The residual ‖Hv − λv‖ of its vector.
   var residual: Double
-  /// Square of the first component of its eigenvector of T: its weight in the quadrature of the start vector's spectral measure.
+  /// Its weight in the quadrature of the start vector's spectral measure: the squared first component of its eigenvector of T.
   var weight: Double
-  /// Coefficients of its vector in the basis.
+  /// The coefficients of its vector in the basis.
   var coefficients: [Double]
 }
 
-/// One run of Lanczos: H Q = Q T + β q eᵀ with orthonormal Q and tridiagonal T.
+/// One Lanczos process: H Q = Q T + β q eᵀ with orthonormal Q and tridiagonal T.
 struct LanczosProcess {
   let capacity: Int
   private(set) var steps = 0
-  /// [capacity + 1, size]; rows up to `steps` are the vectors so far.
+  /// The basis, [capacity + 1, size]; the rows up to `steps` are filled.
   private let basis: Tensor
   private var diagonal: [Double] = []
-  /// Below the diagonal; the last one couples to the vector after the last step.
+  /// The entries below T's diagonal; the last one couples to the next vector.
   private var offDiagonal: [Double] = []
 
   init(_ matrix: some SymmetricOperator, start: Tensor, capacity: Int) {
@@ -102,7 +103,7 @@ struct LanczosProcess {
       offDiagonal.append(length)
       basis[steps].copyInPlace(from: rest / length)
     } else if steps < matrix.size {
-      // The space is invariant. What it lacks, such as another vector of a multiple eigenvalue, a new start may have.
+      // The space is invariant. A new random vector can add missing parts, such as a second vector of a multiple eigenvalue.
       offDiagonal.append(0)
       let fresh = orthogonalized(matrix.randomDirection(generator))
       basis[steps].copyInPlace(from: fresh / fresh.norm())
@@ -111,14 +112,16 @@ struct LanczosProcess {
     }
   }
 
-  /// Less its components along the basis, twice, since one pass leaves what rounding made of large components.
+  /// Returns the vector without its components along the basis.
+  ///
+  /// It subtracts twice, because rounding of large components survives one subtraction.
   private func orthogonalized(_ vector: Tensor) -> Tensor {
     let rows = basis[0..<steps]
     let once = vector - rows.matmul(vector).matmul(rows)
     return once - rows.matmul(once).matmul(rows)
   }
 
-  /// Eigenvalues of T in rising order.
+  /// Returns the eigenvalues of T in rising order.
   func ritzValues() -> [RitzValue] {
     var matrix = Array(repeating: Array(repeating: 0.0, count: steps), count: steps)
     for i in 0..<steps {
@@ -135,7 +138,7 @@ struct LanczosProcess {
     }
   }
 
-  /// The vector [size] of a Ritz value.
+  /// Returns the vector [size] of a Ritz value.
   func vector(_ ritz: RitzValue) -> Tensor {
     let sum = Tensor(ritz.coefficients).to(basis.dtype).to(basis.device).matmul(basis[0..<steps])
     return sum / sum.norm()

@@ -1,23 +1,23 @@
 internal import SwiftTorch
 
-/// One pass of a batch through a layer with parameters, and the gradient that came back to it.
+/// One pass of a batch through a layer with parameters, with the gradient of the layer's output.
 ///
-/// With the layer's input a, its output y = W·a + b and the gradient D = ∂ℓ/∂y, a change V of the parameters, at a fixed input,
-/// changes y by the tangent V·a and the gradient that leaves the layer by the cotangent Vᵀ·D; a change Ȧ of the input and Ḋ of D
-/// changes the parameters' gradient by D⊗Ȧ + Ḋ⊗a.
+/// The layer has input a, output y = W·a + b and gradient D = ∂ℓ/∂y. A change V of the parameters at fixed input changes y by the
+/// tangent V·a. It changes the gradient with respect to a by the cotangent Vᵀ·D. Changes Ȧ of the input and Ḋ of D change the
+/// parameters' gradient by D⊗Ȧ + Ḋ⊗a.
 struct LayerCall {
   let layer: any HookableLayer
-  /// a, outside the graph.
+  /// The input a, outside the graph.
   let input: Tensor
-  /// D, outside the graph.
+  /// The gradient D, outside the graph.
   let adjoint: Tensor
-  /// Whether the input depends on other layers' parameters.
+  /// True if the input depends on other layers' parameters.
   let hasDependentInput: Bool
 
-  /// The layer's parameters: weight, and bias where it has one.
+  /// The layer's parameters: weight, and bias if there is one.
   var parameters: [Parameter] { Self.parameters(of: layer) }
 
-  /// - Returns: none for a layer of a kind that is not known here.
+  /// Returns a layer's parameters; none for an unknown kind of layer.
   static func parameters(of layer: any HookableLayer) -> [Parameter] {
     switch layer {
     case let layer as Conv2d: [layer.weight] + (layer.bias.map { [$0] } ?? [])
@@ -27,19 +27,19 @@ struct LayerCall {
     }
   }
 
-  /// The layers of a network that hold its parameters.
+  /// Returns the layers of a network that hold its parameters.
   ///
-  /// - Returns: nil where layers of kinds that are not known here hold some.
+  /// - Returns: nil if an unknown kind of layer holds parameters.
   static func layers(of module: any Layer) -> [any HookableLayer]? {
     let layers = module.modules.compactMap { $0 as? any HookableLayer }.filter { !parameters(of: $0).isEmpty }
     let known = Set(layers.flatMap { parameters(of: $0).map(ObjectIdentifier.init) })
     return module.parameters.allSatisfy { known.contains(ObjectIdentifier($0)) } ? layers : nil
   }
 
-  /// A pass of a layer: what it read, and zeros that were added to what it answered, by which the pass can be differentiated.
+  /// One pass of a layer: its input, and the zeros added to its output, through which autograd differentiates.
   typealias Record = (layer: any HookableLayer, input: Tensor, shift: Tensor)
 
-  /// Runs a pass of a network and records it at some layers, in the order of their calls.
+  /// Runs a pass of a network and records the given layers, in the order of their calls.
   static func recorded(
     _ layers: [any HookableLayer], _ body: () throws(TorchError) -> Tensor
   ) throws(TorchError) -> (calls: [Record], result: Tensor) {
@@ -52,12 +52,12 @@ struct LayerCall {
     return (calls, result)
   }
 
-  /// The same of some samples of the batch.
+  /// Returns the call for a range of the batch's samples.
   func samples(_ range: Range<Int>) -> LayerCall {
     LayerCall(layer: layer, input: input[range], adjoint: adjoint[range], hasDependentInput: hasDependentInput)
   }
 
-  /// D⊗a summed over the batch: the gradient of the parameters.
+  /// Returns the gradient of the parameters: D⊗a summed over the batch.
   func gradient() -> [Tensor] {
     switch layer {
     case let layer as Conv2d:
@@ -77,7 +77,7 @@ struct LayerCall {
 }
 
 extension [any HookableLayer] {
-  /// Runs `body` with a forward hook at these layers, which also hears the layer, and restores their hooks on every exit.
+  /// Runs `body` with a forward hook on these layers, and restores their own hooks on every exit.
   func withForwardHook<R, E: Error>(
     _ hook: @escaping (_ layer: any HookableLayer, _ input: Tensor, _ output: Tensor) -> Tensor, during body: () throws(E) -> R
   ) throws(E) -> R {
@@ -89,7 +89,7 @@ extension [any HookableLayer] {
 }
 
 extension [Tensor?] {
-  /// Gradients with respect to `tensors`, with zeros where the result does not depend on one.
+  /// Returns the gradients, with zeros in the shape of `tensors` for those that are nil.
   func orZeros(like tensors: [Tensor]) -> [Tensor] { zip(self, tensors).map { $0 ?? Tensor.zeros(like: $1.detached()) } }
 }
 
@@ -97,7 +97,7 @@ extension BatchNorm2d {
   /// 1 / sqrt(running variance + epsilon), [channels].
   var inverseDeviation: Tensor { (runningVariance.value + epsilon).rsqrt() }
 
-  /// The input less the running mean, over the running deviation: the output before weight and bias.
+  /// Returns the input minus the running mean, divided by the running deviation: the output before weight and bias.
   func normalized(_ input: Tensor) -> Tensor {
     (input - runningMean.value.reshaped(to: [1, -1, 1, 1])) * inverseDeviation.reshaped(to: [1, -1, 1, 1])
   }

@@ -1,29 +1,28 @@
 internal import SwiftTorch
 
-/// The losses of a batch whose images move a few at a time while the weights stay, with what every layer read and the gradient that came
-/// back to it.
+/// The losses of a batch with fixed weights and slowly changing images, and the inputs and gradients of every layer.
 ///
-/// Of these the gradient of the weights follows for any of the samples by the layers' own products (`LayerCall`), without a pass of its
-/// own. A network with parameters in other layers, or that uses a layer's parameters in a second way, is passed again instead.
+/// From these the layers' own products give the weight gradient of any samples (`LayerCall`), without another pass. Networks with
+/// parameters in other layers, or with a second use of a layer's parameters, need another pass.
 final class LayerTrace {
-  /// Cross-entropies [N].
+  /// The cross-entropies [N].
   let losses: Tensor
-  /// Their gradients with respect to the images [N, C, H, W]; nil where none were asked for.
+  /// The gradients of the losses with respect to the images, [N, C, H, W]; nil if not asked for.
   let imageGradients: Tensor?
 
   private let network: NetworkClassifier
   private let labels: Tensor
-  /// As they were when last looked at.
+  /// The images of the last update.
   private var images: Tensor
-  /// Those that are followed; none where they do not account for the gradients.
+  /// The recorded layers; empty if their products do not give the whole gradient.
   private var layers: [any HookableLayer]
   private var calls: [LayerCall]
 
   /// - Parameters:
   ///   - images: [N, C, H, W].
   ///   - labels: [N], int64.
-  ///   - imageGradients: whether they are wanted.
-  ///   - weightGradients: whether any will be asked for.
+  ///   - imageGradients: true to compute the gradients with respect to the images.
+  ///   - weightGradients: true if the caller will ask for weight gradients.
   init(
     _ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor, imageGradients: Bool, weightGradients: Bool
   ) throws(TorchError) {
@@ -38,7 +37,7 @@ final class LayerTrace {
     if try !accountsForAllGradients() { (layers, calls) = ([], []) }
   }
 
-  /// Looks again at the samples at some positions, the only ones whose images may differ from the last.
+  /// Recomputes the samples at the given positions; all other images must be unchanged.
   func update(_ images: Tensor, at rows: Tensor) throws(TorchError) {
     self.images = images
     let found = try Self.pass(network, images.selecting(rows), labels.selecting(rows), layers, imageGradients: imageGradients != nil)
@@ -52,7 +51,7 @@ final class LayerTrace {
     }
   }
 
-  /// Σ of the gradients of some samples' losses, one tensor per parameter of the network.
+  /// Returns the summed gradient of some samples' losses, one tensor per parameter of the network.
   func weightGradients(of samples: Range<Int>) throws(TorchError) -> [Tensor] {
     if calls.isEmpty { return try passedGradients(of: samples) }
     return withNoGrad {
@@ -75,7 +74,9 @@ final class LayerTrace {
     return found.orZeros(like: parameters)
   }
 
-  /// One sample shows whether they do: that with the largest loss, whose gradient is furthest from rounding.
+  /// Returns true if the layers' products give the whole gradient.
+  ///
+  /// It tests the sample with the largest loss, because rounding affects its gradient least.
   private func accountsForAllGradients() throws(TorchError) -> Bool {
     if calls.isEmpty { return false }
     let sample = Int(losses.argmax().item())
@@ -86,7 +87,7 @@ final class LayerTrace {
   private static func pass(
     _ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor, _ layers: [any HookableLayer], imageGradients: Bool
   ) throws(TorchError) -> (losses: Tensor, calls: [LayerCall], imageGradients: Tensor?) {
-    // A copy, since what the layers read is kept and later overwritten.
+    // The layers' inputs are kept and later overwritten, so they must not share memory with the caller's images.
     let input = withNoGrad { images.cloned() }.requireGrad(imageGradients)
     let (records, losses) = try LayerCall.recorded(layers) { () throws(TorchError) in
       try withGrad { () throws(TorchError) in try CurvatureScore.losses(network, input, labels) }
@@ -96,7 +97,7 @@ final class LayerTrace {
     let seed = Tensor.ones(like: losses.detached())
     var gradients = try Tensor.checkedGradients(of: [losses], withRespectTo: points, seeds: [seed])
     let found = imageGradients ? gradients.removeFirst() ?? Tensor.zeros(like: images) : nil
-    // A layer that the logits do not depend on gets nothing back.
+    // A layer that does not affect the logits has no gradient.
     let calls = zip(records, gradients).compactMap { record, adjoint in
       adjoint.map { LayerCall(layer: record.layer, input: record.input.detached(), adjoint: $0, hasDependentInput: true) }
     }

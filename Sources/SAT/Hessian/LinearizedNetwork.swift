@@ -1,37 +1,41 @@
 internal import SwiftTorch
 
-/// A network around a batch, ready for second-order passes: Pearlmutter's R-operator (1994) for any network whose parameters are
-/// all in convolutions, linear layers and BatchNorm, whatever lies between them.
+/// A network linearized around a batch for second-order passes (Pearlmutter's R-operator, 1994).
 ///
-/// Every such layer's output gets a shift of zeros added, on which logits and layer inputs then depend. Autograd differentiates with
-/// respect to these shifts only, with the shared weights; what depends on parameters is the layers' own arithmetic (`PerSampleLayer`).
-/// So one pass for the whole batch serves a direction of its own for every sample.
+/// It supports networks with all parameters in convolutions, linear layers and BatchNorm, and any operations between them. Each
+/// such layer's output gets a shift of zeros, so logits and layer inputs depend on the shifts. Autograd differentiates only with
+/// respect to the shifts, with the shared weights. The layers' own arithmetic covers the parameters (`PerSampleLayer`). One pass of
+/// the batch therefore serves a different direction for each sample.
 ///
-/// The loss of a sample is its cross-entropy over the length of its gradient with respect to its logits, `scale`, so that confident
-/// samples do not underflow; second derivatives are linear in that factor.
+/// The loss of a sample is its cross-entropy divided by `scale`, the length of its gradient with respect to the logits. Otherwise
+/// confident samples would underflow. Second derivatives are linear in this factor.
 final class LinearizedNetwork {
-  /// Layers that the logits depend on, in the order of their calls.
+  /// The layers that affect the logits, in the order of their calls.
   let calls: [LayerCall]
-  /// [N, 1]: what each sample's loss was divided by.
+  /// The divisor of each sample's loss, [N, 1].
   let scale: Tensor
 
   private let logits: Tensor
   private let labels: Tensor
-  /// [N, C], softmax.
+  /// The softmax of the logits, [N, C].
   let probabilities: Tensor
   private let shifts: [Tensor]
-  /// Seeds of the first backward pass: the gradient with respect to the logits, and zeros for every layer's input. The adjoints are
-  /// linear in them, so their derivatives are the network's own tangents.
+  /// The seeds of the first backward pass: the gradient with respect to the logits, and zeros for every layer's input.
+  ///
+  /// The adjoints are linear in the seeds, so their derivatives with respect to the seeds are the network's tangents.
   private let logitSeed: Tensor
   private let inputSeeds: [Tensor?]
   private let inputs: [Tensor]
   private let adjoints: [Tensor]
-  /// Whether anything between the layers bends; nil until the first `change` shows it. Where all is piecewise linear, as with ReLU and
-  /// pooling, autograd would send zeros back through the whole network at every pass.
+  /// True if an operation between the layers is curved; nil until the first `change`.
+  ///
+  /// If all operations are piecewise linear, such as ReLU and pooling, the code skips a backward pass that would only carry zeros.
   private(set) var isCurved: Bool?
 
-  /// - Parameter isCurved: where it is known of this network from other samples.
-  /// - Returns: nil for a network that has parameters in other layers.
+  /// Linearizes a network around a batch.
+  ///
+  /// - Parameter isCurved: the value found on other samples of this network; nil if unknown.
+  /// - Returns: nil for a network with parameters in other kinds of layers.
   init?(_ classifier: NetworkClassifier, _ images: Tensor, _ labels: Tensor, isCurved: Bool? = nil) throws(TorchError) {
     self.isCurved = isCurved
     guard let layers = LayerCall.layers(of: classifier.module) else { return nil }
@@ -44,10 +48,10 @@ final class LinearizedNetwork {
     let values = logits.detached()
     probabilities = values.softmax(dim: 1)
     let columns = labels.unsqueezed(dim: 1)
-    // The label's entry as minus the sum of the others: 1 - p would lose what is left of it once p is close to 1.
+    // The label's entry is minus the sum of the others, because p - 1 loses precision when p is close to 1.
     let others = probabilities.scattering(0.0, dim: 1, at: columns)
     let residual = others - labels.oneHot(classes: values.size(1)).to(values.dtype) * others.sum(dim: 1, keepDim: true)
-    // The smallest normal float32, so that a sample whose gradient is 0 altogether stays at 0.
+    // The bound is the smallest normal float32, so a sample with a gradient of 0 keeps it.
     scale = residual.norm(dims: [1], keepDim: true).clamped(to: 1.2e-38...)
     logitSeed = (residual / scale).requireGrad()
 
@@ -70,7 +74,7 @@ final class LinearizedNetwork {
     }
   }
 
-  /// What a change of the parameters does to the inputs and the gradients of all layers, to first order.
+  /// The first-order effect of a parameter change on the inputs and gradients of all layers.
   struct Change {
     /// Ḋ per call.
     var adjoints: [Tensor]
@@ -78,14 +82,16 @@ final class LinearizedNetwork {
     var inputs: [Tensor?]
   }
 
-  /// The first direction has to be a generic one: what is straight along it counts as straight along all.
+  /// Returns the effect of a parameter change.
+  ///
+  /// The first direction must be generic: a network that is straight along it counts as straight along all directions.
   /// - Parameters:
-  ///   - tangents: V·a of every call, for the change V of its parameters.
-  ///   - cotangents: Vᵀ·D of every call; nil where the input is fixed.
+  ///   - tangents: V·a for every call, with V the change of its parameters.
+  ///   - cotangents: Vᵀ·D for every call; nil for a fixed input.
   func change(_ tangents: [Tensor], _ cotangents: [Tensor?]) throws(TorchError) -> Change {
     let forward = try forward(tangents)
     if isCurved == nil { isCurved = forward.bends.contains { $0.map { $0.abs().max().item() > 0 } ?? false } }
-    // Backward: the change of the logits' gradient, and what the changed weights send back.
+    // The backward pass starts from the change of the logits' gradient and from the changed weights' cotangents.
     let returned = zip(inputs, cotangents).compactMap { input, cotangent in cotangent.map { (input, $0) } }
     let backward = try Tensor.checkedGradients(
       of: [logits] + returned.map(\.0), withRespectTo: shifts, seeds: [softmaxChange(forward.logits)] + returned.map(\.1),
@@ -97,11 +103,11 @@ final class LinearizedNetwork {
     return Change(adjoints: adjointChanges, inputs: forward.inputs)
   }
 
-  /// How logits and layer inputs move when the layers' outputs move by `tangents` of their own; and how the adjoints bend, at fixed
-  /// seeds, or nils where they cannot.
+  /// Returns the moves of logits and layer inputs when the layers' outputs move by `tangents`, and the bends of the adjoints.
   ///
-  /// The adjoints are linear in their seeds with the network's Jacobian as coefficients, so their derivatives with respect to the
-  /// seeds along `tangents` are the moves.
+  /// A bend is the change of an adjoint at fixed seeds; it is nil if the network is not curved. The adjoints are linear in their
+  /// seeds, with the network's Jacobian as coefficients. Their derivatives with respect to the seeds along `tangents` are therefore
+  /// the moves.
   private func forward(_ tangents: [Tensor]) throws(TorchError) -> (logits: Tensor, inputs: [Tensor?], bends: [Tensor?]) {
     let seeds = inputSeeds.compactMap { $0 }
     let mayBend = isCurved ?? true
@@ -113,22 +119,23 @@ final class LinearizedNetwork {
     return (found[0] ?? Tensor.zeros(like: logitSeed.detached()), inputs, bends)
   }
 
-  /// (diag p − p pᵀ) r / scale per sample, [N, C].
+  /// Returns (diag p − p pᵀ) r / scale for each sample and its change r of the logits, [N, C].
   func softmaxChange(_ change: Tensor) -> Tensor {
-    // Relative to the label's entry, whose probability may be close to 1, so that no small difference of large terms is taken.
+    // Subtracting the label's entry first avoids small differences of large terms when its probability is close to 1.
     let relative = change - change.gathered(dim: 1, at: labels.unsqueezed(dim: 1))
     let mean = (probabilities * relative).sum(dim: 1, keepDim: true)
     return probabilities * (relative - mean) / scale
   }
 
-  /// The gradient of every call's output when the logits' gradient is `seed` [N, C]: the rows of a Jacobian.
+  /// Returns the gradient of every call's output for the logits' gradient `seed` [N, C]: rows of the Jacobian.
   func pulledBack(_ seed: Tensor) throws(TorchError) -> [Tensor] {
     let found = try Tensor.checkedGradients(of: [logits], withRespectTo: shifts, seeds: [seed], retainGraph: true)
     return found.orZeros(like: shifts)
   }
 
-  /// Whether the layers' own gradients are the parameters' whole gradients: a network may use a weight in other ways than by calling
-  /// its layer.
+  /// Returns true if the layers' gradients are the whole gradients of the parameters.
+  ///
+  /// They are not if the network uses a weight in another way than through its layer.
   func accountsForAllGradients(of parameters: [Parameter]) throws(TorchError) -> Bool {
     var own = Dictionary(uniqueKeysWithValues: parameters.map { (ObjectIdentifier($0), Tensor.zeros(like: $0.value.detached())) })
     for call in calls {

@@ -2,21 +2,21 @@ public import SwiftTorch
 
 /// The Hessian ∇²_θ of a network's mean cross-entropy over labelled images, with respect to all parameters (paper, Section 3.1).
 ///
-/// At adversarial images it is H_ε of Eq. 9. Weight decay is no part of it, BatchNorm is in evaluation mode, and a parameter that the
-/// output does not depend on counts with a row of zeros. Products differentiate the gradient once more (Pearlmutter 1994), at
-/// about the cost of two gradients.
+/// At adversarial images it is H_ε of Eq. 9. It excludes weight decay, and BatchNorm is in evaluation mode. A parameter that does
+/// not affect the output has a row of zeros. A product differentiates the gradient once more (Pearlmutter 1994) and costs about two
+/// gradients.
 ///
-/// The images are worked through in chunks, weighted by their sizes. The graph of a chunk's gradient serves all products as long as it
-/// fits into `keptBytes`, and is made anew for each product where it does not.
+/// The code processes the images in chunks and weights them by their sizes. It keeps the graphs of the chunks' gradients for all
+/// products while they fit into `keptBytes`, and rebuilds the others for each product.
 public final class LossHessian: SymmetricOperator {
   /// The mean cross-entropy.
   public let loss: Double
-  /// Its gradient, [size], laid out as `layout` says.
+  /// The gradient of the loss, [size], in the order of `layout`.
   public let gradient: Tensor
   public let layout: ParameterLayout
   public let dtype: DType
   public let device: Device
-  /// Products with vectors so far.
+  /// The number of products so far.
   public private(set) var products = 0
 
   private let classifier: any Classifier
@@ -25,25 +25,26 @@ public final class LossHessian: SymmetricOperator {
   private let parts: [Part]
 
   public var size: Int { layout.count }
-  /// ‖∇_θ‖₂ of the mean loss.
+  /// The norm ‖∇_θ‖₂ of the mean loss.
   public var gradientNorm: Double { gradient.norm().item() }
 
   private struct Part {
     let images: Tensor
     let labels: Tensor
-    /// Nil where it did not fit.
+    /// The graph of the gradient; nil if it did not fit.
     var graph: GradientGraph?
   }
 
+  /// Computes loss and gradient, and prepares the products.
+  ///
   /// - Parameters:
-  ///   - classifier: in evaluation mode, in full precision.
-  ///   - images: [N, C, H, W] of the parameters' dtype, on their device.
+  ///   - classifier: a classifier in evaluation mode and full precision.
+  ///   - images: [N, C, H, W] in the parameters' dtype, on their device.
   ///   - labels: [N], int64.
-  ///   - chunk: images that pass through the network together; nil for at most 128, fewer where their graph would take more than
-  ///     1 GiB.
-  ///   - keptBytes: memory for the graphs that are kept, a rough bound.
-  ///   - progress: hears of the fraction that is done.
-  /// - Throws: what the network throws, or `TorchError` when it cannot be differentiated with respect to its parameters or the loss is
+  ///   - chunk: the number of images per pass; nil for at most 128, and fewer if their graph would exceed 1 GiB.
+  ///   - keptBytes: an approximate limit on the memory of kept graphs.
+  ///   - progress: called after each chunk with the fraction done.
+  /// - Throws: the network's errors, or `TorchError` when the output has no gradient with respect to the parameters or the loss is
   ///   not finite.
   public init(
     _ classifier: any Classifier, images: Tensor, labels: Tensor, chunk: Int? = nil, keptBytes: Int = 2 << 30,
@@ -67,7 +68,7 @@ public final class LossHessian: SymmetricOperator {
       let graph = try GradientGraph(classifier, parameters, part.images, part.labels)
       loss += graph.loss
       gradient.addInPlace(layout.joined(graph.gradient))
-      // The graph of a model that does not say how large its activations are is kept when it is the only one.
+      // The size of a graph is unknown for models without hooks; such a graph is kept only if it is the only one.
       if samples <= chunk || graphBytes.map({ $0 * range.upperBound <= keptBytes }) ?? false { part.graph = graph }
       parts.append(part)
       progress(Double(range.upperBound) / Double(samples))
@@ -75,7 +76,7 @@ public final class LossHessian: SymmetricOperator {
     guard loss.isFinite else {
       throw TorchError(
         .value,
-        "the loss is \(loss), which is not finite and has no Hessian; check weights and images for values that are not finite")
+        "the loss is \(loss), which is not finite, so it has no Hessian; check weights and images for NaN and infinity")
     }
     self.parts = parts
     self.loss = loss / Double(samples)
@@ -96,13 +97,13 @@ public final class LossHessian: SymmetricOperator {
   }
 }
 
-/// The gradient of the summed cross-entropy of some images, ready to be differentiated.
+/// The gradient of the summed cross-entropy of some images, with the graph for its derivative.
 struct GradientGraph {
   let loss: Double
-  /// One per parameter, outside the graph.
+  /// The gradient, one tensor per parameter, outside the graph.
   let gradient: [Tensor]
   private let parameters: [Tensor]
-  /// The gradients in the graph, and the positions of the parameters they are for. A gradient that is constant has none.
+  /// The gradients in the graph, with the positions of their parameters; a constant gradient has no entry.
   private let graphs: [(index: Int, gradient: Tensor)]
 
   init(_ classifier: any Classifier, _ parameters: [Tensor], _ images: Tensor, _ labels: Tensor) throws(TorchError) {
@@ -121,7 +122,7 @@ struct GradientGraph {
     }
   }
 
-  /// The second derivative along a direction, both one tensor per parameter.
+  /// Returns the second derivative along a direction, both with one tensor per parameter.
   func product(_ direction: [Tensor]) throws(TorchError) -> [Tensor] {
     if graphs.isEmpty { return parameters.map { Tensor.zeros(like: $0.detached()) } }
     let second = try Tensor.checkedGradients(
@@ -129,8 +130,9 @@ struct GradientGraph {
     return second.orZeros(like: parameters)
   }
 
-  /// Roughly what an image adds to a graph: what enters and leaves its layers, and the gradients of that; nil for a model that
-  /// does not let its layers be watched.
+  /// Returns the approximate bytes that one image adds to a graph: the layers' inputs and outputs, and their gradients.
+  ///
+  /// - Returns: nil for a model without hooks on its layers.
   static func bytesPerImage(_ classifier: any Classifier, _ image: Tensor) throws(TorchError) -> Int? {
     guard let network = classifier as? NetworkClassifier else { return nil }
     var bytes = 0

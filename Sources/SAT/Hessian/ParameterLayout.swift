@@ -1,9 +1,9 @@
 public import SwiftTorch
 
-/// How a network's parameters lie in one vector: one after another, each in row-major order.
+/// The order of a network's parameters in one vector: one after another, each in row-major order.
 public struct ParameterLayout: Sendable {
   public let shapes: [[Int]]
-  /// Length of the vector.
+  /// The length of the vector.
   public let count: Int
 
   public init(_ parameters: [Tensor]) {
@@ -11,13 +11,13 @@ public struct ParameterLayout: Sendable {
     count = parameters.reduce(0) { $0 + $1.count }
   }
 
-  /// One vector [count] of tensors of the parameters' shapes.
+  /// Joins tensors of the parameters' shapes into one vector [count].
   public func joined(_ parts: [Tensor]) -> Tensor {
     require(parts.map(\.shape), equals: shapes)
     return parts.isEmpty ? .zeros(0) : Tensor.concatenated(parts.map { $0.reshaped(to: -1) })
   }
 
-  /// The parts of a vector [count], as views of the parameters' shapes.
+  /// Returns the parts of a vector [count], as views in the parameters' shapes.
   public func parts(of vector: Tensor) -> [Tensor] {
     var start = 0
     return shapes.map { shape in

@@ -1,28 +1,30 @@
 internal import SwiftTorch
 
-/// A `LayerCall` whose parameters change differently for every sample.
+/// A `LayerCall` with a different change of the parameters for each sample.
 ///
-/// A sample's Hessian maps every change of the parameters to one of the form Ḋ⊗a + D⊗Ȧ (`LayerCall`), so all vectors of its Krylov
-/// space have that form, and a vector is held as the pair (Ḋ, Ȧ), of the size of activations instead of weights. Tangent and
-/// cotangent of such a vector come from scalar products among the windows that the layer reads.
+/// A sample's Hessian maps every change of the parameters to the form Ḋ⊗a + D⊗Ȧ (`LayerCall`). All vectors of its Krylov space have
+/// this form. The code stores such a vector as the pair (Ḋ, Ȧ), which has the size of activations instead of weights. Its tangent
+/// and cotangent come from scalar products between the windows that the layer reads.
 protocol PerSampleLayer {
-  /// V·a and Vᵀ·D of V = Ḋ⊗a + D⊗Ȧ per sample; shapes as the layer's output and input, the second nil where the input is fixed.
+  /// Returns V·a and Vᵀ·D for each sample's V = Ḋ⊗a + D⊗Ȧ.
+  ///
+  /// They have the shapes of the layer's output and input; the second is nil if the input is fixed.
   func images(_ adjointChange: Tensor, _ inputChange: Tensor?) -> (tangent: Tensor, cotangent: Tensor?)
 
-  /// The tensors that are kept from vector to vector.
+  /// The tensors that the layer keeps for all vectors.
   var kept: [Tensor] { get }
 }
 
-/// A convolution or a linear layer: y_p = W a_p + b for each position p, a_p the window the layer reads there.
+/// A convolution or a linear layer: y_p = W a_p + b for each position p, with a_p the window that the layer reads there.
 struct WindowedLayer: PerSampleLayer {
   private let call: LayerCall
-  /// a, [N, window, positions].
+  /// The windows a, [N, window, positions].
   private let windows: Tensor
-  /// D, [N, outputs, positions].
+  /// The gradient D, [N, outputs, positions].
   private let adjoint: Tensor
-  /// ⟨a_p, a_q⟩, plus 1 for a bias, [N, positions, positions]; nil where the weights' changes are cheaper to write out.
+  /// The products ⟨a_p, a_q⟩, plus 1 for a bias, [N, positions, positions]; nil if full weight changes are cheaper.
   private let windowProducts: Tensor?
-  /// ⟨D_p, D_q⟩, [N, positions, positions].
+  /// The products ⟨D_p, D_q⟩, [N, positions, positions].
   private let adjointProducts: Tensor?
   private let hasBias: Bool
 
@@ -44,13 +46,13 @@ struct WindowedLayer: PerSampleLayer {
     adjointProducts = adjoint.transposed(1, 2).matmul(adjoint)
   }
 
-  /// Multiplications per sample and vector in either form.
+  /// Returns the multiplications per sample and vector, with products and with full weight changes.
   private static func costs(_ call: LayerCall, window: Int, positions: Int, outputs: Int) -> (products: Int, writtenOut: Int) {
     let products = (call.hasDependentInput ? 3 * window * positions : 0) + 3 * outputs * positions
     return (positions * products, positions * (call.hasDependentInput ? 4 : 2) * outputs * window)
   }
 
-  /// Multiplications per sample and vector for a convolution.
+  /// Returns the multiplications per sample and vector for a convolution.
   static func cost(_ call: LayerCall, _ layer: Conv2d) -> Int {
     let (window, positions) = (layer.weight.value.shape.dropFirst().reduce(1, *), call.adjoint.size(2) * call.adjoint.size(3))
     let costs = costs(call, window: window, positions: positions, outputs: call.adjoint.size(1))
@@ -77,14 +79,14 @@ struct WindowedLayer: PerSampleLayer {
     return (folded(tangent), call.hasDependentInput ? refolded(weight.transposed(1, 2).matmul(adjoint)) : nil)
   }
 
-  /// The windows a layer reads, [N, window, positions].
+  /// Returns the windows that a layer reads, [N, window, positions].
   private static func unfolded(_ input: Tensor, _ layer: any HookableLayer) -> Tensor {
     guard let layer = layer as? Conv2d else { return input.reshaped(to: [input.size(0), -1, input.size(-1)]).transposed(1, 2) }
     return input.contiguous().unfolded(
       kernel: layer.weight.value.size(2), stride: layer.stride, padding: layer.padding, dilation: layer.dilation)
   }
 
-  /// A tensor of the output's shape as [N, outputs, positions].
+  /// Reshapes a tensor of the output's shape to [N, outputs, positions].
   private static func rows(_ output: Tensor, _ layer: any HookableLayer) -> Tensor {
     layer is Conv2d
       ? output.contiguous().flattened(from: 2) : output.reshaped(to: [output.size(0), -1, output.size(-1)]).transposed(1, 2)
@@ -102,7 +104,7 @@ struct WindowedLayer: PerSampleLayer {
   }
 }
 
-/// BatchNorm in evaluation mode: a factor and a summand per channel.
+/// BatchNorm in evaluation mode: one factor and one summand per channel.
 struct NormalizedLayer: PerSampleLayer {
   private let call: LayerCall
   private let normalized: Tensor

@@ -1,47 +1,48 @@
 public import SwiftTorch
 
-/// σ₁ of every sample: the eigenvalue of largest magnitude of each sample's own ∇²_θ ℓ (paper, Section 4.2 and Fig. 7).
+/// The eigenvalue σ₁ of largest magnitude of each sample's own Hessian ∇²_θ ℓ (paper, Section 4.2 and Fig. 7).
 public struct PerSampleSpectrum: Codable, Sendable {
-  /// [N]: the eigenvalue of largest magnitude with its sign; its magnitude is the spectral norm ‖∇²_θ ℓ‖₍₂₎.
+  /// The eigenvalues of largest magnitude with their signs, [N]; a magnitude is the spectral norm ‖∇²_θ ℓ‖₍₂₎.
   public var eigenvalues: [Double]
-  /// ‖Hv − λv‖ / |λ| per sample: an eigenvalue lies that near.
+  /// The residual ‖Hv − λv‖ / |λ| of each sample: an eigenvalue lies within this fraction of λ.
   public var residuals: [Double]
-  /// Products with the sample's Hessian that it took.
+  /// The number of products with each sample's Hessian.
   public var iterations: [Int]
-  /// Whether the residual met the tolerance before the iterations ran out.
+  /// True for each sample that met the tolerance before the iterations ran out.
   public var isConverged: [Bool]
 
   public struct Settings: Sendable {
-    /// Largest ‖Hv − λv‖ / |λ|; the error of λ itself is of the order of its square.
+    /// The largest accepted ‖Hv − λv‖ / |λ|; the relative error of λ is about its square.
     public var tolerance = 1e-2
-    /// Products at most, per sample.
+    /// The largest number of products per sample.
     public var maximumIterations = 60
-    /// Samples that pass through the network together; nil for as many as fit into 512 MiB.
+    /// The number of samples per pass; nil for as many as fit into 512 MiB, at most 32.
     public var chunk: Int?
-    /// Of the random part of the starts.
+    /// The seed of the random part of the starting vectors.
     public var seed: UInt64 = 0
 
     public init() {}
   }
 
-  /// The exact eigenvalues by Lanczos, for a whole batch at once where the network's parameters are all in convolutions, linear layers
-  /// and BatchNorm, and one sample after another elsewhere.
+  /// Returns each sample's eigenvalue of largest magnitude, by Lanczos.
   ///
-  /// Unlike the power method, Lanczos tells a dominant pair λ, −λ apart, which the Hessian of a misclassified sample comes close to.
+  /// The method works on whole batches if all parameters are in convolutions, linear layers and BatchNorm. Otherwise it takes one
+  /// sample after another. Unlike the power method, Lanczos separates a dominant pair λ, −λ; the Hessian of a misclassified sample
+  /// nearly has such a pair.
   /// - Parameters:
-  ///   - classifier: in evaluation mode, in full precision.
-  ///   - images: [N, C, H, W] of the parameters' dtype, on their device.
+  ///   - classifier: a classifier in evaluation mode and full precision.
+  ///   - images: [N, C, H, W] in the parameters' dtype, on their device.
   ///   - labels: [N], int64.
-  ///   - progress: hears of the samples that are done.
+  ///   - progress: called with the number of samples done.
   public static func topEigenvalues(
     _ classifier: any Classifier, images: Tensor, labels: Tensor, settings: Settings = Settings(),
     progress: (_ done: Int) -> Void = { _ in }
   ) throws(TorchError) -> PerSampleSpectrum {
     var result = PerSampleSpectrum(eigenvalues: [], residuals: [], iterations: [], isConverged: [])
     let chunk = try chunkSize(classifier, images, labels, settings)
-    // The first samples show it for all.
+    // The first chunk finds the value for all samples.
     var isCurved: Bool?
-    // A network that cannot be worked through in batches is so for one sample as well.
+    // A network without support for batches takes one sample at a time.
     for range in (0..<labels.count).chunks(of: chunk ?? 1) {
       let part: PerSampleSpectrum
       if chunk != nil, let network = classifier as? NetworkClassifier {
@@ -74,7 +75,7 @@ public struct PerSampleSpectrum: Codable, Sendable {
       eigenvalues: [pair.value], residuals: [pair.residual], iterations: [pair.iterations], isConverged: [pair.isConverged])
   }
 
-  /// How many samples to take at once; nil when the network has to be taken sample by sample.
+  /// Returns the number of samples per pass; nil if the network needs one sample at a time.
   private static func chunkSize(
     _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, _ settings: Settings
   ) throws(TorchError) -> Int? {
@@ -83,7 +84,8 @@ public struct PerSampleSpectrum: Codable, Sendable {
       try linearized.accountsForAllGradients(of: network.module.parameters)
     else { return nil }
     if let chunk = settings.chunk { return max(chunk, 1) }
-    // What a layer keeps and as much for a vector's images; and a dozen tensors of the size of its input and output.
+    // A layer needs its kept tensors, as much again for a vector's images, and about twelve tensors of its input's and output's
+    // size.
     let kept = layers.flatMap(\.kept).reduce(0) { $0 + 2 * $1.count }
     let passing = linearized.calls.reduce(0) { $0 + 12 * ($1.input.count + $1.adjoint.count) }
     return min(max((512 << 20) / max((kept + passing) * images.dtype.size, 1), 1), 32)

@@ -1,25 +1,25 @@
 internal import SwiftTorch
 
-/// A convolution whose images come from scalar products among the input's pixels instead of among the windows it reads.
+/// A convolution that computes its images from scalar products of pixels instead of windows.
 ///
-/// Windows overlap: a kernel of 6 x 6 at a stride of 2 reads every pixel nine times. ⟨a_p, a_q⟩ of two windows is the sum of ⟨a_i, a_j⟩
-/// over the pixels (i, j) that the kernel puts side by side, so it is enough to multiply pixels and to add up (`KernelPairs`), and no
-/// window has to be written out.
+/// Windows overlap: a kernel of 6 x 6 at a stride of 2 reads every pixel nine times. ⟨a_p, a_q⟩ of two windows is the sum of ⟨a_i,
+/// a_j⟩ over the pairs of pixels (i, j) in `KernelPairs`. The code therefore multiplies pixels and adds the products, and writes no
+/// window.
 struct PixelPairLayer: PerSampleLayer {
   private let call: LayerCall
   private let pairs: KernelPairs
-  /// a, [N, phases, channels, pixels].
+  /// The input a by phases, [N, phases, channels, pixels].
   private let pixels: Tensor
-  /// D, [N, outputs, positions].
+  /// The gradient D, [N, outputs, positions].
   private let adjoint: Tensor
-  /// ⟨a_p, a_q⟩ of windows, plus 1 for a bias, [N, positions, positions].
+  /// The products ⟨a_p, a_q⟩ of windows, plus 1 for a bias, [N, positions, positions].
   private let windowProducts: Tensor
-  /// ⟨D_p, D_q⟩ spread over the pixels, [N, phases, pixels, pixels].
+  /// The products ⟨D_p, D_q⟩ spread over the pixels, [N, phases, pixels, pixels].
   private let adjointProducts: Tensor
 
   var kept: [Tensor] { [pixels, adjoint, windowProducts, adjointProducts] }
 
-  /// - Parameter call: of `layer`, a convolution in one group whose input depends on other layers.
+  /// - Parameter call: a call of `layer`, a convolution in one group with an input that depends on other layers.
   init(_ call: LayerCall, _ layer: Conv2d) {
     self.call = call
     pairs = KernelPairs(layer, call)
@@ -30,7 +30,7 @@ struct PixelPairLayer: PerSampleLayer {
     adjointProducts = pairs.spread(adjoint.transposed(1, 2).matmul(adjoint))
   }
 
-  /// Multiplications per sample and vector, an addition of what is gathered or spread counted as one.
+  /// Returns the multiplications per sample and vector; an addition in gathering or spreading counts as one.
   static func cost(_ call: LayerCall, _ layer: Conv2d) -> Int {
     let (pixels, positions) = (call.input.size(2) * call.input.size(3), call.adjoint.size(2) * call.adjoint.size(3))
     let phases = layer.stride * layer.stride

@@ -2,17 +2,17 @@ public import SwiftTorch
 
 /// The power method (paper, Section 5; LeCun et al. 1992) for the eigenvalues of largest magnitude, one after another.
 ///
-/// An eigenvalue keeps its sign: λ is the Rayleigh quotient vᵀHv. The method deflates the pairs it has found, H − Σ λ v vᵀ, and keeps
-/// them out of the iterates. A vector is known to a tolerance only, so it leaves a trace in the products of later vectors, however long
-/// these are iterated. Therefore all vectors found are mixed: the pairs are those of the matrix in the space of the vectors
-/// (Rayleigh–Ritz), which takes no more products. Two eigenvalues of nearly the same magnitude make the method slow. Opposite
-/// eigenvalues of the same magnitude make it fail to converge, and `isConverged` and `residual` say so; `Lanczos` minds neither.
+/// An eigenvalue keeps its sign: λ is the Rayleigh quotient vᵀHv. The method deflates the pairs it has found, H − Σ λ v vᵀ, and
+/// keeps them out of the iterates. Each vector is exact only to a tolerance, and its error remains in the products of later
+/// vectors. The method therefore solves the matrix in the space of all vectors found (Rayleigh–Ritz), which needs no further
+/// products. Two eigenvalues of nearly the same magnitude make the method slow. Opposite eigenvalues of the same magnitude prevent
+/// convergence, and `isConverged` and `residual` report it. `Lanczos` has neither problem.
 public struct PowerMethod: Sendable {
-  /// Largest relative change of λ in the last iteration.
+  /// The largest accepted relative change of λ in the last iteration.
   public var tolerance: Double
-  /// Largest ‖Hv − λv‖ / |λ|.
+  /// The largest accepted ‖Hv − λv‖ / |λ|.
   public var residualTolerance: Double
-  /// Products at most, per eigenvalue.
+  /// The largest number of products per eigenvalue.
   public var maximumIterations: Int
 
   public init(tolerance: Double = 1e-4, residualTolerance: Double = 1e-2, maximumIterations: Int = 200) {
@@ -21,17 +21,19 @@ public struct PowerMethod: Sendable {
     self.maximumIterations = maximumIterations
   }
 
+  /// Returns the eigenvalues of largest magnitude, in falling order of magnitude.
+  ///
   /// - Parameters:
-  ///   - count: how many eigenvalues, by falling magnitude; at most the operator's size.
-  ///   - generator: a CPU generator; draws the starts.
-  ///   - progress: hears of the eigenvalue's number, the iteration, and λ.
+  ///   - count: the number of eigenvalues; at most the operator's size.
+  ///   - generator: a CPU generator; it draws the starting vectors.
+  ///   - progress: called with the eigenvalue's number, the iteration, and λ.
   public func eigenvalues(
     of matrix: some SymmetricOperator, count: Int = 1, generator: Generator,
     progress: (_ index: Int, _ iteration: Int, _ value: Double) -> Void = { _, _, _ in }
   ) throws(TorchError) -> [EigenPair] {
     var found: [Found] = []
     let wanted = min(count, matrix.size)
-    // Mixing the vectors adds errors of the others, which may take up half of the tolerance.
+    // The Ritz step adds the errors of other vectors, so it gets half of the tolerance.
     let share = wanted > 1 ? residualTolerance / 2 : residualTolerance
     for index in 0..<wanted {
       found.append(try next(matrix, found.map(\.pair), share, generator) { progress(index, $0, $1) })
@@ -42,11 +44,11 @@ public struct PowerMethod: Sendable {
 
   private struct Found {
     var pair: EigenPair
-    /// Hv.
+    /// The product Hv.
     var product: Tensor
   }
 
-  /// The Ritz pairs: those of the matrix in the space of the vectors found.
+  /// Returns the Ritz pairs: the eigenpairs of the matrix in the space of the vectors found.
   private func ritzPairs(of found: [Found]) -> [Found] {
     guard found.count > 1, found.allSatisfy({ $0.pair.value != 0 && $0.pair.residual.isFinite }) else { return found }
     let ranked = found.sorted { abs($0.pair.value) > abs($1.pair.value) }
@@ -67,7 +69,9 @@ public struct PowerMethod: Sendable {
     }
   }
 
-  /// - Parameter limit: of the residual in what is left of the matrix without those found.
+  /// Finds the next pair.
+  ///
+  /// - Parameter limit: the largest accepted residual in the matrix without the pairs found.
   private func next(
     _ matrix: some SymmetricOperator, _ found: [EigenPair], _ limit: Double, _ generator: Generator, _ progress: (Int, Double) -> Void
   ) throws(TorchError) -> Found {
@@ -77,7 +81,7 @@ public struct PowerMethod: Sendable {
     var product = vector
     while pair.iterations < maximumIterations {
       let before = pair.value
-      // Without what was found, of which rounding and an unconverged vector leave a trace that would grow again.
+      // Rounding and unconverged vectors leave traces of the pairs found; they would grow again, so each iteration removes them.
       product = try matrix.product(vector)
       let image = Self.orthogonal(product, to: found)
       pair.iterations += 1
@@ -90,7 +94,7 @@ public struct PowerMethod: Sendable {
         pair.isConverged = size == 0
         return Found(pair: pair, product: product)
       }
-      // Of the matrix itself, and of what is left of it: the traces of others' errors cannot be iterated away.
+      // `residual` is for the matrix itself, `remaining` for the rest: iterations cannot remove the errors of other vectors.
       pair.residual = product.adding(vector, alpha: -pair.value).norm().item() / abs(pair.value)
       let remaining = found.isEmpty ? pair.residual : image.adding(vector, alpha: -pair.value).norm().item() / abs(pair.value)
       if abs(pair.value - before) <= tolerance * abs(pair.value), remaining <= limit {

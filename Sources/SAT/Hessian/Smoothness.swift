@@ -1,22 +1,23 @@
 internal import SwiftTorch
 
-/// How smooth the adversarial loss is at a network's weights: the three quantities of the paper's Fig. 4.
+/// The smoothness of the adversarial loss at a network's weights: the three quantities of the paper's Fig. 4.
 public struct Smoothness: Codable, Sendable, Equatable {
   /// The largest eigenvalue of the Hessian.
   public var eigenvalue: Double
-  /// Its trace, by random vectors, and the standard error of that.
+  /// The trace of the Hessian, estimated with random vectors.
   public var trace: Double
+  /// The standard error of the trace.
   public var traceError: Double
-  /// Of the mean loss.
+  /// The gradient norm of the mean loss.
   public var gradientNorm: Double
 
-  /// When and on what it is measured during training.
+  /// The settings of the measurement during training.
   public struct Settings: Codable, Sendable, Equatable {
-    /// Epochs from one measurement to the next; the last epoch is always measured. 0 for never.
+    /// The number of epochs from one measurement to the next; 0 for never. The last epoch is always measured.
     public var every = 0
-    /// Training images, drawn once.
+    /// The number of training images, drawn once.
     public var samples = 256
-    /// Random vectors of the trace.
+    /// The number of random vectors for the trace.
     public var probes = 20
 
     public init(every: Int = 0, samples: Int = 256, probes: Int = 20) {
@@ -27,8 +28,9 @@ public struct Smoothness: Codable, Sendable, Equatable {
   }
 }
 
-/// Measures the smoothness at the same training images, under the training attack at full strength, with the same draws every
-/// time, so that what changes from epoch to epoch is the network.
+/// Measures the smoothness at fixed training images, under the training attack at full strength.
+///
+/// Images and draws are the same in every epoch, so only the network changes.
 struct SmoothnessTracker {
   private let settings: Smoothness.Settings
   private let maximizer: InnerMaximizer
@@ -37,8 +39,8 @@ struct SmoothnessTracker {
   private let labels: Tensor
 
   /// - Parameters:
-  ///   - data: the training set; its images are taken as they are, without augmentation.
-  ///   - seed: of the run; the draws disturb no other.
+  ///   - data: the training set; its images are used without augmentation.
+  ///   - seed: the run's seed; these draws do not affect other draws.
   init(
     _ settings: Smoothness.Settings, maximizer: InnerMaximizer, data: ImageDataset, device: Device, seed: UInt64
   ) throws(TorchError) {

@@ -1,22 +1,25 @@
 public import SwiftTorch
 
-/// The density of a matrix's eigenvalues by stochastic Lanczos quadrature (Ghorbani et al. 2019; Yao et al. 2020), smoothed by a
-/// Gaussian.
+/// The density of a matrix's eigenvalues, smoothed by a Gaussian.
+///
+/// The method is stochastic Lanczos quadrature (Ghorbani et al. 2019; Yao et al. 2020).
 public struct SpectralDensity: Sendable, Equatable {
-  /// Rising, evenly spaced.
+  /// The grid's points, rising and evenly spaced.
   public var grid: [Double]
-  /// Density at the grid's points; its integral over the grid, by trapezoids, is 1.
+  /// The density at the grid's points; its integral over the grid, by the trapezoidal rule, is 1.
   public var values: [Double]
-  /// Standard deviation of the Gaussian.
+  /// The standard deviation of the Gaussian.
   public var width: Double
 
+  /// Estimates the density of a matrix's eigenvalues.
+  ///
   /// - Parameters:
-  ///   - probes: random starts, of which the densities are averaged.
-  ///   - steps: of Lanczos per probe: nodes of its quadrature.
-  ///   - width: nil for a hundredth of the range of the eigenvalues.
-  ///   - points: of the grid, which reaches five widths past the extreme nodes.
-  ///   - generator: a CPU generator; draws the probes.
-  ///   - progress: hears of the fraction that is done.
+  ///   - probes: the number of random starting vectors; the result is the mean of their densities.
+  ///   - steps: the number of Lanczos steps per probe, equal to the nodes of its quadrature.
+  ///   - width: the Gaussian's standard deviation; nil for a hundredth of the range of the eigenvalues.
+  ///   - points: the number of grid points; the grid reaches five widths past the extreme nodes.
+  ///   - generator: a CPU generator; it draws the probes.
+  ///   - progress: called with the fraction done.
   public static func estimate(
     of matrix: some SymmetricOperator, probes: Int = 4, steps: Int = 60, width: Double? = nil, points: Int = 1000,
     generator: Generator, progress: (Double) -> Void = { _ in }
@@ -35,17 +38,17 @@ public struct SpectralDensity: Sendable, Equatable {
     return SpectralDensity(nodes: nodes, width: width, points: points)
   }
 
-  /// The sum of Gaussians around weighted nodes.
+  /// Creates the density as a sum of Gaussians around weighted nodes.
   init(nodes: [(value: Double, weight: Double)], width: Double?, points: Int) {
     let values = nodes.map(\.value)
     let (low, high) = (values.min()!, values.max()!)
-    // Of a single eigenvalue the range is 0.
+    // A single eigenvalue has the range 0, so the width needs a lower bound.
     let width = width ?? max((high - low) / 100, 1e-6 * max(abs(low), abs(high)), 1e-30)
     let (start, end) = (low - 5 * width, high + 5 * width)
     let spacing = (end - start) / Double(points - 1)
     let grid = (0..<points).map { start + Double($0) * spacing }
     let raw = Self.smoothed(nodes, width, at: grid)
-    // Trapezoids: half of the ends.
+    // The trapezoidal rule counts the end points half.
     let integral = spacing * (raw.reduce(0, +) - (raw[0] + raw[points - 1]) / 2)
     self.grid = grid
     self.values = raw.map { $0 / integral }

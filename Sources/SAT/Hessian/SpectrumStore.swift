@@ -1,8 +1,8 @@
 internal import SwiftTorch
 
-/// Per-sample eigenvalues and their estimates, batch by batch in a file, so that a measurement that was stopped goes on from there.
+/// A file of finished per-sample eigenvalues and their estimates, from which a stopped measurement continues.
 struct SpectrumStore {
-  /// Samples that are measured at a time; a multiple of the 32 that share a gradient, so that the parts give what the whole would.
+  /// The number of samples per part; a multiple of the 32 that share a gradient, so parts and whole give the same numbers.
   static let batch = 128
 
   private static let kind = StateFile.Kind(format: "sat-spectrum-state/2", work: "a spectrum")
@@ -16,8 +16,10 @@ struct SpectrumStore {
   private let file: StateFile
   private var contents: Contents
 
-  /// - Parameter identity: of this measurement; equal between runs that may share a state.
-  /// - Throws: a sentence when the file is there and belongs to something else, or another process has it.
+  /// Opens the file or starts a new one.
+  ///
+  /// - Parameter identity: the identity of this measurement; runs that may share a file have the same one.
+  /// - Throws: `SATError` when the file belongs to another measurement, or when another process uses it.
   init(_ path: String, identity: StateIdentity) throws {
     file = try StateFile(path, Self.kind, identity: identity)
     contents = try file.read(Contents.self)?.contents ?? Contents()
@@ -27,10 +29,10 @@ struct SpectrumStore {
   ///
   /// - Parameters:
   ///   - images: [N, C, H, W].
-  ///   - request: whose per-sample settings and approximations count, nothing else.
-  ///   - progress: hears of what is being computed and of the fraction of all that is done.
+  ///   - request: the request; only its per-sample settings, approximations and chunk matter.
+  ///   - progress: called with the part in progress and the fraction of the whole that is done.
   ///   - shouldStop: asked before every batch.
-  /// - Throws: `JobStopped` when it was asked to stop, and what the measurement throws; the batches that are done are in the file.
+  /// - Throws: `JobStopped` when `shouldStop` returned true, and the measurement's errors; the file holds all finished batches.
   mutating func measure(
     _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, _ request: HessianAnalysis.Request, batch: Int = Self.batch,
     progress: (String, Double) -> Void = { _, _ in }, shouldStop: () -> Bool = { false }
@@ -52,11 +54,11 @@ struct SpectrumStore {
     }
   }
 
-  /// Adds the spectrum and its estimates to an analysis of the same images, with the correlations over all of them.
+  /// Adds the spectrum and its estimates to an analysis of the same images, with correlations over all images.
   func add(to analysis: inout HessianAnalysis) {
     let norms = contents.spectrum.eigenvalues.map(abs)
     analysis.perSample = contents.spectrum
-    // A part may lack an estimate that the others have.
+    // Only estimates that every part has are complete.
     let whole = contents.approximations.filter { $0.value.count == norms.count }
     analysis.approximations =
       whole.isEmpty ? nil : whole.mapValues { .init(values: $0, spearman: Spearman.correlation($0, norms)) }

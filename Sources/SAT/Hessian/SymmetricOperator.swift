@@ -1,34 +1,34 @@
 public import SwiftTorch
 
-/// A symmetric matrix that is known by its products with vectors only, as the Hessian of a network's loss is.
+/// A symmetric matrix known only by its products with vectors, such as the Hessian of a network's loss.
 public protocol SymmetricOperator {
-  /// Rows, and columns.
+  /// The number of rows and of columns.
   var size: Int { get }
-  /// Of the vectors it multiplies.
+  /// The dtype of the vectors.
   var dtype: DType { get }
   var device: Device { get }
 
-  /// The product with a vector [size].
+  /// Returns the product with a vector [size].
   func product(_ vector: Tensor) throws(TorchError) -> Tensor
 }
 
 extension SymmetricOperator {
-  /// A standard normal vector of length 1, drawn on the CPU whatever the device.
+  /// Returns a random direction of length 1 from normal draws on the CPU, so it is the same for every device.
   func randomDirection(_ generator: Generator) -> Tensor {
     let drawn = Tensor.randn([size], generator: generator, dtype: dtype).to(device)
     return drawn / drawn.norm()
   }
 }
 
-/// An eigenvalue as a solver found it.
+/// An eigenvalue found by a solver, with its vector and residual.
 public struct EigenPair {
   public var value: Double
-  /// [size], of length 1.
+  /// The eigenvector, [size], of length 1.
   public var vector: Tensor
-  /// ‖Hv − λv‖ / |λ|: an eigenvalue lies within this fraction of `value`. 0 where the eigenvalue is 0 and met exactly.
+  /// The residual ‖Hv − λv‖ / |λ|: an eigenvalue lies within this fraction of `value`. It is 0 for an exact eigenvalue 0.
   public var residual: Double
-  /// Products with the matrix that it took.
+  /// The number of products with the matrix.
   public var iterations: Int
-  /// Whether the tolerances were met before the iterations ran out.
+  /// True if the tolerances were met before the iterations ran out.
   public var isConverged: Bool
 }

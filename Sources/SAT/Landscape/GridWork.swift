@@ -2,7 +2,7 @@ internal import Foundation
 internal import SwiftTorch
 internal import Synchronization
 
-/// One network that is moved from point to point of a landscape's grid.
+/// A network that moves from point to point of a landscape's grid.
 final class GridMover {
   private let classifier: any Classifier
   private let landscape: LossLandscape
@@ -14,7 +14,7 @@ final class GridMover {
     weights = RestorableTensors(try classifier.differentiableParameters())
   }
 
-  /// The weights as they were, bit for bit.
+  /// Restores the weights bit for bit.
   func putBack() { weights.putBack() }
 
   func value(at point: Int) throws(TorchError) -> LossLandscape.Value {
@@ -38,14 +38,14 @@ final class GridMover {
       guard loss.isFinite else {
         throw TorchError(
           .value, "the loss at \(position.map { "\($0)" }.joined(separator: ", ")) of the grid is \(loss), which is not finite; "
-            + "check the weights and the images for values that are not finite, or choose a smaller radius")
+            + "check the weights and the images for NaN and infinity, or choose a smaller radius")
       }
       return LossLandscape.Value(loss: loss / count, accuracy: correct / count)
     }
   }
 }
 
-/// Points of a grid that several threads work on, each with a network of its own.
+/// The points of a grid, shared by several threads with one network each.
 final class GridWork: Sendable {
   private struct Results {
     var values: [(point: Int, value: LossLandscape.Value)] = []
@@ -54,7 +54,7 @@ final class GridWork: Sendable {
   }
 
   private let points: [Int]
-  /// The next of the points.
+  /// The index of the next point.
   private let next = Atomic<Int>(0)
   private let results = Mutex(Results())
   private let arrived = DispatchSemaphore(value: 0)
@@ -82,9 +82,9 @@ final class GridWork: Sendable {
     arrived.signal()
   }
 
-  /// Hands every value to `found`, one call at a time, until all threads have ended.
+  /// Passes every value to `found`, one call at a time, until all threads have ended.
   ///
-  /// - Parameter shouldStop: asked whenever a value arrives; true ends the work.
+  /// - Parameter shouldStop: asked after each value; true ends the work.
   /// - Throws: the first error of a network or of `found`, once the threads have ended.
   func collect(_ found: (Int, LossLandscape.Value) throws -> Void, _ shouldStop: () -> Bool) throws {
     var failure: (any Error)?
@@ -98,7 +98,7 @@ final class GridWork: Sendable {
       if failure == nil {
         do { for (point, value) in news.values { try found(point, value) } } catch { failure = error }
       }
-      // The threads then find nothing left to do.
+      // This leaves no point for the threads, so they end.
       if failure != nil || shouldStop() { next.store(points.count, ordering: .relaxed) }
       if news.running == 0 { break }
     }
@@ -106,7 +106,7 @@ final class GridWork: Sendable {
   }
 }
 
-/// Something that one thread at a time uses.
+/// A value that only one thread at a time uses.
 private struct Unshared<Value>: @unchecked Sendable {
   let value: Value
 }

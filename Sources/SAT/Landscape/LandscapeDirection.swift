@@ -4,16 +4,19 @@ public import SwiftTorch
 public struct LandscapeDirection {
   public let parts: [Tensor]
 
-  /// What becomes of parameters of one dimension, biases and BatchNorm's factors, of which a filter would be a single number.
+  /// The treatment of one-dimensional parameters: biases and BatchNorm's factors.
+  ///
+  /// Their filters would be single numbers.
   public enum Vectors: String, Sendable, CaseIterable {
-    /// They do not move, as in Li et al.'s figures.
+    /// The parameters do not move, as in Li et al.'s figures.
     case fixed
-    /// Each counts as one filter.
+    /// Each parameter counts as one filter.
     case scaled
   }
 
-  /// The random directions of a landscape, orthogonal to each other: the same for the same seed, weights' shapes and dtype, on every
-  /// device.
+  /// Returns the random directions of a landscape, orthogonal to each other.
+  ///
+  /// They depend only on the seed and the weights, not on the device.
   public static func orthogonal(_ count: Int, for weights: [Tensor], vectors: Vectors = .fixed, seed: UInt64) -> [LandscapeDirection] {
     let generator = Generator(seed: seed)
     return (0..<count).reduce(into: []) { directions, _ in
@@ -21,12 +24,12 @@ public struct LandscapeDirection {
     }
   }
 
-  /// A random direction whose every filter is as long as the filter of the weights it is added to (Li et al. 2018, Section 4):
-  /// d_f ← d_f · ‖w_f‖ / (‖d_f‖ + 1e-10), a filter being what belongs to one output.
+  /// Returns a random direction with each filter as long as the weights' filter (Li et al. 2018, Section 4).
   ///
+  /// The rule is d_f ← d_f · ‖w_f‖ / (‖d_f‖ + 1e-10). A filter is the part of a weight that belongs to one output.
   /// - Parameters:
   ///   - weights: the parameters' values.
-  ///   - others: directions each filter is made orthogonal to first, which makes the whole orthogonal to them.
+  ///   - others: earlier directions. Each filter is first made orthogonal to theirs, so the whole direction is too.
   ///   - generator: a CPU generator.
   public static func random(
     for weights: [Tensor], orthogonalTo others: [LandscapeDirection] = [], vectors: Vectors = .fixed, generator: Generator
@@ -34,7 +37,7 @@ public struct LandscapeDirection {
     withNoGrad {
       LandscapeDirection(
         parts: weights.enumerated().map { index, weight in
-          // Drawn for every parameter, so that the choice for vectors leaves the others as they are.
+          // Every parameter takes a draw, so the choice for vectors does not change the other parameters.
           let draw = Tensor.randn(weight.shape, generator: generator, dtype: weight.dtype).to(weight.device)
           if weight.ndim <= 1 && vectors == .fixed { return Tensor.zeros(like: weight.detached()) }
           func filters(_ tensor: Tensor) -> Tensor { tensor.reshaped(to: weight.ndim > 1 ? [weight.size(0), -1] : [1, -1]) }

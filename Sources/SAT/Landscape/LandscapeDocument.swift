@@ -5,10 +5,12 @@ public struct LandscapeDocument: VersionedDocument {
   public static let format = "sat-landscape/1"
   public static var remedy: String { "make it again with `sat landscape`" }
 
-  /// What the directions are made again from; they are as large as the weights, so they are not in the document.
+  /// The recipe for the directions.
+  ///
+  /// The directions themselves are as large as the weights, so the document leaves them out.
   public struct Directions: Codable, Sendable, Equatable {
     public var count: Int
-    /// How `LandscapeDirection.orthogonal` makes them.
+    /// The rule of `LandscapeDirection.orthogonal`, in words.
     public var scheme =
       "normal draws of a CPU generator (mt19937), parameter by parameter in the model's order, one direction after the other; "
       + "each filter orthogonal to the earlier directions' and as long as the weights' filter"
@@ -25,19 +27,20 @@ public struct LandscapeDocument: VersionedDocument {
   public var seed: UInt64
   /// Absent in early documents.
   public var directions: Directions?
-  /// Positions along the first direction, and the second where there is one.
+  /// The positions along the first direction.
   public var x: [Double]
+  /// The positions along the second direction; nil for a curve.
   public var y: [Double]?
-  /// A row per position along the second direction; one row without.
+  /// The loss, one row per position along the second direction; one row for a curve.
   public var loss: [[Double]]
   public var accuracy: [[Double]]
   public var seconds: Double
   public var versions: [String: String]
 
   /// - Parameters:
-  ///   - values: of every point of the grid.
-  ///   - vectors: as the directions were made.
-  ///   - seed: of the directions and the attack.
+  ///   - values: the values at every point of the grid, by the point's number.
+  ///   - vectors: the directions' treatment of one-dimensional parameters.
+  ///   - seed: the seed of the directions and the attack.
   public init(
     _ landscape: LossLandscape, _ values: [Int: LossLandscape.Value], model: String, data: ImageDataset, examples: String,
     perturbation: InnerMaximizer?, vectors: LandscapeDirection.Vectors, seed: UInt64, seconds: Double
@@ -63,7 +66,7 @@ public struct LandscapeDocument: VersionedDocument {
   public var inconsistency: String? {
     for (name, positions) in [("x", x), ("y", y ?? [0])] {
       guard positions.allSatisfy(\.isFinite), !positions.isEmpty else {
-        return "\(name) has positions that are no numbers, or none"
+        return "\(name) is empty or has a position that is not a finite number"
       }
     }
     for (name, rows) in [("loss", loss), ("accuracy", accuracy)] {
@@ -75,7 +78,7 @@ public struct LandscapeDocument: VersionedDocument {
     return nil
   }
 
-  /// A line a point: x, y where there is one, loss, accuracy.
+  /// The landscape as CSV, one line per point: x, y for a surface, loss, accuracy.
   public var csv: String {
     var lines = [y == nil ? "x,loss,accuracy" : "x,y,loss,accuracy"]
     for (row, losses) in loss.enumerated() {
@@ -86,7 +89,7 @@ public struct LandscapeDocument: VersionedDocument {
     return lines.joined(separator: "\n") + "\n"
   }
 
-  /// loss and accuracy [rows, columns] and the positions x and y, all float64.
+  /// Returns loss and accuracy, [rows, columns], and the positions x and y, all float64.
   public func tensors() -> NamedTensors {
     [("loss", Tensor(loss)), ("accuracy", Tensor(accuracy)), ("x", Tensor(x))] + (y.map { [("y", Tensor($0))] } ?? [])
   }

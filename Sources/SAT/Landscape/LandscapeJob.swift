@@ -1,15 +1,15 @@
 internal import SwiftTorch
 
-/// Samples a model's loss on a grid around its weights.
+/// A job that measures a model's loss on a grid around its weights.
 ///
-/// The model computes in full precision meanwhile, whatever its own precision is, and is as before afterwards.
+/// The model computes in full precision during the job. Afterwards it has its own precision again.
 public struct LandscapeJob {
-  /// The images the loss is of.
+  /// The images at which the loss is measured.
   public enum Examples: Sendable {
     case clean
-    /// Perturbed once, at the model itself.
+    /// Images perturbed once, at the model's own weights.
     case fixed(ImagePerturbation)
-    /// Perturbed at every point of the grid, with the same draws everywhere.
+    /// Images perturbed again at every point of the grid, with the same draws.
     case reattacked(ImagePerturbation)
 
     /// The name in the document.
@@ -32,30 +32,32 @@ public struct LandscapeJob {
   public let model: LoadedModel
   public let data: ImageDataset
   public var examples: Examples
-  /// 1 for a curve, 2 for a surface.
+  /// The number of directions: 1 for a curve, 2 for a surface.
   public var dimensions: Int
   public var axis: LossLandscape.Axis
   public var vectors = LandscapeDirection.Vectors.fixed
-  /// Of the directions.
+  /// The seed of the directions.
   public var seed: UInt64 = 0
   public var batchSize = 128
-  /// Points worked on at once; nil for libtorch's number of threads with a network of fewer than 5 million parameters on the CPU, else 1.
+  /// The number of points to compute at once.
+  ///
+  /// Nil means libtorch's number of threads for a network of fewer than 5 million parameters on the CPU, and 1 otherwise.
   public var workers: Int?
-  /// File that keeps the points that are done; nil keeps nothing.
+  /// The file that saves finished points; nil saves nothing.
   public var state: String?
 
   /// A finished grid and the job that made it.
   public struct Result {
     public let job: LandscapeJob
     public let landscape: LossLandscape
-    /// By the number of the point.
+    /// The values by the number of the point.
     public let values: [Int: LossLandscape.Value]
     public let seconds: Double
   }
 
   /// - Parameters:
   ///   - dimensions: 1 or 2.
-  ///   - axis: of every direction.
+  ///   - axis: the positions along every direction.
   public init(model: LoadedModel, data: ImageDataset, examples: Examples, dimensions: Int = 2, axis: LossLandscape.Axis) {
     self.model = model
     self.data = data
@@ -64,9 +66,11 @@ public struct LandscapeJob {
     self.axis = axis
   }
 
+  /// Runs the job.
+  ///
   /// - Parameter shouldStop: asked before every batch of the perturbation and before every point.
-  /// - Throws: `JobStopped` when it was asked to stop, `SATError` for a model without weights or a state that belongs to something
-  ///   else, and what the model throws.
+  /// - Throws: `JobStopped` when `shouldStop` returned true, `SATError` for a model without weights or a state file of another job,
+  ///   and the model's errors.
   public func run(
     progress: (JobProgress) -> Void = { _ in }, shouldStop: () -> Bool = { false }
   ) throws -> Result {
@@ -109,7 +113,7 @@ public struct LandscapeJob {
     }
   }
 
-  /// Nil when asked to stop.
+  /// Returns the images of the measurement; nil when `shouldStop` returned true.
   private func images(
     _ clean: Tensor, _ labels: Tensor, _ progress: (JobProgress) -> Void, _ shouldStop: () -> Bool
   ) throws -> LossLandscape.Examples? {
@@ -124,7 +128,7 @@ public struct LandscapeJob {
     }
   }
 
-  /// What the state belongs to.
+  /// Returns the identity of the state file: everything that the saved points depend on.
   private func identity() throws -> StateIdentity {
     var identity = try StateIdentity(model: model, data: data, seed: seed)
     identity["precision"] = "fp32"

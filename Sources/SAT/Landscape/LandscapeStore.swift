@@ -1,6 +1,6 @@
 internal import SwiftTorch
 
-/// The points of a landscape that are done, in a file, so that a run that was killed goes on from there.
+/// A file of finished landscape points, from which a killed run continues.
 final class LandscapeStore {
   private static let kind = StateFile.Kind(format: "sat-landscape-state/2", work: "a landscape")
 
@@ -11,9 +11,9 @@ final class LandscapeStore {
   private(set) var values: [Int: LossLandscape.Value] = [:]
 
   /// - Parameters:
-  ///   - path: of the file; nil keeps the values in memory only.
-  ///   - identity: of this landscape; equal between runs that may share a state.
-  /// - Throws: a sentence when the file is there and belongs to something else, or another process has it.
+  ///   - path: the path of the file; nil keeps the values in memory only.
+  ///   - identity: the identity of this landscape; runs that may share a file have the same one.
+  /// - Throws: `SATError` when the file belongs to another landscape, or when another process uses it.
   init(_ path: String?, identity: StateIdentity) throws {
     file = try path.map { try StateFile($0, Self.kind, identity: identity, interval: .seconds(5)) }
     guard let file, let saved = try file.read(Contents.self)?.tensors else { return }
@@ -23,13 +23,13 @@ final class LandscapeStore {
     for (point, (loss, accuracy)) in zip(points, zip(losses, accuracies)) { values[point] = .init(loss: loss, accuracy: accuracy) }
   }
 
-  /// Takes a value, and writes the file if the last time is seconds ago.
+  /// Adds a value, and writes the file if the last write was seconds ago.
   func put(_ value: LossLandscape.Value, at point: Int) throws {
     values[point] = value
     if let file, file.isDue { try write() }
   }
 
-  /// Writes the file, whole or not at all.
+  /// Writes the whole file, or leaves the old one.
   func write() throws {
     let points = values.keys.sorted()
     try file?.write(

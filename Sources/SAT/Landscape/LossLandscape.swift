@@ -2,9 +2,9 @@ public import SwiftTorch
 
 /// A network's loss along one or two random directions of its parameters (paper, Fig. 1; Li et al. 2018).
 ///
-/// BatchNorm is in evaluation mode with its statistics as they are.
+/// BatchNorm is in evaluation mode and keeps its statistics.
 public struct LossLandscape {
-  /// Evenly spaced positions along a direction, both ends included.
+  /// Evenly spaced positions along a direction, including both ends.
   public struct Axis: Sendable, Equatable, Codable {
     public var start: Double
     public var end: Double
@@ -21,11 +21,11 @@ public struct LossLandscape {
     }
   }
 
-  /// Which images the loss is of.
+  /// The images at which the loss is measured.
   public enum Examples {
-    /// These at every point: clean ones, or those an attack found at the centre.
+    /// The same images at every point: clean ones, or perturbed ones from the centre.
     case fixed(Tensor)
-    /// Those an attack finds at each point from the clean images, with the same draws everywhere.
+    /// Images that an attack makes from the clean images at each point, with the same draws.
     case reattacked(Tensor, InnerMaximizer, seed: UInt64)
   }
 
@@ -42,12 +42,12 @@ public struct LossLandscape {
   let labels: Tensor
   let batchSize: Int
 
-  /// Points of the grid. The first axis runs fastest.
+  /// The number of points of the grid, numbered with the first axis fastest.
   public var count: Int { axes.reduce(1) { $0 * $1.points } }
 
   /// - Parameters:
-  ///   - classifier: in evaluation mode; as it is again after every call.
-  ///   - directions: as many as axes, one or two.
+  ///   - classifier: a classifier in evaluation mode; every call restores its weights.
+  ///   - directions: one or two directions, as many as axes.
   ///   - labels: [N], int64.
   public init(
     _ classifier: any Classifier, directions: [LandscapeDirection], axes: [Axis], examples: Examples, labels: Tensor,
@@ -62,7 +62,7 @@ public struct LossLandscape {
     self.batchSize = batchSize
   }
 
-  /// Where a point of the grid is, one position per axis.
+  /// Returns a point's position, one coordinate per axis.
   public func position(of point: Int) -> [Double] {
     let first = axes[0].positions[point % axes[0].points]
     return axes.count == 1 ? [first] : [first, axes[1].positions[point / axes[0].points]]
@@ -70,12 +70,12 @@ public struct LossLandscape {
 
   /// Evaluates points of the grid.
   ///
-  /// Networks of the catalogue are copied, and as many points are worked on at once as `workers` says, each by one thread; the results
-  /// do not depend on their number. Other models take point after point with libtorch's own threads.
+  /// For networks from the catalogue, `workers` threads compute points at once, each with its own copy. The results do not depend
+  /// on the number of threads. Other models compute one point after another with libtorch's threads.
   /// - Parameters:
-  ///   - found: gets every point's value as it is known, one call at a time.
+  ///   - found: called with each point's value, one call at a time.
   ///   - shouldStop: asked before every point; true ends the work.
-  /// - Throws: what the model throws, and `TorchError` for a loss that is not finite.
+  /// - Throws: the model's errors, and `TorchError` for a loss that is not finite.
   public func evaluate(
     _ points: [Int], workers: Int = 1, found: (Int, Value) throws -> Void, shouldStop: () -> Bool = { false }
   ) throws {

@@ -8,7 +8,7 @@ struct ActiveSet {
   private var feasible: Feasible
   private var stepSizes: Tensor?
   private var stepCounts: Tensor?
-  /// Where the active samples sit in the batch; nil while all are active.
+  /// Positions of the active samples in the batch; nil while all are active.
   private var positions: Tensor?
   /// Final iterates of the whole batch, once some sample has finished.
   private var finalImages: Tensor?
@@ -27,14 +27,14 @@ struct ActiveSet {
     InnerSamples(index: index, images: images, clean: feasible.clean, labels: labels, positions: positions)
   }
 
-  /// A set of its own with the samples at the given positions among the active ones.
+  /// Returns a new set with the samples at the given positions among the active ones.
   func selecting(_ chosen: Tensor) -> ActiveSet {
     var part = self
     part.keep(chosen)
     return part
   }
 
-  /// Drops the samples whose number of steps is used up.
+  /// Drops the samples that have taken all their steps.
   mutating func retire(before index: Int) {
     guard let counts = stepCounts else { return }
     let left = counts.greater(than: index).nonzero().squeezed(dim: 1)
@@ -46,8 +46,8 @@ struct ActiveSet {
   /// - Parameters:
   ///   - chosen: positions of the step's samples among the active ones; nil for all.
   ///   - remaining: positions, among the step's samples, of those that go on; nil for all.
-  ///   - gradient: of the step's samples; nil when none goes on.
-  ///   - noise: of the whole batch, added to the step.
+  ///   - gradient: the gradient of the step's samples; nil when none goes on.
+  ///   - noise: the noise of the whole batch; this method adds the active samples' rows to the step.
   mutating func advance(_ chosen: Tensor?, _ remaining: Tensor?, _ gradient: Tensor?, _ size: Double, noise: Tensor?) {
     withNoGrad {
       guard let chosen else {
@@ -62,7 +62,7 @@ struct ActiveSet {
         images = images.cloned().copyInPlace(from: ends, at: going)
       }
       if remaining != nil {
-        // Samples that were not chosen stay; of the chosen ones, those that go on.
+        // Keeps all samples that were not chosen, and the chosen ones that go on.
         let keeping = Tensor.ones([count], dtype: .int64, device: labels.device)
           .copyInPlace(from: Tensor.zeros([chosen.count], dtype: .int64, device: labels.device), at: chosen)
           .copyInPlace(from: Tensor.ones([going.count], dtype: .int64, device: labels.device), at: going)
@@ -93,7 +93,7 @@ struct ActiveSet {
     positions = positions?.selecting(chosen) ?? chosen
   }
 
-  /// The iterates of the whole batch, in its order.
+  /// Returns the iterates of the whole batch, in the batch's order.
   func allImages() -> Tensor {
     guard let finalImages, let positions else { return images }
     return withNoGrad { finalImages.copyInPlace(from: images, at: positions) }

@@ -1,15 +1,15 @@
 public import SwiftTorch
 
 extension InnerMaximizer {
-  /// Where the ascent of every image ends at full strength, right or wrong: the images at which the Hessian of the adversarial loss is
-  /// taken (Eq. 9).
+  /// Returns the last iterate of every image after ascent at full strength.
   ///
-  /// A network of the catalogue answers with prepared weights.
+  /// The Hessian of the adversarial loss is taken at these images (Eq. 9). Misclassified images take all steps too. A network from
+  /// the catalogue uses prepared weights.
   /// - Parameters:
   ///   - images: [N, C, H, W] in [0, 1].
   ///   - labels: [N], int64.
-  ///   - generator: a CPU generator; draws the starts.
-  ///   - progress: hears of the fraction that is done.
+  ///   - generator: a CPU generator; it draws the starting points.
+  ///   - progress: called after each batch with the fraction done.
   /// - Returns: [N, C, H, W], outside the graph.
   public func adversarialImages(
     _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, batchSize: Int = 128, generator: Generator,
@@ -18,10 +18,10 @@ extension InnerMaximizer {
     try adversarialImages(classifier, images, labels, batchSize: batchSize, generator: generator, progress: progress) { false }!
   }
 
-  /// The same, for work that can be stopped.
+  /// Does the same for work that can be stopped.
   ///
   /// - Parameter shouldStop: asked before every batch.
-  /// - Returns: nil when it was asked to stop.
+  /// - Returns: the images; nil when `shouldStop` returned true.
   func adversarialImages(
     _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, batchSize: Int, generator: Generator, progress: (Double) -> Void,
     shouldStop: () -> Bool
@@ -40,7 +40,7 @@ extension InnerMaximizer {
   }
 }
 
-/// The perturbation of images at which a loss is measured: ascent at full strength, and the seed of its random draws.
+/// A perturbation for measuring a loss: ascent at full strength, and the seed of its random draws.
 public struct ImagePerturbation: Sendable {
   public var maximizer: InnerMaximizer
   public var seed: UInt64
@@ -50,7 +50,9 @@ public struct ImagePerturbation: Sendable {
     self.seed = seed
   }
 
-  /// The aspect of a state's identity: everything that the perturbed images depend on beside model and data.
+  /// Describes everything that determines the perturbed images, except model and data.
+  ///
+  /// A saved state's identity contains this text, so a state from other settings is refused.
   func description(batchSize: Int) -> String {
     let start =
       switch maximizer.start {

@@ -1,4 +1,4 @@
-/// Passes through a model, counted in samples.
+/// The forward and backward passes through a model, counted in samples.
 public struct AttackCost: Sendable, Codable, Equatable {
   public var forward = 0
   public var backward = 0
@@ -8,7 +8,7 @@ public struct AttackCost: Sendable, Codable, Equatable {
     self.backward = backward
   }
 
-  /// The number of forward passes that take as long; a gradient costs about two.
+  /// The number of forward passes that take the same time; a backward pass counts as two.
   var passes: Int { forward + 2 * backward }
 
   static func += (a: inout AttackCost, b: AttackCost) {

@@ -1,15 +1,15 @@
 internal import SwiftTorch
 
-/// What an attack ascends, one value a sample.
+/// The loss that an attack increases, one value per sample.
 public enum AttackLoss: String, Sendable, Codable, CaseIterable {
-  /// Cross-entropy of the label; with a target, minus that of the target.
+  /// Cross-entropy of the label; for a targeted attack, minus the cross-entropy of the target.
   case crossEntropy = "ce"
   /// Difference of logits ratio (Croce and Hein 2020), which does not change when the logits are scaled.
   case dlr
-  /// The logit margin of Carlini and Wagner (2017): the largest other logit, or the target's, less the label's.
+  /// The logit margin of Carlini and Wagner (2017): the largest other logit, or the target's, minus the label's.
   case margin
 
-  /// How many classes it takes to be defined.
+  /// Returns the smallest number of classes for which the loss is defined.
   func minimumClasses(isTargeted: Bool) -> Int {
     switch self {
     case .crossEntropy, .margin: 2
@@ -17,6 +17,8 @@ public enum AttackLoss: String, Sendable, Codable, CaseIterable {
     }
   }
 
+  /// Returns the loss of each sample.
+  ///
   /// - Parameters:
   ///   - logits: [N, classes].
   ///   - labels: [N], int64.
@@ -41,18 +43,18 @@ public enum AttackLoss: String, Sendable, Codable, CaseIterable {
   }
 }
 
-/// The gradient of a sum of losses with respect to the images they come from; weights get none.
+/// Returns the gradient of the summed losses with respect to the images; weights get no gradient.
 ///
-/// Where it is NaN or infinite, as that of a square root at 0, it is 0: a value without a slope is left alone, and does not spread.
-/// - Throws: `TorchError` when the losses do not depend on the images in a way autograd knows.
+/// Entries that are NaN or infinite become 0, as for a square root at 0. A pixel without a slope then stays, and NaN does not spread.
+/// - Throws: `TorchError` when autograd cannot trace the losses to the images.
 func inputGradient(of losses: Tensor, at images: Tensor, retainGraph: Bool = false) throws(TorchError) -> Tensor {
   let gradient = try rawInputGradient(of: withGrad { losses.sum() }, at: images, retainGraph: retainGraph)
   return withNoGrad { gradient.replacingNonFinite(with: 0) }
 }
 
-/// The gradient of a scalar with respect to the images it comes from, as autograd finds it.
+/// Returns the gradient of a scalar with respect to the images, as autograd computes it, with NaN and infinity.
 ///
-/// - Throws: as `inputGradient`.
+/// - Throws: the errors of `inputGradient`.
 func rawInputGradient(of total: Tensor, at images: Tensor, retainGraph: Bool = false) throws(TorchError) -> Tensor {
   guard total.requiresGrad, let gradient = try Tensor.checkedGradient(of: total, withRespectTo: images, retainGraph: retainGraph) else {
     throw TorchError(

@@ -1,23 +1,24 @@
 public import SwiftTorch
 
-/// Random numbers that are a function of what they are for: seed, attack, sample, target, restart and step.
+/// Random numbers that are a pure function of seed, attack, sample, target, restart and step.
 ///
-/// No stream is consumed, so a draw depends neither on the batch a sample is in nor on which samples, devices or interrupted runs
-/// went before.
+/// A draw uses up nothing. It therefore does not depend on the batch, on earlier samples, on the device or on interrupted runs.
 public struct CounterRandom: Sendable {
   public enum Distribution: Sendable {
-    /// On [0, 1).
+    /// Uniform on [0, 1).
     case uniform
-    /// Mean 0, variance 1.
+    /// Normal with mean 0 and variance 1.
     case normal
   }
 
   private let key: UInt64
 
+  /// Creates the stream of one sample in one attack.
+  ///
   /// - Parameters:
-  ///   - sample: what tells the sample from others, as `AttackBatch.samples`.
+  ///   - sample: the sample's number, as in `AttackBatch.samples`.
   ///   - attack: the attack's name.
-  ///   - target: the class it steers to, where it has one.
+  ///   - target: the target class; nil for an untargeted attack.
   public init(seed: UInt64, sample: Int, attack: String, target: Int? = nil, restart: Int = 0) {
     var key = Self.mixed(seed)
     for byte in attack.utf8 { key = Self.mixed(key ^ UInt64(byte)) }
@@ -25,7 +26,7 @@ public struct CounterRandom: Sendable {
     self.key = key
   }
 
-  /// `count` numbers on [0, 1), 53 bits each.
+  /// Returns `count` numbers on [0, 1), 53 random bits each.
   public func uniform(step: Int, count: Int) -> [Double] {
     (0..<count).map { i in
       let block = Philox.block(
@@ -35,12 +36,14 @@ public struct CounterRandom: Sendable {
     }
   }
 
-  /// A CPU tensor of draws.
+  /// Returns a CPU tensor of draws.
   public func tensor(step: Int = 0, _ shape: [Int], _ distribution: Distribution, dtype: DType = .float32) -> Tensor {
     Self.draw(Generator(seed: seed(step)), shape, distribution, dtype)
   }
 
-  /// Draws for several samples [N] + `shape` on the CPU, each as its own `tensor(step:)` would be.
+  /// Returns the draws of several samples, [N] + `shape` on the CPU.
+  ///
+  /// Each sample gets the same draws as from its own `tensor(step:)`.
   static func tensors(
     _ streams: [CounterRandom], step: Int = 0, _ shape: [Int], _ distribution: Distribution, dtype: DType = .float32
   ) -> Tensor {
@@ -53,7 +56,7 @@ public struct CounterRandom: Sendable {
       })
   }
 
-  /// Of a generator that draws a step.
+  /// Returns the seed of the generator that draws for `step`.
   func seed(_ step: Int) -> UInt64 { Self.mixed(key ^ UInt64(bitPattern: Int64(step))) }
 
   private static func draw(_ generator: Generator, _ shape: [Int], _ distribution: Distribution, _ dtype: DType) -> Tensor {
@@ -63,7 +66,7 @@ public struct CounterRandom: Sendable {
     }
   }
 
-  /// A step of SplitMix64 (Steele, Lea and Flood 2014): a bijection that spreads every bit.
+  /// Applies one step of SplitMix64 (Steele, Lea and Flood 2014), a bijection in which every bit affects all others.
   private static func mixed(_ value: UInt64) -> UInt64 {
     var z = value &+ 0x9E37_79B9_7F4A_7C15
     z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
@@ -90,6 +93,8 @@ enum Philox {
 }
 
 extension Generator {
-  /// A CPU generator of one of the streams of a seed: a change of what one kind of draw takes leaves the other streams as they were.
+  /// Creates a CPU generator for one stream of a seed.
+  ///
+  /// Each kind of draw has its own stream, so a change in one kind leaves the others unchanged.
   convenience init(seed: UInt64, stream: UInt64) { self.init(seed: seed &* 4 &+ stream) }
 }

@@ -1,26 +1,30 @@
 public import SwiftTorch
 
-/// Shapes the inner maximisation of adversarial training to a difficulty lambda (Eq. 10 of the paper).
+/// The rule that fits the inner maximisation of adversarial training to a difficulty lambda (Eq. 10 of the paper).
 ///
-/// The requirements are the mechanisms of Table 4: a method sets radii, numbers of steps, chooses a subset per step, or ends samples
-/// for good. Those it leaves out change nothing. One curriculum serves one batch, so it may keep state from step to step.
+/// The requirements are the mechanisms of Table 4: radii, numbers of steps, a subset for each step, and an early end for a sample.
+/// Their defaults change nothing. One curriculum serves one batch, so it may keep state from step to step.
 public protocol Curriculum {
-  /// How far each sample may be moved [N], in the threat model's norm; nil for the threat model's epsilon (IAAT, CAT20, epsilon
-  /// schedule).
+  /// The largest perturbation of each sample [N], in the threat model's norm; nil for the threat model's epsilon.
+  ///
+  /// IAAT, CAT20 and the epsilon schedule use it.
   var radii: Tensor? { get }
 
-  /// Lengths of each sample's steps [N]; nil for the maximiser's.
+  /// The step length of each sample [N]; nil for the maximiser's step length.
   var stepSizes: Tensor? { get }
 
-  /// How many steps each sample takes at most, int64 [N]; nil for the maximiser's number (CAT18).
+  /// The largest number of steps of each sample, int64 [N]; nil for the maximiser's number. CAT18 uses it.
   var stepCounts: Tensor? { get }
 
-  /// Which of the active samples this step moves; nil for all. The others stay where they are and may be chosen again later
-  /// (H-SAT). Asked before the forward pass.
+  /// Chooses the active samples that this step moves; nil for all.
+  ///
+  /// The maximiser asks before the forward pass. The other samples keep their iterates and may be chosen later. H-SAT uses it.
   func chosen(_ samples: InnerSamples) throws(TorchError) -> Choice?
 
-  /// Which of the step's samples are hard enough and stay where they are from now on, as a bool tensor [n]; nil when none can be
-  /// (P-SAT, DAT, FAT). Asked after the forward pass, before the samples are moved.
+  /// Marks the step's samples that are hard enough, as a bool tensor [n]; nil when no sample can be.
+  ///
+  /// The maximiser asks after the forward pass and before it moves the samples. A marked sample keeps its iterate for good. P-SAT,
+  /// DAT and FAT use it.
   func finished(_ step: InnerStep) throws(TorchError) -> Tensor?
 }
 
@@ -32,12 +36,13 @@ extension Curriculum {
   public func finished(_ step: InnerStep) throws(TorchError) -> Tensor? { nil }
 }
 
-/// The samples of one step.
+/// The samples that one step moves.
 public struct Choice {
-  /// Where they are among the active samples, int64.
+  /// Positions of the samples among the active samples, int64.
   public var positions: Tensor
-  /// The gradients of the cross-entropy with respect to their images [n, C, H, W], where making the choice found them: the step
-  /// then needs no pass of its own, and `finished` is not asked. Nil otherwise.
+  /// The gradients of the cross-entropy with respect to the images, [n, C, H, W]; nil when the choice did not compute them.
+  ///
+  /// With gradients the step needs no forward pass, and the maximiser does not call `finished`.
   public var gradient: Tensor?
 
   public init(positions: Tensor, gradient: Tensor? = nil) {
@@ -46,12 +51,12 @@ public struct Choice {
   }
 }
 
-/// No curriculum: every sample is moved at every step, as in plain adversarial training (Madry et al. 2018).
+/// The curriculum that moves every sample at every step, as in plain adversarial training (Madry et al. 2018).
 public struct FullStrength: Curriculum {
   public init() {}
 }
 
-/// Radii, step lengths and numbers of steps that differ from sample to sample, fixed for a batch (IAAT, CAT20, CAT18).
+/// A curriculum with fixed radii, step lengths and numbers of steps per sample (IAAT, CAT20, CAT18).
 public struct SampleLimits: Curriculum {
   public var radii: Tensor?
   public var stepSizes: Tensor?

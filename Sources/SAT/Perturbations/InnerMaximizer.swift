@@ -1,14 +1,14 @@
 public import SwiftTorch
 
-/// Projected gradient ascent on a batch: the inner maximisation of every method of the paper, shaped by a `Curriculum`
-/// (Eq. 10, Algorithm 1, Table 4).
+/// Projected gradient ascent on a batch under a `Curriculum`: the inner maximisation of every method of the paper (Eq. 10,
+/// Algorithm 1, Table 4).
 ///
-/// A sample that has finished leaves the batch: it costs nothing from then on and never moves again; one that is not chosen for a
-/// step costs nothing in it. The result for the others does not change, because samples do not influence each other while BatchNorm
-/// is in evaluation mode, which is the caller's to arrange.
+/// A finished sample leaves the batch, never moves again and costs nothing more. A sample that a step does not choose costs nothing
+/// in that step. The other samples get the same results, because samples do not influence each other in evaluation mode. The caller
+/// sets that mode.
 public struct InnerMaximizer: Sendable {
   public var threat: ThreatModel
-  /// Gradient steps at most.
+  /// The largest number of gradient steps.
   public var steps: Int
   /// Length of a step in pixel units, in the threat model's norm.
   public var stepSize: Double
@@ -16,13 +16,13 @@ public struct InnerMaximizer: Sendable {
   /// Standard deviation of Gaussian noise added to every step before the projection (FAT's omega); 0 for none.
   public var noise: Double
 
-  /// Where the ascent begins.
+  /// The starting point of the ascent.
   public enum Start: Sendable, Equatable {
-    /// At the image itself.
+    /// The clean image.
     case clean
-    /// At a random point of the ball: `ThreatModel.randomStart`.
+    /// A random point of the ball, from `ThreatModel.randomStart`.
     case random
-    /// At the image plus Gaussian noise of this standard deviation, inside the ball and the box.
+    /// The image plus Gaussian noise of this standard deviation, projected on the ball and the box.
     case gaussian(Double)
   }
 
@@ -34,7 +34,7 @@ public struct InnerMaximizer: Sendable {
     self.noise = noise
   }
 
-  /// How documents name a perturbation.
+  /// The description of a perturbation in documents.
   public struct Summary: Codable, Sendable, Equatable {
     public var norm: Norm
     public var epsilon: Double
@@ -44,22 +44,24 @@ public struct InnerMaximizer: Sendable {
 
   public var summary: Summary { Summary(norm: threat.norm, epsilon: threat.epsilon, steps: steps, stepSize: stepSize) }
 
-  /// Where a batch ended.
+  /// The result of the ascent for one batch.
   public struct Outcome {
     /// The last iterates [N, C, H, W], outside the graph.
     public var images: Tensor
-    /// Fraction of the batch that was moved, one entry per step.
+    /// The fraction of the batch that moved, one entry per step.
     public var active: [Double]
     public var cost: AttackCost
   }
 
+  /// Perturbs a batch from the starting points that `start` describes.
+  ///
   /// - Parameters:
-  ///   - model: in evaluation mode.
+  ///   - model: a classifier in evaluation mode.
   ///   - images: [N, C, H, W] in [0, 1].
   ///   - labels: [N], int64.
-  ///   - loss: what is ascended.
-  ///   - generator: a CPU generator; draws the starts, and the noise of the steps.
-  /// - Throws: what the model throws, or `TorchError` when its output cannot be differentiated with respect to its input.
+  ///   - loss: the loss to increase.
+  ///   - generator: a CPU generator; it draws the starting points and the noise of the steps.
+  /// - Throws: the model's errors, or `TorchError` when the model's output has no gradient with respect to its input.
   public func callAsFunction(
     _ model: some Classifier, _ images: Tensor, _ labels: Tensor, curriculum: some Curriculum, loss: InnerLoss = .crossEntropy,
     generator: Generator
@@ -68,7 +70,7 @@ public struct InnerMaximizer: Sendable {
     return try ascend(model, from: start, clean: images, labels, curriculum, loss: loss, generator: generator)
   }
 
-  /// Starting points around images, in a ball of the threat model's radius or of the given radii [N].
+  /// Returns starting points around the images, inside balls of the threat model's radius or of the given radii [N].
   public func startingPoints(around images: Tensor, radii: Tensor? = nil, generator: Generator) -> Tensor {
     switch start {
     case .clean: return images
@@ -79,7 +81,7 @@ public struct InnerMaximizer: Sendable {
     }
   }
 
-  /// As above, from given draws of the images' shape on [0, 1) or of mean 0 and variance 1.
+  /// Does the same with given draws in the images' shape: uniform on [0, 1), or normal with mean 0 and variance 1.
   func startingPoints(around images: Tensor, _ draws: (CounterRandom.Distribution) -> Tensor) -> Tensor {
     switch start {
     case .clean: images
@@ -88,7 +90,7 @@ public struct InnerMaximizer: Sendable {
     }
   }
 
-  /// As above, from given starting points; `generator` is needed for noise only.
+  /// Perturbs a batch from given starting points; `generator` is needed only for noise.
   func ascend(
     _ model: some Classifier, from start: Tensor, clean: Tensor, _ labels: Tensor, _ curriculum: some Curriculum,
     loss: InnerLoss = .crossEntropy, generator: Generator? = nil
@@ -128,13 +130,13 @@ public struct InnerMaximizer: Sendable {
     return Outcome(images: active.allImages(), active: moved, cost: cost)
   }
 
-  /// Noise for a step of the whole batch, so that a sample's does not depend on which others still move.
+  /// Returns noise for the whole batch, so that a sample's noise does not depend on the other active samples.
   private func drawnNoise(like clean: Tensor, _ generator: Generator?) -> Tensor? {
     guard noise > 0, let generator else { return nil }
     return Tensor.randn(clean.shape, generator: generator, dtype: clean.dtype).multiplyInPlace(by: noise).to(clean.device)
   }
 
-  /// The forward pass of a step, whose gradient waits until somebody asks for it.
+  /// Runs the forward pass of a step; the backward pass runs only when the gradient is asked for.
   private static func forwardPass(
     _ model: some Classifier, _ samples: InnerSamples, _ loss: InnerLoss
   ) throws(TorchError) -> InnerStep {
@@ -145,7 +147,7 @@ public struct InnerMaximizer: Sendable {
     }
   }
 
-  /// Which of a step's samples go on, as int64 positions among them; nil when all do.
+  /// Returns the int64 positions of the step's samples that go on; nil when all do.
   private static func remaining(_ curriculum: some Curriculum, _ step: InnerStep) throws(TorchError) -> Tensor? {
     guard let finished = try withNoGrad({ () throws(TorchError) in try curriculum.finished(step) }) else { return nil }
     let remaining = (!finished).nonzero().squeezed(dim: 1)

@@ -1,16 +1,16 @@
 public import SwiftTorch
 
-/// Some samples of a batch at a step of the inner maximisation.
+/// The samples that one step of the inner maximisation works on.
 public struct InnerSamples {
-  /// Number of the step, from 0.
+  /// The number of the step, from 0.
   public let index: Int
-  /// Current iterates [n, C, H, W], outside the graph.
+  /// The current iterates [n, C, H, W], outside the graph.
   public let images: Tensor
-  /// The images they started from, before any noise.
+  /// The clean images of the samples, before any noise.
   public let clean: Tensor
   /// [n], int64.
   public let labels: Tensor
-  /// Where the samples sit in the batch, int64 [n]; nil when they are the whole batch in its order.
+  /// Positions of the samples in the batch, int64 [n]; nil when they are the whole batch in its order.
   public let positions: Tensor?
 
   public init(index: Int, images: Tensor, clean: Tensor, labels: Tensor, positions: Tensor? = nil) {
@@ -21,15 +21,16 @@ public struct InnerSamples {
     self.positions = positions
   }
 
-  /// The rows of a tensor [N, …] of the batch that belong to these samples.
+  /// Returns the rows for these samples of a batch's tensor [N, …].
   public func rows(of tensor: Tensor) -> Tensor { positions.map { tensor.selecting($0) } ?? tensor }
 }
 
-/// What the inner maximiser knows about the samples it is about to move: everything comes from the one forward pass whose gradient
-/// moves them.
+/// The data of one step before its samples move.
+///
+/// Logits and gradient come from the same forward pass, so a curriculum costs no further pass.
 public final class InnerStep {
   public let samples: InnerSamples
-  /// Logits [n, C] of the current iterates, outside the graph.
+  /// The logits [n, C] of the current iterates, outside the graph.
   public let logits: Tensor
   private let differentiate: () throws(TorchError) -> Tensor
   private var found: Tensor?
@@ -43,7 +44,9 @@ public final class InnerStep {
   public var index: Int { samples.index }
   public var labels: Tensor { samples.labels }
 
-  /// The gradient of each sample's loss with respect to its image, [n, C, H, W]; computed when first asked for, once.
+  /// Returns the gradient of each sample's loss with respect to its image, [n, C, H, W].
+  ///
+  /// The first call computes it; later calls return the same tensor.
   public func gradient() throws(TorchError) -> Tensor {
     if let found { return found }
     let gradient = try differentiate()
@@ -51,13 +54,15 @@ public final class InnerStep {
     return gradient
   }
 
-  /// Whether the gradient has been computed.
+  /// True once the gradient has been computed.
   var hasGradient: Bool { found != nil }
 }
 
-/// What the inner maximisation ascends: a sum over samples, so that each sample's gradient is its own whatever the batch.
+/// The loss that the inner maximisation increases.
+///
+/// It is a sum over samples, so a sample's gradient does not depend on the rest of the batch.
 public struct InnerLoss {
-  /// The sum over the samples, a scalar in the graph of their logits [n, C].
+  /// Computes the sum over the samples, a scalar in the graph of their logits [n, C].
   public let sum: (_ logits: Tensor, _ samples: InnerSamples) -> Tensor
 
   public init(_ sum: @escaping (_ logits: Tensor, _ samples: InnerSamples) -> Tensor) { self.sum = sum }

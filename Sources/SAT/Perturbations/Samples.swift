@@ -1,18 +1,18 @@
 internal import SwiftTorch
 
-// What attacks ask of tensors [N, …] that hold a sample in each row.
+// Operations on tensors [N, …] with one sample per row.
 
 extension Tensor {
-  /// Rows by position, in this tensor's memory format, which index_select drops.
+  /// Returns the rows at the given positions and keeps this tensor's memory format, which index_select drops.
   func rows(at indices: Tensor) -> Tensor {
     let rows = selecting(indices)
     return ndim == 4 && !isContiguous() && isContiguous(.channelsLast) ? rows.contiguous(.channelsLast) : rows
   }
 
-  /// One value per sample [N], shaped to broadcast over `samples` [N, …].
+  /// Reshapes one value per sample [N] so that it broadcasts over `samples` [N, …].
   func aligned(with samples: Tensor) -> Tensor { reshaped(to: [-1] + Array(repeating: 1, count: samples.ndim - 1)) }
 
-  /// The norm of each sample, [N].
+  /// Returns the norm of each sample, [N].
   func norms(_ norm: Norm) -> Tensor {
     let rows = flattened(from: 1)
     return switch norm {
@@ -22,7 +22,9 @@ extension Tensor {
     }
   }
 
-  /// The norm of each image, [N, 1, 1, 1]: `norms` in the operations of AutoAttack's reference, which round otherwise.
+  /// Returns the norm of each image, [N, 1, 1, 1], by the operations of AutoAttack's reference.
+  ///
+  /// They round differently from `norms`.
   func perSampleNorm(_ norm: Norm) -> Tensor {
     switch norm {
     case .linf: abs().max(dims: [1, 2, 3], keepDim: true)

@@ -1,6 +1,6 @@
 public import SwiftTorch
 
-/// How the size of a perturbation is measured.
+/// The norm that measures a perturbation.
 public enum Norm: String, Sendable, ConfigurationWord {
   /// The largest change of any value.
   case linf
@@ -9,7 +9,7 @@ public enum Norm: String, Sendable, ConfigurationWord {
   /// The sum of the changes.
   case l1
 
-  /// The norm in which the steepest slope of a step of length 1 is measured.
+  /// The dual norm: the largest increase of a linear function over steps of length 1.
   var dual: Norm {
     switch self {
     case .linf: .l1
@@ -19,13 +19,15 @@ public enum Norm: String, Sendable, ConfigurationWord {
   }
 }
 
-/// What an attacker may do: images in [0, 1], changed by at most epsilon in a norm.
+/// The limits of a perturbation: at most epsilon in a norm, with images in [0, 1].
 public struct ThreatModel: Sendable, Equatable, Codable {
   public let norm: Norm
-  /// Radius in pixel units, in (0, 1] for L-inf.
+  /// The radius of the ball, in pixel units; in (0, 1] for L-inf.
   public let epsilon: Double
 
-  /// - Throws: `SATError` when epsilon is not positive, above 1 in L-inf where it could reach every image, or above all reason.
+  /// Creates a threat model.
+  ///
+  /// - Throws: `SATError` when epsilon is not positive, above 1 in L-inf, where it would reach every image, or above `Limit.number`.
   public init(norm: Norm = .linf, epsilon: Double) throws(SATError) {
     let most = norm == .linf ? 1 : Limit.number.upperBound
     guard epsilon > 0, epsilon <= most else {
@@ -41,7 +43,7 @@ public struct ThreatModel: Sendable, Equatable, Codable {
     try self.init(norm: values.decode(Norm.self, forKey: .norm), epsilon: values.decode(Double.self, forKey: .epsilon))
   }
 
-  /// The largest size that is epsilon up to rounding in float32.
+  /// The largest measured size that counts as epsilon, with an allowance for rounding in float32.
   public var tolerance: Double {
     switch norm {
     case .linf: epsilon + 1e-6
@@ -50,17 +52,18 @@ public struct ThreatModel: Sendable, Equatable, Codable {
     }
   }
 
-  /// The sizes of the perturbations [N] between two batches [N, …].
+  /// Returns the sizes [N] of the perturbations between two batches [N, …].
   public func size(from clean: Tensor, to perturbed: Tensor) -> Tensor {
     (perturbed - clean).norms(norm)
   }
 
-  /// A point drawn inside the ball and the box around each image: uniform in L-inf; in L2 a random direction, shrunk to the
-  /// sphere where it is longer (as the paper's code does); in L1 normal noise, projected.
+  /// Returns a random point inside the ball and the box around each image.
   ///
+  /// The noise is uniform in L-inf. L2 uses normal noise and shrinks it to the sphere if it is longer, as the paper's code does.
+  /// L1 uses normal noise and projects it.
   /// - Parameters:
-  ///   - radii: of the balls [N]; nil for epsilon.
-  ///   - generator: a CPU generator; the same draws whatever the device.
+  ///   - radii: the radii of the balls [N]; nil for epsilon.
+  ///   - generator: a CPU generator, so the draws are the same on every device.
   public func randomStart(around clean: Tensor, radii: Tensor? = nil, generator: Generator) -> Tensor {
     let noise: Tensor
     if norm == .linf {
@@ -72,12 +75,12 @@ public struct ThreatModel: Sendable, Equatable, Codable {
     return start(around: clean, noise, radii)
   }
 
-  /// As above, from given draws of the images' shape on [0, 1) or of mean 0 and variance 1.
+  /// Does the same with given draws in the images' shape: uniform on [0, 1), or normal with mean 0 and variance 1.
   func randomStart(around clean: Tensor, _ draws: (CounterRandom.Distribution) -> Tensor) -> Tensor {
     start(around: clean, norm == .linf ? (draws(.uniform) * 2.0 - 1.0) * epsilon : draws(.normal))
   }
 
-  /// L-inf noise fills a ball of radius epsilon, or 1 with `radii`.
+  /// Applies the noise. L-inf noise lies in a ball of radius epsilon, or of radius 1 if `radii` are given.
   private func start(around clean: Tensor, _ noise: Tensor, _ radii: Tensor? = nil) -> Tensor {
     switch norm {
     case .linf: (clean + (radii.map { noise * $0.aligned(with: clean) } ?? noise)).clamped(to: 0...1)
@@ -86,26 +89,26 @@ public struct ThreatModel: Sendable, Equatable, Codable {
     }
   }
 
-  /// Scales the perturbations [N, …] that are longer than epsilon, or than the given radii, back to the sphere.
+  /// Scales perturbations [N, …] that are longer than epsilon, or than the given radii, back to the sphere.
   fileprivate func shrunk(_ perturbation: Tensor, to radii: Tensor?) -> Tensor {
     let length = perturbation.norms(.l2).aligned(with: perturbation).clamped(to: 1e-12...)
     return perturbation * (radii.map { $0 / length } ?? epsilon / length).clamped(to: ...1)
   }
 }
 
-/// The set of images an attacker may reach from a batch: each image's ball cut with the box [0, 1].
+/// The set of images that an attack may reach from a batch: the intersection of each image's ball with the box [0, 1].
 ///
-/// Made once per batch, and cut down with it as samples finish.
+/// Each batch has one such set. It shrinks as samples finish.
 struct Feasible {
   let threat: ThreatModel
   let clean: Tensor
-  // The L-inf ball cut with the box is itself a box, so one clamp projects on it.
+  // The L-inf ball intersected with the box is a box, so one clamp projects on it.
   private let low: Tensor?
   private let high: Tensor?
-  // Of L2 balls that are not all epsilon, shaped to broadcast.
+  // The radii of L2 and L1 balls that differ from epsilon, shaped to broadcast.
   private let radii: Tensor?
 
-  /// - Parameter radii: of the balls [N]; nil for the threat model's epsilon.
+  /// - Parameter radii: the radii of the balls [N]; nil for the threat model's epsilon.
   init(_ threat: ThreatModel, around clean: Tensor, radii: Tensor? = nil) {
     self.threat = threat
     self.clean = clean
@@ -124,7 +127,7 @@ struct Feasible {
     self.radii = radii
   }
 
-  /// Goes from `images` by `size`, or by the given sizes [n], along the steepest ascent of the norm, and back into the set.
+  /// Moves `images` by `size`, or by the given sizes [n], along the norm's steepest ascent, then projects them on the set.
   func step(from images: Tensor, along gradient: Tensor, size: Double, sizes: Tensor? = nil, noise: Tensor? = nil) -> Tensor {
     let direction =
       switch threat.norm {
@@ -136,8 +139,9 @@ struct Feasible {
     return projected(noise.map { moved + $0 } ?? moved)
   }
 
-  /// A direction of L1 length 1, spread evenly over the steepest hundredth of the values that the box lets move (SLIDE, Tramèr and
-  /// Boneh 2019): the single steepest one would leave the box at once.
+  /// Returns a direction of L1 length 1, spread evenly over the steepest 1 % of the values (SLIDE, Tramèr and Boneh 2019).
+  ///
+  /// Values that the box blocks do not count. A step along only the steepest value would leave the box at once.
   private static func sparseAscent(from images: Tensor, along gradient: Tensor) -> Tensor {
     let isBlocked =
       (images.lessOrEqual(to: 0) && gradient.less(than: 0)) || (images.greaterOrEqual(to: 1) && gradient.greater(than: 0))
@@ -148,7 +152,7 @@ struct Feasible {
     return (direction / direction.abs().sum(dim: 1, keepDim: true).clamped(to: 1...)).reshaped(to: images.shape)
   }
 
-  /// The nearest points of the ball, then of the box; of both together in L1.
+  /// Projects on the ball, then on the box; in L1 on both together.
   func projected(_ images: Tensor) -> Tensor {
     if let low, let high { return images.clamped(between: low, and: high) }
     if threat.norm == .l1 {
@@ -158,7 +162,7 @@ struct Feasible {
     return (clean + threat.shrunk(images - clean, to: radii)).clamped(to: 0...1)
   }
 
-  /// The part for the samples at `indices`.
+  /// Returns the set for the samples at `indices`.
   func selecting(_ indices: Tensor) -> Feasible {
     Feasible(threat, clean.selecting(indices), low?.selecting(indices), high?.selecting(indices), radii?.selecting(indices))
   }

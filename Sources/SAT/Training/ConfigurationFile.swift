@@ -2,25 +2,29 @@ internal import Foundation
 internal import SwiftTorch
 internal import Yams
 
-/// Configurations as YAML: written whole, read as changes to a preset.
+/// Reads and writes configurations as YAML.
+///
+/// A written file has all settings. A file that is read may have only the changes to a preset.
 public enum ConfigurationFile {
-  /// Keys whose mapping is replaced rather than merged, because its keys depend on its kind.
+  /// Keys with mappings that a change replaces instead of merging, because the inner keys depend on the kind.
   private static let replaced: Set<String> = ["lambda", "options"]
 
-  /// The configuration with a YAML file's values put over it.
+  /// Returns the configuration with the values of a YAML file applied.
   ///
-  /// - Throws: `SATError` naming the file and the key that is unknown or has a wrong value.
+  /// - Throws: `SATError` that names the file and the key that is unknown or has a wrong value.
   public static func apply(fileAt path: String, to base: TrainingConfiguration) throws -> TrainingConfiguration {
     try apply(yaml: text(ofFileAt: path, expecting: "a YAML configuration"), to: base, source: path)
   }
 
-  /// The method that a YAML file chooses, if it does: presets are fitted to the method before other values are changed.
+  /// Returns the method that a YAML file chooses; nil if it chooses none.
+  ///
+  /// Presets adapt to the method before other values change.
   public static func method(inFileAt path: String) throws -> String? {
     let yaml = try text(ofFileAt: path, expecting: "a YAML configuration")
     return (try? Yams.compose(yaml: yaml))?.mapping?["method"]?.string
   }
 
-  /// The configuration with YAML text's values put over it.
+  /// Returns the configuration with the values of a YAML text applied.
   public static func apply(
     yaml: String, to base: TrainingConfiguration, source: String
   ) throws(SATError) -> TrainingConfiguration {
@@ -32,7 +36,7 @@ public enum ConfigurationFile {
     return try decode(node, source)
   }
 
-  /// The configuration with one value changed: `optimizer.learningRate=0.05`.
+  /// Returns the configuration with one value changed, such as `optimizer.learningRate=0.05`.
   public static func apply(setting: String, to base: TrainingConfiguration) throws(SATError) -> TrainingConfiguration {
     guard let equals = setting.firstIndex(of: "="), equals != setting.startIndex else {
       throw SATError("--set \(setting) is not a setting; expected key=value, such as optimizer.learningRate=0.05")
@@ -48,7 +52,7 @@ public enum ConfigurationFile {
     return try decode(node, source)
   }
 
-  /// The whole configuration as YAML, its numbers exact.
+  /// Returns the whole configuration as YAML, with exact numbers.
   public static func text(_ configuration: TrainingConfiguration) throws(SATError) -> String {
     do {
       let text = try Yams.serialize(node: tree(of: configuration))
@@ -56,7 +60,7 @@ public enum ConfigurationFile {
     } catch { throw SATError("the configuration cannot be written: \(oneLine(error))") }
   }
 
-  /// A configuration from a run's `config.yaml`.
+  /// Reads a configuration from a run's `config.yaml`.
   public static func read(_ path: String) throws -> TrainingConfiguration {
     let yaml = try text(ofFileAt: path, expecting: "a run's configuration")
     let node: Node?
@@ -67,7 +71,7 @@ public enum ConfigurationFile {
 
   private static func text(ofFileAt path: String, expecting what: String) throws -> String {
     let bytes = try FileBytes.read(path, expecting: what)
-    // YAML allows no other control characters, and what a parser quotes of them is no sentence.
+    // YAML allows no other control characters, and a parser's message would quote them.
     let isText = bytes.allSatisfy { $0 >= 0x20 && $0 != 0x7F || [0x09, 0x0A, 0x0D].contains($0) }
     guard isText, let text = String(validating: bytes, as: UTF8.self) else {
       throw SATError("\(path) is not a text file; expected \(what) in UTF-8")
@@ -75,7 +79,7 @@ public enum ConfigurationFile {
     return text
   }
 
-  /// The values that are not the same, as `key was A, is B`, in the order of the file.
+  /// Returns the values that differ, as `key was A, is B`, in the file's order.
   static func differences(_ old: TrainingConfiguration, _ new: TrainingConfiguration) throws(SATError) -> [String] {
     func walk(_ a: Node?, _ b: Node?, _ path: String) -> [String] {
       if let x = a?.mapping, let y = b?.mapping {
@@ -95,14 +99,14 @@ public enum ConfigurationFile {
     do {
       guard var node = try Yams.compose(yaml: YAMLEncoder().encode(configuration)) else { return Node("") }
       let encoder = JSONEncoder()
-      // What is not finite is refused by its setting's range, with its name.
+      // The setting's own range check refuses values that are not finite, with the setting's name.
       encoder.nonConformingFloatEncodingStrategy = .convertToString(positiveInfinity: ".inf", negativeInfinity: "-.inf", nan: ".nan")
       try restoreNumbers(in: &node, from: JSONDecoder().decode(Numbers.self, from: encoder.encode(configuration)))
       return node
     } catch { throw SATError("the configuration cannot be written: \(oneLine(error))") }
   }
 
-  /// The numbers of a configuration where they are; `JSONSerialization` on Linux may read one as its neighbour.
+  /// The numbers of a configuration in its tree; `JSONSerialization` on Linux may round a number to a neighbouring value.
   private enum Numbers: Decodable {
     case object([String: Numbers]), array([Numbers]), number(Double), other
 
@@ -118,7 +122,7 @@ public enum ConfigurationFile {
     }
   }
 
-  /// Yams writes doubles with fifteen digits, which is two too few to read the same number back.
+  /// Restores exact numbers, because Yams writes 15 digits and an exact double needs 17.
   private static func restoreNumbers(in node: inout Node, from value: Numbers) {
     if var mapping = node.mapping, case .object(let object) = value {
       for key in mapping.keys {
@@ -202,7 +206,7 @@ public enum ConfigurationFile {
     case is any FixedWidthInteger.Type: "a whole number"
     case is any BinaryFloatingPoint.Type, is Fraction.Type: "a number"
     case is String.Type: "a word"
-    default: "keys with values, or a list, as config.yaml has there"
+    default: "keys with values, or a list, as in config.yaml"
     }
   }
 

@@ -3,28 +3,29 @@
 /// `models/reference_run.py` writes the same lines without the optional numbers.
 public struct EpochMetrics: Codable, Sendable, Equatable {
   public struct Train: Codable, Sendable, Equatable {
-    /// Mean loss over the training examples.
+    /// The mean loss over the training examples.
     public var loss: Double
-    /// Fraction of the training examples, as perturbed, that were classified correctly.
+    /// The fraction of the perturbed training examples that were classified correctly.
     public var accuracy: Double
   }
 
   public struct Validation: Codable, Sendable, Equatable {
-    /// Accuracy on the images as they are.
+    /// The accuracy on clean images.
     public var clean: Double
-    /// Accuracy under the training attack.
+    /// The accuracy under the training attack.
     public var robust: Double
-    /// How many images that was measured on.
+    /// The number of validation images.
     public var samples: Int
   }
 
   public struct Perturbation: Codable, Sendable, Equatable {
-    /// Size of the training perturbations, in the threat model's norm.
+    /// The mean size of the training perturbations, in the threat model's norm.
     public var mean: Double
+    /// The largest size.
     public var max: Double
   }
 
-  /// Quantiles of a value over the samples of an epoch, linearly interpolated.
+  /// The quantiles of a value over the samples of an epoch, with linear interpolation.
   public struct Quantiles: Codable, Sendable, Equatable {
     public var p05: Double
     public var p25: Double
@@ -32,7 +33,7 @@ public struct EpochMetrics: Codable, Sendable, Equatable {
     public var p75: Double
     public var p95: Double
 
-    /// - Parameter values: at least one.
+    /// - Parameter values: the values, at least one.
     init(_ values: [Float]) {
       let sorted = values.sorted()
       func quantile(_ q: Double) -> Double {
@@ -50,34 +51,34 @@ public struct EpochMetrics: Codable, Sendable, Equatable {
     }
   }
 
-  /// 0-based.
+  /// The 0-based epoch.
   public var epoch: Int
-  /// Nil for a method without a curriculum.
+  /// The difficulty; nil for a method without one.
   public var lambda: Double?
-  /// Of its last step.
+  /// The learning rate of the last update.
   public var learningRate: Double
   public var train: Train
-  /// Only on epochs that validate.
+  /// The validation; nil on epochs without one.
   public var validation: Validation?
-  /// Only on epochs that measure it.
+  /// The smoothness; nil on epochs without a measurement.
   public var smoothness: Smoothness?
   public var perturbation: Perturbation
-  /// Mean fraction of the samples that were moved, per step of the inner maximisation.
+  /// The mean fraction of samples that moved, one entry per step of the inner maximisation.
   public var active: [Double]?
-  /// psi_P, the gap of probabilities, of the training examples as perturbed.
+  /// The probability gap psi_P of the perturbed training examples.
   public var psi: Quantiles?
-  /// Mean over the batches of the joint L2 norm of the gradients, before clipping.
+  /// The joint L2 norm of the gradients before clipping, as the mean over batches.
   public var gradientNorm: Double
-  /// Of training, without validation.
+  /// The seconds of training, without validation.
   public var seconds: Double
-  /// Of these, spent waiting for data.
+  /// The part of `seconds` spent waiting for data.
   public var dataSeconds: Double?
-  /// Of the processor, all threads together; unlike `seconds` it does not count what other programs took.
+  /// The processor's seconds over all threads; unlike `seconds` they exclude the time of other programs.
   public var processorSeconds: Double?
   public var samplesPerSecond: Double
-  /// When the epoch ended, in seconds since 1970.
+  /// The time at the epoch's end, in seconds since 1970.
   public var time: Double
-  /// The methods' own numbers, by the method's name, which is the key they are written under.
+  /// The methods' own numbers, by the method's name, which is also their key in the file.
   public var methods: [String: [String: Double]] = [:]
 }
 
@@ -136,8 +137,8 @@ extension EpochMetrics {
 
   /// Reads the epochs of a run's `metrics.jsonl`.
   ///
-  /// - Parameter isStrict: whether NaN, Infinity and a last line that a killed run left torn are refused.
-  /// - Throws: a sentence that names the file and the line that is not an epoch's metrics.
+  /// - Parameter isStrict: true to refuse NaN, Infinity and an incomplete last line of a killed run.
+  /// - Throws: `SATError` that names the file and the line that is not an epoch's metrics.
   public static func read(from path: String, isStrict: Bool = false) throws -> [EpochMetrics] {
     try JSONLines.read(path, "an epoch's metrics", isStrict: isStrict)
   }
@@ -147,18 +148,18 @@ extension EpochMetrics {
 ///
 /// `models/reference_run.py` writes the same lines without the optional numbers.
 struct StepMetrics: Codable, Equatable {
-  /// 0-based, over the whole run.
+  /// The number of the update in the whole run, from 0.
   var step: Int
   var epoch: Int
-  /// Before the update.
+  /// The loss before the update.
   var loss: Double
-  /// Joint L2 norm of the gradients, before clipping.
+  /// The joint L2 norm of the gradients before clipping.
   var gradientNorm: Double
-  /// Fraction of the batch that was moved, per step of the inner maximisation.
+  /// The fraction of the batch that moved, one entry per step of the inner maximisation.
   var active: [Double]?
 
-  /// Reads the steps of a run.
+  /// Reads the updates of a run.
   ///
-  /// - Throws: a sentence that names the file and the line that is not a step's metrics.
+  /// - Throws: `SATError` that names the file and the line that is not a step's metrics.
   static func read(from path: String) throws -> [StepMetrics] { try JSONLines.read(path, "a step's metrics", isStrict: true) }
 }

@@ -1,7 +1,7 @@
 internal import Foundation
 internal import Glibc
 
-/// Sums over the batches of an epoch. Codable, since a run may be interrupted inside one.
+/// The sums over the batches of an epoch; checkpoints inside an epoch contain them.
 struct EpochSums: Codable, Equatable {
   private(set) var batches = 0
   private var samples = 0
@@ -12,29 +12,31 @@ struct EpochSums: Codable, Equatable {
   private var active: [Double] = []
   private var gradientNorm = 0.0
   private var gaps: [Float] = []
-  /// The classes answered in the second half of the epoch.
+  /// The classes predicted in the second half of the epoch.
   private var lateAnswers: Set<Int> = []
-  /// Of the batches, data included.
+  /// The seconds of the batches, data included.
   var seconds = 0.0
-  /// Of these, spent waiting for data.
+  /// The part of `seconds` spent waiting for data.
   var dataSeconds = 0.0
-  /// Of the processor, all threads together, during these.
+  /// The processor's seconds over all threads during `seconds`.
   var processorSeconds = 0.0
 
-  /// What one batch adds.
+  /// The numbers that one batch adds.
   struct Batch {
     var loss: Double
     var gradientNorm: Double
-    /// Per sample, as `predictions`, `perturbation` and `gaps`.
+    /// One entry per sample, as in `predictions`, `perturbation` and `gaps`.
     var labels: [Int]
     var predictions: [Int]
     var perturbation: [Float]
-    /// Per step of the inner maximisation.
+    /// The fraction of samples that moved, one entry per step of the inner maximisation.
     var active: [Double]
     var gaps: [Float]
   }
 
-  /// - Parameter isLate: whether the batch is of the second half of the epoch.
+  /// Adds a batch.
+  ///
+  /// - Parameter isLate: true if the batch is in the second half of the epoch.
   mutating func add(_ batch: Batch, isLate: Bool) {
     let count = batch.labels.count
     samples += count
@@ -50,12 +52,12 @@ struct EpochSums: Codable, Equatable {
     if isLate { lateAnswers.formUnion(batch.predictions) }
   }
 
-  /// The class that every image of the second half of the epoch was taken for, if there was but one.
+  /// The only class that the network predicted in the second half of the epoch; nil if there were more.
   var constantAnswer: Int? { lateAnswers.count == 1 ? lateAnswers.first : nil }
 
   static func constantAdvice(_ method: String) -> String {
     let first = method == "p-sat" ? "a lambda that rises later or more slowly" : "--method p-sat"
-    return "adversarial training at a large epsilon often gets stuck so: try \(first), a smaller epsilon or a lower learning rate"
+    return "adversarial training at a large epsilon often gets stuck; try \(first), a smaller epsilon or a lower learning rate"
   }
 
   func metrics(epoch: Int, lambda: Double?, learningRate: Double) -> EpochMetrics {
@@ -68,7 +70,7 @@ struct EpochSums: Codable, Equatable {
   }
 }
 
-/// The processor's time of this process, all threads together.
+/// The processor time of this process over all threads.
 enum ProcessorClock {
   static var seconds: Double {
     var time = timespec()

@@ -1,24 +1,24 @@
 internal import Foundation
 internal import SwiftTorch
 
-/// A file that is written whole once and then grows at its end, for logs that others read while a run goes on.
+/// A log file that others may read during a run: written whole once, then only appended to.
 final class GrowingFile {
   private let path: String
   private let handle: FileHandle
 
-  /// Whether it was deleted or replaced since, so that what is appended would be lost.
+  /// True if the file was deleted or replaced, so appended lines would be lost.
   var isGone: Bool {
     var (own, there) = (stat(), stat())
     return fstat(handle.fileDescriptor, &own) != 0 || stat(path, &there) != 0 || own.st_ino != there.st_ino
   }
 
-  /// Writes the contents so far, replacing an older file of that name.
+  /// Writes the contents so far and replaces an older file of that name.
   ///
-  /// - Throws: a sentence naming the file when it cannot be written.
+  /// - Throws: `SATError` that names the file when it cannot be written.
   init(_ path: String, contents: [UInt8]) throws {
     try AtomicFile.write(contents, to: path)
     guard let handle = FileHandle(forWritingAtPath: path) else {
-      throw SATError("\(path) cannot be written any longer; expected a file in a folder that stays as it is; run again")
+      throw SATError("\(path) cannot be opened again after its first write; leave its folder unchanged during a run, and run again")
     }
     (self.path, self.handle) = (path, handle)
     try handle.seekToEnd()
@@ -26,10 +26,12 @@ final class GrowingFile {
 
   deinit { try? handle.close() }
 
-  /// The file anew, after it was deleted.
+  /// Writes the file again after it was deleted.
   func again(contents: [UInt8]) throws -> GrowingFile { try GrowingFile(path, contents: contents) }
 
-  /// - Throws: a sentence naming the file when it cannot be written.
+  /// Appends to the file.
+  ///
+  /// - Throws: `SATError` that names the file when it cannot be written.
   func append(_ bytes: [UInt8]) throws {
     do { try handle.write(contentsOf: Data(bytes)) } catch {
       throw SATError(

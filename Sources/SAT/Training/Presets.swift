@@ -1,8 +1,8 @@
-/// Named configurations: Appendix A of the paper, and the demonstration.
+/// The named configurations: the paper's Appendix A and a demonstration.
 public enum Presets {
   public struct Entry: Sendable {
     public let name: String
-    /// What it is, in a few words.
+    /// A short description.
     public let summary: String
     public let configuration: TrainingConfiguration
   }
@@ -15,7 +15,7 @@ public enum Presets {
         digits.preset = "digits"
         digits.data = "digits"
         digits.epochs = 14
-        // Lambda raised from epoch 2 on instead ends as AT does here, in a constant prediction.
+        // With a lambda that rises from epoch 2 on, training ends in a constant prediction, as AT does here.
         digits.lambda = .linear(initial: 0, final: 1, start: 5, end: 11)
         digits.learningRateSchedule = LearningRateSettings(kind: .constant)
         return digits
@@ -32,9 +32,9 @@ public enum Presets {
     Entry(name: "imagenette-rn34-24", summary: "the same at epsilon 24/255", configuration: imagenette(24)),
   ]
 
-  /// The preset for its own method or another.
+  /// Returns a preset, adapted to a method; nil for the preset's own method.
   ///
-  /// - Throws: `SATError` for a name that is not a preset's, or a method that is not known.
+  /// - Throws: `SATError` for an unknown preset or method.
   public static func configuration(named name: String, method: String? = nil) throws(SATError) -> TrainingConfiguration {
     guard let entry = entries.first(where: { $0.name == name }) else {
       throw SATError("preset '\(name)' is not known; expected one of \(entries.map(\.name).joined(separator: ", "))")
@@ -42,7 +42,9 @@ public enum Presets {
     return try entry.configuration.adapted(to: method ?? entry.configuration.method)
   }
 
-  /// Appendix A.1: 70 epochs, SGD 0.01 divided by 10 at 40, 50 and 60, lambda in thirds at 30, 45 and 60.
+  /// Returns the settings of Appendix A.1.
+  ///
+  /// They are 70 epochs, SGD with the rate 0.01 divided by 10 at epochs 40, 50 and 60, and lambda in thirds at 30, 45 and 60.
   private static func mnist(epsilon: Fraction) -> TrainingConfiguration {
     TrainingConfiguration(
       preset: "mnist-\(epsilon)", method: "p-sat", data: "mnist", model: Architecture(name: "mnist-cnn"), from: "none", normalization: "none",
@@ -54,10 +56,11 @@ public enum Presets {
       validation: .init(every: 1), checkpoints: .init(), logSteps: false, seed: 0, execution: Execution())
   }
 
-  /// Appendix A.2: 100 epochs, SGD 0.05 divided by 10 at 40, 60 and 80, lambda in thirds at the same epochs.
+  /// Returns the settings of Appendix A.2.
   ///
-  /// The paper gives the step, 2/255, for 8/255 alone; for the larger balls it is a quarter of epsilon too, as the authors' configuration
-  /// has it for 16/255.
+  /// They are 100 epochs, SGD with the rate 0.05 divided by 10 at epochs 40, 60 and 80, and lambda in thirds at the same epochs.
+  /// The paper gives the step 2/255 only for 8/255. The larger balls use a quarter of epsilon too, as the authors' configuration
+  /// does for 16/255.
   private static func preActResNet(_ data: String, _ epsilon: Int) -> TrainingConfiguration {
     var result = mnist(epsilon: .over255(epsilon))
     result.preset = "\(data)-prn20\(epsilon == 8 ? "" : "-\(epsilon)")"
@@ -73,7 +76,7 @@ public enum Presets {
     return result
   }
 
-  /// As the PreActResNet but for the learning rate, 0.1, and the epochs at which lambda rises, 30, 40 and 50.
+  /// Returns the PreActResNet's settings with the learning rate 0.1 and a lambda that rises at epochs 30, 40 and 50.
   private static func wideResNet(_ data: String) -> TrainingConfiguration {
     var result = preActResNet(data, 8)
     result.preset = "\(data)-wrn34-10"
@@ -83,8 +86,10 @@ public enum Presets {
     return result
   }
 
-  /// Appendix A.3, "almost identical to CIFAR-10": the learning rate is 0.1. The steps and the augmentation are our choice, and so is
-  /// lambda's schedule: of the two the paper draws, the linear one is the one "used in all datasets" (Fig. 5b).
+  /// Returns the settings of Appendix A.3, "almost identical to CIFAR-10", with the learning rate 0.1.
+  ///
+  /// The steps, the augmentation and lambda's schedule are this project's choice. The paper draws two schedules and calls the
+  /// linear one "used in all datasets" (Fig. 5b).
   private static func imagenette(_ epsilon: Int) -> TrainingConfiguration {
     var result = preActResNet("imagenette", epsilon)
     result.preset = "imagenette-rn34-\(epsilon)"

@@ -1,9 +1,9 @@
 internal import Foundation
 internal import SwiftTorch
 
-/// What a run tells others while it goes on: `metrics.jsonl`, TensorBoard's events and, where asked for, `steps.jsonl`.
+/// The logs of a run: `metrics.jsonl`, TensorBoard's events and, on request, `steps.jsonl`.
 ///
-/// They follow the checkpoints: when a run is resumed, what they say about later epochs and steps is dropped, for it comes again.
+/// The logs follow the checkpoints. A resumed run drops entries after its checkpoint, because it will write them again.
 final class RunLogs {
   private var metrics: GrowingFile
   private var lines: [UInt8]
@@ -11,9 +11,9 @@ final class RunLogs {
   private let steps: GrowingFile?
 
   /// - Parameters:
-  ///   - history: of the epochs that are done.
-  ///   - stepsDone: updates of the weights in the checkpoint that the run goes on from; nil for a run without `steps.jsonl`.
-  /// - Throws: a sentence when a file cannot be written.
+  ///   - history: the metrics of the finished epochs.
+  ///   - stepsDone: the number of updates in the checkpoint; nil for a run without `steps.jsonl`.
+  /// - Throws: `SATError` when a file cannot be written.
   init(_ folder: RunFolder, history: [EpochMetrics], stepsDone: Int?) throws {
     lines = try history.flatMap(Self.line)
     metrics = try GrowingFile(folder.metricsPath, contents: lines)
@@ -32,11 +32,11 @@ final class RunLogs {
 
   private static func line(_ value: some Encodable) throws -> [UInt8] { Array(try JSONText.line(value).utf8) }
 
-  /// The lines of an older `steps.jsonl` that the checkpoint has in it.
+  /// Returns the lines of an older `steps.jsonl` up to the checkpoint.
   private static func steps(in folder: RunFolder, before end: Int) throws -> [UInt8] {
     guard end > 0, FileManager.default.fileExists(atPath: folder.stepsPath) else { return [] }
     let text = try FileBytes.read(folder.stepsPath, expecting: "a run's steps")
-    // The last line of a killed run may be cut off; it is of a step that is not in the checkpoint.
+    // The last line of a killed run may be incomplete; its step is not in the checkpoint.
     let kept = text.split(separator: UInt8(ascii: "\n")).prefix { line in
       ((try? JSONText.decode(StepMetrics.self, from: line))?.step).map { $0 < end } ?? false
     }

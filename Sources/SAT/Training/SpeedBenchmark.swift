@@ -1,16 +1,16 @@
 internal import SwiftTorch
 
-/// How fast a network is here, from which follows what training or an attack will take before it is begun: the JSON document of
-/// `sat bench`, `sat-bench/1`.
+/// The speed of a network on this machine: the JSON document of `sat bench`, `sat-bench/1`.
 ///
-/// Images and labels are random and every sample moves at every step, so the times are those of AT, the slowest a curriculum gets.
+/// The times predict the duration of a training or an attack. Images and labels are random, and every sample moves at every step.
+/// The times are therefore those of AT, and no curriculum is slower.
 public struct SpeedBenchmark: VersionedDocument {
   public static let format = "sat-bench/1"
 
-  /// Something that is done to a batch.
+  /// One timed operation on a batch.
   public struct Part: Codable, Sendable, Equatable {
     public var name: String
-    /// For a batch, the median of the repetitions.
+    /// The seconds per batch, as the median of the repetitions.
     public var seconds: Double
     public var samplesPerSecond: Double
     public var repetitions: Int
@@ -19,24 +19,26 @@ public struct SpeedBenchmark: VersionedDocument {
   public private(set) var format: String = Self.format
   public var model: String
   public var parameters: Int
-  /// [C, H, W].
+  /// The shape of an image, [C, H, W].
   public var inputShape: [Int]
   public var batchSize: Int
-  /// Of the perturbation in "at".
+  /// The number of steps of the perturbation in "at".
   public var attackSteps: Int
   public var device: String
   public var threads: Int
   public var precision: Execution.Precision
-  /// "forward": logits. "gradient": logits and the gradient with respect to the images, as a step of an attack takes them. "update": of
-  /// the weights, on images as they are. "at": a batch of adversarial training, perturbation and update.
+  /// The timed parts: "forward", "gradient", "update" and "at".
+  ///
+  /// "forward" computes logits. "gradient" computes logits and the gradient with respect to the images, as an attack's step does.
+  /// "update" updates the weights on clean images. "at" is a batch of adversarial training: perturbation and update.
   public var parts: [Part]
 
   /// Times a network.
   ///
   /// - Parameters:
-  ///   - seconds: to spend on each part, after one repetition that is not counted; three are counted at least.
-  ///   - progress: hears which part is measured.
-  /// - Throws: a sentence for a network or a device that is not known.
+  ///   - seconds: the time for each part, after one repetition that does not count; at least three repetitions count.
+  ///   - progress: called with the name of each part.
+  /// - Throws: `SATError` for an unknown network or device.
   public static func measure(
     _ architecture: Architecture, batchSize: Int, attackSteps: Int, execution: Execution, seconds: Double, seed: UInt64,
     progress: (String) -> Void = { _ in }
@@ -55,7 +57,7 @@ public struct SpeedBenchmark: VersionedDocument {
       attackSteps: attackSteps, device: "\(device)", threads: Torch.threadCount, precision: execution.precision, parts: parts)
   }
 
-  /// Seconds of each repetition but the first, which warms up.
+  /// Returns the seconds of each repetition, without the first, which warms up.
   private static func repeated(for seconds: Double, on device: Device, _ body: () throws -> Void) throws -> [Double] {
     let clock = ContinuousClock()
     func time() throws -> Double {
@@ -71,7 +73,7 @@ public struct SpeedBenchmark: VersionedDocument {
   }
 }
 
-/// A network with random images, and what training does to them.
+/// A network with random images, and the operations to time.
 private struct Subject {
   let network: NetworkClassifier
   let shape: [Int]
@@ -91,11 +93,13 @@ private struct Subject {
     let labels = Tensor.randint(0..<classes, [batchSize], generator: generator).to(device)
     batch = TrainingBatch(images: images, labels: labels, indices: Tensor.arange(0..<batchSize), epoch: 0)
     maximizer = InnerMaximizer(threat: try ThreatModel(epsilon: 8.0 / 255), steps: attackSteps, stepSize: 2.0 / 255)
-    // A rate at which the weights stay what they are, so that every repetition is alike.
+    // The rate is too small to change the weights, so all repetitions are alike.
     update = WeightUpdate(network, SGD(network.module.parameters, learningRate: 1e-12, momentum: 0.9, weightDecay: 5e-4))
   }
 
-  /// - Parameter measure: times a part of that name.
+  /// Times all parts.
+  ///
+  /// - Parameter measure: times one named part.
   func parts(_ measure: (String, () throws -> Void) throws -> SpeedBenchmark.Part) throws -> [SpeedBenchmark.Part] {
     var parts = try network.withPreparedWeights(for: batch.images) {
       [

@@ -1,13 +1,13 @@
 internal import SwiftTorch
 
-/// Weights to go on from instead of fresh ones (`from` in a configuration).
+/// The weights that a training starts from instead of fresh ones (`from` in a configuration).
 enum StartingWeights {
   /// Puts a model's weights into a network.
   ///
-  /// - Parameter path: of a run, a model file or a PyTorch state_dict.
-  /// - Throws: a sentence when it is not there, holds another architecture, normalises otherwise, or is a TorchScript archive.
+  /// - Parameter path: the path of a run, a model file or a PyTorch state_dict.
+  /// - Throws: `SATError` when the file is missing, has another architecture or normalisation, or is a TorchScript archive.
   static func load(from path: String, into network: NetworkClassifier) throws {
-    // Only what the file says itself tells whether it is another network, so no architecture is imposed at first.
+    // The first attempt gives no architecture, so that a file with another network is recognised.
     let loaded: LoadedModel
     do {
       loaded = try ModelFile.load(path: path, checkpoint: "best", architecture: nil, normalization: nil, device: .cpu)
@@ -23,7 +23,7 @@ enum StartingWeights {
     else {
       throw SATError(
         "\(path) holds \(describe(model.architecture)), but the run trains \(describe(network.architecture)); choose a model that fits, or "
-          + "set --model and --model-option to what it holds")
+          + "set --model and --model-option to that network")
     }
     guard model.normalization == network.normalization else {
       func name(_ normalization: Normalization?) -> String { normalization?.description ?? "none" }

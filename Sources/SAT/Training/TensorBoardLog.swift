@@ -1,24 +1,24 @@
 internal import Foundation
 internal import SwiftProtobuf
 
-/// The event file that TensorBoard draws a run's curves from: one scalar a tag and epoch.
+/// The event file from which TensorBoard draws a run's curves: one scalar per tag and epoch.
 ///
-/// A file is a sequence of records, each an `Event` in protocol-buffer encoding between its length and two checksums. A run that is
-/// resumed starts a new file with its whole history and tells TensorBoard to forget the earlier ones, so that epochs trained twice
-/// are not drawn twice.
+/// A file is a sequence of records. A record is an `Event` in protocol-buffer encoding, with its length and two checksums. A
+/// resumed run starts a new file with its whole history and tells TensorBoard to forget the earlier ones. Repeated epochs then
+/// appear once.
 final class TensorBoardLog {
   private let file: GrowingFile
 
-  /// Starts a file in a run's folder in place of those that are there.
+  /// Starts a new file in a run's folder and removes the old ones.
   ///
-  /// - Throws: a sentence when it cannot be written.
+  /// - Throws: `SATError` when the file cannot be written.
   init(folder: String, history: [EpochMetrics]) throws {
     let files = FileManager.default
     for old in (try? files.contentsOfDirectory(atPath: folder)) ?? [] where old.hasPrefix(Self.prefix) {
       try? files.removeItem(atPath: "\(folder)/\(old)")
     }
     let now = Date().timeIntervalSince1970
-    // TensorBoard reads the files of a folder in the order of their names, which begin with the time.
+    // TensorBoard reads a folder's files in the order of their names, so each name begins with the time.
     let name = "\(Self.prefix)\(Int(now)).sat.\(ProcessInfo.processInfo.processIdentifier)"
     var version = TensorBoardEvent()
     version.wallTime = now
@@ -32,10 +32,12 @@ final class TensorBoardLog {
 
   private static let prefix = "events.out.tfevents."
 
-  /// - Throws: a sentence when it cannot be written.
+  /// Appends an epoch.
+  ///
+  /// - Throws: `SATError` when the file cannot be written.
   func append(_ epoch: EpochMetrics) throws { try file.append(Self.record(Self.event(epoch))) }
 
-  /// An event between its length and the checksums.
+  /// Returns a record: length, checksum of the length, event, and checksum of the event.
   static func record(_ event: TensorBoardEvent) throws -> [UInt8] {
     let data: [UInt8] = try event.serializedBytes()
     let length = littleEndian(UInt64(data.count))
@@ -60,7 +62,7 @@ final class TensorBoardLog {
 }
 
 extension EpochMetrics {
-  /// The numbers as TensorBoard shows them, a tag each: `train/loss`. A list counts by its mean.
+  /// The numbers for TensorBoard, with one tag each, such as `train/loss`; a list gives its mean.
   fileprivate var scalars: [(tag: String, value: Double)] {
     guard let data = try? JSONEncoder().encode(self), let tree = try? JSONSerialization.jsonObject(with: data) else { return [] }
     func walk(_ value: Any, _ tag: String) -> [(tag: String, value: Double)] {
@@ -76,9 +78,9 @@ extension EpochMetrics {
   }
 }
 
-/// The cyclic redundancy check of Castagnoli's polynomial (RFC 3720, appendix B.4), which TensorFlow's record files use.
+/// The cyclic redundancy check of TensorFlow's record files, with Castagnoli's polynomial (RFC 3720, appendix B.4).
 enum CRC32C {
-  /// The remainder of every byte, bits reversed.
+  /// The remainder of every byte, with reversed bits.
   private static let table: [UInt32] = (0..<256).map { byte in
     (0..<8).reduce(UInt32(byte)) { value, _ in value & 1 == 1 ? value >> 1 ^ 0x82F6_3B78 : value >> 1 }
   }
@@ -87,7 +89,9 @@ enum CRC32C {
     ~bytes.reduce(~0) { crc, byte in table[Int(UInt8(truncatingIfNeeded: crc) ^ byte)] ^ crc >> 8 }
   }
 
-  /// The checksum as record files store it: rotated and shifted, since the check of data that hold their own check is weak.
+  /// Returns the checksum as record files store it: rotated and with an offset.
+  ///
+  /// A plain checksum is weak for data that contain their own checksum.
   static func masked(_ bytes: some Sequence<UInt8>) -> UInt32 {
     let crc = checksum(bytes)
     return (crc >> 15 | crc << 17) &+ 0xA282_EAD8

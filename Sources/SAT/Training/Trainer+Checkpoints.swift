@@ -1,7 +1,7 @@
 internal import Foundation
 internal import SwiftTorch
 
-/// Saving a run and taking it up again, bit for bit.
+/// Saves a run and resumes it bit for bit.
 extension Trainer {
   func save(as links: [RunFolder.Checkpoint]) throws {
     let state = TrainingState(
@@ -54,12 +54,12 @@ extension Trainer {
     }
   }
 
-  /// Whether the checkpoint is of this run: its folder's `config.yaml` or the data may have been changed since.
+  /// Checks that the checkpoint belongs to this run, because `config.yaml` or the data may have changed since.
   private func check(_ state: TrainingState) throws(SATError) {
     let changes = try configuration.differences(from: state.configuration)
     guard changes.isEmpty else {
       throw SATError(
-        "\(folder.configurationPath) is not what the last checkpoint was trained with: \(changes.joined(separator: ", ")); "
+        "\(folder.configurationPath) differs from the last checkpoint's configuration: \(changes.joined(separator: ", ")); "
           + "change it back, or start another run with --run")
     }
     guard state.trainingImages == trainSet.count else {
@@ -74,8 +74,8 @@ extension Trainer {
     }
     guard state.history.count <= configuration.epochs else {
       throw SATError(
-        "the run in \(folder.path) has \(state.history.count) epochs, more than the \(configuration.epochs) that are wanted; give --epochs as "
-          + "many or more, or leave it out")
+        "the run in \(folder.path) has \(state.history.count) epochs, more than the \(configuration.epochs) asked for; give "
+          + "--epochs at least that number, or leave it out")
     }
   }
 }

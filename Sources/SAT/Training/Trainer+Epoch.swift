@@ -1,8 +1,8 @@
 internal import SwiftTorch
 
-/// Training an epoch batch by batch, and what follows it: validation and the statistics of averaged weights.
+/// Trains an epoch batch by batch, validates it, and computes the statistics of averaged weights.
 extension Trainer {
-  /// Trains an epoch, or the rest of one; nil when asked to stop.
+  /// Trains an epoch, or the rest of one; returns nil when `shouldStop` returned true.
   func train(
     _ epoch: Int, _ logs: RunLogs, _ observer: any TrainingObserver, _ shouldStop: () -> Bool
   ) throws -> EpochMetrics? {
@@ -31,13 +31,13 @@ extension Trainer {
     current = nil
     if let answer = sums.constantAnswer {
       observer.warn(
-        "the network answered \(answer) to every training image of the second half of epoch \(epoch); \(EpochSums.constantAdvice(configuration.method))")
+        "the network answered \(answer) to every training image in the second half of epoch \(epoch); \(EpochSums.constantAdvice(configuration.method))")
     }
     return sums.metrics(
       epoch: epoch, lambda: defense.lambda(at: epoch), learningRate: learningRate(epoch, batch: loader.batchCount - 1, of: loader.batchCount))
   }
 
-  /// Updates the weights by the loader's next batch and adds it to the sums; nil after the last.
+  /// Updates the weights by the loader's next batch and adds it to the sums; returns nil after the last batch.
   private func trainBatch(of loader: BatchLoader, _ epoch: Int, _ sums: inout EpochSums) throws -> StepMetrics? {
     let clock = ContinuousClock()
     let (start, processorStart) = (clock.now, ProcessorClock.seconds)
@@ -63,14 +63,15 @@ extension Trainer {
 
   private enum EpochStream: UInt64 { case augmenting, perturbingForStatistics }
 
-  /// A stream for one epoch and purpose, a pure function of both: a run that is resumed inside the epoch draws the same, and the draws
-  /// of the training do not depend on it.
+  /// Returns the generator for one epoch and purpose.
+  ///
+  /// It depends only on these two. A run resumed inside the epoch therefore takes the same draws, and other draws do not change.
   private func stream(_ purpose: EpochStream, of epoch: Int) -> Generator {
-    // The generator is seeded by the lower half alone, so the epoch has to reach that.
+    // The generator uses only the lower half of the seed, so the epoch must change that half.
     Generator(seed: configuration.seed, stream: 3 &+ (2 * UInt64(epoch) + purpose.rawValue) &* 0x9E37_79B9_7F4A_7C15)
   }
 
-  /// One update of the weights.
+  /// Updates the weights once.
   private func step(_ batch: TrainingBatch) throws -> EpochSums.Batch {
     var gradientNorm = 0.0
     let limit = configuration.optimizer.maxGradientNorm
@@ -87,7 +88,10 @@ extension Trainer {
     }
   }
 
-  /// Accuracy on the validation set, clean and under the training attack with draws of its own; nil when asked to stop.
+  /// Measures clean accuracy and accuracy under the training attack on the validation set.
+  ///
+  /// The attack has its own draws.
+  /// - Returns: nil when `shouldStop` returned true.
   func validate(_ observer: any TrainingObserver, _ shouldStop: @escaping () -> Bool) throws -> EpochMetrics.Validation? {
     let attack = PGD(maximizer, seed: configuration.seed)
     let network = result
@@ -108,7 +112,7 @@ extension Trainer {
       clean: Double(evaluation.cleanCorrect) / count, robust: Double(evaluation.robustCorrect) / count, samples: validationSet.count)
   }
 
-  /// BatchNorm's statistics for averaged weights, from the training images in the order of the data.
+  /// Computes BatchNorm's statistics for averaged weights, from the training images in the data's order.
   func remakeStatistics(of network: NetworkClassifier, epoch: Int) throws(TorchError) {
     let perturbs = configuration.averaging.statistics == .perturbed
     let generator = stream(.perturbingForStatistics, of: epoch)

@@ -1,20 +1,22 @@
 internal import SwiftTorch
 
-/// Hears what a training run does, to show it.
+/// The receiver of a training run's progress.
 public protocol TrainingObserver: AnyObject {
-  /// A batch is done: its loss, and how far the epoch is.
+  /// Called after each batch, with its loss and its number in the epoch.
   func batchDone(epoch: Int, batch: Int, batches: Int, loss: Double)
-  /// Validation has begun.
+  /// Called when validation begins.
   func validating(epoch: Int)
   func epochDone(_ metrics: EpochMetrics, isBest: Bool)
   func warn(_ message: String)
 }
 
-/// Trains a network by a defense into a run folder: data, optimizer, schedules, validation, checkpoints, metrics.
+/// Trains a network with a defense and writes the run folder.
+///
+/// It owns data, optimizer, schedules, validation, checkpoints and metrics.
 public final class Trainer {
   public let configuration: TrainingConfiguration
   public let folder: RunFolder
-  /// The network as it is trained.
+  /// The network in training.
   public let network: NetworkClassifier
   public let trainSet: ImageDataset
   public let validationSet: ImageDataset
@@ -27,32 +29,32 @@ public final class Trainer {
   let maximizer: InnerMaximizer
   let learningRates: LearningRateSchedule
   private let smoothness: SmoothnessTracker?
-  // Separate streams, so that a change of one kind of draw leaves the others as they were.
+  // Each kind of draw has its own stream, so a change in one kind leaves the others unchanged.
   private let drawing: Generator
   let shuffling: Generator
   let perturbing: Generator
 
-  // Where the run is; what a checkpoint keeps.
+  // The progress of the run, which a checkpoint saves.
   var history: [EpochMetrics] = []
   var stepsDone = 0
   var best: TrainingState.Best?
-  /// Why the defense ended the training before its last epoch.
+  /// The defense's reason to end the training early; nil if there is none.
   var stopped: String?
-  /// The epoch that is trained and not validated yet, while that lasts.
+  /// The metrics of an epoch that is trained but not yet validated; nil otherwise.
   var pending: EpochMetrics?
-  /// The epoch that has begun, while it lasts: the order of its samples, and the sums over the batches so far.
+  /// The current epoch's order of samples and its sums over the batches so far; nil between epochs.
   var current: (order: Tensor, sums: EpochSums)?
 
-  /// Why a run ended.
+  /// The reason for a run's end.
   public enum Ending: Sendable, Equatable {
     case finished
-    /// Asked to stop; the last checkpoint holds everything up to that moment.
+    /// The caller asked to stop; the last checkpoint holds everything up to that moment.
     case interrupted
   }
 
-  /// Loads the data and makes the network, or takes up a run where its last checkpoint left it.
+  /// Loads the data and makes the network, or resumes a run from its last checkpoint.
   ///
-  /// - Throws: a sentence when the data, the folder, the checkpoint or the weights to start from are not what they should be.
+  /// - Throws: `SATError` when the data, the folder, the checkpoint or the starting weights are missing or do not fit.
   public init(_ configuration: TrainingConfiguration, dataRoot: DataRoot, folder: RunFolder, resume: Bool) throws {
     self.configuration = try configuration.validated()
     self.folder = folder
@@ -79,7 +81,7 @@ public final class Trainer {
     defense = try DefenseRegistry.entry(named: configuration.method).make(
       DefenseSettings(
         maximizer: maximizer, lambda: configuration.lambda, options: configuration.methodOptions, trainingSize: trainSet.count))
-    // A run killed before its first checkpoint begins again.
+    // A run without a checkpoint starts from the beginning.
     if resume, try folder.hasCheckpoint {
       try restore()
     } else if configuration.from != "none" {
@@ -99,7 +101,9 @@ public final class Trainer {
     return network
   }
 
-  /// - Throws: `SATError` when the network does not take a data set's images, or has fewer classes.
+  /// Checks that the network fits the data sets.
+  ///
+  /// - Throws: `SATError` when the network does not accept a data set's images, or has fewer classes.
   private static func check(_ network: NetworkClassifier, takes sets: [ImageDataset], on device: Device) throws(SATError) {
     let model = LoadedModel(
       path: network.architecture.name, classifier: network, inputShape: try network.architecture.inputShape(), device: device)
@@ -122,16 +126,16 @@ public final class Trainer {
     [("drawing", drawing), ("shuffling", shuffling), ("perturbing", perturbing)]
   }
 
-  /// The network that is validated and kept: the average where there is one.
+  /// The network that is validated and saved: the average if there is one, else the trained network.
   var result: NetworkClassifier { average.map { $0.hasBegun ? $0.network : network } ?? network }
 
   // MARK: Running
 
-  /// Trains what is left of the run.
+  /// Trains the rest of the run.
   ///
-  /// - Parameter shouldStop: asked before every batch, and in a validation before every pass; true ends the run with a checkpoint of
-  ///   that very moment, or of the moment before the validation.
-  /// - Throws: a sentence when the loss is no longer finite or a file cannot be written; earlier checkpoints are intact.
+  /// - Parameter shouldStop: asked before every batch, and during validation before every pass. True ends the run with a checkpoint
+  ///   of this moment, or of the moment before the validation.
+  /// - Throws: `SATError` when the loss is not finite or a file cannot be written; earlier checkpoints stay valid.
   public func run(observer: any TrainingObserver, shouldStop: @escaping () -> Bool = { false }) throws -> Ending {
     let text = try ConfigurationFile.text(configuration)
     try folder.create()
@@ -141,7 +145,7 @@ public final class Trainer {
     try AtomicFile.write(text, to: folder.configurationPath)
     let logs = try RunLogs(folder, history: history, stepsDone: configuration.logSteps ? stepsDone : nil)
     if best == nil, history.contains(where: { $0.validation != nil }) {
-      observer.warn("\(folder.folder(of: .best)) is gone; the best of the epochs that follow takes its place")
+      observer.warn("\(folder.folder(of: .best)) is gone; the best of the following epochs takes its place")
     }
     while pending != nil || history.count < configuration.epochs && stopped == nil {
       guard var metrics = try pending ?? finishedEpoch(logs, observer, shouldStop) else { return .interrupted }
@@ -170,7 +174,9 @@ public final class Trainer {
     return .finished
   }
 
-  /// Trains the epoch that is next, or the rest of it, and lets defense and average finish it; nil when asked to stop.
+  /// Trains the next epoch, or the rest of it, and lets defense and average finish it.
+  ///
+  /// - Returns: nil when `shouldStop` returned true.
   private func finishedEpoch(
     _ logs: RunLogs, _ observer: any TrainingObserver, _ shouldStop: () -> Bool
   ) throws -> EpochMetrics? {
@@ -184,24 +190,26 @@ public final class Trainer {
     return metrics
   }
 
-  /// Said of a run too short for its schedule, which a preset's is when only --epochs is changed; for whoever chose the epochs.
+  /// A warning for a run that ends before lambda's schedule does; nil if lambda reaches its end.
+  ///
+  /// This happens when a user changes only --epochs of a preset.
   public var unfinishedSchedule: String? {
     let (lambda, last) = (configuration.lambda, configuration.epochs - 1)
     guard lambda.lastChange > last, lambda.value(at: last) != lambda.value(at: lambda.lastChange) else { return nil }
     let final = lambda.value(at: lambda.lastChange)
     let reached = (last...lambda.lastChange).first { lambda.value(at: $0) == final } ?? lambda.lastChange
     return "lambda is \(significant(lambda.value(at: last))) in the last epoch of this run and comes to \(significant(final)) only in epoch "
-      + "\(reached + 1), so the training never meets full perturbations; train longer with --epochs, or let lambda rise earlier, such as by "
+      + "\(reached + 1), so the training never sees full perturbations; train longer with --epochs, or let lambda rise earlier, such as by "
       + "--set 'lambda={kind: linear, initial: \(Fraction(lambda.first)), final: \(Fraction(final)), start: 0, end: "
       + "\(max(1, 2 * configuration.epochs / 3))}'"
   }
 
   /// The best validation so far, and its epoch.
   public var bestValidation: (epoch: Int, validation: EpochMetrics.Validation)? { best.map { ($0.epoch, $0.validation) } }
-  /// Epochs that are done.
+  /// The number of finished epochs.
   public var completedEpochs: Int { history.count }
-  /// Whether one more epoch is trained and only its validation is missing.
+  /// True if the next epoch is trained and only its validation is missing.
   public var isAwaitingValidation: Bool { pending != nil }
-  /// Batches done of the epoch that has begun.
+  /// The number of finished batches in the current epoch.
   public var completedBatches: Int { current?.sums.batches ?? 0 }
 }

@@ -1,5 +1,8 @@
 extension TrainingConfiguration {
-  /// - Throws: `SATError` that names the first value outside its range; what passes traps nowhere.
+  /// Returns the configuration after a check of every value.
+  ///
+  /// No valid configuration causes a trap later.
+  /// - Throws: `SATError` that names the first value outside its range.
   public func validated() throws(SATError) -> TrainingConfiguration {
     let entry = try DefenseRegistry.entry(named: method)
     _ = try maximizer
@@ -68,7 +71,7 @@ extension TrainingConfiguration {
     if !holds { throw SATError("\(key) is \(value); expected \(expected)") }
   }
 
-  /// Not a number is in no range.
+  /// Checks a value against its range; NaN is in no range.
   private func require(_ key: String, _ value: Int, in range: ClosedRange<Int>, _ remark: String = "") throws(SATError) {
     try require(range.contains(value), key, value, "a whole number from \(range.lowerBound) to \(range.upperBound)\(remark)")
   }

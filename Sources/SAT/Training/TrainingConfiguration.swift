@@ -1,23 +1,25 @@
 internal import SwiftTorch
 
-/// Everything a training run depends on. Saved with the run as `config.yaml`, in full.
+/// All settings of a training run, saved in full as the run's `config.yaml`.
 public struct TrainingConfiguration: Codable, Sendable, Equatable {
-  /// The preset it started from.
+  /// The name of the preset that the configuration starts from.
   public var preset: String
-  /// A name of `DefenseRegistry`.
+  /// The method, by its name in `DefenseRegistry`.
   public var method: String
-  /// All settings of the method, by name: what its entry in the registry lists.
+  /// All settings of the method, by name, as its registry entry lists them.
   public var methodOptions = MethodOptions()
   /// Adversarial weight perturbation around the method.
   public var awp = WeightPerturbation()
-  /// A data set's name or a file's path.
+  /// The name of a data set, or the path of a file.
   public var data: String
-  /// Random changes of the training images: values of `Augmentation`, or one of its names.
+  /// The random changes of the training images: values of `Augmentation`, or one of its names.
   public var augmentation = Augmentation.none
   public var model: Architecture
-  /// "none" for fresh weights, or the path of a model to go on from: whatever `ModelFile` loads and fits `model`.
+  /// The starting weights: "none" for fresh weights, or the path of a model that `ModelFile` loads and that fits `model`.
   public var from: String
-  /// "none", a name, or MEAN and STD as on the command line; sits inside the model, so that images stay in [0, 1].
+  /// The normalisation: "none", a name, or MEAN and STD as on the command line.
+  ///
+  /// It is part of the model, so images stay in [0, 1].
   public var normalization: String
   public var threat: Threat
   public var attack: InnerAttack
@@ -29,9 +31,9 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public var averaging: Averaging
   public var validation: Validation
   public var checkpoints: Checkpoints
-  /// Whether `steps.jsonl` gets a line at every update of the weights.
+  /// True to write a line to `steps.jsonl` at every update.
   public var logSteps: Bool
-  /// Fig. 4's quantities in `metrics.jsonl`; what is measured changes nothing in the training.
+  /// The measurement of Fig. 4's quantities in `metrics.jsonl`; it does not change the training.
   public var smoothness = Smoothness.Settings()
   public var seed: UInt64
   public var execution: Execution
@@ -41,7 +43,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public var epsilon: Fraction
   }
 
-  /// The inner maximisation; the same attack serves validation.
+  /// The settings of the inner maximisation; validation uses the same attack.
   public struct InnerAttack: Codable, Sendable, Equatable {
     public var steps: Int
     public var stepSize: Fraction
@@ -49,9 +51,9 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   }
 
   public struct WeightPerturbation: Codable, Sendable, Equatable {
-    /// Size of the move relative to the weights; 0 for none.
+    /// The size of the move relative to the weights; 0 for none.
     public var gamma = 0.0
-    /// Epochs to train without it first.
+    /// The number of first epochs without the perturbation.
     public var warmup = 0
 
     var perturbation: AdversarialWeightPerturbation? {
@@ -63,41 +65,41 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public enum Name: String, ConfigurationWord, Sendable { case sgd, adam }
     public var name: Name
     public var learningRate: Double
-    /// Of SGD; Adam has its own.
+    /// The momentum of SGD; Adam has its own coefficients.
     public var momentum: Double
     public var nesterov: Bool
     public var weightDecay: Double
-    /// The gradients' joint L2 norm is cut down to this before a step; 0 leaves them as they are.
+    /// The largest joint L2 norm of the gradients, to which an update clips them; 0 for no limit.
     public var maxGradientNorm: Double
   }
 
-  /// Which weights are validated and kept: those of the training itself, or their average.
+  /// The choice of the weights to validate and save: the trained weights or their average.
   ///
-  /// With an average, `best` and `last` hold the averaged weights, which is what a run is evaluated by; those of the training go on in
-  /// the checkpoint's training state.
+  /// With an average, `best` and `last` hold the averaged weights, and evaluations use these. The checkpoint's training state holds
+  /// the trained weights.
   public struct Averaging: Codable, Sendable, Equatable {
     public enum Kind: String, ConfigurationWord, Sendable {
       case none
-      /// Exponential moving average, a step at a time, running statistics included.
+      /// Exponential moving average after every update, including BatchNorm's running statistics.
       case ema
-      /// Mean of the weights at the ends of the epochs.
+      /// Mean of the weights at the end of each epoch.
       case swa
     }
 
-    /// The images from which SWA makes the statistics of BatchNorm anew at the end of an epoch.
+    /// The images from which SWA recomputes BatchNorm's statistics at the end of an epoch.
     public enum Statistics: String, ConfigurationWord, Sendable {
-      /// The training images under the training attack, as during training; costs an inner maximisation a batch.
+      /// The training images under the training attack, as in training; each batch costs an inner maximisation.
       case perturbed
-      /// The training images as they are.
+      /// The clean training images.
       case clean
     }
 
     public var kind: Kind
-    /// Of EMA: what is left of the average after a step.
+    /// For EMA: the weight of the old average after an update.
     public var decay: Double
-    /// 0-based epoch that begins the average; before it the weights of the training count.
+    /// The 0-based epoch that begins the average; before it the trained weights count.
     public var start: Int
-    /// Of SWA.
+    /// For SWA: the images of the statistics.
     public var statistics: Statistics
 
     public init(kind: Kind = .none, decay: Double = 0.999, start: Int = 0, statistics: Statistics = .perturbed) {
@@ -109,14 +111,14 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   }
 
   public struct Checkpoints: Codable, Sendable, Equatable {
-    /// Minutes from one checkpoint to the next inside an epoch; the end of an epoch always makes one.
+    /// The minutes between checkpoints inside an epoch; the end of an epoch always makes one.
     public var minutes: Double
 
     public init(minutes: Double = 10) { self.minutes = minutes }
   }
 
   public struct Validation: Codable, Sendable, Equatable {
-    /// Epochs from one validation to the next; the last epoch is always validated.
+    /// The number of epochs from one validation to the next; the last epoch is always validated.
     public var every: Int
   }
 
@@ -128,9 +130,9 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     }
   }
 
-  /// The preset for another method: its options with their defaults, and what else the method wants otherwise.
+  /// Returns the preset for another method: default options, and the settings that the method adapts.
   ///
-  /// - Throws: `SATError` for a method that is not known.
+  /// - Throws: `SATError` for an unknown method.
   public func adapted(to method: String) throws(SATError) -> TrainingConfiguration {
     let entry = try DefenseRegistry.entry(named: method)
     var result = self
@@ -152,8 +154,10 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     return result
   }
 
-  /// What makes this another run than `earlier` was, as `key was A, is B`: everything but its length, where and how it computes, and
-  /// what it writes besides the weights.
+  /// Returns the settings that make this another run than `earlier`, as `key was A, is B`.
+  ///
+  /// It ignores the length, unless the learning rates depend on it. It also ignores the execution and all output besides the
+  /// weights.
   public func differences(from earlier: TrainingConfiguration) throws(SATError) -> [String] {
     var comparable = self
     (comparable.preset, comparable.execution) = (earlier.preset, earlier.execution)

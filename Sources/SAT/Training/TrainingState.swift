@@ -1,29 +1,34 @@
 internal import SwiftTorch
 
-/// What a checkpoint holds besides the weights to evaluate, so that a resumed run ends where an uninterrupted one does.
+/// The part of a checkpoint besides the weights to evaluate.
+///
+/// With it a resumed run ends with the same result as an uninterrupted one.
 struct TrainingState: VersionedDocument {
   static let format = "sat-training/3"
   static var remedy: String { "restore it, or start the run anew without --resume" }
 
   private(set) var format: String = Self.format
-  /// The run's, to tell whether it is still the same; epochs and execution may change.
+  /// The run's configuration, to detect changes; epochs and execution may change.
   var configuration: TrainingConfiguration
-  /// How many images it was trained on, and which.
+  /// The number of training images.
   var trainingImages: Int
+  /// The fingerprint of the training images and labels.
   var dataFingerprint: String
-  /// The metrics of the epochs that are done.
+  /// The metrics of the finished epochs.
   var history: [EpochMetrics]
-  /// Updates of the weights so far.
+  /// The number of updates so far.
   var stepsDone: Int
   /// The best validation so far.
   var best: Best?
-  /// Why the defense ended the training.
+  /// The defense's reason to end the training early; nil if there is none.
   var stopped: String?
-  /// Of an epoch that has begun and not ended: what its batches so far add up to. Their order is among the tensors.
+  /// The sums over the batches of an unfinished epoch; nil between epochs. The tensors hold the order of its samples.
   var epoch: EpochSums?
-  /// Of an epoch that ended and is not validated yet.
+  /// The metrics of an epoch that is trained but not yet validated; nil otherwise.
   var pending: EpochMetrics?
-  /// Of the tensors in the files beside this one, by the file's name, since a flipped bit in a number is still a number.
+  /// The fingerprints of the tensors in the other files, by file name.
+  ///
+  /// They detect damage, because a number with a flipped bit still looks valid.
   var fingerprints: [String: String] = [:]
 
   struct Best: Codable, Equatable {
@@ -35,7 +40,7 @@ struct TrainingState: VersionedDocument {
   private static let stateFile = "state.json"
   private static let tensorFile = "training.safetensors"
 
-  /// Writes the state beside the weights, and the tensors of everything else that has some.
+  /// Writes the state and its tensors into the folder of the weights.
   func save(in folder: String, tensors: NamedTensors) throws {
     try SafeTensors(tensors: tensors).write(to: "\(folder)/\(Self.tensorFile)")
     var state = self
@@ -45,7 +50,7 @@ struct TrainingState: VersionedDocument {
 
   /// Reads the state and its tensors.
   ///
-  /// - Throws: a sentence naming the file that is damaged, missing or of another version.
+  /// - Throws: `SATError` that names the file that is damaged, missing or of another version.
   static func load(from folder: String) throws -> (state: TrainingState, tensors: SavedTensors) {
     let state = try read(from: "\(folder)/\(stateFile)")
     var saved: [String: NamedTensors] = [:]
@@ -53,8 +58,8 @@ struct TrainingState: VersionedDocument {
       let tensors = try SafeTensors.read("\(folder)/\(file)").tensors
       guard state.fingerprints[file] == text(Fingerprint.of(tensors)) else {
         throw SATError(
-          "\(folder)/\(file) is not what was saved with this checkpoint: it is damaged or of another run; restore it, or start the run anew "
-            + "without --resume")
+          "\(folder)/\(file) differs from the file saved with this checkpoint: it is damaged or from another run; restore it, or start "
+            + "the run anew without --resume")
       }
       saved[file] = tensors
     }
@@ -69,12 +74,14 @@ struct SavedTensors {
   let file: String
   let tensors: NamedTensors
 
-  /// Those of one part, by their names within it.
+  /// Returns the tensors of one part, by their names within it.
   func part(_ name: String) -> NamedTensors {
     tensors.compactMap { $0.name.hasPrefix(name + ".") ? (String($0.name.dropFirst(name.count + 1)), $0.tensor) : nil }
   }
 
-  /// - Throws: `SATError` when it is not there.
+  /// Returns one tensor.
+  ///
+  /// - Throws: `SATError` when it is missing.
   func one(_ name: String) throws(SATError) -> Tensor {
     guard let tensor = tensors.first(where: { $0.name == name })?.tensor else {
       throw SATError("\(file) lacks '\(name)'; restore it or start the run anew without --resume")

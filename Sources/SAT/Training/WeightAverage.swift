@@ -1,35 +1,38 @@
 internal import SwiftTorch
 
-/// A second network whose weights are an average of the trained one's over time, and which is validated and kept in its place.
+/// A second network with the average over time of the trained weights; it is validated and saved instead of the trained network.
 ///
-/// EMA moves after every step (Polyak and Juditsky 1992), BatchNorm's running statistics with the weights. SWA takes the weights
-/// at the end of every epoch (Izmailov et al. 2018); the average of running statistics is not those of the averaged weights, so they
-/// are made anew from the training images.
+/// EMA changes after every update (Polyak and Juditsky 1992) and averages BatchNorm's running statistics too. SWA averages the
+/// weights at the end of every epoch (Izmailov et al. 2018). Averaged statistics do not fit averaged weights, so SWA recomputes the
+/// statistics from the training images.
 final class WeightAverage {
-  /// In evaluation mode.
+  /// The averaged network, in evaluation mode.
   let network: NetworkClassifier
   private let settings: TrainingConfiguration.Averaging
-  /// Weights in the average so far.
+  /// The number of weights in the average so far.
   private var count = 0
 
-  /// - Parameter network: of the trained network's architecture, on its device; its weights do not matter.
+  /// Creates an empty average.
+  ///
+  /// - Parameter network: a network of the same architecture on the same device; its weights do not matter.
   init(_ settings: TrainingConfiguration.Averaging, network: NetworkClassifier) {
     self.settings = settings
     self.network = network
     network.module.setTraining(false)
   }
 
-  /// Whether there is an average yet.
+  /// True once the average has begun.
   var hasBegun: Bool { count > 0 }
 
-  /// Takes in the weights after a step of epoch `epoch`.
+  /// Adds the weights after an update in epoch `epoch`, for EMA.
   func stepTaken(_ trained: NetworkClassifier, epoch: Int) {
     if settings.kind == .ema && epoch >= settings.start { take(trained, weight: 1 - settings.decay) }
   }
 
-  /// Takes in the weights at the end of epoch `epoch`.
+  /// Adds the weights at the end of epoch `epoch`, for SWA.
   ///
-  /// - Parameter remakeStatistics: gets the averaged network, whose BatchNorm statistics are those of no network, if it has any.
+  /// - Parameter remakeStatistics: recomputes the averaged network's BatchNorm statistics; called only for a network with
+  ///   BatchNorm.
   func epochEnded(
     _ trained: NetworkClassifier, epoch: Int, remakeStatistics: (NetworkClassifier) throws(TorchError) -> Void
   ) throws(TorchError) {
@@ -51,10 +54,10 @@ final class WeightAverage {
     count += 1
   }
 
-  /// What a checkpoint has to hold besides the averaged weights.
+  /// The tensors that a checkpoint needs besides the averaged weights.
   var state: NamedTensors { [("average.count", Tensor(count))] }
 
-  /// Goes on from saved weights and state.
+  /// Restores saved weights and state.
   func restore(weights path: String, count: Int) throws(TorchError) {
     try ModelFile.loadWeights(into: network, from: path)
     self.count = count
@@ -62,12 +65,11 @@ final class WeightAverage {
 }
 
 extension Module {
-  /// Makes BatchNorm's running statistics anew: their mean over batches that are run in training mode
-  /// (`torch.optim.swa_utils.update_bn`).
+  /// Recomputes BatchNorm's running statistics as means over batches in training mode (`torch.optim.swa_utils.update_bn`).
   ///
   /// - Parameters:
-  ///   - input: makes the input of a batch, while the network still has its old statistics.
-  ///   - pass: runs the network on it.
+  ///   - input: makes the input of a batch; the network has its old statistics during this call.
+  ///   - pass: runs the network on the input.
   func remakeBatchStatistics<Batch, E: Error>(
     over batches: some Sequence<Batch>, input: (Batch) throws(E) -> Tensor, pass: (Tensor) throws(E) -> Void
   ) throws(E) {
