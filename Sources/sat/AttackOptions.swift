@@ -5,23 +5,24 @@ extension AutoAttack.Version: ExpressibleByArgument {}
 extension AttackMode: ExpressibleByArgument {}
 extension AttackLoss: ExpressibleByArgument {}
 
-/// Which attacks a command runs, and with which parameters.
+/// The options that choose attacks and their parameters.
 struct AttackOptions: ParsableArguments {
   @Option(
     name: .customLong("attack"),
     help: ArgumentHelp(
-      "autoattack, one of \(AttackRegistry.entries.map(\.name).joined(separator: ", ")), several with commas, in order, or clean.",
+      "Attacks in order, separated by commas: autoattack, \(AttackRegistry.entries.map(\.name).joined(separator: ", ")), or clean.",
       valueName: "names"))
   var names = "pgd"
 
   @Option(
     help: """
-      Version of AutoAttack, whose parameters its attacks have: standard (the default), plus, rand (for random models), custom (a \
-      list of --attack with the parameters of the reference's objects), or individual (each attack by itself, and the worst case).
+      Version of AutoAttack, which sets the parameters of its attacks: standard (the default), plus, rand (for random models), \
+      custom (the attacks of --attack with the defaults of the reference's classes), or individual (each attack alone, and the \
+      worst case).
       """)
   var version: AutoAttack.Version?
 
-  @Option(help: "fast: every draw depends on the sample alone; compat: as the reference implementation does it.")
+  @Option(help: "fast: each draw depends only on the sample. compat: batches and draws of the reference implementation.")
   var mode: AttackMode = .fast
 
   @OptionGroup var perturbation: PerturbationOptions
@@ -32,15 +33,16 @@ struct AttackOptions: ParsableArguments {
 
   @Option(
     help: """
-      Loss to ascend\(Self.takers(.loss)): ce (cross-entropy), dlr (difference of logits ratio) or margin (of logits). Default: ce.
+      Loss that the attack increases\(Self.takers(.loss)): ce (cross-entropy), dlr (difference of logits ratio) or margin (of \
+      logits). Default: ce.
       """)
   var loss: AttackLoss?
 
   @Option(
     help: ArgumentHelp(
       """
-      Classes to steer to, the likeliest first\(Self.takers(.targets)). Default: the version's number, mostly 9, for apgd-t and \
-      fab-t; else 0, away from the label.
+      Target classes, the likeliest first\(Self.takers(.targets)). Default: the version's number, mostly 9, for apgd-t and \
+      fab-t; else 0, an untargeted attack.
       """, valueName: "n"))
   var targets: Int?
 
@@ -49,46 +51,45 @@ struct AttackOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Passes whose gradients are averaged\(Self.takers(.eot)), for random models. Default: 20 in version rand, else 1.",
+      "Passes that average the gradient\(Self.takers(.eot)), for random models. Default: 20 in version rand, else 1.",
       valueName: "n"))
   var eot: Int?
 
   @Option(
     name: .customLong("set"),
-    help: ArgumentHelp("Set a parameter of the attacks by its name; may be repeated.", valueName: "name=value"))
+    help: ArgumentHelp("Set an attack parameter by name. Repeatable.", valueName: "name=value"))
   var settings: [String] = []
 
-  /// The attacks that have a parameter, for its help.
+  /// Lists the attacks that have a parameter, for the help text.
   private static func takers(_ parameter: AttackParameters.Shared) -> String {
     " (" + AttackRegistry.entries.filter { $0.takes(parameter.rawValue) }.map(\.name).joined(separator: ", ") + ")"
   }
 
-  /// What was chosen.
+  /// The plan that the options give, with facts for the report.
   struct Choice {
     var plan: EvaluationPlan
     var threat: ThreatModel?
     /// Epsilon as typed.
     var radius: Fraction?
-    /// For the report: nil where no attack of the ensemble runs.
+    /// The version for the report; nil if no attack of AutoAttack runs.
     var version: String?
     var warning: Evaluation.Warning?
   }
 
-  /// The attacks in order; none for clean.
+  /// The chosen attacks in order; empty for clean.
   private struct Selection {
     var entries: [AttackEntry] = []
-    /// Names of those whose parameters are the version's, because the user named the version or the ensemble.
+    /// Names of the attacks that keep the version's parameters, because the user named the version or the ensemble.
     var published: Set<String> = []
 
-    /// Those that options reach.
+    /// The attacks to which parameter options apply.
     var adjustable: [AttackEntry] { entries.filter { !published.contains($0.name) } }
     var text: String { entries.map(\.name).joined(separator: ",") }
   }
 
   var isClean: Bool { (try? selection().entries.isEmpty) ?? false }
 
-  /// Whether AutoAttack runs as its authors publish it and leaderboards list it: all attacks of the standard version and no other,
-  /// with its parameters.
+  /// True if the published AutoAttack runs, which leaderboards list: exactly the attacks of version standard, with its parameters.
   var isStandardAutoAttack: Bool {
     guard let selection = try? selection(), let asked = try? asked() else { return false }
     let isReached = selection.adjustable.contains { entry in asked.values.contains { entry.takes($0.name) } }
@@ -101,7 +102,7 @@ struct AttackOptions: ParsableArguments {
     guard !selection.entries.isEmpty else { return try refuseForClean(asked) }
     if let version, [.standard, .plus, .custom].contains(version), !selection.entries.contains(where: \.isAutoAttack) {
       throw ValidationError(
-        "--version \(version.rawValue) is of AutoAttack's attacks, and \(selection.text) is none of them; leave it out.")
+        "--version \(version.rawValue) applies to AutoAttack's attacks only, not to \(selection.text); remove --version.")
     }
     for (name, value) in asked.values {
       let takers = selection.adjustable.filter { $0.takes(name) }
@@ -114,12 +115,12 @@ struct AttackOptions: ParsableArguments {
     }
   }
 
-  /// An option that no attack of the selection can use.
+  /// The error about an option that no selected attack can use.
   private func refusal(of name: String, _ selection: Selection) -> ValidationError {
     if selection.entries.contains(where: { $0.takes(name) }) {
       let version = (version ?? .standard).rawValue
       return ValidationError(
-        "\(Self.option(name)) would change the parameters of AutoAttack's version \(version); to change them name the attacks, "
+        "\(Self.option(name)) changes a parameter that AutoAttack's version \(version) fixes; to change it, name the attacks, "
           + "--attack \(selection.text), without --version or with --version custom.")
     }
     var options: [String] = []
@@ -127,7 +128,7 @@ struct AttackOptions: ParsableArguments {
       options.append(Self.option(parameter.name))
     }
     let list = options.joined(separator: ", ")
-    return ValidationError("\(Self.option(name)) means nothing to \(selection.text), whose options are \(list); leave it out.")
+    return ValidationError("\(Self.option(name)) has no effect on \(selection.text), which takes \(list); remove it.")
   }
 
   private func refuseForClean(_ asked: AttackParameters) throws {
@@ -136,7 +137,7 @@ struct AttackOptions: ParsableArguments {
     if perturbation.norm != nil { given.append("--norm") }
     if perturbation.epsilon != nil { given.append("--epsilon") }
     guard let first = given.first else { return }
-    throw ValidationError("\(first) means nothing to --attack clean, which changes no image; leave one of the two out.")
+    throw ValidationError("\(first) has no effect with --attack clean, which changes no image; remove one of the two.")
   }
 
   private func selection() throws -> Selection {
@@ -144,7 +145,7 @@ struct AttackOptions: ParsableArguments {
     for name in names.split(separator: ",", omittingEmptySubsequences: false).map(String.init) where name != "clean" {
       if name == "autoattack" {
         guard version != .custom else {
-          throw ValidationError("--version custom has no list of its own; name its attacks, such as --attack apgd-ce,square.")
+          throw ValidationError("--version custom has no attacks of its own; name its attacks, such as --attack apgd-ce,square.")
         }
         let ensemble = AutoAttack.ensemble(version ?? .standard)
         chosen.entries += ensemble
@@ -154,23 +155,23 @@ struct AttackOptions: ParsableArguments {
         if let version, [.standard, .plus, .rand].contains(version), known.isAutoAttack { chosen.published.insert(name) }
       } else {
         let all = ["clean", "autoattack"] + AttackRegistry.entries.map(\.name)
-        throw ValidationError("--attack \(name) is not known; expected \(all.joined(separator: ", ")).")
+        throw ValidationError("--attack \(name) is unknown; expected one of \(all.joined(separator: ", ")).")
       }
     }
     guard Set(chosen.entries.map(\.name)).count == chosen.entries.count else {
-      throw ValidationError("--attack \(names) names an attack twice.")
+      throw ValidationError("--attack \(names) names an attack twice; name each attack once.")
     }
     return chosen
   }
 
   // MARK: Parameters
 
-  /// A parameter as users type it: a shared one has an option of its name.
+  /// Returns a parameter's option as users type it. A shared parameter has an option with its own name.
   private static func option(_ parameter: String) -> String {
     AttackParameters.Shared(rawValue: parameter) == nil ? "--set \(parameter)" : "--\(parameter)"
   }
 
-  /// The parameters that were typed.
+  /// Returns the parameters that the user typed.
   private func asked() throws -> AttackParameters {
     var asked = AttackParameters(
       steps: perturbation.steps, stepSize: perturbation.stepSize?.value, restarts: restarts, targets: targets, loss: loss,
@@ -178,19 +179,21 @@ struct AttackOptions: ParsableArguments {
     for setting in settings {
       let parts = setting.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
       guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else {
-        throw ValidationError("--set \(setting) is not name=value; expected a parameter of the attacks, such as --set restarts=3.")
+        throw ValidationError("--set \(setting) is not name=value; expected an attack parameter, such as --set restarts=3.")
       }
       guard asked[parts[0]] == nil else {
-        throw ValidationError("--set \(setting) gives \(parts[0]) a second time; leave one out.")
+        throw ValidationError("--set \(setting) sets \(parts[0]) a second time; remove one of the two.")
       }
       asked[parts[0]] = AttackParameters.Value(parts[1])
     }
     return asked
   }
 
+  /// Resolves the options into a plan.
+  ///
   /// - Parameters:
-  ///   - trained: the configuration of the run that is evaluated, whose threat model and PGD are the defaults.
-  ///   - classes: of the model.
+  ///   - trained: The configuration of the evaluated run; its threat model and PGD are the defaults.
+  ///   - classes: The number of the model's classes.
   func choose(_ trained: TrainingConfiguration?, seed: UInt64, classes: Int) throws -> Choice {
     let (selection, asked) = (try selection(), try asked())
     if selection.entries.isEmpty { return Choice(plan: EvaluationPlan([], mode: mode)) }
@@ -213,7 +216,7 @@ struct AttackOptions: ParsableArguments {
       warning: warning)
   }
 
-  /// Nil where none of AutoAttack's attacks runs; custom where an option changes one of them.
+  /// The version for the report: nil if no attack of AutoAttack runs, custom if an option changes one of them.
   private func reportedVersion(_ selection: Selection, _ asked: AttackParameters) -> AutoAttack.Version? {
     if version == .individual { return version }
     guard selection.entries.contains(where: \.isAutoAttack) else { return nil }

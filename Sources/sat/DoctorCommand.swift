@@ -4,9 +4,9 @@ import SAT
 struct DoctorCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "doctor",
-    abstract: "Say what sat runs on, and what is wrong with it.",
+    abstract: "Report what sat runs on, and any fault.",
     discussion: """
-      Exit status 1 when something is wrong that keeps sat from working.
+      The exit status is 1 when a fault keeps sat from working.
 
       Examples:
         sat doctor

@@ -7,19 +7,19 @@ struct EvaluateCommand: ParsableCommand {
     commandName: "evaluate",
     abstract: "Measure a model's accuracy, clean and under attack.",
     discussion: """
-      MODEL is a run folder, a .safetensors file of sat, a TorchScript archive, or a PyTorch state_dict (zip or legacy, with
-      --model NAME); which of them is found by reading it. Of a run folder the data, the epsilon and the attack are the run's unless
-      given. A sample counts as robust when it is classified correctly as it is and no attack broke it.
+      MODEL is a run folder, a .safetensors file that sat wrote, a TorchScript archive, or a PyTorch state_dict (zip or legacy, with
+      --model NAME). sat reads the file to find its kind. For a run folder, data, epsilon and attack default to those used in
+      training. A sample counts as robust when the model classifies its clean image correctly and no attack breaks it.
 
-      --attack autoattack runs the ensemble of Croce and Hein in the version of --version: apgd-ce, apgd-t, fab-t and square for standard.
-      --mode fast draws per sample and retires a point as soon as it is broken, so the result does not depend on the batch size; --mode
-      compat repeats the reference implementation's order of work, random streams and batches, for comparing with published numbers.
+      --attack autoattack runs the ensemble of Croce and Hein. --version selects its version; standard is apgd-ce, apgd-t, fab-t and
+      square. --mode fast draws per sample and drops a sample as soon as it is broken, so the batch size does not change the result.
+      --mode compat repeats the order, random draws and batches of the reference implementation, to compare with published numbers.
 
       The attacks, with their parameters:
       \(attacks)
 
-      A parameter's option, or --set NAME=VALUE, reaches every attack that is named by itself and has the parameter. For
-      autoattack the version fixes all parameters. The JSON document tells the parameters of each attack.
+      A parameter's option, or --set NAME=VALUE, applies to every attack that --attack names and that has the parameter. For
+      autoattack the version fixes all parameters. The JSON document states the parameters of each attack.
 
       Examples:
         sat evaluate runs/digits-p-sat
@@ -40,20 +40,20 @@ struct EvaluateCommand: ParsableCommand {
   @OptionGroup var subject: ModelAndData
   @OptionGroup var attack: AttackOptions
 
-  @Option(help: ArgumentHelp("Samples in a batch. Default: 128, and the reference's 250 in mode compat.", valueName: "n"))
+  @Option(help: ArgumentHelp("Samples in a batch. Default: 128; mode compat uses the reference's 250.", valueName: "n"))
   var batchSize: Int?
 
   @Option(
     help: ArgumentHelp(
-      "Write images, originals and labels, the broken images as the attack left them, to a .safetensors file.", valueName: "file"))
+      "Write images, originals and labels to a .safetensors file. Broken images are as the attack left them.", valueName: "file"))
   var save: String?
 
   @Option(
     help: ArgumentHelp(
-      "Folder to keep the state in: a run that was killed goes on from there and ends with the same result.", valueName: "dir"))
+      "Folder for the saved state. An evaluation that was stopped continues from it and gives the same result.", valueName: "dir"))
   var state: String?
 
-  @Option(help: ArgumentHelp("Write one JSON line a sample: which attack broke it, at which step, how far away.", valueName: "file"))
+  @Option(help: ArgumentHelp("Write one JSON line per sample: the attack that broke it, the step and the norm.", valueName: "file"))
   var records: String?
 
   @Option(help: ArgumentHelp("Write an entry in RobustBench's model_info format.", valueName: "file"))
@@ -65,13 +65,13 @@ struct EvaluateCommand: ParsableCommand {
     try check("--batch-size", batchSize, in: Limit.batchSize)
     if attack.isClean {
       for (option, isGiven) in [("--state", state != nil), ("--save", save != nil), ("--robustbench", robustbench != nil)] where isGiven {
-        throw ValidationError("\(option) means nothing to --attack clean, which has no adversarial images; leave one of the two out.")
+        throw ValidationError("\(option) has no effect with --attack clean, which makes no adversarial images; remove one.")
       }
     }
     if robustbench != nil && !attack.isStandardAutoAttack {
       throw ValidationError(
-        "--robustbench writes what its leaderboard calls autoattack_acc, which is of AutoAttack's version standard; use --attack autoattack "
-          + "without other attacks or parameters, or leave it out.")
+        "--robustbench writes autoattack_acc, which needs AutoAttack's version standard; use --attack autoattack "
+          + "without other attacks or parameters, or remove --robustbench.")
     }
   }
 
@@ -83,7 +83,7 @@ struct EvaluateCommand: ParsableCommand {
     if let warning = loaded.model.trainingModeWarning { terminal.warn(warning.message) }
     let choice = try attack.choose(loaded.trained, seed: subject.seed, classes: try loaded.model.classCount(of: loaded.data))
     if robustbench != nil, let warning = choice.warning {
-      throw SATError("\(warning.message), so RobustBench has no entry for it; leave out --robustbench")
+      throw SATError("\(warning.message), so RobustBench has no entry for it; remove --robustbench")
     }
     var job = EvaluationJob(model: loaded.model, data: loaded.data, plan: choice.plan, seed: subject.seed)
     job.batchSize = batchSize
@@ -107,7 +107,7 @@ struct EvaluateCommand: ParsableCommand {
       ])
   }
 
-  /// Runs the job; an interruption ends the program with status 130.
+  /// Runs the job. An interruption ends the program with status 130.
   private func finish(_ job: EvaluationJob) throws -> EvaluationJob.Result {
     let terminal = Terminal.standardError
     let display = ProgressDisplay()
@@ -118,17 +118,18 @@ struct EvaluateCommand: ParsableCommand {
     } catch is JobStopped {
       terminal.warn(
         "interrupted; "
-          + (state.map { "what is done is kept in \($0), and the same command goes on from there" }
-            ?? "nothing is kept; name a folder with --state to keep what is done"))
+          + (state.map { "the state is kept in \($0), and the same command goes on from there" }
+            ?? "nothing is kept; name a folder with --state to keep the state"))
       throw ExitCode(130)
     }
   }
 
-  /// Writes the entry of a leaderboard, if all of its attacks could run.
+  /// Writes RobustBench's entry, or refuses when an attack of AutoAttack did not run.
   private func write(_ robustbench: String, _ result: EvaluationJob.Result, epsilon: Fraction) throws {
     let (job, evaluation) = (result.job, result.evaluation)
     guard evaluation.attacks.count == job.plan.attacks.count else {
-      throw SATError("\(robustbench) was not written: only \(evaluation.attacks.map(\.name).joined(separator: ", ")) ran, which is not AutoAttack")
+      let names = evaluation.attacks.map(\.name).joined(separator: ", ")
+      throw SATError("\(robustbench) was not written, because only \(names) ran; expected all attacks of AutoAttack")
     }
     let entry = RobustBenchEntry(
       evaluation, dataset: job.data.name, architecture: (job.model.classifier as? NetworkClassifier)?.architecture.name, epsilon: epsilon.text)

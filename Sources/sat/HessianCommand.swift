@@ -9,12 +9,12 @@ struct HessianCommand: ParsableCommand {
     commandName: "hessian",
     abstract: "Measure the curvature of a model's loss with respect to its weights.",
     discussion: """
-      The Hessian is that of the mean cross-entropy over the samples, in evaluation mode, over all parameters, without weight decay; with
-      --at adversarial at the images PGD ends at, which is the paper's measure of smoothness (Eq. 9). Only what is asked for is
-      computed; by default the eigenvalue of largest magnitude.
+      The command takes the Hessian of the mean cross-entropy over the samples, with respect to all parameters, in evaluation mode
+      and without weight decay. --at adversarial uses the last images of PGD, as the paper's measure of smoothness does (Eq. 9).
+      The command computes only the requested quantities. Default: the eigenvalue of largest magnitude.
 
-      --per-sample gives the dominant eigenvalue of every sample's own Hessian, whose magnitude is H-SAT's difficulty; with
-      --approximations the estimates of it stand beside, with Spearman's rank correlation.
+      --per-sample computes the dominant eigenvalue of each sample's own Hessian; H-SAT ranks samples by its magnitude.
+      --approximations adds estimates of that magnitude, with Spearman's rank correlation.
 
       Examples:
         sat hessian runs/digits-p-sat --split train --first 512 --at adversarial --top 5 --trace
@@ -32,51 +32,51 @@ struct HessianCommand: ParsableCommand {
 
   @OptionGroup var subject: ModelOnImages
 
-  @Option(help: "Where to look: clean or adversarial images.")
+  @Option(help: "Images at which the loss is taken: clean or adversarial.")
   var at: ModelOnImages.Place = .clean
 
-  @Option(help: ArgumentHelp("Extreme eigenvalues. Default: 1, or none when something else is asked for.", valueName: "k"))
+  @Option(help: ArgumentHelp("Extreme eigenvalues. Default: 1; 0 with --trace, --density or --per-sample.", valueName: "k"))
   var top: Int?
 
-  @Option(help: "lanczos, or the paper's power method.")
+  @Option(help: "Eigenvalue solver: lanczos, or the paper's power method.")
   var solver: SolverName = .lanczos
 
-  @Option(help: "Which eigenvalues: of largest magnitude, the largest, or the smallest (lanczos only).")
+  @Option(help: "End of the spectrum: largest magnitude, largest or smallest (other than magnitude: lanczos only).")
   var end: Lanczos.End = .magnitude
 
-  @Option(help: ArgumentHelp("Largest residual ‖Hv − λv‖ / |λ|. Default: 0.001, 0.01 per sample.", valueName: "fraction"))
+  @Option(help: ArgumentHelp("Largest residual ‖Hv − λv‖ / |λ|. Default: 0.001; 0.01 per sample.", valueName: "fraction"))
   var tolerance: Double?
 
   @Option(
     help: ArgumentHelp(
-      "Products with the Hessian at most: in all by lanczos, per eigenvalue by power, per sample by --per-sample.", valueName: "n"))
+      "Most Hessian-vector products: in total for lanczos, per eigenvalue for power, per sample for --per-sample.", valueName: "n"))
   var iterations = 200
 
   @Flag(help: "Estimate the trace (Hutchinson).")
   var trace = false
 
-  @Option(help: ArgumentHelp("Random vectors of the trace. Default: 30.", valueName: "n"))
+  @Option(help: ArgumentHelp("Random vectors for the trace. Default: 30.", valueName: "n"))
   var probes: Int?
 
   @Flag(help: "Estimate the density of the eigenvalues (stochastic Lanczos quadrature).")
   var density = false
 
-  @Option(help: ArgumentHelp("Lanczos steps of the density. Default: 60.", valueName: "n"))
+  @Option(help: ArgumentHelp("Lanczos steps for the density. Default: 60.", valueName: "n"))
   var densitySteps: Int?
 
-  @Option(help: ArgumentHelp("Random starts of the density. Default: 4.", valueName: "n"))
+  @Option(help: ArgumentHelp("Random starting vectors for the density. Default: 4.", valueName: "n"))
   var densityProbes: Int?
 
   @Option(help: ArgumentHelp("Standard deviation of the density's Gaussian. Default: 1 % of the range.", valueName: "width"))
   var densityWidth: Double?
 
-  @Flag(help: "The dominant eigenvalue of every sample's Hessian.")
+  @Flag(help: "Compute the dominant eigenvalue of each sample's Hessian.")
   var perSample = false
 
-  @Flag(help: "Estimates of the per-sample eigenvalues beside them (needs --per-sample).")
+  @Flag(help: "Add estimates of the per-sample eigenvalues (needs --per-sample).")
   var approximations = false
 
-  @Option(help: "Precision of weights and derivatives: float32 or float64.")
+  @Option(help: "Data type of weights and derivatives: float32 or float64.")
   var dtype: Precision = .float32
 
   @OptionGroup var output: OutputOptions

@@ -9,12 +9,12 @@ struct LandscapeCommand: ParsableCommand {
     commandName: "landscape",
     abstract: "Sample a model's loss around its weights.",
     discussion: """
-      The mean loss on a grid along one or two random directions of the weights, each of whose filters is as long as the filter it is
-      added to (Li et al. 2018); the two are orthogonal. At position 0 the model is itself.
+      The command measures the mean loss on a grid along one or two random directions of the weights. Each filter of a direction
+      has the norm of the model's filter (Li et al. 2018). Two directions are orthogonal. Position 0 is the model itself.
 
-      --examples fixed attacks the images once, at the model itself; reattack attacks them anew at every point; clean does not.
-      With --state a run that was stopped goes on where it was. The directions depend on --seed and --vectors alone, so other images or
-      attacks with the same are in the same plane.
+      --examples fixed attacks the images once, at position 0. reattack attacks them again at every point. clean attacks nothing.
+      With --state, a stopped measurement continues. The directions depend only on --seed and --vectors, so measurements with equal
+      values share a plane, even with other images or attacks.
 
       Examples:
         sat landscape runs/digits-p-sat --first 256 --csv surface.csv
@@ -26,28 +26,30 @@ struct LandscapeCommand: ParsableCommand {
 
   @OptionGroup var subject: ModelOnImages
 
-  @Option(help: "Which images the loss is of: clean, fixed (attacked at the model itself) or reattack (at every point).")
+  @Option(help: "Images: clean, fixed (attacked once, at position 0) or reattack (attacked at every point).")
   var examples: Examples = .fixed
 
-  @Option(help: ArgumentHelp("Directions: 1 for a curve, 2 for a surface.", valueName: "n"))
+  @Option(help: ArgumentHelp("Number of directions: 1 for a curve, 2 for a surface.", valueName: "n"))
   var dimensions = 2
 
   @Option(help: ArgumentHelp("Points along each direction.", valueName: "n"))
   var points = 21
 
-  @Option(help: ArgumentHelp("The grid reaches from -R to R along each direction.", valueName: "r"))
+  @Option(help: ArgumentHelp("Half-width of the grid: it reaches from -R to R along each direction.", valueName: "r"))
   var radius = 1.0
 
-  @Option(help: "Biases and BatchNorm's factors: fixed, or scaled as one filter each.")
+  @Option(help: "Biases and BatchNorm's factors: fixed, or scaled, each as one filter.")
   var vectors: LandscapeDirection.Vectors = .fixed
 
-  @Option(help: ArgumentHelp("Points worked on at once. Default: the threads, for networks below 5 million parameters.", valueName: "n"))
+  @Option(
+    help: ArgumentHelp(
+      "Points computed at once. Default: one per thread, for networks below 5 million parameters.", valueName: "n"))
   var workers: Int?
 
-  @Option(help: ArgumentHelp("File to keep what is done in; a stopped run goes on from it.", valueName: "file"))
+  @Option(help: ArgumentHelp("File for the saved state. A stopped measurement continues from it.", valueName: "file"))
   var state: String?
 
-  @Option(help: ArgumentHelp("Write a line a point: x, y, loss, accuracy.", valueName: "file"))
+  @Option(help: ArgumentHelp("Write one CSV line per point: x, y, loss, accuracy.", valueName: "file"))
   var csv: String?
 
   @Option(help: ArgumentHelp("Write loss, accuracy and positions as tensors to a .safetensors file.", valueName: "file"))
@@ -83,7 +85,8 @@ struct LandscapeCommand: ParsableCommand {
     } catch let stop as JobStopped {
       terminal.warn(
         "interrupted after \(stop.done ?? "no points"); "
-          + (state.map { "they are kept in \($0), go on with the same command" } ?? "nothing was kept, name a file with --state to keep them"))
+          + (state.map { "they are kept in \($0), and the same command goes on from there" }
+            ?? "nothing is kept; name a file with --state to keep the points"))
       throw ExitCode(130)
     }
     terminal.endProgress()

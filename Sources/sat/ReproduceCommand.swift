@@ -8,14 +8,14 @@ extension ReproductionScale.Name: ExpressibleByArgument {}
 struct ReproduceCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "reproduce",
-    abstract: "Reproduce a table or figure of the paper, beside the paper's numbers.",
+    abstract: "Reproduce a table or figure of the paper and compare with the paper's numbers.",
     discussion: """
-      Trains and measures everything that the item needs and that is still missing. A stopped reproduction continues where it \
-      stopped. All items of a scale share their runs. The command prints the changes that a scale makes, and stores them with the \
-      result.
+      The command trains and measures everything that the item needs and that is still missing. A stopped reproduction continues \
+      where it stopped. All items of a scale share their runs. The command prints the changes that a scale makes, and stores them \
+      with the result.
 
       SCALES
-        smoke     minutes; tests that everything runs, accuracies mean nothing
+        smoke     minutes; tests that everything runs, its accuracies mean nothing
         small     about an hour; MNIST on two CPU cores, the others on a GPU
         paper     the full Appendix A of the paper
 
@@ -69,7 +69,7 @@ struct ReproduceCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
-    if plan && csv != nil { throw ValidationError("--csv has nothing to write with --plan; leave one of them out.") }
+    if plan && csv != nil { throw ValidationError("--csv has nothing to write with --plan; remove one of the two.") }
     do { _ = try chosenItem() } catch let error as SATError { throw ValidationError("\(error).") }
   }
 
@@ -99,7 +99,7 @@ struct ReproduceCommand: ParsableCommand {
     try output.deliver(result, text: text, files: [{ if let csv { try AtomicFile.write(result.csv, to: csv) } }])
   }
 
-  /// The page of the runs, where Plotly is at hand; its figures are the paper's.
+  /// Writes the report page of the runs and returns its path; nil if Plotly cannot be loaded.
   private func page(_ plan: ReproductionPlan) throws -> String? {
     guard let plotly = try? PlotlyLocation.load() else { return nil }
     let path = "\(plan.folder)/report.html"
@@ -108,7 +108,7 @@ struct ReproduceCommand: ParsableCommand {
   }
 }
 
-/// Shows a reproduction on standard error.
+/// Shows a reproduction's progress on standard error.
 private final class ReproductionDisplay: ReproductionObserver {
   private let terminal = Terminal.standardError
   private let out: String
@@ -118,7 +118,7 @@ private final class ReproductionDisplay: ReproductionObserver {
   init(out: String) { self.out = out }
 
   func progressed(_ stage: ReproductionStage, to fraction: Double, _ detail: String) {
-    // The others stop by themselves. A measurement cannot, but what was saved before it is enough to go on from.
+    // The other stages stop by themselves. A measurement cannot, but the state saved before it is enough to continue.
     if stage == .measure && Interruption.isRequested { stop() }
     if stage != self.stage { (self.stage, start) = (stage, ContinuousClock().now) }
     terminal.progress(stage.rawValue, fraction: fraction, since: start, detail: detail)
@@ -128,7 +128,7 @@ private final class ReproductionDisplay: ReproductionObserver {
   func warned(_ message: String) { terminal.warn(message) }
 
   func stop() -> Never {
-    terminal.warn("interrupted; what was done is kept in \(out), and the same command goes on from there")
+    terminal.warn("interrupted; the finished work is kept in \(out), and the same command goes on from there")
     Foundation.exit(130)
   }
 }

@@ -82,7 +82,7 @@ import Testing
       (.linf, AttackParameters(), 10, "weighted perturbs in l2, not in linf"),
       (.l2, AttackParameters(["start-weight": .number(4.5)]), 10, "start-weight of weighted is 4.5; expected 0 to 4"),
       (.l2, AttackParameters(["steps": .word("many")]), 10, "expected 1 to 1000000"),
-      (.l2, AttackParameters(), 2, "needs a model of at least 3 classes, and this one has 2; use one of fgsm, pgd, apgd-ce, fab"),
+      (.l2, AttackParameters(), 2, "needs a model of at least 3 classes, and this model has 2; use one of fgsm, pgd, apgd-ce, fab"),
     ]
     for (norm, asked, classes, words) in refused {
       let error = #expect(throws: SATError.self) { try made(norm, asked, classes: classes) }

@@ -56,7 +56,7 @@ import Testing
     Edit("landscape", "[-1, 0, 1]", "[]", "x is empty or has a position that is not a finite number"),
     Edit("landscape", "[-1, 0, 1]", "[-1, 0, Infinity]", "x is empty or has a position that is not a finite number"),
     Edit("landscape", "[0, 0.5, 0.25]", "[0, 0.5]", "accuracy[1] has 2 values"),
-    Edit("evaluation-pgd", #""samples": 3}"#, #""samples": -3}"#, "it is of -3 samples"),
+    Edit("evaluation-pgd", #""samples": 3}"#, #""samples": -3}"#, "it states -3 samples"),
     Edit("evaluation-pgd", #""clean": {"correct": 3"#, #""clean": {"correct": 4"#, "clean counts 4 of 3"),
     Edit("evaluation-pgd", "[0.4, 1]", "[0.4]", "clean.interval has 1 ends"),
     Edit("evaluation-pgd", #"[{"name": "pgd", "robust": 2, "seconds": 1, "forward": 3, "backward": 6}]"#, "[]", "robust has no attacks"),

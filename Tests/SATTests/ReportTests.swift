@@ -217,9 +217,9 @@ enum WrittenDocument {
     let configuration = "threat:\n  norm: linf\n  epsilon: 0.1\nsmoothness:\n  samples: 256\n"
     let run = try WrittenRun("a", configuration: configuration, metrics: WrittenRun.epoch(0))
     func note(_ runs: [WrittenRun]) throws -> String { try #require(Report(of: runs.map(\.path)).charts.first { $0.id == "trace" }).note }
-    #expect(try note([run]).hasPrefix("On 256 training images as the training attack leaves them (linf, radius 0.1), the same in every epoch"))
+    #expect(try note([run]).hasPrefix("On 256 training images, perturbed by the training attack (linf, radius 0.1), the same in every epoch"))
     let other = try WrittenRun("b", configuration: configuration.replacing("0.1", with: "0.3"), metrics: WrittenRun.epoch(0))
-    #expect(try note([run, other]).contains("(linf, radius 0.1) in a; 256 training images as the training attack leaves them (linf, radius 0.3) in b,"))
+    #expect(try note([run, other]).contains("(linf, radius 0.1) in a; 256 training images, perturbed by the training attack (linf, radius 0.3) in b,"))
   }
 
   @Test func numbersSayAtWhichImagesTheyAre() throws {

@@ -188,7 +188,7 @@ import Testing
   }
 
   @Test func unknownNamesAreRefused() throws {
-    #expect(throws: SATError("'table-9' is no item of the paper that can be reproduced; expected one of \(ReproductionItem.all.map(\.name).joined(separator: ", ")); did you mean 'table-1'?")) {
+    #expect(throws: SATError("'table-9' is not an item of the paper; expected one of \(ReproductionItem.all.map(\.name).joined(separator: ", ")); did you mean 'table-1'?")) {
       try ReproductionItem.named("table-9")
     }
     #expect(throws: SATError.self) { try ReproductionItem.named("table-2").restricted(settings: ["mnist"], methods: nil) }

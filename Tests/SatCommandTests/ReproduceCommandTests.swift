@@ -66,7 +66,7 @@ import Testing
   }
 
   @Test(arguments: [
-    (["reproduce", "fig-2"], 64, "'fig-2' is no item"), (["reproduce"], 64, "item"), (["reproduce", "table-2", "--scale", "huge"], 64, "huge"),
+    (["reproduce", "fig-2"], 64, "'fig-2' is not an item"), (["reproduce"], 64, "item"), (["reproduce", "table-2", "--scale", "huge"], 64, "huge"),
     (["reproduce", "table-2", "--methods", "fat"], 64, "no method 'fat'"),
     (["reproduce", "table-2", "--methods", "p-sat,,at"], 64, "no method ''"), (["reproduce", "table-2", "--settings", ""], 64, "no setting ''"),
     (["reproduce", "table-2", "--settings", "x"], 64, "no setting 'x'"),

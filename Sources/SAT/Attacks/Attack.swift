@@ -2,27 +2,28 @@ public import SwiftTorch
 
 /// How closely an attack follows the reference implementation.
 public enum AttackMode: String, Sendable, Codable, CaseIterable {
-  /// The same attack for every sample, cheaper: a point leaves as soon as it is broken, restarts and targets share batches, and
-  /// every draw depends on the sample alone.
+  /// Cheaper: a sample leaves once it is broken, restarts and targets share batches, and each draw depends only on the sample.
   case fast
-  /// The reference's order of work, its random streams and its slips, for comparing with published numbers.
+  /// The reference's order, random draws and errors, to compare with published numbers.
   case compat
 }
 
-/// What an attack is given: images the model still classifies correctly.
+/// The input of an attack: images that the model still classifies correctly.
 public struct AttackBatch {
   /// [N, C, H, W] in [0, 1].
   public var images: Tensor
   /// [N], int64.
   public var labels: Tensor
-  /// What the counter-based draws of each image are keyed by: the same number whenever and wherever the image is attacked.
+  /// The key of each image's counter-based draws: always the same number for the same image.
   public var samples: [Int]
   /// Logits [N, classes] of the images, computed once by the evaluator.
   public var logits: Tensor
-  /// How many points an attack may send through the model at once when several belong to one sample.
+  /// The most points that an attack may send through the model at once if a sample has several points.
   public var capacity: Int
 
-  /// - Parameter capacity: nil for as many as there are images.
+  /// Makes a batch.
+  ///
+  /// - Parameter capacity: nil for the number of images.
   public init(images: Tensor, labels: Tensor, samples: [Int], logits: Tensor, capacity: Int? = nil) {
     precondition(samples.count == labels.count, "AttackBatch: \(samples.count) samples and \(labels.count) labels")
     self.images = images
@@ -37,11 +38,11 @@ public struct AttackBatch {
 
 /// How a sample was broken.
 public struct Finding: Sendable, Codable, Equatable {
-  /// The class the attack was steering to, where it has one.
+  /// The target class; nil for an untargeted attack.
   public var target: Int?
-  /// Number of the random start, from 0.
+  /// The number of the random start, from 0.
   public var restart: Int
-  /// Number of the iterate, from 0 for the starting point.
+  /// The number of the iterate; 0 is the starting point.
   public var step: Int
 
   public init(target: Int? = nil, restart: Int, step: Int) {
@@ -51,11 +52,11 @@ public struct Finding: Sendable, Codable, Equatable {
   }
 }
 
-/// Where an attack ended.
+/// The result of an attack on a batch.
 public struct AttackResult {
-  /// [N, C, H, W]: adversarial where one was found, else as the attack left it, inside the ball and the box.
+  /// [N, C, H, W]: the adversarial image if the attack found one, else its last image. All lie inside the ball and the box.
   public var images: Tensor
-  /// One entry a sample; nil where it was not broken.
+  /// One entry per sample; nil if the attack did not break it.
   public var findings: [Finding?]
 
   public init(images: Tensor, findings: [Finding?]) {
@@ -64,30 +65,31 @@ public struct AttackResult {
   }
 }
 
-/// Something that looks for misclassified images inside a threat model.
+/// An algorithm that searches for misclassified images inside a threat model.
 ///
-/// An attack that users can name also has an `AttackEntry` in its file.
+/// The file of an attack that users can name also declares an `AttackEntry`.
 public protocol Attack: AnyObject {
-  /// Whether it differentiates the model. Default: true.
+  /// True if the attack differentiates the model. Default: true.
   static var needsGradients: Bool { get }
 
-  /// The name reports use, e.g. "pgd".
+  /// The name in reports, such as "pgd".
   var name: String { get }
   var threat: ThreatModel { get }
-  /// The values it runs with, for reports. Default: none.
+  /// The attack's parameters, for reports. Default: none.
   var parameters: AttackParameters { get }
-  /// What all calls so far have cost.
+  /// The cost of all calls so far.
   var cost: AttackCost { get }
 
-  /// Forward passes that it makes of one sample at most, for an estimate of the time left. Default: 0, for an unknown number.
+  /// Returns the most forward passes for one sample, for an estimate of the remaining time. Default: 0, for an unknown number.
   ///
-  /// - Parameter classes: the number of the model's classes.
+  /// - Parameter classes: The number of the model's classes.
   func passesPerSample(classes: Int) -> Int
 
   /// Perturbs a batch.
   ///
-  /// A finding means that `Classifier.misclassified` said so of the image that is returned.
-  /// - Parameter model: in evaluation mode.
+  /// For each finding, `Classifier.misclassified` has confirmed that the model misclassifies the returned image.
+  ///
+  /// - Parameter model: The model, in evaluation mode.
   func perturb(_ model: any Classifier, _ batch: AttackBatch) throws(TorchError) -> AttackResult
 }
 
@@ -96,11 +98,11 @@ extension Attack {
   public var parameters: AttackParameters { AttackParameters() }
   public func passesPerSample(classes: Int) -> Int { 0 }
 
-  /// How often it runs from each start: once for each class that it steers to, or once away from the label.
+  /// Returns the number of runs per start: one per target class, or one for an untargeted attack.
   func runsPerStart(targets: Int, classes: Int) -> Int { targets == 0 ? 1 : min(targets, classes - 1) }
 }
 
-/// Ends a sample as soon as it is misclassified: what an evaluation wants to know is then known.
+/// Finishes a sample as soon as it is misclassified, because an evaluation needs no more.
 public struct UntilMisclassified: Curriculum {
   public init() {}
 

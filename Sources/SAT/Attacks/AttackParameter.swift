@@ -1,14 +1,14 @@
-/// A parameter of one attack: its name, the values it takes and its default.
+/// A parameter of one attack: its name, its allowed values and its default.
 public struct AttackParameter: Sendable {
   public enum Kind: Sendable {
     case whole(ClosedRange<Int>)
     case number(ClosedRange<Double>)
-    /// A number of classes other than the label's, at least so many.
+    /// A number of target classes, with the smallest allowed number.
     case targets(from: Int)
     case choice([String])
   }
 
-  /// Finds the default, from what the attack is made from and the parameters listed before this one.
+  /// Returns the default, from the settings and the parameters that are listed before this one.
   typealias Default<Value> = @Sendable (AttackSettings, AttackParameters) -> Value
 
   public let name: String
@@ -30,9 +30,9 @@ public struct AttackParameter: Sendable {
     AttackParameter(name: name, kind: .choice(choices)) { _, _ in .word(standard) }
   }
 
-  /// The values it takes, in words.
+  /// Describes the allowed values in words.
   ///
-  /// - Parameter classes: the number of the model's classes; nil where it is not known yet.
+  /// - Parameter classes: The number of the model's classes; nil if it is not known yet.
   public func expectation(classes: Int? = nil) -> String {
     switch kind {
     case .whole(let range): "\(range.lowerBound) to \(range.upperBound)"
@@ -43,7 +43,7 @@ public struct AttackParameter: Sendable {
     }
   }
 
-  /// Whether the attack can run with a value, whatever the model's number of classes.
+  /// Returns true if a value is allowed. The check does not depend on the model's number of classes.
   public func accepts(_ value: AttackParameters.Value) -> Bool {
     switch kind {
     case .whole(let range): value.whole.map(range.contains) ?? false
@@ -54,7 +54,7 @@ public struct AttackParameter: Sendable {
   }
 }
 
-/// The parameters that several attacks share, each with its default in one attack.
+/// The parameters that several attacks share. The caller gives the default for its attack.
 extension AttackParameter {
   static func steps(_ standard: @escaping Default<Int>) -> AttackParameter {
     whole(AttackParameters.Shared.steps.rawValue, in: Limit.steps, standard)
@@ -68,7 +68,9 @@ extension AttackParameter {
     whole(AttackParameters.Shared.restarts.rawValue, in: Limit.restarts, standard)
   }
 
-  /// - Parameter least: 0 for an attack that can also steer away from the label.
+  /// Makes the parameter `targets`.
+  ///
+  /// - Parameter least: The smallest number; 0 if the attack can also run untargeted.
   static func targets(from least: Int, _ standard: @escaping Default<Int>) -> AttackParameter {
     AttackParameter(name: AttackParameters.Shared.targets.rawValue, kind: .targets(from: least)) { .whole(standard($0, $1)) }
   }

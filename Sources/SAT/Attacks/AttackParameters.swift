@@ -1,22 +1,22 @@
-/// The values of an attack's parameters, by the parameters' names: those it runs with, or those that a user asks for.
+/// Values of an attack's parameters by name: the attack's own values, or the user's overrides.
 public struct AttackParameters: Sendable, Equatable {
   /// The parameters that several attacks share, in the order in which documents list them.
   ///
-  /// Each has an option of its own name in `sat evaluate`.
+  /// `sat evaluate` has an option with the name of each.
   public enum Shared: String, Sendable, CaseIterable {
-    /// Steps along gradients, per restart.
+    /// Gradient steps per restart.
     case steps
-    /// Length of a step in pixel units, for attacks that do not set it themselves.
+    /// The size of a step in pixel units, for attacks that do not choose it themselves.
     case stepSize = "step-size"
-    /// Starts, each with the full number of steps or queries.
+    /// The number of starts; each has the full number of steps or queries.
     case restarts
-    /// Classes to steer to one after the other, the likeliest first; 0 to steer away from the label.
+    /// The number of target classes, the likeliest first; 0 for an untargeted attack.
     case targets
-    /// The loss that the attack ascends.
+    /// The loss that the attack increases.
     case loss
-    /// Forward passes after the starting point, per restart.
+    /// Queries after the starting point, per restart.
     case queries
-    /// Passes whose gradients are averaged (expectation over transformation), for models with random draws.
+    /// Passes that average the gradient (expectation over transformation), for random models.
     case eot
   }
 
@@ -37,7 +37,7 @@ public struct AttackParameters: Sendable, Equatable {
     for (name, value) in all { held[name.rawValue] = value }
   }
 
-  /// The value of a parameter; nil where it has none.
+  /// The value of a parameter; nil if it has no value.
   public subscript(name: String) -> Value? {
     get { held[name] }
     set { held[name] = newValue }
@@ -51,7 +51,7 @@ public struct AttackParameters: Sendable, Equatable {
   public var queries: Int? { self[Shared.queries.rawValue]?.whole }
   public var eot: Int? { self[Shared.eot.rawValue]?.whole }
 
-  /// Name and value of each: the shared parameters in their order, then the others by name.
+  /// The names and values: first the shared parameters in their order, then the others by name.
   public var values: [(name: String, value: Value)] {
     let shared = Shared.allCases.map(\.rawValue)
     return (shared + held.keys.filter { !shared.contains($0) }.sorted()).compactMap { name in held[name].map { (name, $0) } }
@@ -74,10 +74,10 @@ extension AttackParameters {
       self = Int(text).map(Value.whole) ?? (try? Fraction(text)).map { .number($0.value) } ?? .word(text)
     }
 
-    /// Nil for anything but a whole number.
+    /// The whole number; nil for any other value.
     public var whole: Int? { if case .whole(let value) = self { value } else { nil } }
 
-    /// Nil for a word.
+    /// The number; nil for a word.
     public var number: Double? {
       switch self {
       case .whole(let value): Double(value)
@@ -97,7 +97,7 @@ extension AttackParameters {
 }
 
 extension AttackParameters.Value: Equatable, Codable {
-  /// JSON writes 1 and 1.0 alike.
+  /// Compares numbers by value, because JSON writes 1 and 1.0 alike.
   public static func == (a: Self, b: Self) -> Bool {
     if case .word(let left) = a, case .word(let right) = b { left == right } else { a.number != nil && a.number == b.number }
   }

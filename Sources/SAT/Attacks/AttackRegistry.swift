@@ -1,4 +1,6 @@
-/// The attacks that `sat evaluate --attack` knows. Adding one takes a file with its `entry`, and a line here.
+/// The attacks that `sat evaluate --attack` knows.
+///
+/// A new attack needs a file with its entry, and one line here.
 public enum AttackRegistry {
   public static let entries: [AttackEntry] = [
     PGD.fgsmEntry,
@@ -11,22 +13,22 @@ public enum AttackRegistry {
     Square.entry,
   ]
 
-  /// The attack of a name; nil where no attack has it.
+  /// Returns the entry with a name; nil if no attack has the name.
   public static func entry(named name: String) -> AttackEntry? { entries.first { $0.name == name } }
 }
 
-/// What attacks are made from, beside their parameters.
+/// The settings that all attacks of an evaluation share.
 public struct AttackSettings: Sendable {
   public var threat: ThreatModel
-  /// The version of AutoAttack whose parameters its attacks take.
+  /// The version of AutoAttack that sets the parameters of its attacks.
   public var version: AutoAttack.Version
   public var mode: AttackMode
   public var seed: UInt64
-  /// Number of the model's classes.
+  /// The number of the model's classes.
   public var classes: Int
-  /// Steps of PGD by default, such as those it took in training.
+  /// PGD's default number of steps, such as the number in training.
   public var steps: Int
-  /// Step size of PGD by default; nil for 2.5 * epsilon / steps.
+  /// PGD's default step size; nil for 2.5 * epsilon / steps.
   public var stepSize: Double?
 
   public init(
@@ -43,25 +45,25 @@ public struct AttackSettings: Sendable {
   }
 }
 
-/// One attack as users name it: what it is, which parameters it takes, what it needs, and how it is made.
+/// An attack that users can name: its summary, its parameters, its needs and its maker.
 ///
-/// An attack's file declares its entry, and `AttackRegistry` lists it.
+/// An attack's file declares the entry, and `AttackRegistry` lists it.
 public struct AttackEntry: Sendable {
-  /// The name that users type and reports show, e.g. "apgd-ce".
+  /// The name that users type and reports show, such as "apgd-ce".
   public let name: String
-  /// What the attack does, in a few words.
+  /// A short description of the attack.
   public let summary: String
-  /// In the order in which help lists them.
+  /// The parameters, in the order of the help text.
   public let parameters: [AttackParameter]
-  /// The norms it can perturb in.
+  /// The norms that the attack supports.
   public let norms: [Norm]
-  /// Whether it differentiates the model.
+  /// True if the attack differentiates the model.
   public let needsGradients: Bool
-  /// How many classes it needs with these parameters.
+  /// Returns the smallest number of classes for these parameters.
   let minimumClasses: @Sendable (AttackParameters) -> Int
-  /// Refuses parameters that are in their ranges and yet do not go together.
+  /// Throws if the parameters are in their ranges but do not fit together.
   let check: @Sendable (AttackSettings, AttackParameters) throws(SATError) -> Void
-  /// The parameters hold a value for each of `parameters`.
+  /// Makes the attack from a value for each of `parameters`.
   let make: @Sendable (AttackSettings, AttackParameters) -> any Attack
 
   init<A: Attack>(
@@ -80,10 +82,10 @@ public struct AttackEntry: Sendable {
     self.make = make
   }
 
-  /// Whether it has a parameter of that name.
+  /// Returns true if the attack has a parameter with that name.
   public func takes(_ parameter: String) -> Bool { parameters.contains { $0.name == parameter } }
 
-  /// The values it runs with: those asked for, else its defaults. Ignores values that it has no parameter for.
+  /// Returns the attack's defaults with the user's overrides. Ignores parameters that this attack does not have.
   ///
   /// - Throws: `SATError` for a value outside its parameter's range.
   public func parameters(
@@ -100,13 +102,13 @@ public struct AttackEntry: Sendable {
     return own
   }
 
-  /// The attack with these parameters, all of which are in their ranges.
+  /// Makes the attack with parameters that are in their ranges.
   ///
-  /// - Throws: `SATError` for a norm or parameters that it cannot run with.
+  /// - Throws: `SATError` if the attack cannot run with the norm or the parameters.
   func attack(_ settings: AttackSettings, _ own: AttackParameters) throws(SATError) -> any Attack {
     guard norms.contains(settings.threat.norm) else {
       let known = norms.map(\.rawValue).joined(separator: " or ")
-      throw SATError("\(name) perturbs in \(known), not in \(settings.threat.norm.rawValue); choose another norm or attack")
+      throw SATError("\(name) supports \(known), not \(settings.threat.norm.rawValue); choose another norm or attack")
     }
     try check(settings, own)
     return make(settings, own)

@@ -1,18 +1,18 @@
 /// AutoAttack (Croce and Hein, ICML 2020): an ensemble of attacks, in several versions.
 public enum AutoAttack {
-  /// The versions, by the reference implementation's names.
+  /// The versions, with the reference implementation's names.
   public enum Version: String, Sendable, Codable, CaseIterable {
     case standard, plus, rand
-    /// A list of attacks with the parameters that the reference's objects are made with.
+    /// The user's list of attacks, with the defaults of the reference's classes.
     case custom
-    /// The attacks of `standard`, each by itself.
+    /// The attacks of `standard`, each alone.
     case individual
 
-    /// Whether its attacks have the parameters of `standard`.
+    /// True if the attacks have the parameters of `standard`.
     var isStandard: Bool { self == .standard || self == .individual }
   }
 
-  /// The attacks of a version, in order.
+  /// Returns the attacks of a version, in order.
   public static func ensemble(_ version: Version) -> [AttackEntry] {
     switch version {
     case .standard, .individual: [APGD.crossEntropyEntry, APGD.targetedEntry, FAB.targetedEntry, Square.entry]
@@ -24,6 +24,6 @@ public enum AutoAttack {
 }
 
 extension AttackEntry {
-  /// Whether it belongs to AutoAttack, all of whose attacks are in version plus.
+  /// True if the attack belongs to AutoAttack. Version plus has all its attacks.
   public var isAutoAttack: Bool { AutoAttack.ensemble(.plus).contains { $0.name == name } }
 }

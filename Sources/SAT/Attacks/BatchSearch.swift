@@ -1,6 +1,6 @@
 internal import SwiftTorch
 
-/// What the runs of an attack have found in a batch so far: hands out the rows of the next run, and collects.
+/// The search of an attack in one batch: it gives each run its rows, and collects the findings.
 final class BatchSearch {
   let model: any Classifier
   let batch: AttackBatch
@@ -10,7 +10,7 @@ final class BatchSearch {
   private var images: Tensor
   private(set) var findings: [Finding?]
   fileprivate(set) var cost = AttackCost()
-  /// The stream that the reference draws from: started anew for every batch.
+  /// The generator that the reference draws from; every batch seeds it again.
   private let generator: Generator
   private let deviceGenerator: Generator
 
@@ -29,13 +29,13 @@ final class BatchSearch {
 
   var result: AttackResult { AttackResult(images: images, findings: findings) }
 
-  /// Runs an attack over the classes of the highest clean logits but the first, and over random starts; samples take part until
-  /// they are broken.
+  /// Runs an attack for each target class and random start, on the samples that are still open.
   ///
-  /// In `compat` mode there is one run per class and start, starts innermost. In `fast` mode the first class and start of every
-  /// sample come first, and then all others of a sample together, so that what is found does not depend on its neighbours in the
-  /// batch.
-  /// - Parameter targets: number of classes to steer to, as far as there are as many; 0 for an untargeted attack.
+  /// The targets are the classes of the highest clean logits after the first. In `compat` there is one run per target and start,
+  /// with the starts in the inner loop. In `fast` the first target and start of every sample run first. The others of a sample then
+  /// run together, so that a finding does not depend on the sample's neighbours in the batch.
+  ///
+  /// - Parameter targets: The number of target classes, capped at the number of other classes; 0 for an untargeted attack.
   func run(targets: Int, restarts: Int, _ body: (SearchRows) throws(TorchError) -> Void) throws(TorchError) {
     guard batch.count > 0 else { return }
     let ranks = targets == 0 ? [nil] : (0..<min(targets, batch.logits.size(1) - 1)).map { Optional($0) }
@@ -66,7 +66,7 @@ final class BatchSearch {
     }
   }
 
-  /// Draws for rows [R] + the image's shape.
+  /// Returns draws for the rows, [R] + the image's shape.
   fileprivate func draws(_ rows: [SearchRows.Row], _ distribution: CounterRandom.Distribution, step: Int, onDevice: Bool) -> Tensor
   {
     let shape = Array(batch.images.shape.dropFirst())
@@ -90,7 +90,7 @@ final class BatchSearch {
 
   fileprivate func isOpen(_ row: SearchRows.Row) -> Bool { findings[row.sample] == nil }
 
-  /// Takes down which samples are broken by the images at the given rows; the first row of a sample wins.
+  /// Records the samples that the images at the given rows break; the first row of a sample wins.
   fileprivate func record(_ hits: [(index: Int, row: SearchRows.Row, step: Int)], _ points: Tensor) {
     var (sources, samples) = ([Int](), [Int]())
     for hit in hits where isOpen(hit.row) {
@@ -104,10 +104,10 @@ final class BatchSearch {
   }
 }
 
-/// The points that one run moves: one row for each sample, class and random start that are still worth it.
+/// The points that one run moves: one row for each open sample, target class and random start.
 final class SearchRows {
   struct Row {
-    /// Position in the batch.
+    /// The sample's position in the batch.
     let sample: Int
     let target: Int?
     let restart: Int
@@ -120,7 +120,7 @@ final class SearchRows {
   /// [R], int64.
   private(set) var labels: Tensor
   private(set) var targets: Tensor?
-  // The last images that counted, of a mode in which rows stay.
+  // The last hits, for mode compat, where rows stay.
   private var last: Tensor?
   private var lastSteps: [Int?]
 
@@ -138,32 +138,33 @@ final class SearchRows {
   var count: Int { rows.count }
   var mode: AttackMode { search.mode }
 
-  /// Logits of as many images as there are rows, or of some of them.
+  /// Returns the logits of the images of all rows or of some rows, and counts the passes.
   func logits(_ images: Tensor) throws(TorchError) -> Tensor {
     search.cost.forward += images.size(0)
     return try mode == .compat ? search.model.confirmedLogits(images) : search.model.logits(images)
   }
 
-  /// `inputGradient`, counted.
+  /// Calls `inputGradient` and counts the passes.
   func gradient(of losses: Tensor, at images: Tensor, retainGraph: Bool = false) throws(TorchError) -> Tensor {
     search.cost.backward += images.size(0)
     return try inputGradient(of: losses, at: images, retainGraph: retainGraph)
   }
 
-  /// Random numbers of the images' shape for every row.
+  /// Returns random numbers for every row, [R, C, H, W].
   ///
   /// - Parameters:
-  ///   - step: which draw of the run it is.
-  ///   - onDevice: whether the reference draws these on the images' device rather than on the CPU.
+  ///   - step: The number of the draw in the run.
+  ///   - onDevice: True if the reference draws these numbers on the images' device, not on the CPU.
   func draws(_ distribution: CounterRandom.Distribution, step: Int = 0, onDevice: Bool = false) -> Tensor {
     search.draws(rows, distribution, step: step, onDevice: onDevice)
   }
 
-  /// Deals with rows whose points count as adversarial.
+  /// Handles the rows with adversarial points.
   ///
-  /// In `fast` mode a row whose hit the network itself confirms is done, and with it all rows of its sample; a hit that is not
-  /// confirmed stays in. In `compat` mode every row stays and its last hit is kept until `finish`.
-  /// - Returns: positions of the rows that stay; nil when all do.
+  /// In `fast` the network itself confirms a hit. A confirmed hit removes all rows of its sample; other rows stay. In `compat`
+  /// every row stays, and its last hit is kept until `finish`.
+  ///
+  /// - Returns: The positions of the rows that stay; nil if all stay.
   func settle(_ isBroken: Tensor, at images: Tensor, step: Int) throws(TorchError) -> Tensor? {
     let broken = isBroken.nonzero().squeezed(dim: 1)
     guard broken.count > 0 else { return nil }
@@ -190,7 +191,7 @@ final class SearchRows {
     return zip(indices, verdict.isWrong).filter { $0.1 }.map { $0.0 }
   }
 
-  /// Hands over what a run in which rows stay has found.
+  /// Records the hits of a run in mode compat, where rows stay.
   fileprivate func finish() {
     guard let last else { return }
     search.record(rows.indices.compactMap { i in lastSteps[i].map { (i, rows[i], $0) } }, last)

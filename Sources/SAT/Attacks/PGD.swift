@@ -2,8 +2,8 @@ public import SwiftTorch
 
 /// Projected gradient descent (Madry et al. 2018), with restarts, untargeted or over target classes.
 ///
-/// A sample is broken when any iterate of any restart is misclassified; it then stops, so the attack is at least as strong as
-/// one that only looks at the last iterate, and cheaper.
+/// A sample is broken as soon as any iterate of any restart is misclassified, and it then stops. The attack is therefore cheaper
+/// than one that tests only the last iterate, and at least as strong.
 public final class PGD: Attack {
   static let entry = AttackEntry(
     name: "pgd", summary: "projected gradient descent (Madry et al. 2018)",
@@ -23,10 +23,10 @@ public final class PGD: Attack {
 
   public let name: String
   public let loss: AttackLoss
-  /// Number of classes it steers to, by the rank of their clean logits; 0 for none.
+  /// The number of target classes, by the rank of their clean logits; 0 for an untargeted attack.
   public let targets: Int
   public let restarts: Int
-  /// Gradient steps at most.
+  /// The most gradient steps.
   public var steps: Int { maximizer.steps }
   public var stepSize: Double { maximizer.stepSize }
   public private(set) var cost = AttackCost()
@@ -35,12 +35,14 @@ public final class PGD: Attack {
 
   public var threat: ThreatModel { maximizer.threat }
 
-  /// - Parameter maximizer: its threat model, steps, step size, start and noise are the attack's.
+  /// Makes an attack.
+  ///
+  /// - Parameter maximizer: Gives the threat model, the steps, the step size, the start and the noise.
   public init(
     _ maximizer: InnerMaximizer, loss: AttackLoss = .crossEntropy, targets: Int = 0, restarts: Int = 1, seed: UInt64,
     name: String = "pgd"
   ) {
-    // From the image itself every start is the same.
+    // A clean start needs no restart, because every start is the same.
     self.restarts = maximizer.start == .clean ? 1 : restarts
     self.maximizer = maximizer
     self.loss = loss
@@ -55,7 +57,7 @@ public final class PGD: Attack {
 
   public func passesPerSample(classes: Int) -> Int { runsPerStart(targets: targets, classes: classes) * restarts * (steps + 1) }
 
-  /// - Throws: what the model throws, or `TorchError` for fewer classes than the loss needs.
+  /// - Throws: Any error of the model, or `TorchError` for fewer classes than the loss needs.
   public func perturb(_ model: any Classifier, _ batch: AttackBatch) throws(TorchError) -> AttackResult {
     try loss.check(classes: batch.logits.size(1), isTargeted: targets > 0, name)
     let search = try BatchSearch(model, batch, .fast, name: name, seed: seed)
@@ -93,7 +95,7 @@ extension PGD {
     minimumClasses: { $0.loss!.minimumClasses(isTargeted: $0.targets! > 0) },
     make: { settings, own in fgsm(threat: settings.threat, loss: own.loss!, targets: own.targets!) })
 
-  /// The fast gradient sign method: one step of size epsilon from the image itself.
+  /// Makes the fast gradient sign method: one step of size epsilon from the clean image.
   public static func fgsm(threat: ThreatModel, loss: AttackLoss = .crossEntropy, targets: Int = 0) -> PGD {
     PGD(
       InnerMaximizer(threat: threat, steps: 1, stepSize: threat.epsilon, start: .clean), loss: loss, targets: targets, seed: 0,

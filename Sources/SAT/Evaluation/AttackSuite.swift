@@ -1,7 +1,7 @@
-/// Makes attacks from their entries, with the defaults of a version of AutoAttack and what a user asks for in their place.
+/// Makes attacks from their entries: the defaults of a version of AutoAttack, with the user's overrides.
 public struct AttackSuite: Sendable {
   public var settings: AttackSettings
-  /// Values that replace defaults, in every attack that has such a parameter.
+  /// The user's overrides, which apply to every attack that has the parameter.
   public var asked: AttackParameters
 
   public init(_ settings: AttackSettings, asked: AttackParameters = AttackParameters()) {
@@ -9,13 +9,13 @@ public struct AttackSuite: Sendable {
     self.asked = asked
   }
 
-  /// One attack with the values it would run with.
+  /// An attack's entry and the parameters for its run.
   private typealias Candidate = (entry: AttackEntry, own: AttackParameters)
 
-  /// Makes the attacks that are defined for so few classes, and says what was changed.
+  /// Makes the attacks that are defined for the model's number of classes, with a warning if that changes the ensemble.
   ///
-  /// - Parameter published: names of attacks that keep their defaults, whatever is asked for.
-  /// - Throws: `SATError` when none is defined, or an attack cannot run with what is asked for.
+  /// - Parameter published: Names of attacks that ignore the user's overrides.
+  /// - Throws: `SATError` if no attack is defined for so few classes, or an attack cannot run with its parameters.
   public func attacks(
     _ entries: [AttackEntry], published: Set<String> = []
   ) throws(SATError) -> (attacks: [any Attack], warning: Evaluation.Warning?) {
@@ -34,7 +34,7 @@ public struct AttackSuite: Sendable {
     return (attacks, fewClasses(defined, left: all.filter { classes < $0.entry.minimumClasses($0.own) }))
   }
 
-  /// Says how the ensemble differs from the published one on a model of few classes.
+  /// Returns a warning if the ensemble differs from the published one because the model has few classes.
   private func fewClasses(_ run: [Candidate], left: [Candidate]) -> Evaluation.Warning? {
     let classes = settings.classes
     var changes: [String] = []
@@ -42,8 +42,8 @@ public struct AttackSuite: Sendable {
       changes.append(classes == 2 ? "there is 1 target class" : "there are \(classes - 1) target classes")
     }
     let names = left.map(\.entry.name)
-    if names.count == 1 { changes.append("\(names[0]) was left out, whose loss is not defined") }
-    if names.count > 1 { changes.append("\(names.joined(separator: " and ")) were left out, whose losses are not defined") }
+    if names.count == 1 { changes.append("\(names[0]) was left out, because its loss is not defined") }
+    if names.count > 1 { changes.append("\(names.joined(separator: " and ")) were left out, because their losses are not defined") }
     guard !changes.isEmpty else { return nil }
     let message = "with \(classes) classes the ensemble is not the published one: \(changes.joined(separator: "; "))"
     return .init(code: .fewClasses, message: message)
@@ -57,9 +57,9 @@ public struct AttackSuite: Sendable {
     }.map(\.name)
     let advice =
       candidates.contains { $0.entry.takes(AttackParameters.Shared.loss.rawValue) }
-      ? "use the loss ce or margin, which are defined for two" : "use one of \(possible.joined(separator: ", "))"
+      ? "use the loss ce or margin, which need only two" : "use one of \(possible.joined(separator: ", "))"
     return SATError(
-      "\(names) \(candidates.count == 1 ? "needs" : "need") a model of at least \(needed) classes, and this one has "
+      "\(names) \(candidates.count == 1 ? "needs" : "need") a model of at least \(needed) classes, and this model has "
         + "\(settings.classes); \(advice)")
   }
 }

@@ -1,16 +1,16 @@
 internal import SwiftTorch
 
-/// A model that draws, judged by its mean logits over many passes (expectation over transformation, Athalye et al. 2018).
+/// A random model that is judged by its mean logits over many passes (expectation over transformation, Athalye et al. 2018).
 ///
-/// A vote takes passes in rounds until the mean is clear by some standard errors of the margin between the label and its nearest
-/// rival, which for most images is soon. Every vote draws anew: a search looks at hundreds of points, so the luckiest of its looks
-/// says nothing.
+/// A vote adds rounds of passes until the mean margin between the label and its nearest rival is some standard errors away from
+/// 0. Most images need few rounds. Every vote uses new draws, because a search tests hundreds of points and its luckiest pass
+/// proves nothing.
 final class AveragedClassifier: Classifier {
-  /// Passes of a round; as many as AutoAttack's version `rand` averages gradients over.
+  /// Passes in a round. AutoAttack's version `rand` averages gradients over as many.
   static let round = 20
-  /// Passes of a vote at most.
+  /// The most passes in a vote.
   static let most = 1000
-  /// Standard errors from which a margin is clear.
+  /// The number of standard errors that makes a margin clear.
   static let sureness = 4.0
 
   private let model: any Classifier
@@ -22,14 +22,16 @@ final class AveragedClassifier: Classifier {
     set { model.execution = newValue }
   }
 
-  /// Never: the passes of the search are other draws.
+  /// False, because the passes of the search use other draws.
   var isExact: Bool { false }
 
   func logits(_ images: Tensor) throws(TorchError) -> Tensor { try model.logits(images) }
 
   func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor { try model.confirmedLogits(images) }
 
-  /// A vote that ends for an image as soon as its mean is right, so that what an attack finds is proven, and asking often is cheap.
+  /// Holds a vote that ends for an image as soon as its mean is right.
+  ///
+  /// A finding of an attack is therefore proven, and frequent votes stay cheap.
   func misclassified(_ images: Tensor, _ labels: Tensor) throws(TorchError) -> (isWrong: [Bool], passes: Int) {
     let vote = try vote(images, labels, presumesRight: true)
     return (vote.isRight.map { !$0 }, vote.passes)
@@ -39,13 +41,13 @@ final class AveragedClassifier: Classifier {
     /// Mean logits [N, classes].
     var logits: Tensor
     var isRight: [Bool]
-    /// Whether the margin is that far from 0; of the others more passes might say the opposite.
+    /// True if the margin is clear. For other images, more passes might give the opposite answer.
     var isClear: [Bool]
     /// Samples that passed through the model.
     var passes = 0
   }
 
-  /// A vote that ends for an image when it is clear, whichever way.
+  /// Holds a vote that ends for an image as soon as its mean is clearly right or clearly wrong.
   ///
   /// - Parameters:
   ///   - images: [N, C, H, W].
@@ -87,12 +89,14 @@ final class AveragedClassifier: Classifier {
   func move(to device: Device) throws(TorchError) { try model.move(to: device) }
 }
 
-/// Sums over passes, in double precision.
+/// Sums over the passes of a vote, in float64.
 private struct Tally {
   private var passes = 0
-  /// [N, classes]: of the logits, of how far the label's lies above each, and of the squares of that.
+  /// The sum of the logits, [N, classes].
   private var logits: Tensor
+  /// The sum of the label's logit minus each logit, [N, classes].
   private var gaps: Tensor
+  /// The sum of the squared gaps, [N, classes].
   private var squares: Tensor
 
   init(like answers: Tensor) {
@@ -110,15 +114,15 @@ private struct Tally {
 
   var mean: Tensor { logits / Double(passes) }
 
-  /// Whether the mean is right, and whether its margin to the nearest rival is so many standard errors away from 0.
+  /// Returns whether the mean is right, and whether its margin to the nearest rival is `sureness` standard errors away from 0.
   func verdicts(_ labels: Tensor, sureness: Double) -> (isRight: [Bool], isClear: [Bool]) {
     let n = Double(passes)
     let gap = gaps / n
-    // The class that lies least below the label.
+    // The nearest rival has the smallest gap.
     let rival = (-gap).largestOtherClass(than: labels)
     let margin = gap.gathered(dim: 1, at: rival).squeezed(dim: 1)
     let variance = ((squares / n - gap.square()) / (n - 1)).clamped(to: 0...).gathered(dim: 1, at: rival).squeezed(dim: 1)
-    // Of what is no number more passes make none.
+    // More passes cannot fix NaN or infinity.
     let isClear = margin.abs().greater(than: sureness * variance.sqrt()) || !mean.isFinite().all(dim: 1)
     return (mean.argmax(dim: 1).equal(to: labels).array(of: Bool.self), isClear.array(of: Bool.self))
   }

@@ -1,7 +1,7 @@
-/// How many samples an attack takes at once where its state is kept, so that little is lost when the process is killed.
+/// Chooses how many samples an attack takes at once between two saved states, so that a kill loses little work.
 ///
-/// The largest power of two that, at the measured speed, finishes within the loss a kill may cost. Where small blocks make a pass
-/// much dearer, as on a GPU, blocks stay larger than that.
+/// The size is the largest power of two that, at the measured speed, finishes within the loss a kill may cost. If small groups
+/// make a pass much slower, as on a GPU, the size stays larger.
 struct BlockSize {
   private let most: Int
   /// Seconds.
@@ -9,7 +9,7 @@ struct BlockSize {
   private var least = 1
   private var cheapest = Double.infinity
 
-  /// How much dearer than in the best block a pass may be.
+  /// The most that a pass may cost, relative to a pass in the cheapest group.
   private static let tolerance = 1.5
 
   init(most: Int, limit: Duration) {
@@ -17,7 +17,9 @@ struct BlockSize {
     self.limit = limit / .seconds(1)
   }
 
-  /// - Parameter pace: seconds a sample takes; nil where nobody knows.
+  /// Returns the number of samples in the next group.
+  ///
+  /// - Parameter pace: Seconds per sample; nil if unknown.
   func samples(pace: Double?) -> Int {
     guard let pace, pace > 0, limit / pace < Double(most) else { return most }
     var size = 1
@@ -25,7 +27,7 @@ struct BlockSize {
     return min(most, max(least, size))
   }
 
-  /// Takes down what a block has cost.
+  /// Records the cost of a finished group.
   mutating func observe(_ size: Int, seconds: Double, passes: Int) {
     guard passes > 0 else { return }
     let cost = seconds / Double(passes)

@@ -1,6 +1,6 @@
-/// Compares the figures that an evaluation's document states with those that follow from its flags and the labels.
+/// Compares the figures in an evaluation's document with the figures that its flags and the labels give.
 struct ClaimCheck {
-  /// Every figure that is not so, beside what was counted.
+  /// One sentence for each wrong figure, with the counted value.
   private(set) var contradictions: [String] = []
   private let document: EvaluationDocument
   private let labels: [Int]
@@ -17,13 +17,13 @@ struct ClaimCheck {
 
   private func flags(_ name: String) -> [Int] { document.flags[name] ?? [] }
 
-  /// The worst case over the attacks.
+  /// Checks each attack's count, and the worst case over the attacks.
   private mutating func checkAttacks() {
     var left = flags("clean")
     for attack in document.attacks {
       let own = flags(attack.name)
       guard own.count == labels.count else {
-        contradictions.append("flags have no \(attack.name) of \(labels.count) samples")
+        contradictions.append("flags.\(attack.name) does not have \(labels.count) samples")
         continue
       }
       compare("attacks.\(attack.name).robust", attack.robust, own.count { $0 == 1 })
@@ -35,7 +35,7 @@ struct ClaimCheck {
   private mutating func checkClasses() {
     func isRight(_ flag: String) -> [Bool] { flags(flag).map { $0 == 1 } }
     let counted = Evaluation.ClassResult.counted(labels: labels, clean: isRight("clean"), robust: isRight("robust"))
-    if document.perClass.filter({ $0.samples != 0 }) != counted { contradictions.append("perClass is not what is counted") }
+    if document.perClass.filter({ $0.samples != 0 }) != counted { contradictions.append("perClass differs from the counts") }
   }
 
   private mutating func compare(_ name: String, _ stated: Int, _ counted: Int) {
@@ -49,7 +49,7 @@ struct ClaimCheck {
     }
     let counted = EvaluationDocument.Proportion(flags(flag).count { $0 == 1 }, of: labels.count)
     compare("\(name).correct", stated.correct, counted.correct)
-    // A tool that wrote the document again may have shortened the decimals.
+    // Another tool may have rewritten the document with fewer decimals.
     func isClose(_ a: Double, _ b: Double) -> Bool { abs(a - b) <= 1e-9 }
     if !isClose(stated.accuracy, counted.accuracy) {
       contradictions.append("\(name).accuracy is \(stated.accuracy), counted \(counted.accuracy)")

@@ -1,6 +1,6 @@
 internal import SwiftTorch
 
-/// What the images as they are tell about a model: its answers, whether they are logits, and whether the images are what it expects.
+/// The results of the clean pass: predictions, and signs that the outputs are not logits or that the input range is wrong.
 struct CleanPass {
   private(set) var predictions: [Int] = []
   private var logits: [Tensor] = []
@@ -8,7 +8,11 @@ struct CleanPass {
   private var anyNonFinite = false
   private var brightest = 0.0
 
-  /// - Parameter images: [n, C, H, W] in [0, 1].
+  /// Adds a batch of images and the model's outputs for them.
+  ///
+  /// - Parameters:
+  ///   - images: [n, C, H, W] in [0, 1].
+  ///   - answers: The outputs, [n, classes].
   mutating func take(_ images: Tensor, _ answers: Tensor) {
     logits.append(answers.to(.cpu))
     predictions += answers.argmax(dim: 1).array(of: Int.self)
@@ -23,7 +27,7 @@ struct CleanPass {
     }
   }
 
-  /// Of an evaluation that has not attacked yet.
+  /// The state of an evaluation before its first attack.
   var state: EvaluationState {
     EvaluationState(logits: Tensor.concatenated(logits), predictions: predictions, warnings: outputWarnings)
   }
@@ -34,31 +38,33 @@ struct CleanPass {
       warnings.append(
         .init(
           code: .softmaxOutput,
-          message: "the model's outputs are probabilities, not logits; attacks are weaker on them, so remove the softmax at its end"))
+          message: "the model's outputs are probabilities, not logits; this weakens attacks, so remove the softmax at its end"))
     }
     if anyNonFinite {
       warnings.append(
         .init(
           code: .nonFinite,
-          message: "some of the model's outputs are NaN or infinite; such samples count by the class argmax finds, and gradients there mean nothing"))
+          message: "some of the model's outputs are NaN or infinite; these samples count by the class that argmax returns, and "
+            + "their gradients mean nothing"))
     }
     return warnings
   }
 
-  /// Images that reach only a small part of [0, 1], or that the model makes nothing of.
+  /// Returns a warning if the images fill only a small part of [0, 1], or if the model does no better than guessing.
   func inputRange(_ labels: [Int], _ name: String) -> Evaluation.Warning? {
     if brightest < 0.1 {
       return .init(
         code: .inputRange,
-        message: "no pixel of \(name) is brighter than \(decimal(brightest, 4)), though [0, 1] is expected; were the images divided by 255 twice?")
+        message: "no pixel of \(name) is brighter than \(decimal(brightest, 4)); expected the range [0, 1], so check whether the "
+          + "images were divided by 255 twice")
     }
     let correct = zip(labels, predictions).count { $0 == $1 }
     let classes = logits.first?.size(1) ?? 1
-    // As many as guessing would get, within the error of the count.
+    // The interval of the count includes the accuracy of guessing.
     guard labels.count >= 30, wilsonInterval(correct, of: labels.count).lowerBound <= 1 / Double(classes) else { return nil }
     return .init(
       code: .inputRange,
       message: "the model is right on \(correct) of \(labels.count) images before any attack, no more than by guessing among \(classes) classes; "
-        + "it may expect another range than [0, 1] or a normalisation (see --normalize), or its classes have another order")
+        + "it may expect a range other than [0, 1], a normalisation (see --normalize) or another order of the classes")
   }
 }

@@ -1,29 +1,30 @@
-/// What an evaluation found, sample by sample in data order.
+/// The result of an evaluation, with one entry per sample in data order.
 public struct Evaluation: Sendable {
-  /// What one attack did.
+  /// The result of one attack.
   public struct Outcome: Sendable, Codable, Equatable {
     public var name: String
-    /// Whether a sample is still classified correctly: after this attack and those before it, or after this attack alone where each
-    /// was run by itself.
+    /// For each sample, true if it is still classified correctly after this attack and the attacks before it.
+    ///
+    /// If each attack ran by itself, the flag is about this attack alone.
     public var flags: [Bool]
     public var seconds: Double
     public var cost: AttackCost
 
-    /// How many samples are left.
+    /// The number of samples that are still classified correctly.
     public var robust: Int { flags.count { $0 } }
   }
 
-  /// A sample that an attack broke.
+  /// How an attack broke a sample.
   public struct Record: Sendable, Codable, Equatable {
-    /// Position in the data.
+    /// The sample's position in the data.
     public var sample: Int
     public var attack: String
     public var finding: Finding
-    /// Size of the perturbation in the threat model's norm.
+    /// The perturbation's size in the threat model's norm.
     public var norm: Double
   }
 
-  /// Something about the model or the run that puts the numbers in doubt.
+  /// A fact about the model or the evaluation that puts the numbers in doubt.
   public struct Warning: Sendable, Codable, Equatable {
     public enum Code: String, Sendable, Codable, CaseIterable {
       case randomized
@@ -48,30 +49,32 @@ public struct Evaluation: Sendable {
   }
 
   public var labels: [Int]
-  /// The class the model answers on the clean image.
+  /// The model's predictions on the clean images.
   public var predictions: [Int]
   public var attacks: [Outcome]
-  /// In the order in which they were found; where each attack was run by itself a sample can occur several times.
+  /// The records in the order in which the attacks found them.
+  ///
+  /// If each attack ran by itself, a sample can occur several times.
   public var records: [Record]
   public var warnings: [Warning]
   public var seconds: Double
 
   public var clean: [Bool] { zip(labels, predictions).map { $0 == $1 } }
-  /// Correct on the clean image and after every attack.
+  /// For each sample, true if it is correct on the clean image and after every attack.
   public var robust: [Bool] {
     attacks.reduce(clean) { flags, attack in zip(flags, attack.flags).map { $0 && $1 } }
   }
   public var cleanCorrect: Int { clean.count { $0 } }
   public var robustCorrect: Int { robust.count { $0 } }
 
-  /// How many samples of a class there are, and how many of them are still right.
+  /// The number of samples of a class, and how many of them are correct.
   public struct ClassResult: Sendable, Codable, Equatable {
     public var `class`: Int
     public var samples: Int
     public var clean: Int
     public var robust: Int
 
-    /// Counts by true class, of the classes that occur.
+    /// Counts the samples of each label that occurs.
     static func counted(labels: [Int], clean: [Bool], robust: [Bool]) -> [ClassResult] {
       var results: [Int: ClassResult] = [:]
       for (i, label) in labels.enumerated() {

@@ -19,14 +19,14 @@ public struct EvaluationDocument: VersionedDocument {
     }
   }
 
-  /// What one attack left and cost.
+  /// The result and the cost of one attack.
   public struct Attack: Codable, Sendable, Equatable {
     public var name: String
     public var robust: Int
     public var seconds: Double
     public var forward: Int
     public var backward: Int
-    /// What it ran with; absent where that is not known.
+    /// The attack's parameters; absent if they are unknown.
     public var parameters: AttackParameters?
   }
 
@@ -36,24 +36,26 @@ public struct EvaluationDocument: VersionedDocument {
   public var seed: UInt64
   public var batchSize: Int
   public var mode: AttackMode
-  /// The version of AutoAttack whose parameters the attacks had, or "individual"; absent where none of its attacks ran.
+  /// The version of AutoAttack that set the attacks' parameters, or "individual"; absent if no attack of AutoAttack ran.
   public var version: String?
   public var seconds: Double
   public var clean: Proportion
-  /// Absent when nothing was attacked.
+  /// The threat model; absent if no attack ran.
   public var threat: ThreatModel?
   public var attacks: [Attack]
   public var robust: Proportion?
   public var perClass: [Evaluation.ClassResult]
-  /// A 1 for every sample that is still right, by "clean", the attacks' names and "robust".
+  /// 1 for each sample that is still correct, else 0; the keys are "clean", the attacks' names and "robust".
   public var flags: [String: [Int]]
   public var warnings: [Evaluation.Warning]
   public var versions: [String: String]
 
-  /// Whether each attack ran on every sample that is right when clean, rather than on what the attacks before it left.
+  /// True if each attack ran on every sample that is correct when clean, not only on the samples that earlier attacks left.
   public var isIndividual: Bool { version == AutoAttack.Version.individual.rawValue }
 
-  /// - Parameter ran: the attacks, for their parameters.
+  /// Makes the document of an evaluation.
+  ///
+  /// - Parameter ran: The attacks; the document states their parameters.
   public init(
     _ evaluation: Evaluation, model: String, data: ImageDataset, threat: ThreatModel?, seed: UInt64, batchSize: Int,
     mode: AttackMode = .fast, version: String? = nil, attacks ran: [any SAT.Attack] = []
@@ -84,7 +86,7 @@ public struct EvaluationDocument: VersionedDocument {
 
 extension EvaluationDocument {
   public var inconsistency: String? {
-    guard Limit.samples.contains(data.samples) else { return "it is of \(data.samples) samples" }
+    guard Limit.samples.contains(data.samples) else { return "it states \(data.samples) samples" }
     return countInconsistency ?? classInconsistency ?? flagInconsistency
   }
 

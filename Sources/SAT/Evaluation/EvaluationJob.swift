@@ -2,35 +2,35 @@ internal import SwiftTorch
 
 /// Measures a model's accuracy on images, clean and under attack.
 ///
-/// A job with a state folder can be killed at any moment. The same job goes on from there and ends with the same flags.
+/// A job with a state folder can be killed at any moment. The same job then continues from the saved state, with the same flags.
 public struct EvaluationJob {
   public let model: LoadedModel
   public let data: ImageDataset
   /// The attacks and how they run. The job replaces the plan's seed by its own.
   public var plan: EvaluationPlan
-  /// Of every random draw.
+  /// The seed of every random draw.
   public var seed: UInt64
-  /// Images in a batch; nil for 128, and for the reference's 250 in mode compat. In mode fast it does not change the result.
+  /// Images in a batch; nil for 128, or for the reference's 250 in mode compat. In mode fast it does not change the result.
   public var batchSize: Int?
-  /// Folder that keeps the state; nil keeps nothing.
+  /// The folder for the saved state; nil saves nothing.
   public var state: String?
   /// Whether the result holds the adversarial images.
   public var keepsImages = false
-  /// The version of AutoAttack whose parameters the attacks have, for the document; nil where none of its attacks runs.
+  /// The version of AutoAttack that sets the attacks' parameters, for the document; nil if no attack of AutoAttack runs.
   public var version: String?
-  /// What a reader should know of the plan, such as attacks that were left out.
+  /// A warning about the plan, such as attacks that were left out.
   public var planWarning: Evaluation.Warning?
 
   /// A finished evaluation and the job that made it.
   public struct Result {
     public let job: EvaluationJob
-    /// With the warnings about the model's file and the plan in front of those of the evaluation.
+    /// The evaluation. Its first warnings are about the model's file and the plan.
     public let evaluation: Evaluation
-    /// The broken images, as the attacks left them; nil where neither the images nor a state are kept.
+    /// The broken images, as the attacks left them; nil if the job keeps neither images nor a state.
     public let adversarial: AdversarialImages?
   }
 
-  /// A job that runs a plan.
+  /// Makes a job that runs a plan.
   public init(model: LoadedModel, data: ImageDataset, plan: EvaluationPlan, seed: UInt64 = 0) {
     self.model = model
     self.data = data
@@ -38,9 +38,9 @@ public struct EvaluationJob {
     self.seed = seed
   }
 
-  /// A job that runs attacks of a suite.
+  /// Makes a job that runs attacks of a suite.
   ///
-  /// - Throws: `SATError` when the attacks cannot run on so few classes.
+  /// - Throws: `SATError` if the attacks cannot run on so few classes.
   public init(model: LoadedModel, data: ImageDataset, suite: AttackSuite, attacks entries: [AttackEntry]) throws(SATError) {
     let (attacks, warning) = try suite.attacks(entries)
     let settings = suite.settings
@@ -51,10 +51,10 @@ public struct EvaluationJob {
     planWarning = warning
   }
 
-  /// A job that runs AutoAttack as its authors publish it.
+  /// Makes a job that runs AutoAttack as its authors publish it.
   ///
-  /// - Parameter threat: how far images may be changed.
-  /// - Throws: `SATError` when the model does not take the images, or has a single class; what the model throws.
+  /// - Parameter threat: The threat model.
+  /// - Throws: `SATError` if the model does not take the images, or has a single class; any error of the model.
   public init(
     model: LoadedModel, data: ImageDataset, autoAttack threat: ThreatModel, version: AutoAttack.Version = .standard, seed: UInt64 = 0
   ) throws {
@@ -63,12 +63,14 @@ public struct EvaluationJob {
     try self.init(model: model, data: data, suite: AttackSuite(settings), attacks: AutoAttack.ensemble(version))
   }
 
-  /// The file of a state folder that holds the state.
+  /// Returns the path of the state file in a state folder.
   public static func stateFile(in folder: String) -> String { EvaluationStore.file(in: folder) }
 
-  /// - Parameter shouldStop: asked before every pass of a batch through the model.
-  /// - Throws: `JobStopped` when it was asked to stop, `SATError` for a state that belongs to something else or a model that the attacks
-  ///   cannot run on, and what the model throws.
+  /// Runs the evaluation.
+  ///
+  /// - Parameter shouldStop: Called before every pass of a batch through the model; true stops the job.
+  /// - Throws: `JobStopped` if `shouldStop` returned true, `SATError` if the state belongs to another job or the attacks cannot run
+  ///   on the model, and any error of the model.
   public func run(
     progress: @escaping (EvaluationProgress) -> Void = { _ in }, shouldStop: @escaping () -> Bool = { false }
   ) throws -> Result {
@@ -87,8 +89,9 @@ public struct EvaluationJob {
     return Result(job: self, evaluation: evaluation, adversarial: adversarial)
   }
 
-  /// Runs `body` with prepared weights in mode fast: they are faster and equal up to rounding, and the evaluator confirms what it finds.
-  /// Mode compat asks the network as it is.
+  /// Runs `body` with prepared weights in mode fast.
+  ///
+  /// Prepared weights are faster and equal up to rounding; the evaluator confirms each hit. Mode compat uses the network itself.
   private func prepared<R>(_ body: () throws -> R) throws -> R {
     switch model.classifier {
     case let network as NetworkClassifier where plan.mode == .fast:
@@ -100,7 +103,7 @@ public struct EvaluationJob {
 
   fileprivate var samplesInBatch: Int { batchSize ?? (plan.mode == .compat ? 250 : 128) }
 
-  /// What the state belongs to.
+  /// Returns the identity that a saved state must have to belong to this job.
   private func identity() throws -> StateIdentity {
     var identity = try StateIdentity(model: model, data: data, seed: seed)
     identity["attack"] = plan.attacks.map(\.identity).joined(separator: "; ")
@@ -122,15 +125,17 @@ extension EvaluationJob.Result {
 
   /// Writes images, originals, labels and the document to a .safetensors file, which `sat verify` checks.
   ///
-  /// - Throws: `TorchError` when the file cannot be written. The job has to keep the images.
+  /// The job must keep the images.
+  ///
+  /// - Throws: `TorchError` if the file cannot be written.
   public func saveImages(to path: String) throws {
-    precondition(adversarial != nil, "EvaluationJob.keepsImages is false, so there are no images to save")
+    precondition(adversarial != nil, "EvaluationJob.keepsImages is false, so there are no images to save; set it to true")
     try SavedImages.write(adversarial!, job.data, document, to: path)
   }
 }
 
 extension Attack {
-  /// Name, parameters and threat model, for a state's identity.
+  /// The attack's name, parameters and threat model, for a state's identity.
   fileprivate var identity: String {
     let radii = (self as? APGD)?.usesLargeRadii == true ? " in three radii" : ""
     return "\(name) \(parameters), \(threat.norm.rawValue) \(threat.epsilon)\(radii)"

@@ -1,17 +1,17 @@
 internal import SwiftTorch
 
-/// Which attacks an evaluation runs, and how.
+/// The attacks of an evaluation, and how they run.
 public struct EvaluationPlan {
   public var attacks: [any Attack]
-  /// Each attack on every sample that is right when clean, rather than on what the attacks before it left.
+  /// True to run each attack on every sample that is correct when clean, not only on the samples that earlier attacks left.
   public var isIndividual: Bool
-  /// `compat` runs the attacks on the network as it is, in blocks of the batch size that are cut anew for each.
+  /// The mode. `compat` runs each attack on the network itself and splits the open samples into batches again for each attack.
   public var mode: AttackMode
-  /// Whether to ask the model some questions first (see `SanityChecks`).
+  /// True to test the model before the attacks (see `SanityChecks`).
   public var checks: Bool
-  /// Whether the model is meant to be random, as for version `rand`.
+  /// True if the model is meant to be random, as for version `rand`.
   public var expectsRandomness: Bool
-  /// What libtorch's own generators, from which archives draw, are started from; nil leaves them alone.
+  /// The seed of libtorch's own generators, which TorchScript archives draw from; nil leaves the generators alone.
   public var seed: UInt64?
 
   public init(
@@ -25,32 +25,32 @@ public struct EvaluationPlan {
     self.expectsRandomness = expectsRandomness
   }
 
-  /// Starts libtorch's generators anew, before the clean pass and before every block of an attack's samples, so that neither
-  /// earlier work nor a kill in between changes a result.
+  /// Seeds libtorch's generators again, before the clean pass and before every group of an attack's samples.
   ///
-  /// In `compat` from the seed itself, as the reference before every batch.
-  /// - Parameter sample: the first of the block.
+  /// Neither earlier work nor a kill then changes a result. `compat` uses the seed itself, as the reference before every batch.
+  ///
+  /// - Parameter sample: The first sample of the group.
   func startDraws(_ phase: String, sample: Int = 0) throws(TorchError) {
     guard let seed else { return }
     try Torch.manualSeed(mode == .compat ? seed : CounterRandom(seed: seed, sample: sample, attack: phase).seed(0))
   }
 }
 
-/// How far an evaluation is.
+/// The progress of an evaluation.
 public struct EvaluationProgress: Sendable {
-  /// The attack that is running; "clean" before the first.
+  /// The name of the running attack; "clean" for the clean pass.
   public var phase: String
-  /// Samples of this phase that are done, and their number.
+  /// The number of finished samples of this phase.
   public var done: Int
   public var total: Int
-  /// How much of the phase is done, 0…1, the batch under way included.
+  /// The finished fraction of the phase, 0…1, including the current batch.
   public var fraction: Double
-  /// Samples still classified correctly, of all that were evaluated.
+  /// The number of samples that are still classified correctly.
   public var correct: Int
 }
 
 extension JobProgress {
-  /// An evaluation's progress, with its numbers as the detail.
+  /// Makes a job's progress from an evaluation's, with its numbers as the detail.
   public init(_ evaluation: EvaluationProgress) {
     self.init(
       phase: evaluation.phase, fraction: evaluation.fraction,

@@ -1,23 +1,23 @@
-/// The per-sample results of an evaluation as JSON lines: one for every attack that broke a sample, one for every other sample.
+/// Writes the per-sample results of an evaluation as JSON lines: one per attack that broke a sample, one per unbroken sample.
 public enum EvaluationRecords {
   private struct Line: Encodable {
     var sample: Int
     var label: Int
-    /// The class the model answers on the clean image.
+    /// The model's prediction on the clean image.
     var clean: Int
     var robust: Bool
     var attack: String?
     var target: Int?
     var restart: Int?
-    /// Number of the iterate, 0 for the attack's starting point.
+    /// The iterate's number; 0 for the attack's starting point.
     var step: Int?
-    /// Size of the perturbation in the threat model's norm.
+    /// The perturbation's size in the threat model's norm.
     var norm: Double?
   }
 
-  /// Lines in data order.
+  /// Returns the lines in data order.
   ///
-  /// - Parameter first: position of the first sample in the whole data set.
+  /// - Parameter first: The position of the first sample in the whole data set.
   public static func text(_ evaluation: Evaluation, first: Int = 0) throws -> String {
     let records = Dictionary(grouping: evaluation.records, by: \.sample)
     let robust = evaluation.robust

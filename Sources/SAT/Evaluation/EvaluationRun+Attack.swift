@@ -2,14 +2,14 @@ internal import SwiftTorch
 
 /// The phase of one attack.
 extension EvaluationRun {
-  /// Runs an attack on all samples that are left for it, block by block.
+  /// Runs an attack on all open samples, group by group.
   func run(_ attack: any Attack, _ begun: EvaluationState) throws -> EvaluationState {
     var state = begun
     let before = plan.isIndividual ? clean(state) : state.outcomes.last?.flags ?? clean(state)
     let open = before.indices.filter { before[$0] }
     let votes = plan.mode == .fast && state.isRandom
     var outcome = state.current ?? .init(name: attack.name, flags: before, seconds: 0, cost: AttackCost())
-    // Elsewhere results depend on how the samples are cut into blocks.
+    // In other modes the result depends on how the samples are split into groups.
     var sizes = store.flatMap { plan.mode == .fast && !votes ? BlockSize(most: evaluator.batchSize, limit: $0.block) : nil }
     while state.done < open.count {
       let size = sizes?.samples(pace: pace(of: attack, state, outcome)) ?? evaluator.batchSize
@@ -51,7 +51,7 @@ extension EvaluationRun {
     return state
   }
 
-  /// Seconds that a sample of the attack takes, as measured, or else as expected from the passes so far; nil where it is unknown.
+  /// Returns the attack's seconds per sample, measured or else expected from the passes so far; nil if unknown.
   private func pace(of attack: any Attack, _ state: EvaluationState, _ outcome: Evaluation.Outcome) -> Double? {
     if state.done > 0 { return outcome.seconds / Double(state.done) }
     let passes = attack.passesPerSample(classes: state.logits.size(1)) * (type(of: attack).needsGradients ? 3 : 1)
@@ -59,16 +59,16 @@ extension EvaluationRun {
     return passes == 0 ? nil : Double(passes) * (state.seconds + secondsSinceKept) / Double(spent)
   }
 
-  // MARK: A block
+  // MARK: A group
 
-  /// A block of samples that an attack is done with.
+  /// The results of an attack on a group of samples.
   private struct Block {
-    /// Of the broken samples.
+    /// The records of the broken samples.
     var records: [Evaluation.Record]
     var seconds: Double
     /// Passes of the attack.
     var cost: AttackCost
-    /// Passes of the votes on what it found.
+    /// Passes of the votes on the attack's findings.
     var judging: AttackCost
   }
 
@@ -89,31 +89,31 @@ extension EvaluationRun {
   private func batch(_ positions: [Int], _ logits: Tensor) throws(TorchError) -> AttackBatch {
     let indices = Tensor(positions)
     let (images, labels) = try evaluator.data.batch(at: indices)
-    // Keyed by the image rather than by its place, draws do not change with the order or the part of the data that is evaluated.
+    // The image, not its position, keys the draws, so the order and the selected part of the data do not change them.
     let keys = positions.indices.map { Int(bitPattern: UInt(images[$0].fingerprint)) }
     return AttackBatch(
       images: moved(images), labels: labels.to(evaluator.device), samples: keys,
       logits: logits.selecting(indices).to(evaluator.device), capacity: evaluator.batchSize)
   }
 
-  /// Rows of a batch that count as broken, and what the votes on them cost.
+  /// Returns the rows of a batch that count as broken, and the cost of the votes on them.
   private func hits(
     _ result: AttackResult, _ batch: AttackBatch, _ metered: MeteredClassifier, _ votes: AveragedClassifier?
   ) throws(TorchError) -> (rows: [Int], judging: AttackCost) {
     if plan.mode == .compat {
-      // There a flag is a property of one more pass over the whole batch.
+      // The reference sets a flag by one more pass over the whole batch.
       let wrong = try forward(metered, result.images).argmax(dim: 1).notEqual(to: batch.labels)
       return (wrong.nonzero().squeezed(dim: 1).array(of: Int.self), AttackCost())
     }
     let found = result.findings.indices.filter { result.findings[$0] != nil }
     guard let votes, !found.isEmpty else { return (found, AttackCost()) }
-    // The attack chose an image among many looks, so a vote decides that the attack had no part in.
+    // The attack chose the image after many passes, so an independent vote decides.
     let rows = Tensor(found).to(evaluator.device)
     let vote = try votes.judged(result.images.selecting(rows), batch.labels.selecting(rows))
     return (zip(found, vote.isRight).filter { !$0.1 }.map { $0.0 }, AttackCost(forward: vote.passes))
   }
 
-  /// Records of the broken samples, whose images are collected the first time.
+  /// Makes the records of the broken samples, and collects the image of each newly broken sample.
   private func records(
     _ hits: [Int], _ attack: any Attack, _ result: AttackResult, _ batch: AttackBatch, _ positions: [Int],
     alreadyBroken: Set<Int>
@@ -135,14 +135,14 @@ extension EvaluationRun {
     }
   }
 
-  /// Refuses an attack that left its threat model, which would count as a success of the attacker.
+  /// Throws if an attack left its threat model, because its images would count as broken.
   private func check(_ attack: any Attack, _ images: Tensor, _ norms: [Double]) throws(TorchError) {
     let limit = attack.threat.tolerance
     let isInside = images.min().item() >= 0 && images.max().item() <= 1 && norms.allSatisfy { $0 <= limit }
     guard isInside else {
       throw TorchError(
         .runtime,
-        "\(attack.name) left its threat model (\(attack.threat.norm.rawValue) \(norms.max() ?? 0), at most \(limit) is allowed); "
+        "\(attack.name) left its threat model (\(attack.threat.norm.rawValue) \(norms.max() ?? 0); expected at most \(limit)); "
           + "please report it")
     }
   }

@@ -1,16 +1,16 @@
 internal import SwiftTorch
 
-/// One evaluation under way, as a sequence of phases: clean, checks, one phase for each attack, finished.
+/// A running evaluation, as a sequence of phases: clean, checks, one phase for each attack, finished.
 ///
-/// The state begins with the phase of the first attack. A store saves it between blocks and after each attack, so a run that goes
-/// on from a saved state begins in the phase of an attack.
+/// The state begins with the phase of the first attack. A store saves it between groups and after each attack. An evaluation that
+/// continues from a saved state therefore begins in the phase of an attack.
 final class EvaluationRun {
   private enum Phase {
-    /// The model answers the images as they are.
+    /// The model classifies the clean images.
     case clean
-    /// `SanityChecks` asks the model some questions.
+    /// `SanityChecks` tests the model.
     case checks(CleanPass)
-    /// The next attack runs. The state's finished attacks tell its number.
+    /// The next attack runs. The number of finished attacks in the state is its index.
     case attack(EvaluationState)
     case finished(EvaluationState)
   }
@@ -23,7 +23,7 @@ final class EvaluationRun {
   let shouldStop: () -> Bool
   private let labels: [Int]
   private let clock = ContinuousClock()
-  /// Since when the time is not in the state yet.
+  /// The start of the time that the state does not include yet.
   private var begun: ContinuousClock.Instant
 
   init(
@@ -59,7 +59,7 @@ final class EvaluationRun {
     }
   }
 
-  /// A saved state goes on where it was saved.
+  /// Returns the phase of the saved state, or the clean phase if no state was saved.
   private func firstPhase() -> Phase {
     guard let saved = store?.saved else { return .clean }
     if let adversarial {
@@ -70,7 +70,9 @@ final class EvaluationRun {
 
   // MARK: Clean
 
-  /// - Parameter votes: whether the mean logits of many passes count, for a model with random draws.
+  /// Classifies the clean images.
+  ///
+  /// - Parameter votes: True to use the mean logits of many passes, for a random model.
   private func cleanPass(votes: Bool) throws -> CleanPass {
     let (data, size) = (evaluator.data, evaluator.batchSize)
     let averaged = votes ? AveragedClassifier(evaluator.model) : nil
@@ -91,7 +93,7 @@ final class EvaluationRun {
 
   // MARK: Checks
 
-  /// The state before the first attack: what the clean images and the answers to the questions tell about the model.
+  /// Returns the state before the first attack, with the warnings of the clean pass and the checks.
   private func state(after clean: CleanPass) throws -> EvaluationState {
     var pass = clean
     var state = pass.state
@@ -104,14 +106,14 @@ final class EvaluationRun {
     }
     state.isRandom = plan.expectsRandomness || findings.isRandom
     state.isDifferentiable = findings.isDifferentiable
-    // Outputs that are not finite have gradients that are not finite either, which is no second finding.
+    // Non-finite outputs have non-finite gradients, so one warning is enough.
     let known = Set(state.warnings.map(\.code))
     state.warnings += findings.warnings.filter { !known.contains($0.code) }
     if let warning = pass.inputRange(labels, evaluator.data.name) { state.warnings.append(warning) }
     return state
   }
 
-  /// Asks about the first samples that are right, or about the first of all where none is.
+  /// Runs the checks on the first correct samples, or on the first samples if none is correct.
   private func questions(_ predictions: [Int], logits: Tensor) throws -> SanityChecks.Findings {
     let correct = predictions.indices.filter { predictions[$0] == labels[$0] }
     let chosen = Tensor(Array((correct.isEmpty ? Array(predictions.indices) : correct).prefix(SanityChecks.samples)))
@@ -126,21 +128,21 @@ final class EvaluationRun {
 
   // MARK: Attacks
 
-  /// The attacks of the plan that the model allows.
+  /// Returns the plan's attacks that can run on the model.
   private func usableAttacks(_ state: EvaluationState) throws(SATError) -> [any Attack] {
     let usable = state.isDifferentiable ? plan.attacks : plan.attacks.filter { !type(of: $0).needsGradients }
     guard usable.isEmpty, !plan.attacks.isEmpty else { return usable }
     let names = plan.attacks.map(\.name).joined(separator: ", ")
     let others = AttackRegistry.entries.filter { !$0.needsGradients }.map(\.name)
     throw SATError(
-      "the model's output cannot be differentiated with respect to the image, which \(names) cannot do without; "
-        + "use --attack \(others.joined(separator: " or ")), which asks for logits only")
+      "the model's output cannot be differentiated with respect to the image, but \(names) needs gradients; "
+        + "use --attack \(others.joined(separator: " or ")), which needs only logits")
   }
 
-  /// Which samples are right as they are.
+  /// Returns, for each sample, whether the clean image is classified correctly.
   func clean(_ state: EvaluationState) -> [Bool] { zip(labels, state.predictions).map { $0 == $1 } }
 
-  /// Writes the state down, if the last time was long enough ago or it is wanted now.
+  /// Saves the state if `now` is true or the last write was long enough ago.
   func keep(_ state: inout EvaluationState, now: Bool) throws(TorchError) {
     guard let store, now || store.isDue else { return }
     state.seconds += secondsSinceKept
@@ -148,7 +150,7 @@ final class EvaluationRun {
     try store.save(state, adversarial)
   }
 
-  /// Seconds that are not in the state yet.
+  /// The seconds that the state does not include yet.
   var secondsSinceKept: Double { (clock.now - begun) / .seconds(1) }
 
   // MARK: Finished
@@ -163,9 +165,9 @@ final class EvaluationRun {
       seconds: state.seconds + secondsSinceKept)
   }
 
-  // MARK: The model's place
+  // MARK: The model's device
 
-  /// Images where the model is, in its memory format.
+  /// Moves images to the model's device, in its memory format.
   func moved(_ images: Tensor) -> Tensor { images.to(evaluator.device).contiguous(evaluator.layout) }
 
   func forward(_ model: any Classifier, _ images: Tensor) throws(TorchError) -> Tensor {

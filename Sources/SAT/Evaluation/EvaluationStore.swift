@@ -1,21 +1,22 @@
 public import SwiftTorch
 
-/// How far an evaluation has come, all of it between two batches.
+/// The state of an evaluation between two batches.
 public struct EvaluationState {
-  /// Of the clean images, [N, classes] on the CPU.
+  /// The logits of the clean images, [N, classes] on the CPU.
   var logits: Tensor
   var predictions: [Int]
   var warnings: [Evaluation.Warning]
   var isDifferentiable = true
-  /// Whether the model draws, so that a single answer decides nothing.
+  /// True if the model is random, so that a single pass decides nothing.
   var isRandom = false
-  /// Of the attacks that are done.
+  /// The results of the finished attacks.
   var outcomes: [Evaluation.Outcome] = []
-  /// Of the attack under way, and how many of its samples are done.
+  /// The results so far of the running attack.
   var current: Evaluation.Outcome?
+  /// The number of finished samples of the running attack.
   var done = 0
   var records: [Evaluation.Record] = []
-  /// Seconds that were spent until it was saved.
+  /// The seconds spent until the state was saved.
   var seconds = 0.0
 
   init(logits: Tensor, predictions: [Int], warnings: [Evaluation.Warning]) {
@@ -25,16 +26,18 @@ public struct EvaluationState {
   }
 }
 
-/// Broken images by their positions in the data, as batches put them.
+/// The broken images with their positions in the data.
 public final class AdversarialImages {
   public private(set) var parts: [(positions: [Int], images: Tensor)] = []
 
   public init() {}
 
+  /// Adds images at positions.
+  ///
   /// - Parameter images: [positions, C, H, W] on the CPU.
   func put(_ images: Tensor, at positions: [Int]) { parts.append((positions, images)) }
 
-  /// The images of a data set with the broken ones in their places, float32 in [0, 1].
+  /// Returns a data set's images with the broken images in their places, [N, C, H, W], float32 in [0, 1].
   public func merged(into data: ImageDataset) throws(TorchError) -> Tensor {
     let images = try data.batch(0..<data.count).images.contiguous().cloned()
     for (positions, part) in parts { images.copyInPlace(from: part, at: Tensor(positions)) }
@@ -42,19 +45,19 @@ public final class AdversarialImages {
   }
 }
 
-/// A folder in which an evaluation writes down how far it is, so that it can be killed at any moment and go on.
+/// A folder that holds an evaluation's state, so that a killed evaluation can continue.
 public final class EvaluationStore {
   private static let kind = StateFile.Kind(format: "sat-evaluation-state/2", work: "an evaluation")
 
   private let file: StateFile
-  /// How long a block of an attack should take at most, because a kill loses the block under way.
+  /// The longest time that a group of an attack should take, because a kill loses the current group.
   let block: Duration
   private(set) var saved: (state: EvaluationState, adversarial: [(positions: [Int], images: Tensor)])?
 
-  /// The file of a folder that holds the state.
+  /// Returns the path of the state file in a folder.
   public static func file(in folder: String) -> String { StateFile.path(inFolder: folder) }
 
-  /// What the file holds beside its tensors.
+  /// The JSON part of the file; the rest is tensors.
   private struct Contents: Codable {
     var predictions: [Int]
     var warnings: [Evaluation.Warning]
@@ -67,15 +70,15 @@ public final class EvaluationStore {
     var seconds: Double
   }
 
-  /// Reads the state that is there, if any.
+  /// Opens the folder and reads its state, if it has one.
   ///
   /// - Parameters:
-  ///   - identity: of this evaluation; equal between runs that may share a state.
-  ///   - interval: shortest time between two writes within an attack, longer where a write takes more than a twentieth of it; zero to
-  ///     write after every batch.
-  ///   - block: what a kill may lose, about.
-  /// - Throws: `SATError` when another process has the folder, or the state is another evaluation's or is no state; `TorchError` when it
-  ///   cannot be read.
+  ///   - identity: The evaluation's identity; evaluations with equal identities may share a state.
+  ///   - interval: The shortest time between two writes within an attack; it grows if a write takes more than a twentieth of it.
+  ///     Zero writes after every batch.
+  ///   - block: The work, in time, that a kill may lose.
+  /// - Throws: `SATError` if another process uses the folder, the state belongs to another evaluation, or the file is not a state;
+  ///   `TorchError` if the file cannot be read.
   public init(_ folder: String, identity: StateIdentity, interval: Duration = .seconds(1), block: Duration = .seconds(60)) throws {
     self.block = block
     file = try StateFile(inFolder: folder, Self.kind, identity: identity, interval: interval)
@@ -96,7 +99,7 @@ public final class EvaluationStore {
     saved = (state, adversarial)
   }
 
-  /// Whether the last write was long enough ago.
+  /// True if the last write was long enough ago.
   var isDue: Bool { file.isDue }
 
   func save(_ state: EvaluationState, _ adversarial: AdversarialImages?) throws(TorchError) {

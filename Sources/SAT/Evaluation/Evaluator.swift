@@ -1,10 +1,9 @@
 public import SwiftTorch
 
-/// Measures a model's accuracy on images as they are and under attacks, the worst case over the attacks.
+/// Measures a model's accuracy on clean images and in the worst case over attacks.
 ///
-/// Every attack starts from the original images of the samples that are still classified correctly, in blocks of the batch size.
-/// For a model with random draws, votes decide in mode `fast` (`AveragedClassifier`); in `compat` one pass decides, as in the
-/// reference.
+/// Every attack starts from the clean images of the open samples, in groups of at most the batch size. For a random model, votes
+/// decide in mode `fast` (`AveragedClassifier`). In `compat` one pass decides, as in the reference.
 public struct Evaluator {
   let model: any Classifier
   let data: ImageDataset
@@ -12,7 +11,9 @@ public struct Evaluator {
   let device: Device
   let layout: MemoryFormat
 
-  /// - Parameter model: in evaluation mode, on `device`.
+  /// Makes an evaluator.
+  ///
+  /// - Parameter model: The model, in evaluation mode, on `device`.
   public init(model: any Classifier, data: ImageDataset, batchSize: Int, device: Device, layout: MemoryFormat) {
     self.model = model
     self.data = data
@@ -21,9 +22,9 @@ public struct Evaluator {
     self.layout = layout
   }
 
-  /// Runs attacks one after the other, without the questions of `SanityChecks`.
+  /// Runs attacks one after the other, without `SanityChecks`.
   ///
-  /// - Throws: what the model throws.
+  /// - Throws: Any error of the model.
   public func run(_ attacks: [any Attack]) throws -> Evaluation {
     try run(EvaluationPlan(attacks, checks: false))
   }
@@ -31,10 +32,10 @@ public struct Evaluator {
   /// Runs a plan.
   ///
   /// - Parameters:
-  ///   - adversarial: collects the broken images.
-  ///   - store: keeps the state. A killed run that starts again goes on from there and ends with the same flags.
-  ///   - shouldStop: asked before every pass of a batch through the model; true saves the batches that are done and ends the run.
-  /// - Throws: what the model throws, `TorchError` when the state cannot be saved, `JobStopped` when it was asked to stop.
+  ///   - adversarial: Collects the broken images.
+  ///   - store: Saves the state. A killed evaluation continues from it and gives the same flags.
+  ///   - shouldStop: Called before every pass of a batch through the model; true saves the finished batches and ends the work.
+  /// - Throws: Any error of the model, `TorchError` if the state cannot be saved, `JobStopped` if `shouldStop` returned true.
   public func run(
     _ plan: EvaluationPlan, adversarial: AdversarialImages? = nil, store: EvaluationStore? = nil,
     progress: @escaping (EvaluationProgress) -> Void = { _ in }, shouldStop: @escaping () -> Bool = { false }

@@ -1,10 +1,10 @@
 internal import SwiftTorch
 
-/// Says of images whether a model classifies them rightly, by votes where it draws.
+/// Tells which images a model classifies correctly, by votes if the model is random.
 struct ImageJudge {
   struct Answers {
     var isRight: [Bool] = []
-    /// Whether more passes of a model that draws could not say the opposite.
+    /// For each image, true if more passes of a random model would not change the answer.
     var isClear: [Bool] = []
     var isFinite: [Bool] = []
   }
@@ -14,7 +14,9 @@ struct ImageJudge {
   private let device: Device
   private let layout: MemoryFormat
 
-  /// - Parameter some: images and labels that the model is asked about several times, to see whether it draws.
+  /// Makes a judge, and finds out whether the model is random.
+  ///
+  /// - Parameter some: Images and labels that go through the model several times, to see whether its logits differ.
   init(_ model: any Classifier, trying some: (images: Tensor, labels: Tensor), device: Device, layout: MemoryFormat)
     throws(TorchError)
   {
@@ -27,9 +29,11 @@ struct ImageJudge {
 
   var isRandom: Bool { votes != nil }
 
+  /// Judges images.
+  ///
   /// - Parameters:
   ///   - images: [N, C, H, W] in [0, 1].
-  ///   - size: images in a batch.
+  ///   - size: The number of images in a batch.
   func callAsFunction(_ images: Tensor, _ labels: [Int], batchSize size: Int) throws(TorchError) -> Answers {
     var answers = Answers()
     for range in labels.indices.chunks(of: size) {
@@ -50,16 +54,16 @@ struct ImageJudge {
   }
 }
 
-/// A model's answers to the same images, pass by pass.
+/// The logits of several passes over the same images.
 struct RepeatedAnswers {
   static let passes = 4
-  /// Distance of normalised logits from which two answers are not the same.
+  /// The distance of normalised logits above which two answers differ.
   private static let sameAnswer = 1e-4
 
   let first: Tensor
   /// The largest distance of an answer from the first.
   let spread: Double
-  /// Whether as many were right in every pass.
+  /// True if every pass classified the same number of images correctly.
   let countsAgree: Bool
 
   var isRandom: Bool { spread > Self.sameAnswer || !countsAgree }
@@ -72,7 +76,7 @@ struct RepeatedAnswers {
     countsAgree = Set(answers.map { Int($0.argmax(dim: 1).equal(to: labels).to(.int64).sum().item()) }).count == 1
   }
 
-  /// The largest distance between rows, each divided by its length.
+  /// Returns the largest distance between rows that are normalised to length 1.
   static func distance(_ a: Tensor, _ b: Tensor) -> Double {
     func unit(_ logits: Tensor) -> Tensor { logits / logits.norm(2, dims: [1], keepDim: true).clamped(to: 1e-12...) }
     let distance = (unit(a) - unit(b)).norm(2, dims: [1]).max().item()

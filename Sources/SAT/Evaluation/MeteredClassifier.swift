@@ -1,6 +1,6 @@
 internal import SwiftTorch
 
-/// A model that reports how much of an attack's expected work it has done, and refuses more once it is asked to stop.
+/// A model that reports the finished fraction of an attack's expected work, and throws after a request to stop.
 final class MeteredClassifier: Classifier {
   private let model: any Classifier
   private let expected: Int
@@ -11,10 +11,10 @@ final class MeteredClassifier: Classifier {
   private(set) var isStopped = false
 
   /// - Parameters:
-  ///   - expected: samples that will pass through the model at most; 0 where nobody knows, and then nothing is reported.
-  ///   - countsConfirmations: whether passes that confirm are among them, as where attacks ask nothing else.
-  ///   - shouldStop: asked before every pass.
-  ///   - report: hears of fractions 0…1, growing.
+  ///   - expected: The most samples that will pass through the model; 0 if unknown, and then `report` is not called.
+  ///   - countsConfirmations: True if `expected` includes the passes that confirm, as in mode compat.
+  ///   - shouldStop: Called before every pass.
+  ///   - report: Receives the finished fraction, 0…1, which never falls.
   init(
     _ model: any Classifier, expected: Int, countsConfirmations: Bool, shouldStop: @escaping () -> Bool,
     report: @escaping (Double) -> Void

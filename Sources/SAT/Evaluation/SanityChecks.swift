@@ -1,24 +1,24 @@
 internal import SwiftTorch
 
-/// Questions to a model before it is attacked, whose answers say whether the numbers can be trusted.
+/// Tests of a model before the attacks, which show whether the results can be trusted.
 ///
-/// The rules are those of AutoAttack's checks where it has them; a few dozen samples are asked about.
+/// The rules are those of AutoAttack's checks, if it has a rule. The tests use a few dozen samples.
 struct SanityChecks {
   static let samples = 32
-  /// Distance of normalised logits from which answers to an image alone and in a batch, where rounding differs, are not the same.
+  /// The distance of normalised logits above which the answers to an image alone and in a batch differ by more than rounding.
   private static let sameInBatch = 1e-3
 
   let model: any Classifier
-  /// [n, C, H, W], n at most `samples`; right ones where there are any.
+  /// [n, C, H, W], n at most `samples`; correctly classified images, if there are any.
   let images: Tensor
   let labels: Tensor
-  /// Of these images, as the clean pass found them in its own batches.
+  /// The logits of these images from the clean pass, which used its own batches.
   let logits: Tensor
 
   struct Findings {
     var warnings: [Evaluation.Warning] = []
     var isDifferentiable = true
-    /// Whether it answers the same image differently from pass to pass.
+    /// True if the model's logits for the same image differ from pass to pass.
     var isRandom = false
   }
 
@@ -38,9 +38,9 @@ struct SanityChecks {
         .randomized,
         "the model answers the same image differently from pass to pass (normalised logits differ by \(decimal(answers.spread, 4))); "
           + (mode == .fast
-            ? "flags are those of the mean logits of up to \(AveragedClassifier.most) passes, and attacks see single passes: use --version rand, "
-              + "which follows mean gradients"
-            : "every flag is what one pass said, as in the reference, and another run says otherwise: use --version rand --mode fast, where many passes decide"))
+            ? "the mean logits of up to \(AveragedClassifier.most) passes decide each flag, but attacks see single passes: use "
+              + "--version rand, which follows mean gradients"
+            : "one pass decides each flag, as in the reference, and another may differ: use --version rand --mode fast for votes"))
     }
     if code?.calls(ScriptClassifier.gradientCalls) == true {
       warn(
@@ -50,30 +50,31 @@ struct SanityChecks {
     } else if before != after || (isRandom && code?.calls(Self.randomCalls + ["dropout"]) == false) {
       warn(
         .dynamicDefense,
-        "the model changes as it is used (its weights, buffers or answers depend on earlier passes), so results depend on the order of the images; "
-          + "make it a function of its input")
+        "the model changes with use (its weights, buffers or answers depend on earlier passes), so results depend on the order of "
+          + "the images; make it a function of its input")
     }
     let drawsOtherwise = code?.calls(Self.randomCalls) ?? true
     if code?.hasActiveDropout == true || (isRandom && isInTrainingMode) || (isRandom && code?.calls(["dropout"]) == true && !drawsOtherwise) {
-      warn(.dropout, "dropout is on in evaluation mode; attacks meet a random network, so turn it off before exporting the model")
+      warn(.dropout, "dropout is on in evaluation mode; attacks see a random network, so turn it off before exporting the model")
     }
     if isInTrainingMode {
-      warn(.trainingMode, "the network is in training mode; set it to evaluation mode, else batches influence each other")
+      warn(.trainingMode, "the network is in training mode, so images in a batch influence each other; set it to evaluation mode")
     } else if !isRandom, try largestBatchEffect(answers.first) > Self.sameInBatch {
       warn(
         .trainingMode,
-        "an image is answered differently alone, in a batch, or in a batch of another order, as by BatchNorm in training mode or without running "
-          + "statistics; flags depend on which images share a batch, so make the model answer each image by itself")
+        "the model answers an image differently alone, in a batch or in a batch of another order, as with BatchNorm in training "
+          + "mode or without running statistics; flags depend on which images share a batch, so make the model answer each image "
+          + "by itself")
     }
     if needsGradient { try lookAtGradients(&findings) }
     return findings
   }
 
-  /// How far answers are from those to the same images in reverse order, and to the first and the last alone.
+  /// Returns the largest distance between answers in a batch, in the reversed batch, and for the first and the last image alone.
   private func largestBatchEffect(_ answers: Tensor) throws(TorchError) -> Double {
     var (batch, answers) = (images, answers)
     if batch.size(0) == 1 {
-      // The only image keeps its negative company.
+      // A batch needs two images, so the only image is joined by its negative.
       batch = Tensor.concatenated([images, 1 - images])
       answers = try ask(batch)
     }
@@ -86,7 +87,7 @@ struct SanityChecks {
     return largest
   }
 
-  /// Of everything a pass might change.
+  /// Returns the fingerprints of all tensors that a pass might change.
   private static func fingerprint(_ script: ScriptModule) throws(TorchError) -> [UInt64] {
     (try script.namedParameters() + script.namedBuffers()).map(\.tensor.fingerprint)
   }
@@ -97,7 +98,7 @@ struct SanityChecks {
 
   private var isInTrainingMode: Bool { (model as? NetworkClassifier)?.module.modules.contains(where: \.isTraining) ?? false }
 
-  /// The input gradient of the cross-entropy and of the margin at the images themselves.
+  /// Looks for zeros and non-finite values in the input gradients of the cross-entropy and the margin at the clean images.
   private func lookAtGradients(_ findings: inout Findings) throws(TorchError) {
     let input = images.detached().requireGrad()
     let logits = try withGrad { () throws(TorchError) in try model.logits(input) }
@@ -116,15 +117,15 @@ struct SanityChecks {
       findings.warnings.append(
         .init(
           code: .nonFinite,
-          message: "the loss has a gradient of NaN or infinity at pixels of \(holes) of \(images.size(0)) images, which attacks by gradients leave "
-            + "alone; look for a square root, a logarithm or a division at 0 in the model"))
+          message: "the loss has a gradient of NaN or infinity at pixels of \(holes) of \(images.size(0)) images, and gradient "
+            + "attacks do not change these pixels; look for a square root, a logarithm or a division at 0 in the model"))
     }
     guard zeros > 0 else { return }
     findings.warnings.append(
       .init(
         code: .zeroGradient,
-        message: "the loss has a gradient of exactly zero at \(zeros) of \(images.size(0)) images, so attacks by gradients may see nothing there; "
-          + "look at what Square finds, and for rounding or saturation in the model"))
+        message: "the loss has a gradient of exactly zero at \(zeros) of \(images.size(0)) images, so gradient attacks may fail "
+          + "there; compare with the result of Square, and look for rounding or saturation in the model"))
   }
 
   private static func notDifferentiable(_ findings: inout Findings) {
@@ -132,8 +133,8 @@ struct SanityChecks {
     findings.warnings.append(
       .init(
         code: .notDifferentiable,
-        message: "the model's output cannot be differentiated with respect to the image; attacks by gradients were left out and only "
-          + "those that ask for logits were run, which is weaker evidence"))
+        message: "the model's output cannot be differentiated with respect to the image; only the attacks that need no gradients "
+          + "ran, which is weaker evidence"))
   }
 
   private static let randomCalls = [
@@ -142,7 +143,7 @@ struct SanityChecks {
 
   // MARK: Checks of the results
 
-  /// AutoAttack's rule: Square breaking more than 0.2 % of samples that attacks by gradients left.
+  /// Applies AutoAttack's rule: warns if Square breaks more than 0.2 % of the samples after the gradient attacks.
   static func squareBetter(_ outcomes: [Evaluation.Outcome], clean: [Bool], isIndividual: Bool) -> Evaluation.Warning? {
     guard let index = outcomes.firstIndex(where: { $0.name == "square" }) else { return nil }
     let others = (isIndividual ? outcomes : Array(outcomes[..<index])).filter { $0.name != "square" }
@@ -151,11 +152,12 @@ struct SanityChecks {
     guard Double(more) > 0.002 * Double(clean.count) else { return nil }
     return .init(
       code: .squareBetter,
-      message: "Square, which sees no gradients, broke \(more) of \(clean.count) samples more than the attacks before it; gradients may be masked")
+      message: "Square, which uses no gradients, broke \(more) samples (of \(clean.count)) more than the other attacks; gradients "
+        + "may be masked")
   }
 }
 
-/// What the code of a TorchScript archive calls.
+/// The source of a TorchScript archive, for a search of its calls.
 private struct ScriptCode {
   private let source: String
 
@@ -163,6 +165,6 @@ private struct ScriptCode {
 
   func calls(_ names: [String]) -> Bool { names.contains { source.contains($0) } }
 
-  /// A call of dropout whose argument `training` is the constant True.
+  /// True if the code calls dropout with the constant True as the argument `training`.
   var hasActiveDropout: Bool { source.contains(/dropout\w*\([^()\n]*,\s*True\b/) }
 }

@@ -1,23 +1,25 @@
 public import SwiftTorch
 
-/// A file of an evaluation's adversarial images with all that is needed to check them again.
+/// A file with an evaluation's adversarial images and everything that `sat verify` needs to check them.
 ///
-/// `images` and `originals` [N, C, H, W] are float32 in [0, 1]: the first the broken ones as the attack left them and the others as they were,
-/// the second the data, with `labels` [N]; the metadata hold the evaluation's JSON document. Originals may be bytes, as they once were saved.
+/// `images` and `originals` are [N, C, H, W], float32 in [0, 1]; `labels` is [N]. `originals` holds the data. `images` holds the
+/// broken images as the attack left them, and the other images unchanged. The metadata hold the evaluation's JSON document. In
+/// older files the originals are bytes.
 public struct SavedImages {
   public let path: String
   public let images: Tensor
   public let originals: ImageDataset
   public let threat: ThreatModel
-  /// What the evaluation said of every sample: right when clean, right after every attack.
+  /// The evaluation's flag for each clean image: true if correct.
   public let clean: [Bool]
+  /// The evaluation's flag for each sample after all attacks: true if correct.
   public let robust: [Bool]
   public let document: EvaluationDocument
 
-  /// The model it was about, as it was named then.
+  /// The evaluated model, under its name at that time.
   public var model: String { document.model }
 
-  /// Where a file's metadata hold the document.
+  /// The metadata key of the document.
   static let metadataKey = "sat.evaluation"
 
   /// Writes the images of an evaluation beside its document.
@@ -31,7 +33,9 @@ public struct SavedImages {
     ).write(to: path)
   }
 
-  /// - Throws: a sentence when the file is not one that `sat evaluate --save` wrote, or its parts do not fit together.
+  /// Reads a file of saved images.
+  ///
+  /// - Throws: An error if `sat evaluate --save` did not write the file, or its parts do not fit together.
   public static func read(_ path: String) throws -> SavedImages {
     let file = try SafeTensors.read(path)
     guard let text = file.metadata[metadataKey], let images = file["images"], let labels = file["labels"],
@@ -46,7 +50,7 @@ public struct SavedImages {
     }
     guard let threat = document.threat else {
       throw SATError(
-        "\(path) is of an evaluation without attacks, so there is nothing to check; evaluate with --epsilon and --save")
+        "\(path) holds an evaluation without attacks, so there is nothing to check; evaluate with --epsilon and --save")
     }
     let data = try ImageDataset(name: document.data.name, split: document.data.split, images: originals, labels: labels)
     guard images.shape == originals.shape, images.dtype == .float32 else {
@@ -57,7 +61,7 @@ public struct SavedImages {
     guard let clean = document.flags["clean"], let robust = document.flags["robust"], clean.count == data.count,
       robust.count == data.count
     else {
-      throw SATError("\(path): its flags are not those of \(data.count) samples; save the evaluation again")
+      throw SATError("\(path): its flags do not match its \(data.count) samples; save the evaluation again")
     }
     return SavedImages(
       path: path, images: images, originals: data, threat: threat, clean: clean.map { $0 == 1 }, robust: robust.map { $0 == 1 },

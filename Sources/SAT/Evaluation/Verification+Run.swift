@@ -4,14 +4,14 @@ extension Verification {
   /// Checks saved images and every claim about them against a model.
   ///
   /// - Parameters:
-  ///   - model: in evaluation mode, on `device`.
-  ///   - data: the images the file should have started from; nil takes the file's word.
-  /// - Throws: what the model throws.
+  ///   - model: The model, in evaluation mode, on `device`.
+  ///   - data: The expected originals; nil trusts the originals in the file.
+  /// - Throws: Any error of the model.
   public static func run(
     _ saved: SavedImages, model: any Classifier, modelName: String, data: ImageDataset?, batchSize: Int, device: Device,
     layout: MemoryFormat
   ) throws(TorchError) -> Verification {
-    // What a model that draws says is the same every time.
+    // A fixed seed makes the answers of a random model repeatable.
     try Torch.manualSeed(0)
     let claims = try SavedClaims(saved)
     let some = 0..<min(claims.count, SanityChecks.samples)
@@ -32,15 +32,15 @@ extension Verification {
   }
 }
 
-/// Saved images and what their file says of them.
+/// Saved images with the claims of their file.
 private struct SavedClaims {
   let saved: SavedImages
-  /// Float32, as the images.
+  /// The originals as float32, like the images.
   let originals: Tensor
   let labels: [Int]
   /// Positions of the samples that the file counts as broken.
   let broken: [Int]
-  /// Of the perturbations, in the threat model's norm.
+  /// The perturbations' sizes in the threat model's norm.
   let sizes: Tensor
 
   var count: Int { labels.count }
@@ -55,7 +55,7 @@ private struct SavedClaims {
     sizes = saved.threat.size(from: Tensor.zeros(like: difference), to: difference)
   }
 
-  /// The broken samples' part of a batch of all.
+  /// Selects the broken samples from a batch of all samples.
   func brokenPart(of batch: Tensor) -> Tensor { broken.isEmpty ? batch[..<0] : batch.selecting(Tensor(broken)) }
 
   var brokenLabels: [Int] { broken.map { labels[$0] } }
@@ -71,7 +71,7 @@ private struct SavedClaims {
     return .init("data", "the originals and labels are those of \(data.name)", failed: differing)
   }
 
-  /// What holds or does not whatever the model answers.
+  /// The checks that need no model.
   var pixelChecks: [Verification.Check] {
     let flat = saved.images.flattened(from: 1)
     let isFinite = flat.isFinite().all(dim: 1)
@@ -88,7 +88,7 @@ private struct SavedClaims {
     ]
   }
 
-  /// Whether the flags and figures of the document agree with each other.
+  /// The checks that the document's flags and figures agree.
   var documentChecks: [Verification.Check] {
     [
       .init(
@@ -100,14 +100,16 @@ private struct SavedClaims {
     ]
   }
 
-  /// - Parameter isRight: the model's answer to images with labels.
+  /// Measures how many adversarial images survive rounding to bytes.
+  ///
+  /// - Parameter isRight: Returns, for each image, whether the model predicts its label.
   func eightBit(_ isRight: (Tensor, [Int]) throws(TorchError) -> [Bool]) throws(TorchError) -> Verification.EightBit {
     guard !broken.isEmpty else { return .init() }
     let (adversarial, originals) = (brokenPart(of: saved.images), brokenPart(of: originals))
     let levels = adversarial * 255.0
     let nearest = levels.rounded().clamped(to: 0...255) / 255.0
     let isUp = adversarial.greater(than: originals)
-    // Never across the original, which is a byte itself where the data are bytes.
+    // The tolerance stops a step across the original, which is itself a byte if the data are bytes.
     let towards = (levels - 1e-3).ceil().replacing(with: (levels + 1e-3).floor(), where: isUp).clamped(to: 0...255) / 255.0
     let isRightNearest = try isRight(nearest, brokenLabels)
     let isInside = saved.threat.size(from: originals, to: nearest).lessOrEqual(to: saved.threat.tolerance).array(of: Bool.self)
@@ -118,13 +120,13 @@ private struct SavedClaims {
   }
 }
 
-/// What the model answers to the originals, to the saved images in a batch, and to each broken one alone.
+/// The model's answers to the originals, to the saved images in batches, and to each broken image alone.
 private struct ModelAnswers {
   private let clean: ImageJudge.Answers
   private let batched: ImageJudge.Answers
   /// One entry per broken sample.
   private let alone: ImageJudge.Answers
-  /// Positions of samples whose answer is not the one that the file states.
+  /// Positions of samples for which the model's answer differs from the file's claim.
   private let denied: [Int]
   private let rightInBatch: [Int]
   /// Positions within the broken samples.
@@ -145,7 +147,7 @@ private struct ModelAnswers {
     self.broken = broken
   }
 
-  /// A claim about a model that draws fails where more passes could not say the opposite again.
+  /// The checks of the model's answers. For a random model, a claim fails only if the vote is clear.
   var checks: [Verification.Check] {
     let unanswered = clean.isFinite.indices.filter { !clean.isFinite[$0] || !batched.isFinite[$0] }
     return [
@@ -156,19 +158,19 @@ private struct ModelAnswers {
     ]
   }
 
-  /// Accuracy on the saved images, where the originals are right as well.
+  /// The accuracy on the saved images; a sample counts only if its original is correct too.
   var robust: EvaluationDocument.Proportion {
     .init(clean.isRight.indices.count { batched.isRight[$0] && clean.isRight[$0] }, of: clean.isRight.count)
   }
 
-  /// The warning about a model that draws, with the number of claims that the votes neither confirm nor refute.
+  /// The warning about a random model, with the number of claims that the votes neither confirm nor refute.
   var randomized: Evaluation.Warning {
     let openInBatches = denied.count { !clean.isClear[$0] } + rightInBatch.count { !batched.isClear[$0] }
     let open = openInBatches + rightAlone.count { !alone.isClear[$0] }
     return .init(
       code: .randomized,
-      message: "the model answers the same image differently from pass to pass; images are judged by their mean logits over up to "
-        + "\(AveragedClassifier.most) passes, and a claim fails where these are clearly against it (claims it denies, but not "
-        + "clearly: \(open)); what mode compat saved is what single passes said")
+      message: "the model answers the same image differently from pass to pass; the mean logits of up to "
+        + "\(AveragedClassifier.most) passes decide, and a claim fails only if they clearly contradict it (claims that they "
+        + "contradict, but not clearly: \(open)); files of mode compat hold the results of single passes")
   }
 }

@@ -1,18 +1,18 @@
 /// The JSON document of `sat verify`, `sat-verification/1`.
 ///
-/// It tells which claims about saved adversarial images hold, without trusting the run that made them.
+/// It states which claims about saved adversarial images hold, without trust in the evaluation that made them.
 public struct Verification: VersionedDocument {
   public static let format = "sat-verification/1"
 
-  /// One thing that has to hold.
+  /// One claim that must hold.
   public struct Check: Codable, Sendable, Equatable {
     public var name: String
     public var holds: Bool
-    /// What was asked.
+    /// The claim in words.
     public var question: String
-    /// Positions of samples for which it does not hold.
+    /// Positions of samples for which the claim does not hold.
     public var failed: [Int]
-    /// What else does not hold, in words.
+    /// Other contradictions, one sentence each.
     public var contradictions: [String] = []
 
     init(_ name: String, _ question: String, failed: [Int] = [], contradictions: [String] = []) {
@@ -24,13 +24,13 @@ public struct Verification: VersionedDocument {
     }
   }
 
-  /// What is left when pixels are stored as bytes.
+  /// The adversarial images that survive when pixels are stored as bytes.
   public struct EightBit: Codable, Sendable, Equatable {
     /// Adversarial images that are still misclassified when rounded to the nearest byte.
     public var misclassified = 0
-    /// Those of them that are then still within epsilon.
+    /// The number of these images that are still within epsilon.
     public var withinEpsilon = 0
-    /// Adversarial images that are misclassified when every pixel is rounded towards the original, which keeps them within epsilon.
+    /// Adversarial images that are misclassified when every pixel is rounded towards the original, which stays within epsilon.
     public var towardsOriginal = 0
   }
 
@@ -39,15 +39,15 @@ public struct Verification: VersionedDocument {
   public var model: String
   public var threat: ThreatModel
   public var samples: Int
-  /// Samples the file says were broken.
+  /// The number of samples that the file counts as broken.
   public var adversarial: Int
   public var holds: Bool
   public var checks: [Check]
-  /// Size of the largest perturbation in the threat model's norm; absent where a pixel is not a number, as the check "finite" says.
+  /// The size of the largest perturbation in the threat model's norm; absent if a pixel is not finite (see the check "finite").
   public var largestPerturbation: Double?
-  /// Accuracy that the file's own images show, counted anew.
+  /// The accuracy on the file's images, counted again.
   public var robust: EvaluationDocument.Proportion
   public var eightBit: EightBit
-  /// What puts the answers above in doubt.
+  /// Warnings that put the results in doubt.
   public var warnings: [Evaluation.Warning]
 }

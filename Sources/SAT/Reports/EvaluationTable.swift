@@ -4,7 +4,9 @@ public struct EvaluationTable: CustomStringConvertible {
   private let heading: String
   private let isIndividual: Bool
 
-  /// - Parameter isIndividual: whether each attack was run by itself, so that the worst case is a row of its own.
+  /// Makes the text.
+  ///
+  /// - Parameter isIndividual: True if each attack ran by itself; the worst case then has its own row.
   public init(_ evaluation: Evaluation, heading: String, isIndividual: Bool = false) {
     self.evaluation = evaluation
     self.heading = heading

@@ -3,7 +3,9 @@ public struct HessianTable: CustomStringConvertible {
   private let document: HessianDocument
   private let asked: Int
 
-  /// - Parameter asked: how many eigenvalues of the mean loss's Hessian were asked for.
+  /// Makes the text.
+  ///
+  /// - Parameter asked: The requested number of eigenvalues of the mean loss's Hessian.
   public init(_ document: HessianDocument, asked: Int) {
     self.document = document
     self.asked = asked
@@ -51,7 +53,7 @@ public struct HessianTable: CustomStringConvertible {
 
   private static func summary(_ density: HessianDocument.Density) -> String {
     let spacing = density.grid[1] - density.grid[0]
-    // Two widths away from 0, around which most eigenvalues lie.
+    // Most eigenvalues lie around 0, so the sum starts two widths below it.
     let below = zip(density.grid, density.values).reduce(0) { $0 + ($1.0 < -2 * density.width ? $1.1 * spacing : 0) }
     return "density of the eigenvalues from \(significant(density.grid.first!)) to \(significant(density.grid.last!)), width "
       + "\(significant(density.width)); \(percent(min(below, 1), 1)) of it well below 0 (--json has the curve)\n"

@@ -1,6 +1,7 @@
 /// An entry of RobustBench's model zoo, `model_info/<dataset>/<threat>/<name>.json`.
 ///
-/// As its own `benchmark(to_disk=True)` does, only what was measured is filled in; the rest is null, for a person to complete.
+/// The entry holds only the measured values, like that of RobustBench's `benchmark(to_disk=True)`. The other values are null, for a
+/// person to complete.
 public struct RobustBenchEntry: Encodable {
   public var dataset: String
   public var architecture: String?
@@ -8,7 +9,9 @@ public struct RobustBenchEntry: Encodable {
   public var clean: Double
   public var robust: Double
 
-  /// - Parameter epsilon: as typed, such as "8/255".
+  /// Makes an entry from an evaluation.
+  ///
+  /// - Parameter epsilon: The text that the user typed, such as "8/255".
   public init(_ evaluation: Evaluation, dataset: String, architecture: String?, epsilon: String) {
     let total = Double(evaluation.labels.count)
     self.dataset = dataset
@@ -34,7 +37,7 @@ public struct RobustBenchEntry: Encodable {
     try container.encode(dataset, forKey: .dataset)
     try container.encode(architecture, forKey: .architecture)
     try container.encode(epsilon, forKey: .eps)
-    // Percentages as text with two decimals, as all entries there have them.
+    // All RobustBench entries hold percentages as text with two decimals.
     try container.encode(decimal(100 * clean, 2), forKey: .clean)
     try container.encode(decimal(100 * robust, 2), forKey: .robust)
   }

@@ -1,7 +1,8 @@
 internal import Foundation
 
-/// A run beside a reference run of the same configuration, such as that of `models/reference_run.py`: the JSON document of
-/// `sat compare`, `sat-comparison/1`.
+/// The JSON document of `sat compare`, `sat-comparison/1`.
+///
+/// It compares a run with a reference run of the same configuration, such as a run of `models/reference_run.py`.
 public struct RunComparison: VersionedDocument {
   public static let format = "sat-comparison/1"
 
@@ -10,13 +11,13 @@ public struct RunComparison: VersionedDocument {
     public var run: Double
     public var reference: Double
 
-    /// |run − reference| as a part of the reference, or of 1 where that is smaller.
+    /// The difference |run − reference| relative to the reference, or to 1 if the reference is smaller.
     public var difference: Double { abs(run - reference) / max(1, abs(reference)) }
   }
 
-  /// Where the two part.
+  /// The first step or epoch at which the runs differ.
   public struct Parting: Codable, Sendable, Equatable {
-    /// 0-based step or epoch.
+    /// The 0-based step or epoch.
     public var at: Int
     /// "loss" or "gradientNorm".
     public var quantity: String
@@ -27,9 +28,9 @@ public struct RunComparison: VersionedDocument {
   /// The updates of the weights that both logs hold.
   public struct Steps: Codable, Sendable, Equatable {
     public var compared: Int
-    /// The first that differs by more than the tolerance.
+    /// The first update that differs by more than the tolerance.
     public var firstDifference: Parting?
-    /// The largest difference of the losses, and of the gradients' norms.
+    /// The largest relative differences of losses and of gradient norms.
     public var largestLossDifference: Double
     public var largestGradientNormDifference: Double
   }
@@ -38,17 +39,17 @@ public struct RunComparison: VersionedDocument {
     public var epoch: Int
     public var loss: Pair
     public var accuracy: Pair
-    /// Where both were validated.
+    /// Validation accuracy; nil unless both runs validated after this epoch.
     public var clean: Pair?
     public var robust: Pair?
     public var seconds: Pair
   }
 
-  /// A proportion at the end of both, with Wilson's 95 % intervals.
+  /// A final proportion of both runs, with Wilson's 95 % intervals.
   public struct Figure: Codable, Sendable, Equatable {
     public var run: EvaluationDocument.Proportion
     public var reference: EvaluationDocument.Proportion
-    /// Whether each lies in the interval of the other.
+    /// True if each proportion lies in the interval of the other.
     public var agrees: Bool
 
     init(_ a: EpochMetrics.Validation, _ b: EpochMetrics.Validation, _ value: KeyPath<EpochMetrics.Validation, Double>) {
@@ -63,7 +64,7 @@ public struct RunComparison: VersionedDocument {
     }
   }
 
-  /// Validation after the last epoch that both have.
+  /// The validation after the last epoch that both runs validated.
   public struct Final: Codable, Sendable, Equatable {
     public var epoch: Int
     public var clean: Figure
@@ -74,23 +75,24 @@ public struct RunComparison: VersionedDocument {
   public var run: String
   public var reference: String
   public var tolerance: Double
-  /// What the configurations have in different ways, as `key was A, is B` of the reference and the run: everything but where they
-  /// computed, and what was measured and saved when.
+  /// The differences of the configurations, as `key was A, is B`; A is the reference's value and B the run's.
+  ///
+  /// Device and threads, and the times of measurements and checkpoints, do not count.
   public var configurationDifferences: [String]
-  /// Why figures that agree do not mean that one is a reference for the other; nil where both have one configuration.
+  /// The reason why neither run is a reference for the other; nil if both have the same configuration.
   public var warning: String?
-  /// Nil where one of them has no steps.jsonl.
+  /// The comparison of steps; nil if a run has no steps.jsonl.
   public var steps: Steps?
   /// The first epoch whose mean loss differs by more than the tolerance.
   public var firstDifferingEpoch: Parting?
   public var epochs: [Epoch]
-  /// Nil where no epoch of both was validated.
+  /// The final validation; nil if no epoch was validated in both runs.
   public var final: Final?
 
   /// Reads two run folders.
   ///
-  /// - Parameter tolerance: of a loss or a norm, relative to the reference's value or to 1, whichever is larger.
-  /// - Throws: a sentence naming a folder without metrics, or a line that is not one.
+  /// - Parameter tolerance: The allowed difference of a loss or a norm, relative to the larger of the reference's value and 1.
+  /// - Throws: An error that names a folder without metrics, or an invalid line.
   public init(run: String, reference: String, tolerance: Double) throws {
     self.run = run
     self.reference = reference
@@ -153,7 +155,7 @@ public struct RunComparison: VersionedDocument {
     return result
   }
 
-  /// What a run's folder says, as far as a comparison reads it.
+  /// The files of a run's folder that a comparison reads.
   private struct Log {
     let epochs: [EpochMetrics]
     let steps: [StepMetrics]?

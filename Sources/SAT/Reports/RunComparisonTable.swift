@@ -28,7 +28,7 @@ public struct RunComparisonTable: CustomStringConvertible {
       + "reference \(Self.small(first.reference)); " + largest
   }
 
-  /// Every epoch, or of a long run some of them and the last.
+  /// The table of epochs; a long run shows some epochs and the last.
   private var curves: String {
     let every = (comparison.epochs.count + Self.longest - 1) / Self.longest
     var rows = [["epoch", "loss", "reference", "accuracy", "reference", "clean", "reference", "robust", "reference", "seconds", "reference"]]
@@ -54,7 +54,7 @@ public struct RunComparisonTable: CustomStringConvertible {
     ]).description
   }
 
-  /// Three digits that count, whatever the size.
+  /// Returns a value with enough digits for small values too.
   private static func small(_ value: Double) -> String {
     guard value != 0, abs(value) < 0.001 else { return decimal(value, 6) }
     var (scaled, exponent) = (value, 0)

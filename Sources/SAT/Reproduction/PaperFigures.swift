@@ -1,10 +1,12 @@
-/// The numbers the paper prints, from `paper.csv`: accuracies in per cent, ranks from 1 for the smallest, lambda and correlations as they
-/// are. Figures that are only drawn have none.
+/// The paper's printed numbers, from `paper.csv`.
+///
+/// Accuracies are in per cent, and rank 1 is the smallest. Lambda and correlations are unchanged. Figures without printed numbers
+/// have no entry.
 public enum PaperFigures {
   public struct Figure: Sendable, Equatable {
-    /// "table-1" to "fig-8".
+    /// The item's name, such as "table-1" or "fig-8".
     public var item: String
-    /// The preset that has the paper's setting.
+    /// The preset with the paper's setting.
     public var setting: String
     public var method: String
     public var quantity: String
@@ -16,7 +18,7 @@ public enum PaperFigures {
     return Figure(item: fields[0], setting: fields[1], method: fields[2], quantity: fields[3], value: Double(fields[4])!)
   }
 
-  /// What the paper has for a quantity, if it says.
+  /// Returns the paper's value of a quantity; nil if the paper prints none.
   public static func value(_ item: String, _ setting: String, _ method: String, _ quantity: String) -> Double? {
     all.first { $0.item == item && $0.setting == setting && $0.method == method && $0.quantity == quantity }?.value
   }

@@ -1,22 +1,24 @@
 internal import Foundation
 internal import SwiftTorch
 
-/// What is measured of the adversarial loss at the trained weights.
+/// Measurements of the adversarial loss at the trained weights.
 extension Reproducer {
-  /// Training images, the same for every method.
+  /// Returns training images, the same for every method.
   private func trainingImages(_ run: ReproductionPlan.Run, count: Int) throws -> ImageDataset {
     let all = try DataSource(run.configuration.data).loadForTraining(root: dataRoot).train
     return all.subset(Tensor.randperm(all.count, generator: Generator(seed: 1))[0..<min(count, all.count)])
   }
 
-  /// The training attack, with the same draws for every method.
+  /// Returns the training attack, with the same draws for every method.
   private func perturbation(_ run: ReproductionPlan.Run) throws -> ImagePerturbation {
     ImagePerturbation(try run.configuration.maximizer, seed: 2)
   }
 
   // MARK: Fig. 7
 
-  /// Spearman's correlation of each estimate with the exact eigenvalues. The paper's is of its upper bound, Eq. 20, in chunks of 32.
+  /// Measures Spearman's correlation of each estimate with the exact eigenvalues.
+  ///
+  /// The paper prints it for its upper bound, Eq. 20, in chunks of 32.
   func spectra() throws -> [ReproductionResult.Figure] {
     try measured { run, index in
       let perSample = try spectrum(of: run, index).perSample
@@ -50,7 +52,7 @@ extension Reproducer {
 
   // MARK: Fig. 1
 
-  /// How much the loss rises around the weights; the pictures are in the runs' page.
+  /// Measures the rise of the loss around the weights. The report page of the runs shows the surfaces.
   func landscapes() throws -> [ReproductionResult.Figure] {
     try measured { run, index in
       let landscape = try self.landscape(of: run, index)

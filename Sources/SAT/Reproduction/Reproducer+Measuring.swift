@@ -1,7 +1,7 @@
 internal import Foundation
 internal import SwiftTorch
 
-/// What is measured on trained runs; each measurement is kept in the run's folder and used again.
+/// Measurements of trained runs. The run's folder keeps each measurement for later use.
 extension Reproducer {
   func accuracies() throws -> [ReproductionResult.Figure] {
     try measured { run, index in
@@ -12,7 +12,7 @@ extension Reproducer {
     }
   }
 
-  /// The same as accuracies, with the images beside.
+  /// Measures accuracies and saves the adversarial images.
   func images() throws -> [ReproductionResult.Figure] {
     try measured { run, index in
       let evaluation = try self.evaluation(of: run, index, savingImages: true)
@@ -36,7 +36,7 @@ extension Reproducer {
 
   // MARK: Accuracy
 
-  /// The evaluation of the best checkpoint, as the paper stops early.
+  /// Evaluates the best checkpoint, because the paper uses early stopping.
   private func evaluation(of run: ReproductionPlan.Run, _ index: Int, savingImages: Bool = false) throws -> EvaluationDocument {
     let name = "\(run.folder.path)/evaluation-\(run.limits.pgdSteps == nil ? "autoattack" : "pgd")\(savingImages ? "-images" : "")"
     let path = "\(name).json"

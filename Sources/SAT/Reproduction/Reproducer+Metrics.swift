@@ -1,11 +1,11 @@
 internal import Foundation
 internal import SwiftTorch
 
-/// What is read from the metrics that training wrote.
+/// Measurements from the metrics that training wrote.
 extension Reproducer {
   private func epochs(of run: ReproductionPlan.Run) throws -> [EpochMetrics] { try EpochMetrics.read(from: run.folder.metricsPath) }
 
-  /// At most eleven epochs, evenly spread; the run folders have all.
+  /// Returns the mean norms of at most eleven epochs, evenly spread. The run folders have all epochs.
   func perturbations() throws -> [ReproductionResult.Figure] {
     try plan.runs.flatMap { run in
       let epochs = try epochs(of: run)
@@ -18,7 +18,9 @@ extension Reproducer {
     }
   }
 
-  /// Means over the epochs from the first drop of the learning rate on, of which the paper says that the order of the methods holds.
+  /// Returns means over the epochs from the first drop of the learning rate on.
+  ///
+  /// The paper states its order of the methods for these epochs.
   func smoothness() throws -> [ReproductionResult.Figure] {
     let measured = try plan.runs.map { run in
       let first = run.configuration.learningRateSchedule.milestones.first ?? 0
@@ -32,7 +34,7 @@ extension Reproducer {
       return quantities.flatMap { name, path in
         let means = runs.map { run in
           let values = run.values.map { $0[keyPath: path] }
-          // The random vectors are the same in every epoch, so the mean's error is no smaller than an epoch's.
+          // Every epoch uses the same random vectors, so the mean's error is not smaller than an epoch's error.
           let errors = path == \.trace ? run.values.map(\.traceError) : []
           let error = errors.isEmpty ? nil : errors.reduce(0, +) / Double(errors.count)
           return (run.run.method, values.reduce(0, +) / Double(values.count), error)

@@ -1,25 +1,25 @@
 internal import Foundation
 internal import SwiftTorch
 
-/// What a reproduction is at.
+/// The stage of a reproduction.
 public enum ReproductionStage: String, Sendable {
-  /// These two end by themselves when they are asked to stop, and keep what is done.
+  /// These two stages stop by themselves on request, and keep the finished work.
   case train, evaluate
   case measure
 }
 
-/// Hears what a reproduction does, to show it.
+/// An observer that shows the progress of a reproduction.
 public protocol ReproductionObserver: AnyObject {
-  /// Of all the runs' work of a stage the fraction that is done, and what goes on.
+  /// Reports the finished fraction of a stage over all runs, and the current activity.
   func progressed(_ stage: ReproductionStage, to fraction: Double, _ detail: String)
-  /// A run is trained or measured, or was found so.
+  /// Reports that a run is trained or measured, now or earlier.
   func said(_ line: String)
   func warned(_ message: String)
 }
 
-/// Runs a plan: trains what is not trained, measures, and sets the paper's numbers beside.
+/// Runs a plan: trains the missing runs, measures, and compares with the paper's numbers.
 ///
-/// Whatever is finished in the folders is used again, so that a reproduction that was stopped goes on where it was.
+/// It uses all finished work in the folders, so a stopped reproduction continues.
 public final class Reproducer {
   let plan: ReproductionPlan
   let dataRoot: DataRoot
@@ -42,8 +42,10 @@ public final class Reproducer {
     run.work * Double(max(0, run.configuration.epochs - run.epochsDone)) / Double(run.configuration.epochs)
   }
 
-  /// - Returns: nil when it was asked to stop; what was done is kept.
-  /// - Throws: a sentence when a run cannot be trained or measured.
+  /// Trains, measures and writes the result.
+  ///
+  /// - Returns: The result; nil after a request to stop, which keeps the finished work.
+  /// - Throws: An error if a run cannot be trained or measured.
   public func run() throws -> ReproductionResult? {
     let figures: [ReproductionResult.Figure]
     if plan.item.measurement == .schedule {
@@ -81,7 +83,8 @@ public final class Reproducer {
       saved.execution = run.configuration.execution
       guard saved == run.configuration else {
         throw SATError(
-          "\(run.folder.path) holds a run of another configuration; expected the one of this plan, so delete it or choose another folder with --out")
+          "\(run.folder.path) holds a run of another configuration; expected this plan's configuration, so delete the folder or "
+            + "choose another with --out")
       }
     }
     if run.epochsDone >= run.configuration.epochs {
@@ -106,7 +109,7 @@ public final class Reproducer {
     return true
   }
 
-  /// Writes the part of the training images that the run is to see, once for all runs.
+  /// Writes the run's subset of the training images, once for all runs.
   private func prepareData(_ run: ReproductionPlan.Run) throws {
     guard let count = run.limits.trainingImages, !FileManager.default.fileExists(atPath: run.configuration.data) else { return }
     let all = try DataSource(run.data).loadForTraining(root: dataRoot).train
@@ -115,14 +118,14 @@ public final class Reproducer {
     try SafeTensors(tensors: [("images", part.images), ("labels", part.labels)]).write(to: run.configuration.data)
   }
 
-  /// Positions evenly spread over the images of the first classes; all of them where there are not more.
+  /// Returns evenly spread positions of images of the first classes, or all of these if there are not more.
   static func positions(_ count: Int?, of data: ImageDataset, classes: Int) -> Tensor {
     let candidates = data.labels.array(of: Int.self).enumerated().filter { $0.element < classes }.map(\.offset)
     guard let count, count < candidates.count else { return Tensor(candidates) }
     return Tensor((0..<count).map { candidates[$0 * candidates.count / count] })
   }
 
-  // MARK: What needs no network
+  // MARK: Schedules
 
   private func schedules() -> [ReproductionResult.Figure] {
     plan.runs.flatMap { run in
@@ -136,7 +139,7 @@ public final class Reproducer {
   }
 }
 
-/// Passes a run's progress on.
+/// Passes a run's progress to the reproduction's observer.
 private final class TrainingListener: TrainingObserver {
   private let first: Int
   private let epochs: Int
@@ -144,7 +147,9 @@ private final class TrainingListener: TrainingObserver {
   private let observer: any ReproductionObserver
   private let overall: (Double) -> Double
 
-  /// - Parameter overall: the fraction of all work, from that of this run.
+  /// Makes a listener for one run.
+  ///
+  /// - Parameter overall: Returns the finished fraction of all work for a fraction of this run.
   init(first: Int, epochs: Int, _ name: String, _ observer: any ReproductionObserver, overall: @escaping (Double) -> Double) {
     self.first = first
     self.epochs = epochs

@@ -1,14 +1,14 @@
-/// A table or figure of the paper that can be made again.
+/// A table or figure of the paper that `sat reproduce` can reproduce.
 public struct ReproductionItem: Sendable {
-  /// What is measured on its runs.
+  /// The measurement on the runs of an item.
   public enum Measurement: Sendable {
     /// Clean and adversarial accuracy on the test set.
     case accuracy
-    /// Lambda over the epochs; nothing is trained.
+    /// Lambda over the epochs, without training.
     case schedule
     /// Mean perturbation norm over the epochs of training.
     case perturbation
-    /// Largest eigenvalue and trace of the Hessian and gradient norm at adversarial training images, after every epoch.
+    /// The Hessian's largest eigenvalue and trace, and the gradient norm, at adversarial training images after every epoch.
     case smoothness
     /// Per-sample eigenvalues at adversarial training images, exact and estimated.
     case spectrum
@@ -19,15 +19,15 @@ public struct ReproductionItem: Sendable {
   }
 
   public let name: String
-  /// What it is, in a few words.
+  /// A short description.
   public let summary: String
   public let measurement: Measurement
-  /// The paper's settings by the presets that have them.
+  /// The paper's settings, as names of presets.
   public let settings: [String]
   public let methods: [String]
-  /// Settings in which the paper does not show it, for those who ask.
+  /// Settings that the paper does not show, available on request.
   public var otherSettings: [String] = []
-  /// Whether training starts at the clean images.
+  /// True if the training attack starts at the clean images.
   public var startsClean = false
 
   public static let all: [ReproductionItem] = [
@@ -62,19 +62,21 @@ public struct ReproductionItem: Sendable {
   private static let three = ["at", "h-sat", "p-sat"]
   private static let six = ["at", "trades", "dat", "cat20", "h-sat", "p-sat"]
 
-  /// - Throws: `SATError` for a name that is not an item's.
+  /// Returns the item with a name.
+  ///
+  /// - Throws: `SATError` for an unknown name.
   public static func named(_ name: String) throws(SATError) -> ReproductionItem {
     guard let item = all.first(where: { $0.name == name }) else {
       let names = all.map(\.name)
       let question = Suggestion.question(about: name, among: names)
-      throw SATError("'\(name)' is no item of the paper that can be reproduced; expected one of \(names.joined(separator: ", "))\(question)")
+      throw SATError("'\(name)' is not an item of the paper; expected one of \(names.joined(separator: ", "))\(question)")
     }
     return item
   }
 
-  /// The item cut down to some of its settings and methods; nil for all.
+  /// Returns the item with some of its settings and methods; nil keeps all.
   ///
-  /// - Throws: `SATError` naming what it does not have.
+  /// - Throws: `SATError` that names an unknown setting or method.
   public func restricted(settings: [String]?, methods: [String]?) throws(SATError) -> ReproductionItem {
     func chosen(_ wanted: [String]?, _ usual: [String], _ others: [String], _ what: String) throws(SATError) -> [String] {
       guard let wanted else { return usual }

@@ -1,4 +1,4 @@
-/// What a reproduction would do, and what is done of it already.
+/// The planned work of a reproduction, and the finished part of it.
 public struct ReproductionListing: Encodable, Sendable {
   public struct Run: Encodable, Sendable {
     public var setting: String
@@ -8,7 +8,7 @@ public struct ReproductionListing: Encodable, Sendable {
     public var epochsDone: Int
   }
 
-  /// What the scale changes of a setting of the paper.
+  /// The scale's changes of one of the paper's settings.
   public struct Change: Encodable, Sendable {
     public var setting: String
     public var changes: [String]
@@ -20,7 +20,7 @@ public struct ReproductionListing: Encodable, Sendable {
   public var results: String
   public var changes: [Change]
   public var runs: [Run]
-  /// Data that the runs need and that are not there, in a sentence each.
+  /// One sentence for each data set that the runs need and that is missing.
   public var missingData: [String]
 
   public init(_ plan: ReproductionPlan, dataRoot: DataRoot) {
@@ -44,7 +44,7 @@ public struct ReproductionListing: Encodable, Sendable {
       return nil
     }
     guard let data = try? DatasetCatalog.dataset(named: name), !data.isPresent(under: root) else { return nil }
-    return "\(name) is not under \(root.path); `sat data fetch \(name)` gets it, or say where it is with --data-root"
+    return "\(name) is not under \(root.path); `sat data fetch \(name)` gets it, or name its folder with --data-root"
   }
 
   /// The text for a person.

@@ -1,51 +1,53 @@
 internal import Foundation
 
-/// What a reproduction will do: its runs with their configurations and folders.
+/// The plan of a reproduction: its runs with their configurations and folders.
 public struct ReproductionPlan: Sendable {
   public struct Run: Sendable {
     public let setting: String
     public let method: String
-    /// Shared by all items that need the same training at the same scale.
+    /// The run's folder, shared by all items that need the same training at the same scale.
     public let folder: RunFolder
     public let configuration: TrainingConfiguration
-    /// The data set before it was cut down.
+    /// The full data set, before the scale reduces it.
     public let data: String
     let limits: ReproductionScale.Limits
 
-    /// Epochs that are in the folder already.
+    /// The number of finished epochs in the folder.
     public var epochsDone: Int {
       guard FileManager.default.fileExists(atPath: folder.metricsPath), let text = try? String(contentsOfFile: folder.metricsPath, encoding: .utf8)
       else { return 0 }
-      // A line without an end is what a writer that was killed left.
+      // A killed writer can leave a line without an end, which does not count.
       return text.utf8.count { $0 == UInt8(ascii: "\n") }
     }
 
-    /// Passes of an image through the network and back that training takes, in units of the MNIST network's pass.
+    /// The forward and backward passes of training, in units of the MNIST network's pass of one image.
     var work: Double {
       let images = Double(limits.trainingImages ?? Self.trainingImages[data] ?? 50_000)
       return images * Double(configuration.epochs * (configuration.attack.steps + 1)) * (Self.cost[configuration.model.name] ?? 1)
     }
 
     private static let trainingImages = ["digits": 3600, "mnist": 54_000, "cifar10": 45_000, "cifar100": 45_000, "imagenette": 8500]
-    /// Multiplications of a forward pass in units of the MNIST network's 12 million; for the estimate of the time left only.
+    /// Multiplications of a forward pass, in units of the MNIST network's 12 million, only to estimate the remaining time.
     private static let cost = ["mnist-cnn": 1.0, "prn20": 46, "wrn34-10": 435, "resnet34": 300]
   }
 
   public let item: ReproductionItem
   public let scale: ReproductionScale
-  /// Where everything goes.
+  /// The folder of all runs and results.
   public let root: String
   public let runs: [Run]
-  /// What the scale changes of the paper's setting, by setting.
+  /// The scale's changes of the paper's settings, by setting.
   public let changes: [(setting: String, changes: [String])]
 
-  /// Folder of the item's own results.
+  /// The folder of the item's own results.
   public let folder: String
 
+  /// Makes the plan of an item at a scale.
+  ///
   /// - Parameters:
-  ///   - epsilon: radius in place of the settings' own; the attack's step changes in proportion.
-  ///   - execution: where the runs compute.
-  /// - Throws: `SATError` when a preset or a method is not known or epsilon is outside its range.
+  ///   - epsilon: A radius that replaces the settings' own; the attack's step size changes in proportion.
+  ///   - execution: The device and the other computing options of the runs.
+  /// - Throws: `SATError` if a preset or a method is unknown, or epsilon is outside its range.
   public init(
     _ item: ReproductionItem, scale: ReproductionScale, root: String, seed: UInt64, epsilon: Fraction? = nil, execution: Execution
   ) throws(SATError) {
@@ -67,7 +69,7 @@ public struct ReproductionPlan: Sendable {
           paper.threat.epsilon = epsilon
           paper.attack.stepSize = Fraction(paper.attack.stepSize.value * epsilon.value / radius.value)
         }
-        // A schedule is shown as it is in the paper, whatever the scale, for nothing is trained.
+        // A schedule needs no training, so every scale shows the paper's schedule.
         let (configuration, changed) = item.measurement == .schedule ? (paper, []) : scale.apply(to: paper, for: item.measurement)
         if i == 0 {
           let radii = epsilon.flatMap { $0 == radius ? nil : "epsilon \($0) instead of \(radius), steps in proportion" }
@@ -88,7 +90,7 @@ public struct ReproductionPlan: Sendable {
     (self.runs, self.changes) = (runs, changes)
   }
 
-  /// Fig. 4's setting is tracked whichever item trains it first, so that its runs serve all.
+  /// Fig. 4's setting. Every item tracks it in training, so that all items share its runs.
   private static let trackedSetting = "cifar10-prn20"
 
   private static func tracksSmoothness(_ item: ReproductionItem, _ setting: String, _ method: String) -> Bool {

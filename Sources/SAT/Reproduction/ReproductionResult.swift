@@ -1,23 +1,24 @@
 internal import Foundation
 internal import SwiftTorch
 
-/// Our numbers beside the paper's: the document `sat-reproduction/1`.
+/// The document `sat-reproduction/1`: our numbers and the paper's numbers.
 public struct ReproductionResult: VersionedDocument {
   public static let format = "sat-reproduction/1"
 
   public struct Figure: Codable, Sendable, Equatable {
     public var setting: String
     public var method: String
-    /// Accuracies are in per cent, as in the paper.
+    /// The name of the quantity. Accuracies are in per cent, as in the paper.
     public var quantity: String
     public var value: Double
-    /// The ends of a 95 % interval, where there is one.
+    /// The lower end of a 95 % interval, if there is one.
     public var low: Double?
+    /// The upper end of a 95 % interval, if there is one.
     public var high: Double?
-    /// Nil where the paper prints no number.
+    /// The paper's number; nil if the paper prints none.
     public var paper: Double?
 
-    /// Whether it is one of the tables' three quantities.
+    /// True for the three quantities of the paper's tables.
     var isAccuracy: Bool { Self.accuracies.contains(quantity) }
     static let accuracies = ["clean", "adversarial", "sum"]
 
@@ -36,7 +37,7 @@ public struct ReproductionResult: VersionedDocument {
 
   public struct Change: Codable, Sendable, Equatable {
     public var setting: String
-    /// From the paper's, in words.
+    /// The changes from the paper's setting, in words.
     public var changes: [String]
   }
 
@@ -59,7 +60,7 @@ public struct ReproductionResult: VersionedDocument {
     runs = plan.item.measurement == .schedule ? [] : plan.runs.map(\.folder.path)
   }
 
-  /// A line a number.
+  /// The numbers as CSV, one line per number.
   public var csv: String {
     let rows = figures.map { figure in
       [item, figure.setting, figure.method, figure.quantity, CSV.number(figure.value)]
@@ -68,7 +69,7 @@ public struct ReproductionResult: VersionedDocument {
     return ([["item", "setting", "method", "quantity", "value", "low", "high", "paper"]] + rows).map(CSV.line).joined()
   }
 
-  /// For a person: a table a setting, the paper's numbers beside ours.
+  /// The text for a person: one table per setting, with our numbers and the paper's.
   public var text: String {
     var text = ""
     for change in changes {
@@ -106,16 +107,18 @@ public struct ReproductionResult: VersionedDocument {
 
   private static func papers(_ figure: Figure) -> String { figure.paper.map { text($0, figure) } ?? "" }
 
-  /// Per cents with two places, as the paper has them.
+  /// Returns accuracies with two decimals, as in the paper.
   private static func text(_ value: Double, _ figure: Figure) -> String {
     figure.isAccuracy ? decimal(value, 2) : ReportRuns.brief(value)
   }
 }
 
 extension ReproductionResult.Figure {
-  /// Clean and adversarial accuracy and their sum, in per cent, with 95 % intervals: Wilson's for the two; for the sum, whose summands come
-  /// from the same samples, the two are put together by their correlation (MOVER, Zou and Donner 2008), so that it stays between the
-  /// sums of their ends and is no point where every sample is alike.
+  /// Returns clean accuracy, adversarial accuracy and their sum, in per cent, with 95 % intervals.
+  ///
+  /// The two accuracies have Wilson's intervals. They come from the same samples, so the sum's interval combines theirs with their
+  /// correlation (MOVER, Zou and Donner 2008). It stays between the sums of their ends, and it is not a single point if all samples
+  /// give the same answer.
   static func accuracies(
     item: String, setting: String, method: String, clean: Int, adversarial: Int, samples: Int
   ) -> [ReproductionResult.Figure] {
@@ -126,7 +129,7 @@ extension ReproductionResult.Figure {
         high: 100 * interval.upperBound, paper: PaperFigures.value(item, setting, method, quantity))
     }
     let (a, b) = (proportion("clean", clean), proportion("adversarial", adversarial))
-    // A sample that withstands the attacks is right when clean: the covariance is p_b (1 − p_a).
+    // A robust sample is also correct when clean, so the covariance is p_b (1 − p_a).
     let (p, q) = (a.value / 100, b.value / 100)
     let correlation = clean == adversarial ? 1 : p < 1 && q > 0 ? (q * (1 - p) / (p * (1 - q))).squareRoot() : 0
     func reach(_ x: Double, _ y: Double) -> Double { (x * x + y * y + 2 * correlation * x * y).squareRoot() }
@@ -136,7 +139,7 @@ extension ReproductionResult.Figure {
     return [a, b, sum]
   }
 
-  /// The same quantity of several methods, with its standard error where it has one, and the place of each, 1 for the smallest.
+  /// Returns a quantity of several methods, with a 95 % interval if it has a standard error, and each rank, 1 for the smallest.
   static func ranked(
     item: String, setting: String, quantity: String, _ values: [(method: String, value: Double, error: Double?)]
   ) -> [ReproductionResult.Figure] {

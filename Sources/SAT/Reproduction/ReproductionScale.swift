@@ -1,25 +1,25 @@
-/// How much of the paper's work a reproduction does.
+/// The share of the paper's work that a reproduction does.
 public struct ReproductionScale: Sendable, Equatable {
   public enum Name: String, Sendable, CaseIterable, Codable {
-    /// Minutes on two cores: shows that everything runs; its accuracies mean nothing.
+    /// Minutes on two cores. It shows that everything runs; its accuracies mean nothing.
     case smoke
-    /// About an hour: MNIST's settings on two cores, the others on a GPU.
+    /// About an hour, for MNIST's settings on two cores and for the others on a GPU.
     case small
     /// Appendix A in full.
     case paper
   }
 
-  /// Nil keeps the paper's.
+  /// The limits of a scale. Nil keeps the paper's value.
   struct Limits: Sendable, Equatable {
     var epochs: Int?
     var steps: Int?
     var trainingImages: Int?
     var testImages: Int?
-    /// PGD of so many steps in place of AutoAttack.
+    /// The steps of the PGD that replaces AutoAttack; nil for AutoAttack.
     var pgdSteps: Int?
-    /// Training images of Fig. 1 and 4, of which the paper does not say the number.
+    /// Training images for Fig. 1 and 4. The paper does not state their number.
     var smoothnessImages: Int
-    /// Training images of Fig. 7; the paper took ten batches of 128.
+    /// Training images for Fig. 7. The paper uses ten batches of 128.
     var spectrumImages: Int
     /// Points of Fig. 1's grid along each direction.
     var gridPoints: Int
@@ -47,10 +47,10 @@ public struct ReproductionScale: Sendable, Equatable {
     }
   }
 
-  /// So many at least are needed of a class, for a tenth of it is split off for validation.
+  /// The smallest number of images per class, because validation takes a tenth of each class.
   static let imagesPerClass = 10
 
-  /// The paper's configuration at this scale, and what was changed, in words.
+  /// Returns the paper's configuration at this scale, and the changes in words.
   func apply(
     to paper: TrainingConfiguration, for measurement: ReproductionItem.Measurement
   ) -> (configuration: TrainingConfiguration, changes: [String]) {
@@ -70,7 +70,7 @@ public struct ReproductionScale: Sendable, Equatable {
       changes.append("\(epochs) epoch\(epochs == 1 ? "" : "s") instead of \(paper.epochs), the schedules in proportion")
     }
     if let steps = limits.steps, steps < paper.attack.steps {
-      // As far in all, but not farther than the radius in one step.
+      // Fewer steps cover the same distance, but one step never exceeds the radius.
       let size = min(paper.threat.epsilon.value, paper.attack.stepSize.value * Double(paper.attack.steps) / Double(steps))
       result.attack.steps = steps
       result.attack.stepSize = Fraction(size)
@@ -85,7 +85,7 @@ public struct ReproductionScale: Sendable, Equatable {
     return (result, changes + measuringChanges(limits, measurement))
   }
 
-  /// A ratio as it is written, a decimal number with four significant digits.
+  /// Returns a ratio as typed, or a decimal number with four significant digits.
   private static func short(_ fraction: Fraction) -> String {
     let text = fraction.description
     return text.contains("/") ? text : significant(fraction.value)
@@ -106,7 +106,7 @@ public struct ReproductionScale: Sendable, Equatable {
 }
 
 extension TrainingConfiguration {
-  /// Fewer or more epochs, with the epochs of the schedules moved in proportion.
+  /// Changes the number of epochs, and moves the epochs of the schedules in proportion.
   mutating func compress(to count: Int) {
     let old = Double(epochs)
     func moved(_ epoch: Int) -> Int { Int((Double(epoch) * Double(count) / old).rounded()) }
@@ -114,7 +114,7 @@ extension TrainingConfiguration {
     switch lambda {
     case .constant: break
     case .step(let initial, let milestones):
-      // Of milestones that fall together the last counts.
+      // If milestones fall on the same epoch, the last counts.
       var kept: [Schedule.Milestone] = []
       for milestone in milestones.map({ Schedule.Milestone(epoch: moved($0.epoch), value: $0.value) }) {
         if kept.last?.epoch == milestone.epoch { kept.removeLast() }

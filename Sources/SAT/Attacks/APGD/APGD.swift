@@ -1,25 +1,27 @@
 public import SwiftTorch
 
-/// Auto-PGD (Croce and Hein, ICML 2020; for L1 ICML 2021): projected gradient ascent that sets its own step sizes.
+/// Auto-PGD (Croce and Hein, ICML 2020; for L1 ICML 2021): projected gradient ascent that chooses its step sizes itself.
 public final class APGD: Attack {
   public let name: String
   public let threat: ThreatModel
   public let loss: AttackLoss
-  /// Number of classes it steers to one after the other, by the rank of their clean logits; 0 for none.
+  /// The number of target classes, one after the other by the rank of their clean logits; 0 for an untargeted attack.
   public let targets: Int
   public let restarts: Int
   public let iterations: Int
-  /// Passes whose gradients are averaged, for models that draw (expectation over transformation).
+  /// Passes that average the gradient (expectation over transformation), for random models.
   public let passes: Int
-  /// In L1: to start in three times the radius, then in twice of it.
+  /// In L1, true to run first with three times the radius and then with twice the radius.
   public let usesLargeRadii: Bool
   public let mode: AttackMode
   public private(set) var cost = AttackCost()
   private let seed: UInt64
 
+  /// Makes an attack.
+  ///
   /// - Parameters:
-  ///   - name: in reports; nil for "apgd-ce", "apgd-dlr", or "apgd-t" with targets.
-  ///   - usesLargeRadii: in L1 only.
+  ///   - name: The name in reports; nil for "apgd-ce", "apgd-dlr", or "apgd-t" with targets.
+  ///   - usesLargeRadii: For L1 only.
   public init(
     name: String? = nil, threat: ThreatModel, loss: AttackLoss, targets: Int = 0, restarts: Int = 1, iterations: Int = 100,
     passes: Int = 1, usesLargeRadii: Bool = false, mode: AttackMode, seed: UInt64
@@ -46,7 +48,7 @@ public final class APGD: Attack {
     runsPerStart(targets: targets, classes: classes) * restarts * passes * (iterations + 1)
   }
 
-  /// - Throws: what the model throws, or `TorchError` for fewer classes than the loss needs.
+  /// - Throws: Any error of the model, or `TorchError` for fewer classes than the loss needs.
   public func perturb(_ model: any Classifier, _ batch: AttackBatch) throws(TorchError) -> AttackResult {
     try loss.check(classes: batch.logits.size(1), isTargeted: targets > 0, name)
     let search = try BatchSearch(model, batch, mode, name: name, seed: seed)
@@ -63,7 +65,7 @@ public final class APGD: Attack {
       isFinal: isFinal)
   }
 
-  /// A random point on the sphere in L-inf and L2, or normal noise projected on the ball in L1, inside the box.
+  /// Returns a random starting point inside the box: on the sphere in L-inf and L2, or normal noise projected on the ball in L1.
   func start(_ rows: SearchRows) -> Tensor {
     if threat.norm == .l1 {
       return L1Ball.projected(rows.clean + rows.draws(.normal), around: rows.clean, radius: threat.epsilon)
@@ -72,14 +74,14 @@ public final class APGD: Attack {
     return (rows.clean + threat.epsilon * (noise / (noise.perSampleNorm(threat.norm) + 1e-12))).clamped(to: 0...1)
   }
 
-  /// Three runs in shrinking balls, each from the best point of the one before; only the last one's findings count.
+  /// Runs three times in shrinking balls, each time from the best point of the run before. Only the last run's findings count.
   private func shrinkingRuns(_ rows: SearchRows) throws(TorchError) {
     let first = Int((0.3 * Double(iterations)).rounded(.up))
     let clean = rows.clean
     var points = L1Ball.projected(clean + rows.draws(.normal, onDevice: true), around: clean, radius: 3 * threat.epsilon)
     for (factor, count) in [(3.0, first), (2, first), (1, iterations - 2 * first)] where count > 0 {
       points = L1Ball.projected(points, around: clean, radius: factor * threat.epsilon)
-      // The reference draws a start here and throws it away; its stream moves on by it.
+      // The reference draws a start here and discards it, so its generator advances.
       if mode == .compat { _ = rows.draws(.normal) }
       let isFinal = factor == 1
       let run = run(radius: factor * threat.epsilon, iterations: count, isFinal: isFinal)
@@ -89,7 +91,7 @@ public final class APGD: Attack {
   }
 }
 
-/// The entries of the three forms that AutoAttack has.
+/// The entries of AutoAttack's three forms of APGD.
 extension APGD {
   static let crossEntropyEntry = form("apgd-ce", "APGD on the cross-entropy", .crossEntropy, untargeted)
   static let dlrEntry = form("apgd-dlr", "APGD on the DLR loss", .dlr, untargeted)
@@ -115,10 +117,10 @@ extension APGD {
       name: name, summary: "\(summary) (Croce and Hein 2020)", parameters: parameters,
       minimumClasses: { loss.minimumClasses(isTargeted: $0.targets != nil) },
       check: { (settings, own) throws(SATError) in
-        // Three runs, the last of which is the attack.
+        // Three runs share the steps, and only the last run is in the threat model.
         guard startsLarge(settings), let steps = own.steps, steps < 5 else { return }
         throw SATError(
-          "\(name) divides its steps among three radii in L1, of which \(steps) leave none for the last; expected at least 5, "
+          "\(name) divides its steps among three radii in L1, and \(steps) steps leave none for the last; expected at least 5, "
             + "or version custom, which has one radius")
       },
       make: { settings, own in
@@ -128,21 +130,21 @@ extension APGD {
       })
   }
 
-  /// Whether `usesLargeRadii` holds: in the standard version, in L1.
+  /// Returns the default of `usesLargeRadii`: true for the standard version in L1.
   private static func startsLarge(_ settings: AttackSettings) -> Bool {
     settings.version.isStandard && settings.threat.norm == .l1
   }
 }
 
 extension AttackLoss {
-  /// - Throws: a sentence when the loss is not defined for so few classes.
+  /// Throws if the loss is not defined for so few classes.
   func check(classes: Int, isTargeted: Bool, _ attack: String) throws(TorchError) {
     let needed = minimumClasses(isTargeted: isTargeted)
     guard classes >= needed else {
       let kind = isTargeted ? "targeted " : ""
       throw TorchError(
         .value,
-        "\(attack) ascends the \(kind)\(rawValue) loss, which is defined for \(needed) classes or more, but the model has "
+        "\(attack) increases the \(kind)\(rawValue) loss, which is defined for \(needed) classes or more, but the model has "
           + "\(classes); use the ce or the margin loss")
     }
   }

@@ -1,21 +1,22 @@
 internal import SwiftTorch
 
-/// How APGD moves its points in a norm, and when it goes back to the best ones.
+/// The rule by which APGD moves its points in a norm and returns to the best points.
 protocol APGDRule {
-  /// x_{k+1} [R, C, H, W].
+  /// Returns the next iterate x_{k+1}, [R, C, H, W].
   mutating func moved(_ points: APGDPoints, clean: Tensor) -> Tensor
-  /// Hears the losses [R] of the points after every step.
+  /// Takes the losses [R] of the points after a step.
   ///
-  /// - Returns: at a checkpoint, which rows [R] go back to their best point.
+  /// - Returns: At a checkpoint, the mask [R] of the rows that return to their best point.
   mutating func restored(_ points: APGDPoints, losses: Tensor, clean: Tensor) -> Tensor?
-  /// The part of the given rows.
+  /// Selects rows.
   func selecting(_ kept: Tensor) -> Self
-  /// The current step of every row [R].
+  /// The current step size of every row, [R].
   var stepSizes: Tensor { get }
 }
 
-/// L-inf and L2: steps with momentum that are halved at checkpoints (Croce and Hein 2020, Algorithm 1), as the reference
-/// implementation does it.
+/// The rule for L-inf and L2: steps with momentum, halved at checkpoints (Croce and Hein 2020, Algorithm 1).
+///
+/// It follows the reference implementation.
 struct MomentumRule: APGDRule {
   private let norm: Norm
   private let radius: Double
@@ -26,13 +27,13 @@ struct MomentumRule: APGDRule {
   private var isFirst = true
   private var step: Tensor
   private var previous: Tensor
-  // How often the loss has grown since the last checkpoint.
+  // The number of times the loss has grown since the last checkpoint.
   private var rises: Tensor
-  // The reference compares the first loss with a row of its table that is still zero, not with that of the starting point.
+  // The reference compares the first loss with a zero of its table, not with the loss of the starting point.
   private var lastLosses: Tensor
   private var wasReduced: Tensor
   private var bestAtCheck: Tensor
-  // In L-inf the ball cut with the box is a box.
+  // In L-inf the intersection of ball and box is a box.
   private var low: Tensor?
   private var high: Tensor?
 
@@ -55,7 +56,7 @@ struct MomentumRule: APGDRule {
   var stepSizes: Tensor { step.flattened() }
 
   mutating func moved(_ points: APGDPoints, clean: Tensor) -> Tensor {
-    // After a return to the best point this difference spans the jump, in the reference too.
+    // After a return to the best point this difference includes the jump, as in the reference.
     let difference = points.x - previous
     previous = points.x
     let direction = norm == .linf ? points.gradient.sign() : points.gradient / (points.gradient.perSampleNorm(.l2) + 1e-12)
@@ -100,17 +101,19 @@ struct MomentumRule: APGDRule {
   }
 }
 
-/// L1: steps along the steepest values only, whose number follows the sparsity of the best point (Croce and Hein 2021).
+/// The rule for L1: steps along the steepest values only; their number follows the best point's sparsity (Croce and Hein 2021).
 struct SparseRule: APGDRule {
   private let radius: Double
   private let period: Int
   private var sinceCheck = 0
   private var step: Tensor
-  /// Fraction of the values that move, [R].
+  /// The fraction of the values that move, [R].
   private var fraction: Tensor
   private var lastMoved: Tensor
 
-  /// - Parameter isFresh: whether the start is random rather than where an earlier run ended.
+  /// Makes a rule for one run.
+  ///
+  /// - Parameter isFresh: True if the start is random, false if it is the end of an earlier run.
   init(radius: Double, iterations: Int, _ points: APGDPoints, clean: Tensor, isFresh: Bool) {
     self.radius = radius
     period = max(Int(0.04 * Double(iterations)), 1)
@@ -134,7 +137,7 @@ struct SparseRule: APGDRule {
   mutating func moved(_ points: APGDPoints, clean: Tensor) -> Tensor {
     let features = clean[0].count
     let steepness = points.gradient.abs()
-    // The position of the threshold among the values in ascending order.
+    // The threshold's position among the values in ascending order.
     let position = ((1 - fraction) * Double(features)).clamped(to: 0...Double(features - 1)).to(.int64)
     let largest = steepness.flattened(from: 1).topK(features - Int(position.min().item())).values
     let threshold = largest.gathered(dim: 1, at: (features - 1 - position).unsqueezed(dim: 1)).reshaped(to: -1, 1, 1, 1)

@@ -1,10 +1,10 @@
 internal import SwiftTorch
 
-/// What a run of APGD knows of its rows.
+/// The points of a run of APGD, with the best points so far.
 struct APGDPoints {
   var x: Tensor
   var gradient: Tensor
-  /// Where the loss was largest so far, its gradient there, and it.
+  /// The points of the largest loss so far, [R, C, H, W].
   private(set) var best: Tensor
   private var bestGradient: Tensor
   private(set) var bestLoss: Tensor
@@ -17,7 +17,7 @@ struct APGDPoints {
     bestLoss = losses
   }
 
-  /// Takes up the losses of x, and its gradient unless the run is over.
+  /// Takes the losses of x, and the gradient at x unless the run is over.
   mutating func observe(_ losses: Tensor, _ gradient: Tensor?) {
     let isBetter = losses.greater(than: bestLoss)
     let rows = isBetter.reshaped(to: -1, 1, 1, 1)
@@ -48,18 +48,21 @@ struct APGDRun {
   let radius: Double
   let iterations: Int
   let loss: AttackLoss
-  /// Passes whose gradients are averaged, for models that draw.
+  /// Passes that average the gradient, for random models.
   let passes: Int
-  /// Whether misclassified points are findings; they are not while the radius is larger than the threat model's.
+  /// True if misclassified points are findings. It is false while the radius exceeds the threat model's.
   var isFinal = true
-  /// Hears of every step's losses, and of the steps' sizes after every checkpoint.
+  /// Receives the losses after every step.
   var onStep: (_ step: Int, _ losses: Tensor) -> Void = { _, _ in }
+  /// Receives the step sizes after every checkpoint.
   var onCheck: (_ step: Int, _ sizes: Tensor) -> Void = { _, _ in }
 
+  /// Runs the attack from a starting point.
+  ///
   /// - Parameters:
   ///   - start: [R, C, H, W] in [0, 1].
-  ///   - isFresh: whether the start is random rather than where an earlier run ended.
-  /// - Returns: the points of largest loss of the rows that are left; nil when none is.
+  ///   - isFresh: True if the start is random, false if it is the end of an earlier run.
+  /// - Returns: The points of the largest loss of the remaining rows; nil if no row remains.
   func callAsFunction(_ rows: SearchRows, from start: Tensor, isFresh: Bool = true) throws(TorchError) -> Tensor? {
     guard let first = try look(rows, start, step: 0, wantsGradient: true) else { return nil }
     let x = first.kept.map { start.rows(at: $0) } ?? start
@@ -70,7 +73,7 @@ struct APGDRun {
       : MomentumRule(norm, radius: radius, iterations: iterations, points, clean: rows.clean)
     for step in 1...iterations {
       points.x = withNoGrad { rule.moved(points, clean: rows.clean) }
-      // Nobody reads the gradient after the last step.
+      // Nothing uses the gradient after the last step.
       guard let now = try look(rows, points.x, step: step, wantsGradient: step < iterations) else { return nil }
       withNoGrad {
         if let kept = now.kept { (points, rule) = (points.selecting(kept), rule.selecting(kept)) }
@@ -85,17 +88,17 @@ struct APGDRun {
     return points.best
   }
 
-  /// What a look at the points tells about the rows that stay.
+  /// The losses and gradients of the rows that stay after a pass.
   private struct Look {
     var losses: Tensor
     var gradient: Tensor?
-    /// Positions of the rows that stay among those that were looked at; nil when all do.
+    /// The positions of the rows that stay, among the rows of the pass; nil if all stay.
     var kept: Tensor?
   }
 
   private func look(_ rows: SearchRows, _ x: Tensor, step: Int, wantsGradient: Bool) throws(TorchError) -> Look? {
     var gradient: Tensor?
-    // With several passes the reference judges by the last alone, which counts a lucky draw as a success; `fast` takes the mean.
+    // With several passes the reference judges by the last pass, which counts a lucky draw as a success. `fast` uses the mean.
     var (sum, losses): (Tensor?, Tensor?)
     for pass in 0..<passes {
       let input = x.detached().requireGrad(wantsGradient)

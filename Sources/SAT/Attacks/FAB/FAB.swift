@@ -1,11 +1,13 @@
 public import SwiftTorch
 
-/// Fast adaptive boundary attack (Croce and Hein, ICML 2020): looks for the smallest perturbation that changes the class, and
-/// counts it when it is within epsilon. Untargeted ("fab") or over target classes ("fab-t").
+/// The fast adaptive boundary attack (Croce and Hein, ICML 2020).
+///
+/// It searches for the smallest perturbation that changes the class, which counts if it is within epsilon. It is untargeted
+/// ("fab") or runs over target classes ("fab-t").
 public final class FAB: Attack {
   public let name: String
   public let threat: ThreatModel
-  /// Number of classes it steers to one after the other, by the rank of their clean logits; 0 for none.
+  /// The number of target classes, one after the other by the rank of their clean logits; 0 for an untargeted attack.
   public let targets: Int
   public let restarts: Int
   public let iterations: Int
@@ -13,7 +15,9 @@ public final class FAB: Attack {
   public private(set) var cost = AttackCost()
   private let seed: UInt64
 
-  /// - Parameter restarts: the first starts at the image itself, the others at random points of half the radius.
+  /// Makes an attack.
+  ///
+  /// - Parameter restarts: The number of starts: the first at the clean image, the others at random points of half the radius.
   public init(threat: ThreatModel, targets: Int = 0, restarts: Int = 1, iterations: Int = 100, mode: AttackMode, seed: UInt64) {
     precondition(restarts > 0 && iterations > 0 && targets >= 0, "FAB: restarts and iterations are positive")
     name = targets > 0 ? "fab-t" : "fab"
@@ -29,7 +33,7 @@ public final class FAB: Attack {
     AttackParameters(steps: iterations, restarts: restarts, targets: targets > 0 ? targets : nil)
   }
 
-  /// About a quarter of the points are drawn back from the other side, and looked at again.
+  /// The estimate assumes that about a quarter of the points move back from the other side and need another pass.
   public func passesPerSample(classes: Int) -> Int {
     runsPerStart(targets: targets, classes: classes) * restarts * (iterations * 5 / 4 + 1)
   }

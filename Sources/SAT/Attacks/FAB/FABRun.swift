@@ -1,21 +1,22 @@
 internal import SwiftTorch
 
-/// A linear picture of the decision boundary nearest to each point: the logits of another class and of the label differ by
-/// `difference` at the point and grow apart along `normal`.
+/// A linear model of the decision boundary nearest to each point.
+///
+/// At the point, the logits of another class and of the label differ by `difference`, which grows along `normal`.
 private struct Boundary {
   /// z_other − z_label, [R, 1, 1, 1].
   var difference: Tensor
-  /// Its gradient, [R, C, H, W].
+  /// The gradient of `difference`, [R, C, H, W].
   var normal: Tensor
 
   func selecting(_ kept: Tensor) -> Boundary { Boundary(difference: difference.selecting(kept), normal: normal.rows(at: kept)) }
 }
 
-/// One run of FAB (Croce and Hein, ICML 2020): from a starting point towards the nearest point of the other side.
+/// One run of FAB (Croce and Hein, ICML 2020): from a starting point towards the nearest point across the boundary.
 struct FABRun {
   let threat: ThreatModel
   let iterations: Int
-  /// Hears of the smallest perturbations [R] so far after every step, infinite where none is adversarial.
+  /// Receives the smallest adversarial perturbations [R] so far after every step; infinite for rows without one.
   var onStep: (_ step: Int, _ smallest: Tensor) -> Void = { _, _ in }
 
   private static let overshoot = 1.05
@@ -35,7 +36,7 @@ struct FABRun {
       let isSmaller = isAdversarial && size.less(than: smallest)
       smallest = smallest.replacing(with: size, where: isSmaller)
       onStep(step, smallest)
-      // Without a tolerance, as in the reference. Where rows stay, only a smaller perturbation takes the place of an earlier one.
+      // The reference has no tolerance either. If rows stay, only a smaller perturbation replaces an earlier one.
       let counts = (rows.mode == .compat ? isSmaller : isAdversarial) && size.lessOrEqual(to: threat.epsilon)
       let kept = try rows.settle(counts, at: x, step: step)
       if isLast || rows.count == 0 { return }
@@ -44,10 +45,9 @@ struct FABRun {
     }
   }
 
-  /// Draws adversarial points back towards the clean images, and looks at the boundary from where all points are now.
+  /// Moves adversarial points back towards the clean images, and returns the boundary near all points.
   ///
-  /// The pass that told which points are adversarial serves the others, so that only points that were drawn back are looked at
-  /// again.
+  /// The pass that found the adversarial points also serves the other points, so only the moved points need another pass.
   private func next(
     _ rows: SearchRows, _ x: inout Tensor, _ here: Sight, _ isAdversarial: Tensor, _ kept: Tensor?
   ) throws(TorchError) -> Boundary {
@@ -62,8 +62,8 @@ struct FABRun {
     x = withNoGrad {
       stayed.replacing(with: rows.clean + (stayed - rows.clean) * Self.retreat, where: isBack.reshaped(to: -1, 1, 1, 1))
     }
-    // Looking at everything anew costs two passes of the rows that are left; otherwise a backward pass of all that were looked at
-    // and two of those drawn back.
+    // A new look costs two passes of the remaining rows. The alternative costs a backward pass of all rows of the last pass, and
+    // two passes of the moved rows.
     if 2 * rows.count <= here.count + 2 * back.count { return try look(rows, x).boundary() }
     var all = try here.boundary()
     if let kept { all = all.selecting(kept) }
@@ -73,10 +73,10 @@ struct FABRun {
     return all
   }
 
-  /// A step towards the boundary, from the point and from the clean image, biased to the nearer of the two.
+  /// Steps towards the boundary from the point and from the clean image, and weights the nearer of the two more.
   private func advanced(_ x: Tensor, _ clean: Tensor, _ boundary: Boundary) -> Tensor {
     let w = boundary.normal
-    // The plane is where the linear picture of the difference vanishes.
+    // On the plane, the linear model of the difference is zero.
     let atPoint = boundary.difference
     let atClean = atPoint - (w * (x - clean)).sum(dims: [1, 2, 3], keepDim: true)
     let steps = HyperplaneProjection.step(
@@ -90,14 +90,16 @@ struct FABRun {
     return (ahead + clean.adding(fromClean, alpha: Self.overshoot) * bias).clampInPlace(to: 0...1)
   }
 
-  /// A forward pass, whose boundary is worked out when asked for.
+  /// A forward pass that computes its boundary on demand.
   private struct Sight {
     let logits: Tensor
     let count: Int
     let boundary: () throws(TorchError) -> Boundary
   }
 
-  /// - Parameter part: positions of the rows the points belong to; nil for all.
+  /// Runs a forward pass.
+  ///
+  /// - Parameter part: The positions of the points' rows; nil for all rows.
   private func look(
     _ rows: SearchRows, _ points: Tensor, part: Tensor? = nil, differentiable: Bool = true
   ) throws(TorchError) -> Sight {
@@ -128,7 +130,7 @@ struct FABRun {
     return Boundary(difference: difference.detached().reshaped(to: -1, 1, 1, 1), normal: normal)
   }
 
-  /// The boundary to the class whose plane is nearest in the norm, by one backward pass a class.
+  /// Returns the boundary to the class with the nearest plane in the norm, by one backward pass per class.
   private static func nearest(
     _ rows: SearchRows, _ logits: Tensor, _ input: Tensor, _ labels: Tensor, _ norm: Norm
   ) throws(TorchError) -> Boundary {

@@ -2,23 +2,24 @@ internal import SwiftTorch
 
 /// The smallest step from each point to a hyperplane inside the box [0, 1]: FAB's inner problem (Croce and Hein 2020, Eq. 4).
 ///
-/// The step lowers the distance by a sum over the coordinates that grows with a multiplier λ: Σ |wᵢ| min(λ, roomᵢ) in L-inf,
-/// Σ |wᵢ| min(λ |wᵢ|, roomᵢ) in L2, where roomᵢ is what the box leaves. The sum is increasing, concave and piecewise linear, so
-/// Newton's method from 0 climbs to the root without passing it, in four or five sweeps and without sorting. In L1 the steepest
-/// coordinates are used up first, which takes an order.
+/// A multiplier λ sets the step. The step lowers the distance by Σ |wᵢ| min(λ, roomᵢ) in L-inf and by Σ |wᵢ| min(λ |wᵢ|, roomᵢ) in
+/// L2, where roomᵢ is the coordinate's distance to the edge of the box. The sum is increasing, concave and piecewise linear in λ.
+/// Newton's method from 0 therefore reaches the root without passing it, in four or five sweeps and without sorting. L1 needs
+/// sorting, because the steepest coordinates move first.
 enum HyperplaneProjection {
+  /// Returns the steps, [R, C, H, W]. If a plane misses the box, the step goes to the corner of the box nearest to the plane.
+  ///
   /// - Parameters:
   ///   - points: [R, C, H, W] in [0, 1].
-  ///   - normal: w, of the same shape.
+  ///   - normal: w, [R, C, H, W].
   ///   - distance: ⟨w, x⟩ − b, [R, 1, 1, 1]; the step makes it zero, from either side.
-  /// - Returns: the steps [R, C, H, W]; to the corner of the box nearest to a plane that does not meet it.
   static func step(_ norm: Norm, from points: Tensor, normal: Tensor, distance: Tensor) -> Tensor {
-    // Turned so that ⟨w, x⟩ has to fall.
+    // The sign makes ⟨w, x⟩ fall.
     let downhill = -normal.sign() * (distance.greaterOrEqual(to: 0).to(points.dtype) * 2.0 - 1.0)
     var weight = normal.abs()
-    // Below this the reference leaves a coordinate alone in L2 and L1.
+    // In L2 and L1 the reference does not move a coordinate below this weight.
     if norm != .linf { weight = weight * weight.greaterOrEqual(to: 1e-8).to(weight.dtype) }
-    // 1 − x upwards and x downwards, without a choice by mask, which takes ten times as long as a sum.
+    // The room is 1 − x upwards and x downwards. A choice by mask takes ten times as long as this sum.
     let room = ((downhill + 1.0) * 0.5 - points).abs()
     let goal = distance.abs()
     return downhill * (norm == .l1 ? greedy(weight, room, goal) : newton(norm, weight, room, goal))
@@ -30,12 +31,12 @@ enum HyperplaneProjection {
     var multiplier = Tensor.zeros(like: goal)
     var moved = Tensor.zeros(like: weight)
     for _ in 0..<50 {
-      // In L-inf every coordinate would move as far; one without weight is held back by its direction.
+      // In L-inf every coordinate moves as far. The direction is zero for a coordinate without weight.
       let free = norm == .linf ? multiplier : weight * multiplier
       moved = room.minimum(free)
       let missing = goal - total(weight, moved)
       let climb = total(slope, room.greater(than: free).to(slope.dtype))
-      // Where nothing can move any more the plane is out of reach.
+      // If no coordinate can move, the plane is out of reach.
       let isDone = missing.lessOrEqual(to: goal * 1e-6) || climb.lessOrEqual(to: 0)
       if isDone.all().item() != 0 { break }
       multiplier = (multiplier + missing.clamped(to: 0...) / climb.clamped(to: 1e-38...)).replacing(with: multiplier, where: isDone)
@@ -43,7 +44,7 @@ enum HyperplaneProjection {
     return moved
   }
 
-  /// Coordinates of large weight first, each to the end of its room.
+  /// Moves the coordinates of large weight first, each to the end of its room.
   private static func greedy(_ weight: Tensor, _ room: Tensor, _ goal: Tensor) -> Tensor {
     let (ordered, order) = weight.flattened(from: 1).sorted(dim: 1, descending: true)
     let gain = ordered * room.flattened(from: 1).gathered(dim: 1, at: order)

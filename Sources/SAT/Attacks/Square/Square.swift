@@ -1,13 +1,13 @@
 internal import Foundation
 public import SwiftTorch
 
-/// Square (Andriushchenko et al., ECCV 2020): random search with square windows, which asks the model for logits only.
+/// Square (Andriushchenko et al., ECCV 2020): random search with square windows, which needs only logits.
 ///
-/// In L-inf a query puts one colour of the ball's surface in a window; in L2 and L1 it moves the perturbation's mass from one
-/// window to another. A proposal stays when it lowers the margin z_y − max z_j.
+/// In L-inf a query fills a window with one colour of the ball's surface. In L2 and L1 it moves the perturbation's mass from one
+/// window to another. A proposal stays if it lowers the margin z_y − max z_j.
 ///
-/// `fast`: windows and signs are drawn for each sample, as in the paper; a proposal that changes nothing costs no pass; a sample
-/// leaves as soon as it is misclassified. `compat`: AutoAttack's order of draws, in which one window serves the whole batch.
+/// `fast` draws windows and signs for each sample, as in the paper. A proposal without a change costs no pass, and a sample leaves
+/// as soon as it is misclassified. `compat` follows AutoAttack's order of draws, with one window for the whole batch.
 public final class Square: Attack {
   static let entry = AttackEntry(
     name: "square", summary: "random search without gradients (Andriushchenko et al. 2020)",
@@ -52,7 +52,7 @@ public final class Square: Attack {
     }
   }
 
-  /// All samples of the batch query by query; only those still open pass through the model.
+  /// Runs all samples of the batch query by query. Only the open samples pass through the model.
   private func perStep(
     _ model: any Classifier, _ batch: AttackBatch, _ initial: AttackResult, draws: (Int) -> any SquareDraws
   ) throws(TorchError) -> AttackResult {
@@ -71,7 +71,7 @@ public final class Square: Attack {
   ) throws(TorchError) {
     let proposals = SquareProposals(threat)
     var open = samples
-    // Windows are written into the flattened images, so they lie in row-major order here whatever the model likes.
+    // Windows are written into flattened images, so the images need row-major order here, not the model's memory format.
     let layout: MemoryFormat = batch.images.isContiguous() ? .contiguous : .channelsLast
     var (clean, labels) = (batch.images.contiguous(), batch.labels)
     func select(_ rows: [Int]) -> Tensor { Tensor(rows).to(batch.images.device) }
@@ -95,7 +95,7 @@ public final class Square: Attack {
       }
       let done = try finished(model, logits, best, labels, margins, better)
       guard !done.isEmpty else { continue }
-      // The reference stops asking at a margin of 0, although the class argmax takes may still be the right one.
+      // The reference stops at a margin of 0, although argmax may still return the label.
       let broken = Set(try mode == .compat ? misclassified(model, logits, best, labels, done) : done)
       for row in done where broken.contains(row) { result.findings[open[row]] = Finding(restart: restart, step: step) }
       result.images.copyInPlace(from: best.selecting(select(done)), at: select(done.map { open[$0] }))
@@ -109,7 +109,7 @@ public final class Square: Attack {
     result.images.copyInPlace(from: best, at: select(open))
   }
 
-  /// Rows that need no further query: in compat those at a margin of 0 or less, else those confirmed to be misclassified.
+  /// Returns the rows that need no more queries: in compat those with a margin of at most 0, else those confirmed misclassified.
   private func finished(
     _ model: any Classifier, _ logits: Tensor, _ best: Tensor, _ labels: Tensor, _ margins: [Double], _ better: [Bool]
   ) throws(TorchError) -> [Int] {
@@ -117,7 +117,7 @@ public final class Square: Attack {
     return mode == .compat ? hits : try misclassified(model, logits, best, labels, hits)
   }
 
-  /// Which of `rows` of a batch the model itself misclassifies; `logits` are those of the search at the same images.
+  /// Returns the rows that the model itself misclassifies; `logits` are the search's logits of the same images.
   func misclassified(
     _ model: any Classifier, _ logits: Tensor, _ images: Tensor, _ labels: Tensor, _ rows: [Int]
   ) throws(TorchError) -> [Int] {
@@ -134,22 +134,22 @@ public final class Square: Attack {
     return zip(rows, isWrong).filter { $0.1 }.map { $0.0 }
   }
 
-  /// z_y − max z_j over the other classes, per sample.
+  /// Returns the margin z_y − max z_j over the other classes, per sample.
   static func margins(_ logits: Tensor, _ labels: Tensor) -> [Double] {
     (logits.entries(at: labels) - logits.largestOther(than: labels)).to(.float64).array(of: Double.self)
   }
 
-  /// Side of the window of a query, from 0, in images [N, C, H, W].
+  /// Returns the side of the window of a query, numbered from 0, in images [N, C, H, W].
   ///
-  /// Its area starts at 0.8 of the image and is halved after fixed numbers of queries, which AutoAttack does not rescale to its
-  /// 5,000.
+  /// The area starts at 0.8 of the image and is halved after fixed numbers of queries. AutoAttack does not rescale these numbers to
+  /// its 5,000 queries.
   static func window(query: Int, _ shape: [Int], _ norm: Norm) -> Int {
     let (h, w) = (shape[2], shape[3])
     let ends = [10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000]
     let fraction = 0.8 / Double(1 << (ends.firstIndex { query <= $0 } ?? ends.count))
     let side = Int((fraction * Double(h * w)).squareRoot().rounded(.toNearestOrEven))
     guard norm != .linf else { return min(max(side, 1), h, w) }
-    // Odd, so that a bump has a middle; where the image is too narrow the largest odd side that fits.
+    // The side is odd, so that a bump has a middle. A narrow image gets the largest odd side that fits.
     let odd = max(side, 3) | 1
     let most = min(h, w)
     return odd <= most ? odd : most - (1 - most % 2)

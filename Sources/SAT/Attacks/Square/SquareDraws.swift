@@ -1,12 +1,12 @@
 internal import SwiftTorch
 
-/// The random decisions of Square, in the order in which they are asked for.
+/// The random draws of Square, in the order of their use.
 protocol SquareDraws {
-  /// Upper left corners of windows of side `side` in images of [height, width]: one for all samples or one each.
+  /// Returns the upper left corners of windows of side `side` in images of [height, width]: one for all samples or one per sample.
   func corners(_ side: Int, height: Int, width: Int, samples: [Int], step: Int, which: Int) -> SquareCorners
-  /// Whether the bump of a window lies on its side: one answer for all samples or one each.
+  /// Returns whether the bump of a window lies on its side: one answer for all samples or one per sample.
   func lying(samples: [Int], step: Int, which: Int) -> [Bool]
-  /// ±1, [samples] + shape; `isShared` asks for one draw that serves all samples, where the mode has such.
+  /// Returns ±1, [samples] + shape. `isShared` asks for one draw for all samples, if the mode shares draws.
   func signs(_ shape: [Int], isShared: Bool, samples: [Int], step: Int, which: Int) -> Tensor
 }
 
@@ -15,8 +15,9 @@ enum SquareCorners {
   case perSample(rows: [Int], columns: [Int])
 }
 
-/// AutoAttack's: one stream for the whole batch, so that a draw depends on the draws before it and, for the signs of L2 and L1, on
-/// the number of open samples.
+/// AutoAttack's draws: one generator for the whole batch.
+///
+/// A draw depends on the draws before it and, for the signs of L2 and L1, on the number of open samples.
 struct StreamDraws: SquareDraws {
   private let generator: Generator
 
@@ -25,7 +26,7 @@ struct StreamDraws: SquareDraws {
   private func uniform(_ shape: [Int]) -> Tensor { Tensor.rand(shape, generator: generator) }
 
   func corners(_ side: Int, height: Int, width: Int, samples: [Int], step: Int, which: Int) -> SquareCorners {
-    // Rounded towards zero in float32 as there, so a window never touches the last row and column.
+    // The reference rounds towards zero in float32, so a window never touches the last row and column.
     func number(below limit: Int) -> Int { Int(uniform([1]).array(of: Float.self)[0] * Float(limit)) }
     let row = number(below: height - side)
     return .shared(row: row, column: number(below: width - side))
@@ -38,10 +39,10 @@ struct StreamDraws: SquareDraws {
   }
 }
 
-/// Draws that depend on the seed, the sample, the restart and the step alone.
+/// Draws that depend only on the seed, the sample, the restart and the step.
 struct CounterDraws: SquareDraws {
   private let streams: [CounterRandom]
-  /// Kinds of numbers that a part of a step (a window, a tile) needs.
+  /// The kinds of numbers that a part of a step, such as a window or a tile, needs.
   private static let kinds = 4
 
   init(_ attack: Square, _ batch: AttackBatch, restart: Int) {

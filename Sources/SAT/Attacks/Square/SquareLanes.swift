@@ -1,17 +1,17 @@
 internal import SwiftTorch
 
-/// Square in L-inf as `fast` runs it: every lane of the batch follows a sample of its own.
+/// Square in L-inf in mode `fast`: every lane of the batch follows its own sample.
 ///
-/// After the start every value of a candidate is one of the two ends of its range, so one bit a value describes a point. That
-/// shows without a pass which proposals change nothing; a lane goes on to its first that does, and lanes are at different queries.
-/// Only the windows are written to the batch that passes through the model.
+/// After the start, every value of a candidate is at one of the two ends of its range, so one bit per value describes a point. The
+/// bits show, without a pass, which proposals change nothing. A lane skips these, so lanes are at different queries. Only the
+/// windows are written to the batch that passes through the model.
 struct SquareLanes {
   private let attack: Square
   private let model: any Classifier
   private let batch: AttackBatch
   private var result: AttackResult
 
-  /// The ends of every value's range, in the order of memory of the batch.
+  /// The ends of every value's range, in the batch's memory order.
   private let low: [Double]
   private let high: [Double]
   private let shape: [Int]
@@ -30,7 +30,7 @@ struct SquareLanes {
     high = (stored + epsilon).clamped(to: ...1).to(.float64).array(of: Double.self)
   }
 
-  /// A view of images [N, C, H, W] whose row-major order is that of memory.
+  /// Returns a view of images [N, C, H, W] with its row-major order equal to the memory order.
   private static func stored(_ images: Tensor, _ layout: MemoryFormat) -> Tensor {
     layout == .contiguous ? images : images.permuted(0, 2, 3, 1)
   }
@@ -39,20 +39,20 @@ struct SquareLanes {
     var row: Int
     var column: Int
     var side: Int
-    /// Which end of the range, per channel.
+    /// The end of the range, per channel.
     var isHigh: [Bool]
   }
 
-  /// A sample on its way.
+  /// A sample under search.
   private struct Lane {
     let sample: Int
     let stream: CounterRandom
-    /// The next query.
+    /// The number of the next query.
     var query = 0
     var margin = Double.infinity
-    /// Which end of its range every value is at.
+    /// The end of its range for every value.
     var isHigh: [Bool]
-    /// Nil before the starting point has been asked for.
+    /// Nil before the pass of the starting point.
     var proposal: Proposal?
   }
 
@@ -77,7 +77,7 @@ struct SquareLanes {
     return result
   }
 
-  /// Asks the model once about every lane and returns the images of the lanes that go on.
+  /// Runs one pass over all lanes and returns the images of the lanes that continue.
   private mutating func round(_ lanes: inout [Lane], _ images: Tensor, _ restart: Int) throws(TorchError) -> Tensor? {
     write(lanes, images) { lane, position, channel in lane.proposal!.isHigh[channel] ? high[position] : low[position] }
     let input = layout == .contiguous ? images : images.permuted(0, 3, 1, 2)
@@ -117,7 +117,7 @@ struct SquareLanes {
 
   // MARK: A lane
 
-  /// Vertical stripes.
+  /// Starts with vertical stripes.
   private func start(_ sample: Int, _ restart: Int) -> Lane {
     let stream = CounterRandom(seed: attack.seed, sample: batch.samples[sample], attack: attack.name, restart: restart)
     let (c, h, w) = (shape[1], shape[2], shape[3])
@@ -142,12 +142,12 @@ struct SquareLanes {
     return Tensor(values, shape: [lanes.count] + order).to(batch.images.dtype).to(batch.images.device)
   }
 
-  /// Place of a value within its image.
+  /// Returns the position of a value within its image.
   private func offset(_ channel: Int, _ row: Int, _ column: Int) -> Int {
     layout == .contiguous ? (channel * shape[2] + row) * shape[3] + column : (row * shape[3] + column) * shape[1] + channel
   }
 
-  /// The next proposal that changes something; none when the queries are used up.
+  /// Sets the lane's next proposal that changes something; nil after the last query.
   private func propose(_ lane: inout Lane) {
     let (c, h, w) = (shape[1], shape[2], shape[3])
     while lane.query < attack.queries {
@@ -187,7 +187,7 @@ struct SquareLanes {
     }
   }
 
-  /// Writes the windows of the lanes' proposals into the batch, with values by lane, position among all values and channel.
+  /// Writes the windows of the lanes' proposals into the batch; a value depends on lane, position among all values and channel.
   private func write(
     _ lanes: [Lane], rows: [Int]? = nil, _ images: Tensor, _ value: (Lane, Int, Int) -> Double
   ) {

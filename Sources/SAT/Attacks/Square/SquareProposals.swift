@@ -6,15 +6,19 @@ struct SquareProposals {
 
   init(_ threat: ThreatModel) { self.threat = threat }
 
+  /// Returns the starting points, [N, C, H, W].
+  ///
   /// - Parameter clean: [N, C, H, W].
   func start(_ clean: Tensor, _ draws: any SquareDraws, samples: [Int]) -> Tensor {
     threat.norm == .linf ? stripes(clean, draws, samples) : tiles(clean, draws, samples)
   }
 
+  /// Returns the proposals of a query, [N, C, H, W].
+  ///
   /// - Parameters:
-  ///   - best: the points the search stands at.
-  ///   - size: side of the window.
-  ///   - step: number of the query, from 1.
+  ///   - best: The best points so far.
+  ///   - size: The side of the window.
+  ///   - step: The number of the query, from 1.
   func next(_ clean: Tensor, _ best: Tensor, size: Int, _ draws: any SquareDraws, samples: [Int], step: Int) -> Tensor {
     threat.norm == .linf
       ? colored(clean, best, size, draws, samples, step) : moved(clean, best, size, draws, samples, step)
@@ -22,13 +26,13 @@ struct SquareProposals {
 
   // MARK: L-inf
 
-  /// Vertical stripes on the ball's surface.
+  /// Returns vertical stripes on the ball's surface.
   private func stripes(_ clean: Tensor, _ draws: any SquareDraws, _ samples: [Int]) -> Tensor {
     let signs = draws.signs([clean.size(1), 1, clean.size(3)], isShared: false, samples: samples, step: 0, which: 0)
     return (clean + signs.to(clean.device) * threat.epsilon).clamped(to: 0...1)
   }
 
-  /// One colour of the surface in a window.
+  /// Fills a window with one colour of the ball's surface.
   private func colored(
     _ clean: Tensor, _ best: Tensor, _ size: Int, _ draws: any SquareDraws, _ samples: [Int], _ step: Int
   ) -> Tensor {
@@ -45,7 +49,7 @@ struct SquareProposals {
 
   // MARK: L2 and L1
 
-  /// A grid of five by five bumps.
+  /// Returns a grid of five by five bumps.
   private func tiles(_ clean: Tensor, _ draws: any SquareDraws, _ samples: [Int]) -> Tensor {
     let (c, h, w) = (clean.size(1), clean.size(2), clean.size(3))
     let side = max(1, min(h, w) / 5)
@@ -65,7 +69,7 @@ struct SquareProposals {
     return within(clean, delta)
   }
 
-  /// The mass of one window goes to another, where a bump is added to what is there.
+  /// Moves the mass of one window to another window, and adds a bump there.
   private func moved(
     _ clean: Tensor, _ best: Tensor, _ size: Int, _ draws: any SquareDraws, _ samples: [Int], _ step: Int
   ) -> Tensor {
@@ -76,7 +80,7 @@ struct SquareProposals {
     let mask = Tensor.zeros(like: delta)
     here.fill(mask, 1)
     there.fill(mask, 1)
-    // What is left of the radius is one number for an image, the mass of the two windows one for each channel.
+    // The unused radius is one number per image; the mass of the two windows is one number per channel.
     let (mass, both) = (length(delta), self.mass(delta * mask))
     let old = here.read(delta)
     let bump = bump(size, draws.lying(samples: samples, step: step, which: 0), like: clean)
@@ -94,9 +98,9 @@ struct SquareProposals {
     return within(clean, delta)
   }
 
-  /// The image of a perturbation, brought to the ball and the box.
+  /// Returns the images of perturbations, projected on the ball and the box.
   private func within(_ clean: Tensor, _ delta: Tensor) -> Tensor {
-    // L1 keeps a little clear of the radius, which the sum of many rounded terms would cross.
+    // L1 stays slightly inside the radius, because a sum of many rounded terms could exceed it.
     if threat.norm == .l1 {
       let radii = Tensor.full([clean.size(0)], threat.epsilon * (1 - 1e-6), dtype: clean.dtype, device: clean.device)
       return L1Ball.projected(clean + delta, around: clean, radii: radii)
@@ -109,10 +113,10 @@ struct SquareProposals {
     perturbation.norms(threat.norm).aligned(with: perturbation)
   }
 
-  /// Mass of each channel of windows [N, C, s, s].
+  /// Returns the mass of each channel of windows [N, C, s, s].
   private func mass(_ window: Tensor) -> Tensor { window.norm(threat.norm == .l1 ? 1 : 2, dims: [2, 3], keepDim: true) }
 
-  /// Two halves of opposite sign, each a pile of growing rectangles: [1 or N, 1, s, s], upright or lying.
+  /// Returns a bump, [1 or N, 1, s, s]: two halves of opposite sign, each a pile of growing rectangles, upright or lying.
   private func bump(_ side: Int, _ lying: [Bool], like images: Tensor) -> Tensor {
     let upright = Self.bump(side, threat.norm).to(images.dtype).to(images.device)
     let turned = upright.transposed(0, 1)
@@ -140,7 +144,7 @@ struct SquareProposals {
   }
 }
 
-/// A square window in a batch of images, at one place for all samples or at a place of each.
+/// A square window in a batch of images, at one place for all samples or at one place per sample.
 struct SquareWindow {
   private enum Place {
     case shared(rows: Range<Int>, columns: Range<Int>)

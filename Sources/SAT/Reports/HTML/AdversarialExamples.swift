@@ -1,40 +1,41 @@
 internal import Foundation
 internal import SwiftTorch
 
-/// A few images of an evaluation as they were, as the attack left them, and the change between, in bytes that a browser can draw.
+/// A few images of an evaluation: the originals, the attacked images and the changes, in bytes that a browser can draw.
 struct AdversarialExamples: Encodable {
-  /// As many as Fig. 8 of the paper shows.
+  /// The number of images in the paper's Fig. 8.
   static let limit = 10
 
   struct Example: Encodable {
     var label: Int
     /// The largest change of a value.
     var change: Double
-    /// Rows of pixels from the top, the channels of a pixel side by side; base64.
+    /// Base64 of the rows of pixels from the top, with the channels of a pixel side by side.
     var original: String
     var adversarial: String
-    /// Grey is no change, black and white are a change by `scale` down and up.
+    /// The change: grey is none, black is −`scale` and white is +`scale`.
     var difference: String
   }
 
   var width: Int
   var height: Int
-  /// 1 or 3.
+  /// The number of channels, 1 or 3.
   var channels: Int
-  /// The change of a value that is drawn white: the radius of an L-infinity threat, else the largest change there is.
+  /// The change that is drawn white: the radius of an L-infinity threat model, else the largest change.
   var scale: Double
   var examples: [Example]
-  /// Images of the file that the attack changed, and how many it holds.
+  /// The number of images that the attack changed, and the number of images in the file.
   var changed: Int
   var total: Int
   var evaluation: EvaluationDocument
 
   private enum CodingKeys: String, CodingKey { case width, height, channels, scale, examples }
 
-  /// The first images the attack changed; nil for a file that `sat evaluate --save` did not write, or whose images were all left as they
-  /// were.
+  /// Reads the first changed images of a file.
   ///
-  /// - Throws: a sentence when the file cannot be read or its parts do not belong together.
+  /// Returns nil if `sat evaluate --save` did not write the file, or the attack changed no image.
+  ///
+  /// - Throws: An error if the file cannot be read or its parts do not fit together.
   static func read(_ path: String) throws -> AdversarialExamples? {
     let file = try SafeTensors.read(path)
     guard let text = file.metadata[SavedImages.metadataKey], let images = file["images"], let labels = file["labels"],

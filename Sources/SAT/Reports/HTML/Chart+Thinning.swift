@@ -1,11 +1,11 @@
-/// Charts with fewer points, for a page that a browser is to draw.
+/// Charts with fewer points, so that a browser can draw the page.
 extension Chart {
-  /// Points a line may have: more than a wide screen has columns.
+  /// The most points of a line: more than the columns of a wide screen.
   static let pointLimit = 2000
-  /// Rows and columns a heatmap or surface may have.
+  /// The most rows and columns of a heatmap or surface.
   static let gridLimit = 256
 
-  /// The chart with series of no more than `pointLimit` points; the first, the last and the extremes of every stretch stay.
+  /// The chart with at most `pointLimit` points per series. The first and last points and the extremes of every stretch stay.
   var thinned: Chart {
     var result = self
     result.series = series.map(\.thinned)
@@ -39,20 +39,20 @@ extension Chart.Series {
     return result
   }
 
-  /// Of each of equal stretches the least and the greatest value, so that a spike stays visible.
+  /// Returns the positions of the smallest and the largest value in each of equal stretches, so that a spike stays visible.
   private func extremes() -> [Int] {
     let stretches = Chart.pointLimit / 2 - 1
     var kept: Set<Int> = [0, y.count - 1]
     for s in 0..<stretches {
       let range = s * y.count / stretches..<(s + 1) * y.count / stretches
-      // A comparison with NaN is false, so a gap is kept only where it is first in its stretch.
+      // A comparison with NaN is false, so a gap stays only at the start of its stretch.
       if let least = range.min(by: { y[$0] < y[$1] }) { kept.insert(least) }
       if let greatest = range.max(by: { y[$0] < y[$1] }) { kept.insert(greatest) }
     }
     return kept.sorted()
   }
 
-  /// At most `gridLimit` of `count` positions, evenly, with both ends.
+  /// Returns at most `gridLimit` of `count` positions, evenly spread, with both ends.
   private static func spread(_ count: Int) -> [Int] {
     guard count > Chart.gridLimit else { return Array(0..<count) }
     return (0..<Chart.gridLimit).map { $0 * (count - 1) / (Chart.gridLimit - 1) }

@@ -1,22 +1,22 @@
 internal import Foundation
 
-/// A chart of a report: what is drawn, what the table beside it shows and what its CSV file holds.
+/// A chart of a report: the data of its drawing, its table and its CSV file.
 public struct Chart: Encodable, Sendable, Equatable {
   public enum Form: String, Encodable, Sendable {
     case lines, steps, bars, points, surface, heatmap
   }
 
   public struct Axis: Encodable, Sendable, Equatable {
-    /// What it is, in words.
+    /// The axis title.
     public var title: String
-    /// Name of the column in tables and CSV files.
+    /// The name of the column in tables and CSV files.
     public var column: String
     public var isLogarithmic = false
-    /// Fractions, shown as per cent.
+    /// True for fractions, which the page shows as per cent.
     public var isFraction = false
-    /// Whole numbers.
+    /// True for whole numbers.
     public var isCount = false
-    /// Whether zero is in view.
+    /// True if the axis starts at zero.
     public var startsAtZero = false
 
     public init(
@@ -28,7 +28,7 @@ public struct Chart: Encodable, Sendable, Equatable {
     }
   }
 
-  /// Where along an axis: numbers or words.
+  /// Positions along an axis: numbers or words.
   public enum Positions: Encodable, Sendable, Equatable {
     case numbers([Double])
     case words([String])
@@ -65,17 +65,17 @@ public struct Chart: Encodable, Sendable, Equatable {
 
   public struct Series: Encodable, Sendable, Equatable {
     public var name: String
-    /// Which run it is of; picks the colour where a page shows several.
+    /// The index of the run, which selects the colour if a page shows several runs.
     public var run: Int
-    /// Which of a run's quantities in this chart it is; picks the dash, and the colour where a page shows one run.
+    /// The index of the run's quantity in this chart. It selects the dash, and the colour if a page shows one run.
     public var role: Int
     public var x: Positions
-    /// One value a position; of a heatmap or surface the positions of the rows of `z`.
+    /// One value per position. In a heatmap or surface, the positions of the rows of `z`.
     public var y: [Double]
     /// The ends of an interval around each `y`.
     public var low: [Double]?
     public var high: [Double]?
-    /// Of a heatmap or surface: a row for each `y`, a value for each `x`.
+    /// In a heatmap or surface, one row per `y` with one value per `x`.
     public var z: [[Double]]?
 
     public init(
@@ -85,7 +85,7 @@ public struct Chart: Encodable, Sendable, Equatable {
       (self.name, self.run, self.role, self.x, self.y, self.low, self.high, self.z) = (name, run, role, x, y, low, high, z)
     }
 
-    /// The series with an interval around each value.
+    /// Returns the series with an interval around each value.
     func between(_ low: [Double], _ high: [Double]) -> Series {
       var result = self
       (result.low, result.high) = (low, high)
@@ -93,17 +93,17 @@ public struct Chart: Encodable, Sendable, Equatable {
     }
   }
 
-  /// Name of its CSV file and its place on the page: lower-case words with hyphens.
+  /// The name of the CSV file and of the place on the page: lower-case words with hyphens.
   public var id: String
   public var title: String
-  /// What is drawn and how to read it.
+  /// A description of the chart and how to read it.
   public var note: String
   public var form: Form
   public var x: Axis
   public var y: Axis
   public var z: Axis?
   public var series: [Series]
-  /// Whether the line y = x is drawn.
+  /// True to draw the line y = x.
   public var hasDiagonal = false
 
   public init(
@@ -113,7 +113,7 @@ public struct Chart: Encodable, Sendable, Equatable {
     (self.x, self.y, self.z, self.series, self.hasDiagonal) = (x, y, z, series, hasDiagonal)
   }
 
-  /// All its data, a line a value.
+  /// All data of the chart, one line per value.
   public var csv: String {
     let hasInterval = series.contains { $0.low != nil }
     var lines = [CSV.line(["series", x.column, y.column] + (z.map { [$0.column] } ?? []) + (hasInterval ? ["low", "high"] : []))]
@@ -135,11 +135,11 @@ public struct Chart: Encodable, Sendable, Equatable {
   }
 }
 
-/// Comma-separated values as RFC 4180 writes them.
+/// Comma-separated values (RFC 4180).
 enum CSV {
   static func line(_ fields: [String]) -> String { fields.map(field).joined(separator: ",") + "\n" }
 
-  /// The shortest digits that read back as the same number.
+  /// Returns the shortest digits that read back as the same number.
   static func number(_ value: Double) -> String {
     value == value.rounded() && abs(value) < 1e15 ? String(Int(value)) : "\(value)"
   }

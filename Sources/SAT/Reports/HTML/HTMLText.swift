@@ -1,6 +1,6 @@
-/// Text on its way into a page.
+/// Text and tables in HTML.
 enum HTML {
-  /// The text with everything that HTML gives a meaning replaced.
+  /// Escapes the characters that have a meaning in HTML.
   static func escape(_ text: String) -> String {
     var result = ""
     for character in text.unicodeScalars {
@@ -16,16 +16,16 @@ enum HTML {
     return result
   }
 
-  /// Text in which `backticks` mean code.
+  /// Returns text as HTML, with `backticks` as code.
   static func prose(_ text: String) -> String {
     text.split(separator: "`", omittingEmptySubsequences: false).enumerated().map { i, part in
       i % 2 == 0 ? escape(String(part)) : "<code>\(escape(String(part)))</code>"
     }.joined()
   }
 
-  /// A table whose first row is the heading and whose first column names the rows.
+  /// Returns a table. The first row is the heading, and the first column names the rows.
   ///
-  /// - Parameter marked: rows (without the heading, 0-based) that are to stand out.
+  /// - Parameter marked: Highlighted rows, 0-based, without the heading.
   static func table(_ rows: [[String]], caption: String, marked: Set<Int> = []) -> String {
     guard let heading = rows.first else { return "" }
     let head = heading.map { "<th scope=\"col\">\(escape($0))</th>" }.joined()

@@ -1,6 +1,6 @@
-/// A document whose numbers are of certain images.
+/// A document with numbers that were measured at images.
 private protocol ImageMeasurement {
-  /// Such as "adversarial (linf, radius 0.1), 128 train images of digits".
+  /// The images in words, such as "adversarial (linf, radius 0.1), 128 train images of digits".
   var images: String { get }
 }
 
@@ -29,7 +29,7 @@ extension ReportRuns {
       ])
     }
     if documents.isEmpty { return section }
-    section.tables = [.init(caption: "The loss whose Hessian this is; the trace with its standard error", rows: rows)]
+    section.tables = [.init(caption: "The loss that the Hessian is taken of, and the trace with its standard error", rows: rows)]
     section.charts = [eigenvalueChart(documents), densityChart(documents)].compactMap { $0 }
     section.charts += approximationCharts(documents)
     return section
@@ -44,7 +44,7 @@ extension ReportRuns {
 
   private typealias Documents<Contents> = [(run: Int, name: String, contents: Contents)]
 
-  /// All runs' documents, named by run and file where that is needed to tell them apart.
+  /// Returns all runs' documents. Their names include run and file if they would otherwise be equal.
   private func documents<Contents: ImageMeasurement>(
     _ path: KeyPath<RunRecord, [RunRecord.Document<Contents>]>
   ) -> Documents<Contents> {
@@ -52,16 +52,16 @@ extension ReportRuns {
     return runs.enumerated().flatMap { index, run in
       run[keyPath: path].map { document in
         let name = areSeveral ? (run[keyPath: path].count > 1 ? "\(run.name): \(document.name)" : run.name) : document.name
-        // What was measured at other images is not to be compared without a word.
+        // A reader must see that the documents were measured at different images.
         return (index, differ ? "\(name), \(document.contents.images)" : name, document.contents)
       }
     }
   }
 
-  /// The images that documents were measured at, as the end of a note; where they differ the names say them.
+  /// Returns the end of a note with the images of the measurement. If the images differ, the names state them.
   private static func place(_ documents: Documents<some ImageMeasurement>) -> String {
     let places = Set(documents.map(\.contents.images))
-    return places.count == 1 ? " Measured at: \(places.first!)." : " Measured at different images, which the names say."
+    return places.count == 1 ? " Measured at: \(places.first!)." : " Measured at different images; see the names."
   }
 
   private func eigenvalueChart(_ documents: Documents<HessianDocument>) -> Chart? {
@@ -75,7 +75,7 @@ extension ReportRuns {
     guard !series.isEmpty else { return nil }
     return Chart(
       id: "eigenvalues", title: "Leading eigenvalues",
-      note: "Of the mean loss's Hessian; the whiskers are ‖Hv − λv‖." + Self.place(documents), form: .bars,
+      note: "Eigenvalues of the mean loss's Hessian; the whiskers are ‖Hv − λv‖." + Self.place(documents), form: .bars,
       x: Chart.Axis("rank", isCount: true), y: Chart.Axis("eigenvalue"), series: series)
   }
 
@@ -89,11 +89,11 @@ extension ReportRuns {
     guard !series.isEmpty else { return nil }
     return Chart(
       id: "density", title: "Spectral density",
-      note: "Of all eigenvalues, by stochastic Lanczos quadrature." + Self.place(documents), form: .lines,
+      note: "Density of all eigenvalues, by stochastic Lanczos quadrature." + Self.place(documents), form: .lines,
       x: Chart.Axis("eigenvalue"), y: Chart.Axis("density", isLogarithmic: true), series: series)
   }
 
-  /// Fig. 7: one chart an approximation, for their scales differ.
+  /// Makes the charts of Fig. 7: one per approximation, because the scales differ.
   private func approximationCharts(_ documents: Documents<HessianDocument>) -> [Chart] {
     let keys = Set(documents.flatMap { $0.contents.perSample?.approximations?.keys.map(\.self) ?? [] }).sorted()
     return keys.map { key in
@@ -101,7 +101,7 @@ extension ReportRuns {
       var correlations: [String] = []
       for document in documents {
         guard let perSample = document.contents.perSample, let values = perSample.approximations?[key] else { continue }
-        // A run's documents have one colour and a symbol each.
+        // Documents of one run share a colour and have different symbols.
         let role = series.count { $0.run == document.run }
         let norms = perSample.eigenvalues.map(abs)
         series.append(Chart.Series(name: document.name, run: document.run, role: role, x: .numbers(norms), y: values))
@@ -110,8 +110,8 @@ extension ReportRuns {
       }
       return Chart(
         id: "approximation-\(Self.slug(key))", title: "\(key) against exact",
-        note: "The magnitude of the dominant eigenvalue of each sample's own Hessian, exact and as the score `\(key)` has it (Fig. 7). "
-          + "Spearman's rank correlation is \(correlations.joined(separator: ", "))." + Self.place(documents),
+        note: "The magnitude of the dominant eigenvalue of each sample's own Hessian, exact and estimated by the score "
+          + "`\(key)` (Fig. 7). Spearman's rank correlation is \(correlations.joined(separator: ", "))." + Self.place(documents),
         form: .points, x: Chart.Axis("exact magnitude"), y: Chart.Axis(key, column: key), series: series, hasDiagonal: true)
     }
   }

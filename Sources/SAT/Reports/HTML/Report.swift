@@ -1,19 +1,21 @@
 internal import Foundation
 internal import SwiftTorch
 
-/// One page about one or several runs: everything their folders hold, as values.
+/// A report about one or several runs, from everything in their folders.
 public struct Report {
   let runs: [RunRecord]
   let sections: [ReportSection]
-  /// What is not shown because the data are not there.
+  /// The parts that the report omits because their data are missing.
   public let omissions: [ReportOmission]
-  /// Documents and images of the runs that are damaged or of another version, and of several runs those that are damaged.
+  /// Documents and images that are damaged or of another version; if there are several runs, also the damaged runs.
   public let unreadable: [UnreadableDocument]
   private let unreadableRuns: [String]
   public let title: String
 
-  /// - Parameter folders: of runs, as the page is to name them.
-  /// - Throws: a sentence when one is not a run's folder, or the configurations or metrics of all cannot be read.
+  /// Reads the folders of runs.
+  ///
+  /// - Parameter folders: The folders of the runs, under the names for the page.
+  /// - Throws: An error if a folder is not a run's folder, or no run has readable configuration and metrics.
   public init(of folders: [String]) throws {
     for folder in folders { try RunRecord.check(folder) }
     let records = folders.map { folder in Result { try RunRecord(folder) } }
@@ -25,7 +27,7 @@ public struct Report {
     }
     unreadableRuns = damaged.map(\.path)
     let names = runs.map(\.name)
-    // Two folders of one name are told apart by their paths, one folder given twice by its place.
+    // Folders with equal names get their paths as names, and a folder that is listed twice gets its number.
     for i in runs.indices where names.count(where: { $0 == names[i] }) > 1 { runs[i].name = runs[i].path }
     let paths = runs.map(\.name)
     for i in runs.indices where paths[..<i].contains(paths[i]) { runs[i].name += " (\(i + 1))" }
@@ -40,22 +42,22 @@ public struct Report {
     title = runs.map(\.name).joined(separator: ", ")
   }
 
-  /// All charts of the page with all their points.
+  /// All charts of the page, with all their points.
   public var charts: [Chart] { sections.flatMap(\.charts) }
 
-  /// The files that the page is made of, or would be if they were whole.
+  /// The source files of the page, including the unreadable files.
   public var files: [String] {
     runs.flatMap { $0.sources.map(\.path) } + unreadable.map(\.path)
       + unreadableRuns.flatMap { [RunFolder($0).configurationPath, RunFolder($0).metricsPath] }
   }
 
-  /// The folders of the runs that are shown.
+  /// The folders of the shown runs.
   public var folders: [String] { runs.map(\.path) }
 
-  /// Writes each chart's data as `<id>.csv` into a folder, which is made if it is not there.
+  /// Writes each chart's data as `<id>.csv` into a folder, and creates the folder if it is missing.
   ///
-  /// - Returns: the paths.
-  /// - Throws: a sentence when the folder or a file cannot be written.
+  /// - Returns: The paths of the files.
+  /// - Throws: An error if the folder or a file cannot be written.
   public func writeCSV(to folder: String) throws -> [String] {
     try OutputFolder.create(folder)
     return try charts.map { chart in
@@ -67,7 +69,7 @@ public struct Report {
 }
 
 extension ReportRuns {
-  /// What each run is and what came of it.
+  /// The table of the runs and their results.
   var summarySection: ReportSection {
     var rows = [["run", "method", "data", "model", "threat", "epochs", "best on validation", "evaluations"]]
     for run in runs {
@@ -88,7 +90,7 @@ extension ReportRuns {
     return ReportSection(id: "summary", title: "Summary", tables: [.init(caption: areSeveral ? "The runs" : "The run", rows: rows)])
   }
 
-  /// Every setting; where there are several runs, those that differ stand out.
+  /// The table of all settings. If there are several runs, differing settings are highlighted.
   var configurationSection: ReportSection {
     var keys: [String] = []
     for run in runs { keys += run.settings.map(\.key).filter { !keys.contains($0) } }
@@ -103,24 +105,24 @@ extension ReportRuns {
     return ReportSection(
       id: "configuration", title: "Configuration",
       tables: [
-        .init(caption: areSeveral ? "From config.yaml; ≠ marks what differs" : "From config.yaml", rows: rows, marked: marked)
+        .init(caption: areSeveral ? "From config.yaml; ≠ marks differences" : "From config.yaml", rows: rows, marked: marked)
       ])
   }
 
-  /// The files the numbers come from.
+  /// The table of the source files.
   var sourceSection: ReportSection {
     let rows = runs.flatMap { run in run.sources.map { [$0.path, "\($0.bytes)", $0.modified.formatted(.iso8601)] } }
     return ReportSection(
       id: "sources", title: "Where the numbers come from", tables: [.init(caption: "The files that were read", rows: [["file", "bytes", "changed"]] + rows)])
   }
 
-  /// Of data without parts there is none to choose.
+  /// Returns the option for the training split; empty if the data have no splits.
   private static func trainingPart(_ run: RunRecord) -> String {
     guard let data = run.setting("data") else { return " --split train" }
     return DataSource(data).hasParts ? " --split train" : ""
   }
 
-  /// What is missing, with the command that makes it.
+  /// The missing parts, with the commands that make them.
   var omissions: [ReportOmission] {
     [
       omission("The curves of training", lacking: \.epochs.isEmpty) { "sat train --run \(shellWord($0.path)) --resume" },

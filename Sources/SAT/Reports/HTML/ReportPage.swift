@@ -1,14 +1,16 @@
 internal import Foundation
 
-/// A report as one HTML file that needs nothing else: style, script, Plotly and data are inside.
+/// A report as one self-contained HTML file, with style, script, Plotly and data inside.
 public enum ReportPage {
-  /// - Parameter plotly: the text of Plotly's JavaScript.
+  /// Returns the page.
+  ///
+  /// - Parameter plotly: The text of Plotly's JavaScript.
   public static func html(_ report: Report, plotly: String) throws -> String {
     let parts = [
       "title": HTML.escape(report.title), "style": text(PackageResources.report_css), "contents": contents(report),
       "data": try data(report), "plotly": plotly, "script": text(PackageResources.report_js), "version": SATVersion.current,
     ]
-    // In one pass, so that what is put in is not searched again.
+    // One pass over the template, so that inserted text is not searched again.
     return text(PackageResources.report_html).split(separator: "{{", omittingEmptySubsequences: false).enumerated().map { i, piece in
       guard i > 0, let end = piece.firstRange(of: "}}") else { return String(piece) }
       return (parts[String(piece[..<end.lowerBound])] ?? "") + piece[end.upperBound...]
@@ -17,7 +19,7 @@ public enum ReportPage {
 
   private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 
-  /// What the script draws.
+  /// The data that the script draws.
   struct PageData: Encodable {
     struct Images: Encodable {
       var id: String
@@ -28,7 +30,7 @@ public enum ReportPage {
     var images: [Images]
   }
 
-  /// JSON that may stand in a script element: no `<` that could end it.
+  /// Returns JSON that is safe inside a script element, because it has no `<`.
   private static func data(_ report: Report) throws -> String {
     let images = report.sections.flatMap(\.images).enumerated().map { PageData.Images(id: imagesID($0), examples: $1.examples) }
     let encoder = JSONEncoder()

@@ -2,9 +2,9 @@
 struct ReportSection {
   struct Table {
     var caption: String
-    /// The heading first; the first column names the rows.
+    /// The rows. The first row is the heading, and the first column names the rows.
     var rows: [[String]]
-    /// Rows, without the heading, that are to stand out.
+    /// Highlighted rows, counted without the heading.
     var marked: Set<Int> = []
   }
 
@@ -25,21 +25,21 @@ struct ReportSection {
   var isEmpty: Bool { charts.isEmpty && tables.isEmpty && images.isEmpty }
 }
 
-/// What a report would show if the data were there.
+/// A part that a report omits because its data are missing.
 public struct ReportOmission: Sendable, Equatable {
   public var what: String
-  /// The runs without it.
+  /// The names of the runs without the data.
   public var runs: [String]
-  /// The command that makes it.
+  /// The command that makes the data.
   public var command: String
 }
 
-/// A document or a file of images that is damaged or of another version, or a run whose configuration or metrics are damaged.
+/// A damaged document, image file or run, or a document of another version.
 public struct UnreadableDocument: Sendable, Equatable {
   public var path: String
-  /// What is wrong, to stand after the path.
+  /// The fault, as the end of a sentence that begins with the path.
   public var reason: String
-  /// What the document says it is, such as "sat-hessian"; nil where it does not say.
+  /// The document's stated kind, such as "sat-hessian"; nil if it states none.
   var kind: String?
 
   init(path: String, reason: String, kind: String? = nil) {
@@ -48,29 +48,31 @@ public struct UnreadableDocument: Sendable, Equatable {
     self.kind = kind
   }
 
-  /// - Parameter naming: how the error's sentence begins, which is left out where the path says it.
+  /// Makes the entry from a path and an error.
+  ///
+  /// - Parameter naming: The start of the error's sentence that repeats the path and is removed.
   init(_ path: String, _ error: any Error, naming: String) {
     var reason = "\(error)"
     if reason.hasPrefix(naming) { reason.removeFirst(naming.count) }
     self.init(path: path, reason: "cannot be read (\(reason.prefix { $0 != ";" }))")
   }
 
-  /// Whether it says it is of a command, or its file is named so: hessian.json, evaluation-pgd.json.
+  /// Returns true if its kind or its file name belongs to a command, such as hessian.json or evaluation-pgd.json.
   func isOf(_ command: String) -> Bool { kind == "sat-\(command)" || path.split(separator: "/").last?.hasPrefix(command) == true }
 }
 
-/// Runs in the order of a page, as its charts want them.
+/// The runs of a page, in order, with the functions that make its charts.
 struct ReportRuns {
   let runs: [RunRecord]
 
   var areSeveral: Bool { runs.count > 1 }
 
-  /// "loss", or "loss, digits-at" where a page shows several runs.
+  /// Returns a name such as "loss", or "digits-at: loss" if a page shows several runs.
   func label(_ quantity: String, _ run: RunRecord) -> String {
     areSeveral ? (quantity.isEmpty ? run.name : "\(run.name): \(quantity)") : (quantity.isEmpty ? run.name : quantity)
   }
 
-  /// A series of the epochs at which a quantity is there; nil where it is at none.
+  /// Returns a series of the epochs that have a quantity; nil if no epoch has it.
   func series(_ quantity: String, role: Int = 0, _ index: Int, _ value: (EpochMetrics) -> Double?) -> Chart.Series? {
     let points = runs[index].epochs.compactMap { epoch in value(epoch).map { (x: Double(epoch.epoch), y: $0) } }
     guard !points.isEmpty else { return nil }
@@ -78,7 +80,7 @@ struct ReportRuns {
       name: label(quantity, runs[index]), run: index, role: role, x: .numbers(points.map(\.x)), y: points.map(\.y))
   }
 
-  /// A chart over the epochs; nil where no run has a value.
+  /// Returns a chart over the epochs; nil if no run has a value.
   func chart(
     _ id: String, _ title: String, _ note: String, form: Chart.Form = .lines, y: Chart.Axis, _ series: (Int) -> [Chart.Series?]
   ) -> Chart? {
@@ -87,7 +89,7 @@ struct ReportRuns {
     return Chart(id: id, title: title, note: note, form: form, x: Chart.Axis("epoch", isCount: true), y: y, series: all)
   }
 
-  /// The runs that lack something, and the command that makes it for the first of them.
+  /// Returns the runs that lack data, with the command that makes the data for the first of them; nil if no run lacks them.
   func omission(_ what: String, lacking: (RunRecord) -> Bool, command: (RunRecord) -> String) -> ReportOmission? {
     let without = runs.filter(lacking)
     return without.first.map { ReportOmission(what: what, runs: without.map(\.name), command: command($0)) }

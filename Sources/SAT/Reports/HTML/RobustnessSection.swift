@@ -28,8 +28,8 @@ extension ReportRuns {
           .init(
             title: label("\(document.name)", run),
             note: "The first \(examples.examples.count) of the \(examples.changed) images (of \(examples.total)) that the attack changed; "
-              + "\(threat). Rows: as it was, as the attack left it, the change (grey is none, black and white are −\(Self.brief(examples.scale)) "
-              + "and +\(Self.brief(examples.scale))). The paper's Fig. 8.",
+              + "\(threat). Rows: the original, the attacked image, the change (grey is none, black and white are "
+              + "−\(Self.brief(examples.scale)) and +\(Self.brief(examples.scale))). The paper's Fig. 8.",
             examples: examples))
       }
     }
@@ -51,7 +51,7 @@ extension ReportRuns {
     let intervals = counts.map { wilsonInterval(min(max($0.1, 0), total), of: max(total, 1)) }
     return Chart(
       id: id, title: "Accuracy under attack" + (isOne ? "" : ": \(evaluation.name)"),
-      note: (contents.isIndividual ? "After each attack alone" : "What is left after each attack, in the order they ran")
+      note: (contents.isIndividual ? "After each attack alone" : "Remaining accuracy after each attack, in order")
         + "; \(total) \(contents.data.split) images of \(contents.data.name)\(Self.threatText(contents)). The whiskers are Wilson's 95 % interval.",
       form: .bars, x: Chart.Axis("attack"), y: Chart.Axis("accuracy", isFraction: true),
       series: [

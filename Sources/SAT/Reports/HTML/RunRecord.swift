@@ -2,12 +2,12 @@ internal import Foundation
 internal import SwiftTorch
 internal import Yams
 
-/// What a run's folder holds, as far as a report shows it.
+/// The contents of a run's folder that a report shows.
 ///
-/// Documents and images are found by what they say they are: every JSON file with a known `format` and every safetensors file with an
+/// Documents and images are recognised by their contents: every JSON file with a known `format` and every safetensors file with an
 /// evaluation, directly in the folder.
 struct RunRecord {
-  /// A file a report's numbers come from.
+  /// A source file of a report's numbers.
   struct Source: Equatable {
     var path: String
     var bytes: Int
@@ -20,9 +20,9 @@ struct RunRecord {
     var contents: Contents
   }
 
-  /// As it was given.
+  /// The path as the user gave it.
   let path: String
-  /// What the page calls it: the folder's name, made unique by `Report`.
+  /// The name on the page: the folder's name, made unique by `Report`.
   var name: String
   /// Every setting of `config.yaml` by its key path, in the file's order.
   private(set) var settings: [(key: String, value: String)] = []
@@ -38,7 +38,7 @@ struct RunRecord {
 
   func setting(_ key: String) -> String? { settings.first { $0.key == key }?.value }
 
-  /// The epoch whose weights are the checkpoint `best`: the first with the highest robust accuracy on validation.
+  /// The epoch of the checkpoint `best`: the first with the highest robust accuracy on validation.
   var best: (epoch: Int, validation: EpochMetrics.Validation)? {
     let validated = epochs.compactMap { epoch in epoch.validation.map { (epoch: epoch.epoch, validation: $0) } }
     return validated.filter(\.validation.robust.isFinite).reduce(nil) { best, next in
@@ -46,7 +46,9 @@ struct RunRecord {
     }
   }
 
-  /// - Throws: a sentence when the folder is not a run's.
+  /// Checks that a path is a run's folder.
+  ///
+  /// - Throws: An error if the folder is not a run's folder.
   static func check(_ path: String) throws(SATError) {
     let folder = RunFolder(path)
     var isFolder: ObjCBool = false
@@ -58,7 +60,9 @@ struct RunRecord {
     }
   }
 
-  /// - Throws: a sentence when the folder is not a run's, or its configuration or metrics cannot be read.
+  /// Reads a run's folder.
+  ///
+  /// - Throws: An error if the folder is not a run's folder, or its configuration or metrics cannot be read.
   init(_ path: String) throws {
     try Self.check(path)
     self.path = path
@@ -66,7 +70,7 @@ struct RunRecord {
     let folder = RunFolder(path)
     let hasMetrics = FileManager.default.fileExists(atPath: folder.metricsPath)
     if folder.exists { settings = try Self.settings(in: text(folder.configurationPath), path: folder.configurationPath) }
-    // Before the end of its first epoch a run has none.
+    // A run has no metrics before the end of its first epoch.
     if hasMetrics && Self.size(folder.metricsPath) > 0 {
       epochs = try EpochMetrics.read(from: folder.metricsPath)
       note(folder.metricsPath)
@@ -79,7 +83,7 @@ struct RunRecord {
       do {
         try readDocument(named: name)
       } catch {
-        // One damaged file is no reason to show nothing; what mends it is told by who reads it.
+        // The report shows the other files and lists this one as unreadable.
         unreadable.append(UnreadableDocument("\(path)/\(name)", error, naming: "\(path)/\(name): "))
       }
     }
@@ -108,7 +112,7 @@ struct RunRecord {
       }
       note(filePath)
     } catch {
-      // Whole JSON that states no format is somebody else's, unless its name is that of a document.
+      // Valid JSON without a format belongs to another program, unless the file has a document's name.
       let isNamedAsOurs = ["evaluation", "hessian", "landscape"].contains(where: name.hasPrefix)
       if stated != nil || isNamedAsOurs || !JSONText.isWhole(json) {
         unreadable.append(.init(path: filePath, reason: error.reason, kind: stated))
@@ -133,7 +137,7 @@ struct RunRecord {
     (try? FileManager.default.attributesOfItem(atPath: path))?[.size].flatMap { ($0 as? NSNumber)?.intValue } ?? 0
   }
 
-  /// The file's values by key path, whatever this version's settings are.
+  /// Returns the file's values by key path. The settings of this version do not matter.
   private static func settings(in text: String, path: String) throws -> [(key: String, value: String)] {
     let node: Node?
     do { node = try Yams.compose(yaml: text) } catch { throw SATError("\(path) is not YAML; expected a run's configuration, so restore the file") }
@@ -151,7 +155,7 @@ struct RunRecord {
     return try node.map { try walk($0, "") } ?? []
   }
 
-  /// The node as YAML writes it on one line.
+  /// Returns the node in YAML's one-line style.
   private static func flowing(_ node: Node) -> Node {
     switch node {
     case .mapping(let mapping): .mapping(Node.Mapping(mapping.map { ($0.key, flowing($0.value)) }, .implicit, .flow))

@@ -4,12 +4,13 @@ extension ReportRuns {
     let rates = runs.flatMap { $0.epochs.map(\.learningRate) }.filter { $0 > 0 }
     let spansDecades = (rates.max() ?? 1) > 20 * (rates.min() ?? 1)
     let charts = [
-      chart("loss", "Training loss", "Mean loss over the training examples of an epoch, as perturbed.", y: Chart.Axis("loss")) {
+      chart("loss", "Training loss", "Mean loss over the perturbed training examples of an epoch.", y: Chart.Axis("loss")) {
         [series("", $0) { $0.train.loss }]
       },
       chart(
         "accuracy", "Accuracy",
-        "Training: on the perturbed training examples. Validation: on images held out, as they are (clean) and under the training attack (robust).",
+        "Training: on the perturbed training examples. Validation: on held-out images, clean and under the training attack "
+          + "(robust).",
         y: Chart.Axis("accuracy", isFraction: true)
       ) { [
         series("validation, clean", role: 0, $0) { $0.validation?.clean },
@@ -30,7 +31,7 @@ extension ReportRuns {
     return ReportSection(id: "training", title: "Training", charts: charts.compactMap { $0 })
   }
 
-  /// What the curriculum did: lambda, perturbations, steps, and the methods' own numbers.
+  /// The curves of the curriculum: lambda, perturbations, steps, and the methods' own numbers.
   var curriculumSection: ReportSection {
     var charts = [
       chart(
@@ -48,7 +49,8 @@ extension ReportRuns {
     charts.append(
       chart(
         "gap", "Gap of probabilities",
-        "ψ of P-SAT for the training examples as perturbed: the largest other probability less the true class's; the median, and a band from the first to the third quarter.",
+        "ψ of P-SAT for the perturbed training examples: the largest other probability minus the label's. The line is the median, "
+          + "the band the quartiles.",
         y: Chart.Axis("ψ", column: "psi")
       ) { [series("", $0, { $0.psi?.p50 })?.between(runs[$0].epochs.compactMap(\.psi?.p25), runs[$0].epochs.compactMap(\.psi?.p75))] })
     charts += runs.indices.map(activeChart)
@@ -56,7 +58,7 @@ extension ReportRuns {
     return ReportSection(id: "curriculum", title: "Curriculum", charts: charts.compactMap { $0 })
   }
 
-  /// The methods' own numbers; the quantiles of one of them, such as `h-sat.score.05` to `.95`, in one chart.
+  /// Returns charts of the methods' own numbers. Quantiles of one number, such as `h-sat.score.05` to `.95`, share a chart.
   private var methodCharts: [Chart?] {
     let all = Set(runs.flatMap { $0.epochs.flatMap(\.methodNumbers.keys) })
     let spread = all.filter { $0.hasSuffix(".50") }.map { String($0.dropLast(3)) }.filter { name in
@@ -64,14 +66,14 @@ extension ReportRuns {
     }
     let quantiles = Set(spread.flatMap { name in ["05", "25", "50", "75", "95"].map { "\(name).\($0)" } })
     return (spread + all.subtracting(quantiles)).sorted().map { name in
-      // Of the epochs that have a median, whatever else they lack.
+      // Only epochs with a median count. Other missing quantiles are gaps.
       func numbers(_ run: Int, _ percent: String) -> [Double] {
         runs[run].epochs.filter { $0.methodNumbers["\(name).50"] != nil }.map { $0.methodNumbers["\(name).\(percent)"] ?? .nan }
       }
       let isSpread = spread.contains(name)
       return chart(
         "method-\(Self.slug(name))", name,
-        isSpread ? "The method's number of each sample: the median, and a band from the first to the third quarter." : "A number of the method's own.",
+        isSpread ? "The method's number of each sample; line: median, band: quartiles." : "A number of this method.",
         y: Chart.Axis(name, column: name)
       ) { run in
         guard isSpread else { return [series("", run) { $0.methodNumbers[name] }] }
@@ -89,11 +91,11 @@ extension ReportRuns {
       name: run.name, run: index, x: .numbers((1...steps).map(Double.init)), y: epochs.map { Double($0.epoch) }, z: rows)
     return Chart(
       id: areSeveral ? "active-\(index + 1)" : "active", title: areSeveral ? "Samples moved: \(run.name)" : "Samples moved",
-      note: "Mean fraction of a batch that was moved in a step of the inner maximisation.", form: .heatmap, x: Chart.Axis("step", isCount: true),
+      note: "Mean fraction of a batch that moves in a step of the attack.", form: .heatmap, x: Chart.Axis("step", isCount: true),
       y: Chart.Axis("epoch", isCount: true), z: Chart.Axis("fraction moved", isFraction: true), series: [series])
   }
 
-  /// Lower-case letters, digits and hyphens, for a file's name.
+  /// Returns a name in lower-case letters, digits and hyphens, for a file name.
   static func slug(_ name: String) -> String {
     String(name.lowercased().map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "-" })
   }
@@ -115,12 +117,12 @@ extension ReportRuns {
     return ReportSection(id: "smoothness", title: "Smoothness during training", charts: charts.compactMap { $0 })
   }
 
-  /// Which images Fig. 4's quantities were measured at, as far as the configurations say.
+  /// The images of Fig. 4's measurements in words, from the configurations.
   private var smoothnessImages: String {
     let places = runs.filter { run in run.epochs.contains { $0.smoothness != nil } }.map { run in
       let threat = [run.setting("threat.norm"), run.setting("threat.epsilon").map { "radius \($0)" }].compactMap { $0 }.joined(separator: ", ")
       let samples = run.setting("smoothness.samples") ?? "some"
-      return (run.name, "\(samples) training images as the training attack leaves them" + (threat.isEmpty ? "" : " (\(threat))"))
+      return (run.name, "\(samples) training images, perturbed by the training attack" + (threat.isEmpty ? "" : " (\(threat))"))
     }
     if Set(places.map(\.1)).count == 1 { return places[0].1 }
     return places.map { "\($1) in \($0)" }.joined(separator: "; ")

@@ -6,7 +6,7 @@
   const tableRows = 1000;
   const unusedButtons = ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d", "resetCameraLastSave3d", "tableRotation", "orbitRotation"];
 
-  // Okabe and Ito's colours, which people with any colour vision tell apart; lighter ones of the same hues on a dark ground.
+  // Okabe and Ito's colours, which suit any colour vision; lighter colours of the same hues on a dark background.
   const palettes = {
     light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b07a00", "#56b4e9", "#555555"],
     dark: ["#5ab4f0", "#ff8c42", "#2fd3a0", "#e9a3cb", "#f5c04a", "#9ad8ff", "#c8c8c8"],
@@ -15,12 +15,12 @@
   const patterns = ["", "/", ".", "x"];
   const symbols = ["circle", "square", "diamond", "x"];
 
-  // JSON has no NaN, so such values come as words; a chart has a gap there.
+  // JSON has no NaN, so such values come as words. A chart shows a gap.
   const drawable = (values) => values.map((v) => (typeof v === "number" && Number.isFinite(v) ? v : null));
   const extent = (values) => values.reduce(
     ({ least, greatest }, v) => (typeof v === "number" && Number.isFinite(v) ? { least: Math.min(least, v), greatest: Math.max(greatest, v) } : { least, greatest }),
     { least: Infinity, greatest: -Infinity });
-  // Plotly gives <b> and the like a meaning; names are to be seen as they are.
+  // Plotly interprets tags such as <b>, but names must appear unchanged.
   const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
   const theme = (print) => {
@@ -39,21 +39,21 @@
     if (!axis.isLogarithmic) return result;
     result.type = "log";
     result.exponentformat = "power";
-    // The tail of a density falls to nothing; ten decades of it are enough to see.
+    // The tail of a density falls to zero, so ten decades are enough.
     const { least, greatest } = extent(values.filter((v) => v > 0));
     const top = Math.log10(greatest);
     if (top - Math.log10(least) > 10) result.range = [top - 10, top + 0.3];
     return result;
   };
 
-  // Of values that are all the same, nothing shows how large they are unless zero is in view.
+  // If all values are equal, only an axis from zero shows their size.
   const flatRange = (values) => {
     const { least, greatest } = extent(values);
     if (least !== greatest) return {};
     return { range: least === 0 ? [-0.05, 1.05] : [Math.min(0, 2.1 * least), Math.max(0, 2.1 * least)] };
   };
 
-  // Whole numbers, without a tick between two of them.
+  // Whole numbers have no ticks between them.
   const counting = (values) => {
     const { least, greatest } = extent(values);
     return greatest - least <= 12 ? { dtick: 1 } : { nticks: 10, tickformat: "d" };
@@ -99,7 +99,7 @@
   });
 
   const diagonal = (chart, look) => {
-    // No farther than both axes reach, for a line that went on would squeeze the points into a corner.
+    // The line ends with the shorter axis, because a longer line would squeeze the points into a corner.
     const [x, y] = [extent(chart.series.flatMap((s) => s.x)), extent(chart.series.flatMap((s) => s.y))];
     const [least, greatest] = [Math.max(x.least, y.least), Math.min(x.greatest, y.greatest)];
     const ends = least <= greatest ? [least, greatest] : [];
@@ -110,7 +110,7 @@
 
   const printWidth = 335;
 
-  // Rows of names below a chart; Plotly gives each name the room of the longest.
+  // Rows of names below a chart. Plotly gives each name the width of the longest.
   const legendRows = (chart, width) => {
     if (chart.form === "heatmap" || chart.form === "surface") return 0;
     const longest = Math.max(...chart.series.map((s) => s.name.length));
@@ -125,9 +125,9 @@
       const style = {
         color: look.colors[pick % look.colors.length], text: look.text, ground: look.panel,
         dash: dashes[(several ? series.role + Math.floor(series.run / look.colors.length) : series.role) % dashes.length],
-        // Runs that coincide stay visible: earlier ones are wider and below.
+        // Earlier runs are wider and below, so that equal curves stay visible.
         width: several ? Math.max(2, 4.5 - 1.5 * series.run) : 2,
-        // Runs' points lie in one cloud, where colour alone is hard to follow.
+        // The runs' points share one cloud, so colour alone is not enough.
         symbol: symbols[(series.role + (several && chart.form === "points" ? series.run : 0)) % symbols.length], pattern: patterns[series.role % patterns.length],
       };
       if (isGrid) return [gridTrace(chart, series, look)];
@@ -174,7 +174,7 @@
     } catch (error) { return failed(error); }
   };
 
-  // As Chart.csv in Swift.
+  // The same as Chart.csv in Swift.
   const rowsOf = (chart) => {
     const interval = chart.series.some((s) => s.low);
     const rows = [["series", chart.x.column, chart.y.column, ...(chart.z ? [chart.z.column] : []), ...(interval ? ["low", "high"] : [])]];
