@@ -54,7 +54,7 @@ import Testing
 
   @Test func anArchiveInTrainingModeIsInTheDocument() throws {
     let script = try ModelFile.load(path: Fixtures.path("files/odd-training.ts"), execution: Execution())
-    let shape = Array(ForeignScriptTests.images.shape.dropFirst())
+    let shape = [1, 6, 6]
     let data = try ImageDataset(name: "d", split: "test", images: .rand([2] + shape, generator: Generator(seed: 0)), labels: Tensor([0, 1]))
     let result = try EvaluationJob(model: script, data: data, plan: EvaluationPlan([])).run()
     #expect(result.document.warnings.first?.code == .trainingMode && result.document.threat == nil && result.adversarial == nil)
