@@ -41,7 +41,9 @@ let package = Package(
         "SwiftTorch", "FileCodecs", .product(name: "Yams", package: "Yams"),
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
-      resources: ["html", "css", "js"].map { .embedInCode("Reports/HTML/Page/report.\($0)") } + [.embedInCode("Reproduction/paper.csv")],
+      resources: ["html", "css", "js"].map { .embedInCode("Reports/HTML/Page/report.\($0)") } + [
+        .embedInCode("Reproduction/paper.csv")
+      ],
       swiftSettings: strict),
     .executableTarget(
       name: "sat",

@@ -33,7 +33,9 @@ struct EvaluateCommand: ParsableCommand {
 
   /// Two lines for each attack that the registry lists.
   private static var attacks: String {
-    let rows = AttackRegistry.entries.flatMap { [[$0.name, $0.summary], ["", $0.parameters.map(\.name).joined(separator: ", ")]] }
+    let rows = AttackRegistry.entries.flatMap {
+      [[$0.name, $0.summary], ["", $0.parameters.map(\.name).joined(separator: ", ")]]
+    }
     return TextTable(rows, leftColumns: 2).description.split(separator: "\n").map { "  " + $0 }.joined(separator: "\n")
   }
 
@@ -64,7 +66,8 @@ struct EvaluateCommand: ParsableCommand {
   func validate() throws {
     try check("--batch-size", batchSize, in: Limit.batchSize)
     if attack.isClean {
-      for (option, isGiven) in [("--state", state != nil), ("--save", save != nil), ("--robustbench", robustbench != nil)] where isGiven {
+      for (option, isGiven) in [("--state", state != nil), ("--save", save != nil), ("--robustbench", robustbench != nil)]
+      where isGiven {
         throw ValidationError("\(option) has no effect with --attack clean, which makes no adversarial images; remove one.")
       }
     }
@@ -95,7 +98,8 @@ struct EvaluateCommand: ParsableCommand {
     for warning in result.evaluation.warnings where warning.code != .trainingMode { terminal.warn(warning.message) }
     let heading =
       "\(subject.path) on \(loaded.data.summary)"
-      + (choice.threat.map { "; \($0.norm.rawValue), epsilon \(choice.radius?.text ?? ""), mode \(choice.plan.mode.rawValue)" } ?? "")
+      + (choice.threat.map { "; \($0.norm.rawValue), epsilon \(choice.radius?.text ?? ""), mode \(choice.plan.mode.rawValue)" }
+        ?? "")
     let table = EvaluationTable(result.evaluation, heading: heading, isIndividual: choice.plan.isIndividual)
     let position = try subject.selection.range()?.lowerBound ?? 0
     try output.deliver(
@@ -132,7 +136,8 @@ struct EvaluateCommand: ParsableCommand {
       throw SATError("\(robustbench) was not written, because only \(names) ran; expected all attacks of AutoAttack")
     }
     let entry = RobustBenchEntry(
-      evaluation, dataset: job.data.name, architecture: (job.model.classifier as? NetworkClassifier)?.architecture.name, epsilon: epsilon.text)
+      evaluation, dataset: job.data.name, architecture: (job.model.classifier as? NetworkClassifier)?.architecture.name,
+      epsilon: epsilon.text)
     try AtomicFile.write(JSONText.encode(entry) + "\n", to: robustbench)
   }
 }

@@ -87,14 +87,17 @@ struct HessianCommand: ParsableCommand {
     try check("--density-steps", densitySteps, in: 2...10_000)
     try check("--density-probes", densityProbes, in: 1...Limit.probes.upperBound)
     try check("--iterations", iterations, in: Limit.steps)
-    if let tolerance, !(tolerance > 0 && tolerance < 1) { throw ValidationError("--tolerance is \(tolerance); expected 0 < tolerance < 1.") }
+    if let tolerance, !(tolerance > 0 && tolerance < 1) {
+      throw ValidationError("--tolerance is \(tolerance); expected 0 < tolerance < 1.")
+    }
     if let densityWidth, !(densityWidth > 0 && densityWidth.isFinite) {
       throw ValidationError("--density-width is \(densityWidth); expected more than 0.")
     }
     if at == .clean, let option = subject.perturbation.typed { throw ValidationError("\(option) needs --at adversarial.") }
     if probes != nil && !trace { throw ValidationError("--probes needs --trace.") }
     for (option, isGiven) in [
-      ("--density-steps", densitySteps != nil), ("--density-probes", densityProbes != nil), ("--density-width", densityWidth != nil),
+      ("--density-steps", densitySteps != nil), ("--density-probes", densityProbes != nil),
+      ("--density-width", densityWidth != nil),
     ] where isGiven && !density {
       throw ValidationError("\(option) needs --density.")
     }
@@ -106,7 +109,9 @@ struct HessianCommand: ParsableCommand {
     try output.begin(reading: subject.options.inputs)
     let loaded = try subject.options.load()
     var job = HessianJob(model: loaded.model, data: loaded.data, request: request())
-    if at == .adversarial { job.perturbation = ImagePerturbation(try subject.perturbation.resolved(loaded.trained).maximizer, seed: subject.seed) }
+    if at == .adversarial {
+      job.perturbation = ImagePerturbation(try subject.perturbation.resolved(loaded.trained).maximizer, seed: subject.seed)
+    }
     job.batchSize = subject.batchSize ?? job.batchSize
     job.dtype = dtype.dtype
     let document = try job.run(progress: ProgressDisplay().show).document

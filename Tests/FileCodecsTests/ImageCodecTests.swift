@@ -6,7 +6,8 @@ import Testing
 /// Compares decoded pictures with Pillow's results for the same files.
 @Suite struct ImageCodecTests {
   static let lossless = [
-    "rgb.png", "grey.png", "alpha.png", "palette.png", "transparent-palette.png", "one-bit.png", "grey-alpha.png", "sixteen-bit.png",
+    "rgb.png", "grey.png", "alpha.png", "palette.png", "transparent-palette.png", "one-bit.png", "grey-alpha.png",
+    "sixteen-bit.png",
   ]
   static let lossy = ["baseline.jpg", "full-chroma.jpg", "progressive.jpg", "grey.jpg", "cmyk.jpg"]
 

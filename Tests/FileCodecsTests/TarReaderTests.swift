@@ -19,7 +19,8 @@ import Testing
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let files = try TarFile.archive(format: format, in: folder)
     let found = try Self.entries(GzipStream.open("\(folder)/x.tgz"))
-    #expect(Dictionary(uniqueKeysWithValues: found.filter { $0.entry.kind == .file }.map { ($0.entry.name, $0.contents.count) }) == files)
+    #expect(
+      Dictionary(uniqueKeysWithValues: found.filter { $0.entry.kind == .file }.map { ($0.entry.name, $0.contents.count) }) == files)
     for (entry, contents) in found where entry.kind == .file {
       #expect(contents == (try? [UInt8](Data(contentsOf: URL(filePath: "\(folder)/\(entry.name)")))), "\(entry.name)")
     }

@@ -22,7 +22,8 @@ enum TarFile {
     if format != "ustar" { files["set/\(String(repeating: "x", count: 240))"] = 5 }
     for (i, file) in files.sorted(by: { $0.key < $1.key }).enumerated() {
       let path = "\(folder)/\(file.key)"
-      try FileManager.default.createDirectory(atPath: (path as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
+      try FileManager.default.createDirectory(
+        atPath: (path as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
       try Data((0..<file.value).map { UInt8(truncatingIfNeeded: $0 * 7 + i) }).write(to: URL(filePath: path))
     }
     try tar(["--format=\(format)", "-czf", "x.tgz", "set"], in: folder)
@@ -66,7 +67,9 @@ enum TarFile {
   static func repairingChecksums(_ archive: [UInt8]) -> [UInt8] {
     var archive = archive
     for start in stride(from: 0, to: archive.count - 511, by: 512) where archive[start] != 0 {
-      let sum = archive[start..<start + 512].enumerated().reduce(0) { $0 + ((148..<156).contains($1.offset) ? 32 : Int($1.element)) }
+      let sum = archive[start..<start + 512].enumerated().reduce(0) {
+        $0 + ((148..<156).contains($1.offset) ? 32 : Int($1.element))
+      }
       archive.replaceSubrange(start + 148..<start + 156, with: Array((String(sum, radix: 8) + "\u{0}       ").utf8.prefix(8)))
     }
     return archive

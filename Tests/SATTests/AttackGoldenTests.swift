@@ -46,7 +46,8 @@ import Testing
       }
       return try maximizer.ascend(network, from: start, clean: images, labels, ProbabilityGap(lambda: lambda))
     }
-    let outcome = try prepared
+    let outcome =
+      try prepared
       ? network.withPreparedWeights(inputShape: Array(common.shape.dropFirst()), ascend) : network.withMode(.evaluation, ascend)
     expectClose(outcome.images, try tensors["\(golden.name)/x"], absolute: 1e-6, relative: 0, "iterates")
     let active = try tensors["\(golden.name)/active"].to(.float64).mean(dim: 1).array(of: Double.self)

@@ -61,7 +61,9 @@ import Testing
     let shifted = Augmentation(translation: 0.25)(images, generator: Generator(seed: 3))
     let padded = Self.scaled(images).padded([2, 2, 2, 2])
     for i in 0..<40 {
-      let isWindow = (0...4).contains { dy in (0...4).contains { dx in shifted[i].isEqual(to: padded[i, .all, dy..<dy + 8, dx..<dx + 8]) } }
+      let isWindow = (0...4).contains { dy in
+        (0...4).contains { dx in shifted[i].isEqual(to: padded[i, .all, dy..<dy + 8, dx..<dx + 8]) }
+      }
       #expect(isWindow, "a shift by whole pixels")
     }
   }
@@ -75,7 +77,8 @@ import Testing
     let source = images.array(of: Float.self)
     let generator = Generator(seed: 5)
     func draw(_ bound: Double, around middle: Double = 0) -> [Double] {
-      Tensor.empty([n]).uniformInPlace(in: middle - bound...middle + bound, generator: generator).array(of: Float.self).map(Double.init)
+      Tensor.empty([n]).uniformInPlace(in: middle - bound...middle + bound, generator: generator).array(of: Float.self).map(
+        Double.init)
     }
     let (angles, shiftsX, shiftsY) = (draw(30), draw(0.2 * Double(width)), draw(0.2 * Double(height)))
     let (scales, shears) = (draw(0.3, around: 1), draw(20))
@@ -89,7 +92,9 @@ import Testing
       let (cx, cy) = (Double(width - 1) / 2, Double(height - 1) / 2)
       for y in 0..<height {
         for x in 0..<width {
-          let (dx, dy) = (Double(x) - cx - shiftsX[i].rounded(.toNearestOrEven), Double(y) - cy - shiftsY[i].rounded(.toNearestOrEven))
+          let (dx, dy) = (
+            Double(x) - cx - shiftsX[i].rounded(.toNearestOrEven), Double(y) - cy - shiftsY[i].rounded(.toNearestOrEven)
+          )
           let sx = Int(((m22 * dx - m12 * dy) / determinant + cx).rounded(.toNearestOrEven))
           let sy = Int(((m11 * dy - m21 * dx) / determinant + cy).rounded(.toNearestOrEven))
           let isInside = (0..<width).contains(sx) && (0..<height).contains(sy)
@@ -125,7 +130,9 @@ import Testing
     let windows = Augmentation.imagenette.windows(sizes: Array(repeating: size, count: 3000), generator: Generator(seed: 8))
     var (areas, logs): ([Double], [Double]) = ([], [])
     for window in windows {
-      #expect(window.rows.lowerBound >= 0 && window.rows.upperBound <= 300 && window.columns.lowerBound >= 0 && window.columns.upperBound <= 400)
+      #expect(
+        window.rows.lowerBound >= 0 && window.rows.upperBound <= 300 && window.columns.lowerBound >= 0
+          && window.columns.upperBound <= 400)
       areas.append(Double(window.rows.count * window.columns.count) / 120_000)
       logs.append(log(Double(window.columns.count) / Double(window.rows.count)))
     }
@@ -167,8 +174,10 @@ import Testing
 
   @Test func whatIsOutOfRangeIsNamed() {
     for (augmentation, word) in [
-      (Augmentation(padding: -1), "padding is -1"), (Augmentation(resizedCrop: 2), "resizedCrop"), (Augmentation(scaling: 1), "scaling is 1.0"),
-      (Augmentation(shear: 90), "shear"), (Augmentation(brightness: -0.5), "brightness"), (Augmentation(rotation: .nan), "rotation"),
+      (Augmentation(padding: -1), "padding is -1"), (Augmentation(resizedCrop: 2), "resizedCrop"),
+      (Augmentation(scaling: 1), "scaling is 1.0"),
+      (Augmentation(shear: 90), "shear"), (Augmentation(brightness: -0.5), "brightness"),
+      (Augmentation(rotation: .nan), "rotation"),
     ] {
       let error = #expect(throws: SATError.self) { try augmentation.validated() }
       #expect(error?.message.contains(word) == true)

@@ -31,7 +31,8 @@ import Testing
   private func search() throws -> BatchSearch {
     let golden = try Self.golden.get()
     let architecture = Architecture(name: "cnn-a", options: ["channels": "1"])
-    let network = NetworkClassifier(try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: nil)
+    let network = NetworkClassifier(
+      try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: nil)
     GoldenNumbers.fill(network.module)
     network.module.setTraining(false)
     let images = GoldenNumbers.images(golden.shape)
@@ -55,7 +56,8 @@ import Testing
       checks.append($0 - 1)
       sizes.append($1)
     }
-    try search.run(targets: attack.targets, restarts: 1) { (rows) throws(TorchError) in _ = try run(rows, from: attack.start(rows)) }
+    try search.run(targets: attack.targets, restarts: 1) { (rows) throws(TorchError) in _ = try run(rows, from: attack.start(rows))
+    }
     #expect(checks == golden.checkpoints)
     // Where a loss no longer grows, rounding decides whether it did, and from there on the two go their own ways a little.
     let same = [.linf: 8, .l2: 6, .l1: 12][threat.norm]!
@@ -80,6 +82,7 @@ import Testing
       try run(rows, from: rows.clean)
     }
     let expected = try Fixtures.tensors("autoattack")["\(golden.name)/norms"]
-    expectClose(smallest.replacing(with: .full(like: smallest, 1e10), where: !smallest.isFinite()), expected, absolute: 1e-6, relative: 1e-4)
+    expectClose(
+      smallest.replacing(with: .full(like: smallest, 1e10), where: !smallest.isFinite()), expected, absolute: 1e-6, relative: 1e-4)
   }
 }

@@ -6,7 +6,9 @@ import Testing
 /// On a public robust network and real images: what `fast` finds depends on the images alone.
 @Suite(.serialized) struct AutoAttackInvarianceTests {
   private func load() throws -> (NetworkClassifier, ImageDataset)? {
-    guard let path = RealData.path("checkpoints/advertorch_mnist_lenet5_advtrained.pt"), let folder = RealData.folder else { return nil }
+    guard let path = RealData.path("checkpoints/advertorch_mnist_lenet5_advtrained.pt"), let folder = RealData.folder else {
+      return nil
+    }
     let model = try ModelFile.load(
       path: path, checkpoint: "best", architecture: Architecture(name: "lenet5"), normalization: nil, device: .cpu)
     let data = try DataSource("mnist").load(.test, root: DataRoot(option: folder)).subset(0..<64)

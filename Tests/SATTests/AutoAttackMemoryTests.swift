@@ -42,7 +42,8 @@ private enum MemoryProbe {
     return [
       APGD(threat: threat, loss: .crossEntropy, iterations: iterations, mode: mode, seed: 0),
       APGD(threat: threat, loss: .dlr, targets: 2, iterations: iterations, mode: mode, seed: 0),
-      FAB(threat: threat, iterations: iterations, mode: mode, seed: 0), FAB(threat: threat, targets: 2, iterations: iterations, mode: mode, seed: 0),
+      FAB(threat: threat, iterations: iterations, mode: mode, seed: 0),
+      FAB(threat: threat, targets: 2, iterations: iterations, mode: mode, seed: 0),
       PGD(InnerMaximizer(threat: threat, steps: iterations, stepSize: 1e-6), seed: 0), PGD.fgsm(threat: threat),
     ]
   }
@@ -73,7 +74,8 @@ private enum MemoryProbe {
     await #expect(processExitsWith: .success) {
       try Torch.setThreadCount(1)
       let architecture = Architecture(name: "cnn-a", options: ["channels": "1"])
-      let network = NetworkClassifier(try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: nil)
+      let network = NetworkClassifier(
+        try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: nil)
       GoldenNumbers.fill(network.module)
       network.module.setTraining(false)
       let images = GoldenNumbers.images([24] + (try architecture.inputShape()))
@@ -85,11 +87,14 @@ private enum MemoryProbe {
           let attacks: [any Attack] = [
             APGD(threat: threat, loss: .crossEntropy, iterations: 3, mode: mode, seed: 0),
             APGD(threat: threat, loss: .dlr, targets: 3, iterations: 3, mode: mode, seed: 0),
-            FAB(threat: threat, targets: 3, iterations: 3, mode: mode, seed: 0), Square(threat: threat, mode: mode, seed: 0, queries: 10),
+            FAB(threat: threat, targets: 3, iterations: 3, mode: mode, seed: 0),
+            Square(threat: threat, mode: mode, seed: 0, queries: 10),
           ]
           let evaluator = Evaluator(model: network, data: data, batchSize: 5, device: .cpu, layout: .contiguous)
           let plan = EvaluationPlan(attacks, mode: mode)
-          _ = mode == .fast ? try network.withPreparedWeights(inputShape: data.imageShape) { try evaluator.run(plan) } : try evaluator.run(plan)
+          _ =
+            mode == .fast
+            ? try network.withPreparedWeights(inputShape: data.imageShape) { try evaluator.run(plan) } : try evaluator.run(plan)
         }
         for _ in 0..<3 { try evaluate() }
         let (handles, resident) = (Torch.liveHandleCount, try MemoryProbe.status("VmRSS"))

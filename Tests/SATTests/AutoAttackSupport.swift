@@ -69,7 +69,8 @@ struct LinearOracle {
       // Values that the box stops are set aside until the others, in proportion to |v|, stay inside.
       var (free, used, total) = (Array(v.indices), 0.0, 0.0)
       while true {
-        let scale = (max(threat.epsilon * threat.epsilon - used, 0) / max(free.reduce(0) { $0 + v[$1] * v[$1] }, 1e-300)).squareRoot()
+        let scale = (max(threat.epsilon * threat.epsilon - used, 0) / max(free.reduce(0) { $0 + v[$1] * v[$1] }, 1e-300))
+          .squareRoot()
         let stopped = free.filter { scale * abs(v[$0]) > room[$0] }
         if stopped.isEmpty { return total + free.reduce(0) { $0 + scale * v[$1] * v[$1] } }
         for i in stopped { (used, total) = (used + room[i] * room[i], total + abs(v[i]) * room[i]) }

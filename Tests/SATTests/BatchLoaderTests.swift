@@ -54,7 +54,8 @@ import Testing
 
   @Test func aBatchDoesNotDependOnThoseBefore() throws {
     let data = try Self.dataset()
-    let whole = try Self.batches(BatchLoader(data, batchSize: 10, order: Array(0..<50), augmentation: .crop, generator: Generator(seed: 4)))
+    let whole = try Self.batches(
+      BatchLoader(data, batchSize: 10, order: Array(0..<50), augmentation: .crop, generator: Generator(seed: 4)))
     // Another first batch of the same size leaves the other batches unchanged.
     let order = Array(40..<50) + Array(10..<50)
     let other = try Self.batches(BatchLoader(data, batchSize: 10, order: order, augmentation: .crop, generator: Generator(seed: 4)))
@@ -65,7 +66,8 @@ import Testing
   /// A consumer that is slower than the loader waits only for the first batch.
   @Test func aSlowConsumerDoesNotWait() throws {
     let data = try Self.dataset(64, side: 32)
-    let loader = BatchLoader(data, batchSize: 8, order: Array(0..<64), augmentation: .paper, generator: Generator(seed: 5), depth: 2)
+    let loader = BatchLoader(
+      data, batchSize: 8, order: Array(0..<64), augmentation: .paper, generator: Generator(seed: 5), depth: 2)
     var waits: [Double] = []
     while try loader.next() != nil {
       waits.append(loader.secondsWaited)

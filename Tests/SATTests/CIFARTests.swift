@@ -55,14 +55,19 @@ import Testing
     let root = try Self.make("cifar10", packed: false, in: scratch)
     let folder = "\(scratch.path)/cifar10"
     try FileManager.default.removeItem(atPath: "\(folder)/data_batch_3.bin")
-    func sentence(_ split: DataSource.Split = .train) -> String { PictureFolderTests.sentence { _ = try DataSource("cifar10").load(split, root: root) } }
+    func sentence(_ split: DataSource.Split = .train) -> String {
+      PictureFolderTests.sentence { _ = try DataSource("cifar10").load(split, root: root) }
+    }
     #expect(sentence().contains("data_batch_3.bin[.gz] is not there") && sentence().contains("sat data fetch cifar10"))
-    try AtomicFile.write(TarFile.gzip(TarFile.entry("cifar-10-batches-bin/data_batch_2.bin", [1])), to: "\(folder)/cifar-10-binary.tar.gz")
+    try AtomicFile.write(
+      TarFile.gzip(TarFile.entry("cifar-10-batches-bin/data_batch_2.bin", [1])), to: "\(folder)/cifar-10-binary.tar.gz")
     #expect(sentence().contains("cifar-10-binary.tar.gz: holds no data_batch_3.bin"))
     try AtomicFile.write(
       TarFile.gzip(TarFile.entry("x/data_batch_3.bin", size: "7777777777")), to: "\(folder)/cifar-10-binary.tar.gz")
     #expect(sentence().contains("expected at most \(CIFAR.largestBatch)"))
-    try AtomicFile.write(Array(TarFile.gzip(TarFile.entry("x/data_batch_3.bin", Self.records("cifar10", 2, first: 0))).dropLast(3000)), to: "\(folder)/cifar-10-binary.tar.gz")
+    try AtomicFile.write(
+      Array(TarFile.gzip(TarFile.entry("x/data_batch_3.bin", Self.records("cifar10", 2, first: 0))).dropLast(3000)),
+      to: "\(folder)/cifar-10-binary.tar.gz")
     #expect(sentence().contains("cut off"))
     try AtomicFile.write(Self.records("cifar10", 2, first: 0).dropLast(), to: "\(folder)/test_batch.bin")
     #expect(sentence(.test).contains("test_batch.bin has 6145 bytes"))
@@ -78,7 +83,8 @@ import Testing
     let root = DataRoot(option: folder)
     let batch = try DataSource(path).load(.train, root: root)
     // Every description of the data set lists these first labels.
-    #expect(batch.count == 10_000 && batch.labels[..<8].array(of: Int.self) == [6, 9, 9, 4, 1, 1, 2, 7] && batch.classNames[6] == "frog")
+    #expect(
+      batch.count == 10_000 && batch.labels[..<8].array(of: Int.self) == [6, 9, 9, 4, 1, 1, 2, 7] && batch.classNames[6] == "frog")
     let parts = try DataSource(path).loadForTraining(root: root)
     #expect(parts.train.count + parts.validation.count == 10_000 && (995...1005).contains(parts.validation.count))
     let named = PictureFolderTests.sentence { _ = try DataSource("cifar10").load(.train, root: root) }

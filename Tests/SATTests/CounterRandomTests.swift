@@ -21,7 +21,8 @@ import Testing
   @Test func everyPartOfTheKeyMatters() {
     let base = CounterRandom(seed: 1, sample: 2, attack: "a", target: 3, restart: 4)
     let others = [
-      CounterRandom(seed: 2, sample: 2, attack: "a", target: 3, restart: 4), .init(seed: 1, sample: 3, attack: "a", target: 3, restart: 4),
+      CounterRandom(seed: 2, sample: 2, attack: "a", target: 3, restart: 4),
+      .init(seed: 1, sample: 3, attack: "a", target: 3, restart: 4),
       .init(seed: 1, sample: 2, attack: "b", target: 3, restart: 4), .init(seed: 1, sample: 2, attack: "a", target: 4, restart: 4),
       .init(seed: 1, sample: 2, attack: "a", restart: 4), .init(seed: 1, sample: 2, attack: "a", target: 3, restart: 5),
     ]

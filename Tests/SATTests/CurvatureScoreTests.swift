@@ -21,7 +21,10 @@ private final class SoftmaxRegression: Module, Layer {
   }
 
   private func samples(_ n: Int, classes: Int, dtype: DType = .float64) -> (Tensor, Tensor) {
-    (Tensor.rand([n, 1, 3, 3], generator: Generator(seed: 1), dtype: dtype), Tensor.randint(0..<classes, [n], generator: Generator(seed: 2)))
+    (
+      Tensor.rand([n, 1, 3, 3], generator: Generator(seed: 1), dtype: dtype),
+      Tensor.randint(0..<classes, [n], generator: Generator(seed: 2))
+    )
   }
 
   /// Returns λ_max(diag p − ppᵀ)·‖(x, 1)‖² for each sample; for two classes it is 2·p(1 − p)·‖(x, 1)‖².
@@ -94,7 +97,8 @@ private final class SoftmaxRegression: Module, Layer {
         #expect(abs(lower[i] - (q + 2 * abs(gradient - s) / alpha)) <= 2e-2 * abs(lower[i]) + 1e-2)
         let printedAlpha = 0.01 * s
         #expect(abs(paperUpper[i] - (value * (1 / printedAlpha - 1) + s + gradient + printedAlpha * q / 2)) <= 1e-4 * paperUpper[i])
-        #expect(abs(paperLower[i] - (value * (1 / printedAlpha - 1) + abs(gradient - s) + printedAlpha * q / 2)) <= 1e-4 * paperLower[i])
+        #expect(
+          abs(paperLower[i] - (value * (1 / printedAlpha - 1) + abs(gradient - s) + printedAlpha * q / 2)) <= 1e-4 * paperLower[i])
       }
     }
   }
@@ -151,7 +155,8 @@ private final class SoftmaxRegression: Module, Layer {
   @Test(arguments: CurvatureScore.allCases)
   func theWeightsComeBackBitForBit(score: CurvatureScore) throws {
     let architecture = Architecture(name: "mnist-cnn")
-    let network = NetworkClassifier(try architecture.make(generator: Generator(seed: 3)), architecture: architecture, normalization: nil)
+    let network = NetworkClassifier(
+      try architecture.make(generator: Generator(seed: 3)), architecture: architecture, normalization: nil)
     let before = network.module.parameters.map { $0.value.detached().cloned() }
     let images = Tensor.rand([3, 1, 28, 28], generator: Generator(seed: 5))
     let scores = try score.scores(network, images, Tensor([1, 2, 3]), chunk: 2)

@@ -39,14 +39,18 @@ import Testing
     var reason: String
     var testDescription: String { "\(file): \(new)" }
 
-    init(_ file: String, _ old: String, _ new: String, _ reason: String) { (self.file, self.old, self.new, self.reason) = (file, old, new, reason) }
+    init(_ file: String, _ old: String, _ new: String, _ reason: String) {
+      (self.file, self.old, self.new, self.reason) = (file, old, new, reason)
+    }
   }
 
   private static let edits = [
     Edit("hessian", "[1, 2, 3, 4]", "[1, 2, 3]", "perSample has 3 eigenvalues of 4 samples"),
     Edit("hessian", "[0.5, 0.25, 0.25]", "[0.5]", "density has 1 values at 3 positions"),
     Edit("hessian", #""grid": [0, 1, 2]"#, #""grid": []"#, "density has 3 values at 0 positions"),
-    Edit("hessian", #""grid": [0, 1, 2]"#, #""grid": [0, NaN, 2]"#, "density.grid is empty or has a position that is not a finite number"),
+    Edit(
+      "hessian", #""grid": [0, 1, 2]"#, #""grid": [0, NaN, 2]"#,
+      "density.grid is empty or has a position that is not a finite number"),
     Edit("hessian", "[1.5, 2.5, 2, 3]", "[1.5, 2.5, 2, 3, 4]", "perSample.approximations.central has 5 values for 4 eigenvalues"),
     Edit("hessian", "[0.1, 0.1, 0.1, 0.1]", "[]", "perSample.residuals has 0 values"),
     Edit("hessian", "[true, true, true, true]", "[true]", "perSample.converged has 1 values"),
@@ -59,11 +63,14 @@ import Testing
     Edit("evaluation-pgd", #""samples": 3}"#, #""samples": -3}"#, "it states -3 samples"),
     Edit("evaluation-pgd", #""clean": {"correct": 3"#, #""clean": {"correct": 4"#, "clean counts 4 of 3"),
     Edit("evaluation-pgd", "[0.4, 1]", "[0.4]", "clean.interval has 1 ends"),
-    Edit("evaluation-pgd", #"[{"name": "pgd", "robust": 2, "seconds": 1, "forward": 3, "backward": 6}]"#, "[]", "robust has no attacks"),
+    Edit(
+      "evaluation-pgd", #"[{"name": "pgd", "robust": 2, "seconds": 1, "forward": 3, "backward": 6}]"#, "[]", "robust has no attacks"
+    ),
     Edit("evaluation-pgd", #""name": "pgd", "robust": 2"#, #""name": "pgd", "robust": 9"#, "pgd counts 9 of 3"),
     Edit(
       "evaluation-pgd",
-      #"[{"class": 0, "samples": 1, "clean": 1, "robust": 1}, {"class": 4, "samples": 2, "clean": 2, "robust": 1}]"#, "[]", "perClass has 0 of 3"),
+      #"[{"class": 0, "samples": 1, "clean": 1, "robust": 1}, {"class": 4, "samples": 2, "clean": 2, "robust": 1}]"#, "[]",
+      "perClass has 0 of 3"),
     Edit("evaluation-pgd", #""samples": 1, "clean": 1"#, #""samples": 1, "clean": 2"#, "class 0 counts more than its 1"),
     Edit("evaluation-pgd", #""clean": [1, 1, 1]"#, #""clean": []"#, "flags.clean has 0 of 3"),
     Edit("evaluation-pgd", #""pgd": [1, 0, 1], "#, "", "flags.pgd is missing"),
@@ -81,7 +88,10 @@ import Testing
     #expect(report.unreadable.map(\.path) == ["\(run.path)/\(edit.file).json"])
     #expect(report.unreadable.first?.reason.hasPrefix("is not whole (\(edit.reason)") == true, "\(report.unreadable)")
     // The others are shown, and nothing is called absent that is only damaged.
-    let lost = ["hessian": ["density", "approximation-central"], "landscape": ["landscape-surface", "landscape-map"], "evaluation-pgd": ["waterfall", "classes"]]
+    let lost = [
+      "hessian": ["density", "approximation-central"], "landscape": ["landscape-surface", "landscape-map"],
+      "evaluation-pgd": ["waterfall", "classes"],
+    ]
     #expect(report.charts.map(\.id) == whole.charts.map(\.id).filter { !lost[edit.file]!.contains($0) })
     #expect(report.omissions == whole.omissions)
   }
@@ -106,10 +116,13 @@ import Testing
     #expect(
       report.unreadable == [
         UnreadableDocument(
-          path: "\(run.path)/\(file).json", reason: "is \(format)/12, but this version of sat reads \(format)/1", kind: String(format))
+          path: "\(run.path)/\(file).json", reason: "is \(format)/12, but this version of sat reads \(format)/1",
+          kind: String(format))
       ])
     #expect(report.omissions == whole.omissions, "what is only of another version is not called absent")
-    #expect(try ReportPage.html(report, plotly: "Plotly").contains("\(file).json is \(format)/12, but this version of sat reads \(format)/1"))
+    #expect(
+      try ReportPage.html(report, plotly: "Plotly").contains(
+        "\(file).json is \(format)/12, but this version of sat reads \(format)/1"))
     try SafeTensors(
       tensors: [("images", .full([3, 1, 2, 2], 0.5)), ("originals", .full([3, 1, 2, 2], 0.25)), ("labels", Tensor([5, 6, 7]))],
       metadata: ["sat.evaluation": Self.evaluation.replacing("sat-evaluation/1", with: "sat-evaluation/2")]
@@ -122,19 +135,23 @@ import Testing
     let images = Tensor.full([3, 1, 2, 2], 0.5)
     let good: [String: Tensor] = ["images": images, "originals": .full([3, 1, 2, 2], 0.25), "labels": Tensor([5, 6, 7])]
     let cases: [(String, Tensor, String)] = [
-      ("labels", Tensor([5, 6]), "labels"), ("labels", Tensor([Float(5), 6, 7]), "labels"), ("originals", .full([2, 1, 2, 2], 0.25), "not those of one set"),
+      ("labels", Tensor([5, 6]), "labels"), ("labels", Tensor([Float(5), 6, 7]), "labels"),
+      ("originals", .full([2, 1, 2, 2], 0.25), "not those of one set"),
       ("images", .full([3, 4], 0.5), "not those of one set"),
     ]
     for (name, tensor, reason) in cases {
       let run = try WrittenRun(metrics: WrittenRun.epoch(0))
-      try SafeTensors(tensors: good.merging([name: tensor]) { $1 }.map { ($0.key, $0.value) }, metadata: ["sat.evaluation": Self.evaluation])
-        .write(to: "\(run.path)/adversarial.safetensors")
+      try SafeTensors(
+        tensors: good.merging([name: tensor]) { $1 }.map { ($0.key, $0.value) }, metadata: ["sat.evaluation": Self.evaluation]
+      )
+      .write(to: "\(run.path)/adversarial.safetensors")
       let report = try Self.drawn([run.path])
       #expect(report.unreadable.first?.reason.contains(reason) == true, "\(name): \(report.unreadable)")
     }
     let run = try WrittenRun(metrics: WrittenRun.epoch(0))
     let cut = Self.evaluation.replacing(#""clean": [1, 1, 1]"#, with: #""clean": []"#)
-    try SafeTensors(tensors: good.map { ($0.key, $0.value) }, metadata: ["sat.evaluation": cut]).write(to: "\(run.path)/adversarial.safetensors")
+    try SafeTensors(tensors: good.map { ($0.key, $0.value) }, metadata: ["sat.evaluation": cut]).write(
+      to: "\(run.path)/adversarial.safetensors")
     #expect(try Self.drawn([run.path]).unreadable.first?.reason.contains("flags.clean has 0 of 3") == true)
   }
 
@@ -162,12 +179,15 @@ import Testing
     let report = try Self.drawn([torn.path, good.path, bad.path])
     #expect(report.folders == [good.path])
     #expect(report.unreadable.map(\.path) == [torn.path, bad.path])
-    #expect(report.unreadable.map(\.reason) == [
-      "cannot be read (metrics.jsonl, line 2 is not an epoch's metrics)",
-      "cannot be read (config.yaml is not YAML)",
-    ])
+    #expect(
+      report.unreadable.map(\.reason) == [
+        "cannot be read (metrics.jsonl, line 2 is not an epoch's metrics)",
+        "cannot be read (config.yaml is not YAML)",
+      ])
     #expect(report.charts == (try Report(of: [good.path])).charts)
-    #expect(report.files.contains("\(bad.path)/config.yaml") && report.files.contains("\(torn.path)/metrics.jsonl"), "no page replaces them")
+    #expect(
+      report.files.contains("\(bad.path)/config.yaml") && report.files.contains("\(torn.path)/metrics.jsonl"),
+      "no page replaces them")
     #expect(throws: SATError.self) { try Report(of: [torn.path, bad.path]) }
     #expect(throws: SATError.self, "a path that is none is a mistake") { try Report(of: [good.path, "/nonexistent"]) }
   }

@@ -7,7 +7,8 @@ import Testing
 @Suite struct DatasetTests {
   func dataset(_ labels: [Int], name: String = "d") throws -> ImageDataset {
     try ImageDataset(
-      name: name, split: "train", images: Tensor.arange(0..<labels.count).to(.uint8).reshaped(to: -1, 1, 1, 1), labels: Tensor(labels))
+      name: name, split: "train", images: Tensor.arange(0..<labels.count).to(.uint8).reshaped(to: -1, 1, 1, 1),
+      labels: Tensor(labels))
   }
 
   @Test func validationIsATenthOfEveryClass() throws {
@@ -66,7 +67,8 @@ import Testing
       return
     }
     let root = DataRoot(option: folder)
-    #expect(try DataSource("mnist").load(.train, root: root).count + DataSource("mnist").load(.validation, root: root).count == 60_000)
+    #expect(
+      try DataSource("mnist").load(.train, root: root).count + DataSource("mnist").load(.validation, root: root).count == 60_000)
     let test = try DataSource("mnist").load(.test, root: root)
     let counts = (0..<10).map { Int(test.labels.equal(to: $0).sum().item()) }
     #expect(counts == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009])
@@ -86,7 +88,8 @@ import Testing
     defer { try? FileManager.default.removeItem(atPath: path) }
     func parts(_ count: Int) throws -> (train: ImageDataset, validation: ImageDataset) {
       try SafeTensors(
-        tensors: [("images", .zeros([count, 1, 2, 2], dtype: .uint8)), ("labels", Tensor((0..<count).map { $0 % 10 }))], metadata: [:]
+        tensors: [("images", .zeros([count, 1, 2, 2], dtype: .uint8)), ("labels", Tensor((0..<count).map { $0 % 10 }))],
+        metadata: [:]
       ).write(to: path)
       return try DataSource(path).loadForTraining(root: DataRoot(option: "/nonexistent"))
     }
@@ -114,7 +117,9 @@ import Testing
     #expect(loaded >= 1, "none of \(names) was read")
   }
 
-  @Test(arguments: [("mnist", "sat data fetch mnist"), ("cifar10", "cifar10"), ("nonsense", "nonsense"), ("/nonexistent.npz", "/nonexistent.npz")])
+  @Test(arguments: [
+    ("mnist", "sat data fetch mnist"), ("cifar10", "cifar10"), ("nonsense", "nonsense"), ("/nonexistent.npz", "/nonexistent.npz"),
+  ])
   func missingDataAreNamed(name: String, word: String) throws {
     let error = #expect(throws: SATError.self) { try DataSource(name).load(.test, root: DataRoot(option: "/nonexistent")) }
     #expect(error?.message.contains(word) == true)

@@ -22,7 +22,8 @@ import Testing
       start: InnerMaximizer.Start = .random, learningRate: Double = 0.01
     ) throws {
       let architecture = Architecture(name: "mnist-cnn")
-      network = NetworkClassifier(try architecture.make(generator: Generator(seed: 3)), architecture: architecture, normalization: nil)
+      network = NetworkClassifier(
+        try architecture.make(generator: Generator(seed: 3)), architecture: architecture, normalization: nil)
       let entry = try DefenseRegistry.entry(named: method)
       var values = MethodOptions(of: entry)
       values.values.merge(options) { $1 }
@@ -42,7 +43,8 @@ import Testing
         let indices = Tensor(positions)
         outcomes.append(
           try defense.step(
-            TrainingBatch(images: images.selecting(indices), labels: labels.selecting(indices), indices: indices, epoch: epoch), update,
+            TrainingBatch(images: images.selecting(indices), labels: labels.selecting(indices), indices: indices, epoch: epoch),
+            update,
             generator: generator))
       }
     }
@@ -185,7 +187,9 @@ import Testing
   @Test func theGuardBringsBackTheEpochBefore() throws {
     let run = try Run("fast-at", ["fall": .number(0)])
     func answer(_ label: Int) {
-      _ = withNoGrad { run.network.module.parameters.last?.value.copyInPlace(from: Tensor((0..<10).map { Float($0 == label ? 1000 : 0) })) }
+      _ = withNoGrad {
+        run.network.module.parameters.last?.value.copyInPlace(from: Tensor((0..<10).map { Float($0 == label ? 1000 : 0) }))
+      }
     }
     // The network is right under every perturbation, so the guard's accuracy starts at 1.
     answer(4)

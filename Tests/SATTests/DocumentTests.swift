@@ -4,7 +4,8 @@ import Testing
 
 @testable import SAT
 
-/// The documents as files. `Fixtures/documents` holds what `sat` wrote of the values below before each had a type that reads it as well.
+/// The documents as files. `Fixtures/documents` holds what `sat` wrote of the values below before each had a type that reads it as
+/// well.
 @Suite struct DocumentTests {
   private static func fixture(_ name: String) throws -> String {
     String(decoding: try Fixtures.bytes("documents/\(name)"), as: UTF8.self)

@@ -122,10 +122,11 @@ import Testing
   @Test func busyServerIsAskedAgain() throws {
     let events = try fetch("busy")
     try expectWhole()
-    #expect(events.prefix(2) == [
-      .retrying(reason: "\(site.base)/busy/digits.gz answered 503 Service Unavailable", delay: 0.01),
-      .retrying(reason: "\(site.base)/busy/digits.gz answered 503 Service Unavailable", delay: 0.02),
-    ])
+    #expect(
+      events.prefix(2) == [
+        .retrying(reason: "\(site.base)/busy/digits.gz answered 503 Service Unavailable", delay: 0.01),
+        .retrying(reason: "\(site.base)/busy/digits.gz answered 503 Service Unavailable", delay: 0.02),
+      ])
   }
 
   @Test func redirectIsFollowed() throws {
@@ -143,8 +144,9 @@ import Testing
 
   @Test func missingFileIsNotAskedForTwice() throws {
     let message = try failure("missing")
-    #expect(message == "could not fetch data/digits.gz: \(site.base)/missing/digits.gz answered 404 Not Found; "
-      + "check the network or name another server with --mirror URL")
+    #expect(
+      message == "could not fetch data/digits.gz: \(site.base)/missing/digits.gz answered 404 Not Found; "
+        + "check the network or name another server with --mirror URL")
     #expect(site.requests().count == 1)
     #expect(try site.leftovers().isEmpty)
   }
@@ -252,10 +254,11 @@ private final class FlakySite {
     root = DataRoot(option: folder.appendingPathComponent("root").path)
     // The bytes have no period, so a wrong offset shows.
     var state: UInt32 = 1
-    content = Data((0..<bytes).map { _ in
-      state = state &* 1_664_525 &+ 1_013_904_223
-      return UInt8(truncatingIfNeeded: state >> 24)
-    })
+    content = Data(
+      (0..<bytes).map { _ in
+        state = state &* 1_664_525 &+ 1_013_904_223
+        return UInt8(truncatingIfNeeded: state >> 24)
+      })
     let served = folder.appendingPathComponent("served")
     try content.write(to: served)
     log = folder.appendingPathComponent("log")

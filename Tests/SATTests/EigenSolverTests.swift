@@ -167,13 +167,15 @@ import Testing
       // The true Spearman correlation of normal variables with the correlation rho.
       let truth = 6 / Double.pi * asin(rho / 2)
       let a = Tensor.randn([trials, count], generator: Generator(seed: 1), dtype: .float64)
-      let b = a * rho + Tensor.randn([trials, count], generator: Generator(seed: 2), dtype: .float64) * (1 - rho * rho).squareRoot()
+      let b =
+        a * rho + Tensor.randn([trials, count], generator: Generator(seed: 2), dtype: .float64) * (1 - rho * rho).squareRoot()
       let held = try (0..<trials).count { trial in
         let found = Spearman.correlation(a[trial].array(of: Double.self), b[trial].array(of: Double.self))
         return try #require(Spearman.interval(found, count: count)).contains(truth)
       }
       #expect(abs(Double(held) / Double(trials) - 0.95) < 0.02, "\(held) of \(trials) at \(rho)")
     }
-    #expect(Spearman.interval(1, count: 9) == nil && Spearman.interval(0.5, count: 3) == nil && Spearman.interval(.nan, count: 9) == nil)
+    #expect(
+      Spearman.interval(1, count: 9) == nil && Spearman.interval(0.5, count: 3) == nil && Spearman.interval(.nan, count: 9) == nil)
   }
 }

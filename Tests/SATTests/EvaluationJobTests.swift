@@ -7,7 +7,8 @@ import Testing
 /// The job that `sat evaluate`, the reproduction and Swift programs run.
 @Suite struct EvaluationJobTests {
   private static func model(_ precision: Execution.Precision = .fp32) throws -> LoadedModel {
-    let network = NetworkClassifier(MNISTNet(generator: Generator(seed: 1)), architecture: Architecture(name: "mnist-cnn"), normalization: nil)
+    let network = NetworkClassifier(
+      MNISTNet(generator: Generator(seed: 1)), architecture: Architecture(name: "mnist-cnn"), normalization: nil)
     network.module.setTraining(false)
     network.execution = Execution(precision: precision)
     return LoadedModel(path: "mine", classifier: network, inputShape: [1, 28, 28], device: .cpu)
@@ -40,8 +41,11 @@ import Testing
     let result = try job.run()
     let evaluator = Evaluator(model: model.classifier, data: data, batchSize: 4, device: .cpu, layout: .channelsLast)
     let network = model.classifier as! NetworkClassifier
-    let expected = try network.withPreparedWeights(inputShape: [1, 28, 28]) { try evaluator.run(EvaluationPlan(try Self.attacks())) }
-    #expect(result.evaluation.records == expected.records && result.evaluation.attacks.map(\.flags) == expected.attacks.map(\.flags))
+    let expected = try network.withPreparedWeights(inputShape: [1, 28, 28]) {
+      try evaluator.run(EvaluationPlan(try Self.attacks()))
+    }
+    #expect(
+      result.evaluation.records == expected.records && result.evaluation.attacks.map(\.flags) == expected.attacks.map(\.flags))
     #expect(!expected.records.isEmpty && expected.robustCorrect > 0 && expected.cleanCorrect == 9)
     #expect(result.evaluation.warnings.map(\.code) == [.fewClasses] + expected.warnings.map(\.code))
     let document = result.document
@@ -55,7 +59,8 @@ import Testing
   @Test func anArchiveInTrainingModeIsInTheDocument() throws {
     let script = try ModelFile.load(path: Fixtures.path("files/odd-training.ts"), execution: Execution())
     let shape = [1, 6, 6]
-    let data = try ImageDataset(name: "d", split: "test", images: .rand([2] + shape, generator: Generator(seed: 0)), labels: Tensor([0, 1]))
+    let data = try ImageDataset(
+      name: "d", split: "test", images: .rand([2] + shape, generator: Generator(seed: 0)), labels: Tensor([0, 1]))
     let result = try EvaluationJob(model: script, data: data, plan: EvaluationPlan([])).run()
     #expect(result.document.warnings.first?.code == .trainingMode && result.document.threat == nil && result.adversarial == nil)
   }
@@ -121,7 +126,8 @@ import Testing
     let job = try EvaluationJob(model: try Self.model(), data: try Self.data(3), autoAttack: ThreatModel(epsilon: 0.1), seed: 3)
     #expect(job.plan.attacks.map(\.name) == AutoAttack.ensemble(.standard).map(\.name))
     #expect(job.version == "standard" && job.planWarning == nil && job.seed == 3 && !job.plan.isIndividual)
-    let each = try EvaluationJob(model: try Self.model(), data: try Self.data(3), autoAttack: ThreatModel(epsilon: 0.1), version: .individual)
+    let each = try EvaluationJob(
+      model: try Self.model(), data: try Self.data(3), autoAttack: ThreatModel(epsilon: 0.1), version: .individual)
     #expect(each.version == "individual" && each.plan.isIndividual)
   }
 }

@@ -152,7 +152,8 @@ private final class ScriptedAttack: Attack {
     }
     try Data("cut".utf8).write(to: URL(fileURLWithPath: "\(folder)/state.safetensors"))
     #expect(throws: SATError.self) { _ = try EvaluationStore(folder, identity: Self.identity) }
-    #expect(try Data(contentsOf: URL(fileURLWithPath: "\(folder)/state.safetensors")) == Data("cut".utf8), "nothing is written over")
+    #expect(
+      try Data(contentsOf: URL(fileURLWithPath: "\(folder)/state.safetensors")) == Data("cut".utf8), "nothing is written over")
     #expect(throws: SATError.self) { _ = try EvaluationStore("\(folder)/state.safetensors", identity: Self.identity) }
   }
 
@@ -172,7 +173,8 @@ private final class ScriptedAttack: Attack {
     let data = try ImageDataset(name: "l", split: "test", images: problem.images, labels: problem.labels)
     let threat = try ThreatModel(epsilon: 0.001)
     let attacks: [any Attack] = [
-      APGD(threat: threat, loss: .crossEntropy, iterations: 20, mode: .compat, seed: 0), FAB(threat: threat, targets: 9, iterations: 20, mode: .compat, seed: 0),
+      APGD(threat: threat, loss: .crossEntropy, iterations: 20, mode: .compat, seed: 0),
+      FAB(threat: threat, targets: 9, iterations: 20, mode: .compat, seed: 0),
       PGD(InnerMaximizer(threat: threat, steps: 10, stepSize: 0.001), restarts: 2, seed: 0),
     ]
     var fractions: [String: [Double]] = [:]
@@ -183,7 +185,8 @@ private final class ScriptedAttack: Attack {
       let found = try #require(fractions[name])
       #expect(found == found.sorted() && found.last == 1, "\(name)")
       // How many points FAB looks at twice is the model's affair.
-      #expect(found.count > 20 && found[found.count / 2] > 0.3 && (name == "fab-t" || found[found.count / 2] < 0.7), "\(name): \(found)")
+      #expect(
+        found.count > 20 && found[found.count / 2] > 0.3 && (name == "fab-t" || found[found.count / 2] < 0.7), "\(name): \(found)")
     }
   }
 
@@ -225,7 +228,8 @@ private final class ScriptedAttack: Attack {
     let y: Tensor
     if let labels { y = labels } else { y = withNoGrad { try! model.confirmedLogits(x) }.argmax(dim: 1) }
     let data = try ImageDataset(name: "check", split: "test", images: x, labels: y)
-    let evaluation = try Evaluator(model: model, data: data, batchSize: 16, device: .cpu, layout: .contiguous).run(EvaluationPlan(attacks))
+    let evaluation = try Evaluator(model: model, data: data, batchSize: 16, device: .cpu, layout: .contiguous).run(
+      EvaluationPlan(attacks))
     return (Set(evaluation.warnings.map(\.code)), evaluation)
   }
 
@@ -239,19 +243,22 @@ private final class ScriptedAttack: Attack {
     PGD(InnerMaximizer(threat: try ThreatModel(epsilon: 0.05), steps: 3, stepSize: 0.03), seed: 0)
   }
 
-  @Test(arguments: [
-    ("plain", []), ("training", []), ("softmax", [.softmaxOutput]), ("dropout", [.randomized, .dropout]), ("noise", [.randomized]),
-    ("memory", [.randomized, .dynamicDefense]), ("optimising", [.dynamicDefense]), ("rounding", [.zeroGradient]),
-    ("detached", [.notDifferentiable]), ("batch-statistics", [.trainingMode]), ("first-row", [.trainingMode, .zeroGradient]),
-    ("in-place", []), ("not-finite", [.nonFinite]),
-    ("backward", [.dynamicDefense]), ("adapting", [.dynamicDefense]), ("square-root", [.nonFinite]),
-    // Other types than the images' are converted, there and back.
-    ("double", []), ("half", []), ("bfloat16", []), ("double-logits", []), ("half-logits", []),
-  ] as [(String, Set<Evaluation.Warning.Code>)])
+  @Test(
+    arguments: [
+      ("plain", []), ("training", []), ("softmax", [.softmaxOutput]), ("dropout", [.randomized, .dropout]),
+      ("noise", [.randomized]),
+      ("memory", [.randomized, .dynamicDefense]), ("optimising", [.dynamicDefense]), ("rounding", [.zeroGradient]),
+      ("detached", [.notDifferentiable]), ("batch-statistics", [.trainingMode]), ("first-row", [.trainingMode, .zeroGradient]),
+      ("in-place", []), ("not-finite", [.nonFinite]),
+      ("backward", [.dynamicDefense]), ("adapting", [.dynamicDefense]), ("square-root", [.nonFinite]),
+      // Other types than the images' are converted, there and back.
+      ("double", []), ("half", []), ("bfloat16", []), ("double-logits", []), ("half-logits", []),
+    ] as [(String, Set<Evaluation.Warning.Code>)])
   func oddModelsAreNamed(name: String, expected: Set<Evaluation.Warning.Code>) throws {
-    let (codes, evaluation) = try warnings(try Self.script(name), [try Self.pgd(), Square(threat: try ThreatModel(epsilon: 0.05), seed: 0, queries: 20)])
-    // Square may well find more than three steps of gradient ascent; that is another matter. So is how often a model that draws agrees
-    // with the labels, which are a draw of its own.
+    let (codes, evaluation) = try warnings(
+      try Self.script(name), [try Self.pgd(), Square(threat: try ThreatModel(epsilon: 0.05), seed: 0, queries: 20)])
+    // Square may well find more than three steps of gradient ascent; that is another matter. So is how often a model that draws
+    // agrees with the labels, which are a draw of its own.
     let others: Set<Evaluation.Warning.Code> = expected.contains(.randomized) ? [.squareBetter, .inputRange] : [.squareBetter]
     #expect(codes.subtracting(others) == expected, "\(evaluation.warnings)")
     #expect(evaluation.attacks.map(\.name) == (name == "detached" ? ["square"] : ["pgd", "square"]))
@@ -263,9 +270,11 @@ private final class ScriptedAttack: Attack {
   }
 
   @Test func answersThatAreNoLogitsAreRefused() throws {
-    let data = try ImageDataset(name: "six", split: "test", images: GoldenNumbers.images([6, 1, 6, 6]), labels: Tensor([0, 1, 2, 3, 0, 1]))
+    let data = try ImageDataset(
+      name: "six", split: "test", images: GoldenNumbers.images([6, 1, 6, 6]), labels: Tensor([0, 1, 2, 3, 0, 1]))
     for (name, words) in [
-      ("pair", ["tuple", "one tensor"]), ("named", ["dict", "one tensor"]), ("counts", ["int64", "floats"]), ("fixed-batch", ["does not take", "[3, 36]"]),
+      ("pair", ["tuple", "one tensor"]), ("named", ["dict", "one tensor"]), ("counts", ["int64", "floats"]),
+      ("fixed-batch", ["does not take", "[3, 36]"]),
       ("one-row", ["batches of one size only", "trace it without fixing the batch size"]),
     ] {
       let path = Fixtures.path("files/odd-\(name).ts")
@@ -286,7 +295,8 @@ private final class ScriptedAttack: Attack {
       let threat = try ThreatModel(norm: norm, epsilon: [.linf: 0.2, .l2: 1, .l1: 4][norm]!)
       for mode in AttackMode.allCases {
         for attack: any Attack in [
-          APGD(threat: threat, loss: .crossEntropy, iterations: 10, mode: mode, seed: 0), FAB(threat: threat, targets: 3, iterations: 10, mode: mode, seed: 0),
+          APGD(threat: threat, loss: .crossEntropy, iterations: 10, mode: mode, seed: 0),
+          FAB(threat: threat, targets: 3, iterations: 10, mode: mode, seed: 0),
         ] {
           let result = try attack.perturb(model, batch)
           #expect(result.images.isFinite().all().item() == 1)
@@ -298,10 +308,14 @@ private final class ScriptedAttack: Attack {
 
   @Test func aNetworkInTrainingModeIsNamed() throws {
     let architecture = Architecture(name: "small-cnn")
-    let network = NetworkClassifier(try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: nil)
+    let network = NetworkClassifier(
+      try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: nil)
     GoldenNumbers.fill(network.module)
     let images = GoldenNumbers.images([8, 1, 28, 28])
-    #expect(try warnings(network, [], images: images, labels: Tensor([Int](repeating: 0, count: 8))).codes.isSuperset(of: [.trainingMode, .dropout]))
+    #expect(
+      try warnings(network, [], images: images, labels: Tensor([Int](repeating: 0, count: 8))).codes.isSuperset(of: [
+        .trainingMode, .dropout,
+      ]))
     network.module.setTraining(false)
     #expect(try warnings(network, [], images: images).codes.isEmpty)
   }

@@ -9,7 +9,8 @@ import Testing
   private static var images: Tensor { GoldenNumbers.images([24, 1, 6, 6]) }
 
   private static func load(_ name: String) throws -> LoadedModel {
-    try ModelFile.load(path: Fixtures.path("files/odd-\(name).ts"), checkpoint: "best", architecture: nil, normalization: nil, device: .cpu)
+    try ModelFile.load(
+      path: Fixtures.path("files/odd-\(name).ts"), checkpoint: "best", architecture: nil, normalization: nil, device: .cpu)
   }
 
   /// An archive that normalises in place gives the plain network's logits and gradients and does not change the caller's images.
@@ -54,7 +55,9 @@ import Testing
     #expect(model.trainingModules == modules)
     let warning = model.trainingModeWarning
     #expect(warning.map(\.code) == (modules.isEmpty ? nil : .trainingMode))
-    if name == "dropout-below" { #expect(warning?.message.contains("(head.1)") == true && warning?.message.contains("switched") == true) }
+    if name == "dropout-below" {
+      #expect(warning?.message.contains("(head.1)") == true && warning?.message.contains("switched") == true)
+    }
     // All modules are in evaluation mode now.
     expectIdentical(try model.classifier.logits(Self.images), try model.classifier.logits(Self.images))
   }

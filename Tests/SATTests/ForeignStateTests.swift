@@ -17,7 +17,8 @@ import Testing
     let scratch = try ModelFileTests.Scratch()
     let path = "\(scratch.path)/foreign.safetensors"
     try SafeTensors(tensors: state, metadata: [:]).write(to: path)
-    return try ModelFile.load(path: path, checkpoint: "best", architecture: architecture, normalization: normalization, device: .cpu)
+    return try ModelFile.load(
+      path: path, checkpoint: "best", architecture: architecture, normalization: normalization, device: .cpu)
   }
 
   static let mean = [0.4914, 0.4822, 0.4465]
@@ -31,7 +32,8 @@ import Testing
   @Test(arguments: [
     ("mean", "std", [3, 1, 1], ""), ("mu", "sigma", [1, 3, 1, 1], ""), ("module.mu", "module.sigma", [1, 3, 1, 1], "module."),
     ("normalize.mean", "normalize.std", [3], "model."), ("0.mean", "0.std", [1, 3, 1, 1], "1."),
-    ("module.0.mu", "module.0.sigma", [3, 1, 1], "module.1."), ("classifier.mu", "classifier.sigma", [3, 1, 1], "classifier.backbone."),
+    ("module.0.mu", "module.0.sigma", [3, 1, 1], "module.1."),
+    ("classifier.mu", "classifier.sigma", [3, 1, 1], "classifier.backbone."),
   ])
   func aNormalisationInTheFileIsTaken(mean: String, std: String, shape: [Int], prefix: String) throws {
     let own = try Self.state("resnet20")
@@ -59,7 +61,8 @@ import Testing
   @Test func aNormalisationThatIsNoneIsSaid() throws {
     let file = [("mean", Tensor.zeros(3, 1, 1)), ("std", Tensor.zeros(3, 1, 1))] + (try Self.state("resnet20"))
     let error = #expect(throws: SATError.self) { try load(file, Architecture(name: "resnet20")) }
-    #expect(error?.message.contains("standard deviations above 0") == true && error?.message.contains("foreign.safetensors") == true)
+    #expect(
+      error?.message.contains("standard deviations above 0") == true && error?.message.contains("foreign.safetensors") == true)
     let one = [("mean", Tensor.zeros(1)), ("std", Tensor.ones(1))] + (try Self.state("resnet20"))
     #expect(throws: SATError.self) { try load(one, Architecture(name: "resnet20")) }
     let half = [("mean", Tensor.zeros(3, 1, 1))] + (try Self.state("resnet20"))

@@ -45,12 +45,14 @@ enum GoldenNumbers {
   /// What the golden files keep of a large tensor.
   static func subset(_ tensor: Tensor) -> Tensor {
     let flat = tensor.contiguous().reshaped(to: -1)
-    return flat[.stride(by: max(1, flat.count / 32))][..<min(32, (flat.count + max(1, flat.count / 32) - 1) / max(1, flat.count / 32))]
+    return flat[.stride(by: max(1, flat.count / 32))][
+      ..<min(32, (flat.count + max(1, flat.count / 32) - 1) / max(1, flat.count / 32))]
   }
 
   /// Compares a network's state with the golden subsets and sums under `prefix`.
   static func expectState(
-    _ network: Module, _ golden: GoldenTensors, _ prefix: String, absolute: Double, sourceLocation: SourceLocation = #_sourceLocation
+    _ network: Module, _ golden: GoldenTensors, _ prefix: String, absolute: Double,
+    sourceLocation: SourceLocation = #_sourceLocation
   ) throws {
     for (name, tensor) in network.stateDict {
       expectClose(

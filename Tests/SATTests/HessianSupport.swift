@@ -123,7 +123,8 @@ enum SmallNetworks {
           Activation { $0.softplus() }, Linear(5, 3, generator: generator))
       case "groups":
         Sequential(
-          Conv2d(1, 4, kernel: 3, generator: generator), ReLU(), Conv2d(4, 4, kernel: 3, groups: 2, generator: generator), Flatten(),
+          Conv2d(1, 4, kernel: 3, generator: generator), ReLU(), Conv2d(4, 4, kernel: 3, groups: 2, generator: generator),
+          Flatten(),
           Linear(16, 3, generator: generator))
       case "dead": WithDeadLayer(generator)
       case "own-parameter": WithOwnParameter(generator)

@@ -57,7 +57,8 @@ import Testing
     let (images, labels) = SmallNetworks.data(6)
     let p = withNoGrad { network.module(images).softmax(dim: 1) }
     let covariance = Tensor.eye(3, dtype: .float64) * p.unsqueezed(dim: 1) - p.unsqueezed(dim: 2).matmul(p.unsqueezed(dim: 1))
-    let expected = (covariance.eigh().values[.all, 2] * (images.flattened(from: 1).square().sum(dim: 1) + 1.0)).array(of: Double.self)
+    let expected = (covariance.eigh().values[.all, 2] * (images.flattened(from: 1).square().sum(dim: 1) + 1.0)).array(
+      of: Double.self)
     var settings = PerSampleSpectrum.Settings()
     settings.tolerance = 1e-7
     let spectrum = try PerSampleSpectrum.topEigenvalues(network, images: images, labels: labels, settings: settings)
@@ -66,7 +67,8 @@ import Testing
       #expect(abs(spectrum.eigenvalues[i] - expected[i]) <= 1e-9 * expected[i])
       #expect(abs(gaussNewton[i] - expected[i]) <= 1e-9 * expected[i], "linear logits: Gauss-Newton is the Hessian")
       let hessian = try LossHessian(network, images: images[i..<i + 1], labels: labels[i..<i + 1])
-      let pair = try PowerMethod(tolerance: 1e-10, residualTolerance: 1e-5).eigenvalues(of: hessian, generator: Generator(seed: 0))[0]
+      let pair = try PowerMethod(tolerance: 1e-10, residualTolerance: 1e-5).eigenvalues(of: hessian, generator: Generator(seed: 0))[
+        0]
       #expect(abs(pair.value - expected[i]) <= 1e-8 * expected[i])
     }
   }

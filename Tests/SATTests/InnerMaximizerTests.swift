@@ -67,7 +67,8 @@ private final class RecordingClassifier: Classifier {
   }
 
   /// Algorithm 1 written out without compaction: every sample goes through the network, and a mask holds the finished ones.
-  func masked(_ model: (Tensor) -> Tensor, lambda: Double, from start: Tensor, epsilon: Double, step: Double, steps: Int) -> Tensor {
+  func masked(_ model: (Tensor) -> Tensor, lambda: Double, from start: Tensor, epsilon: Double, step: Double, steps: Int) -> Tensor
+  {
     var x = start
     for _ in 0..<steps {
       let input = x.detached().requireGrad()

@@ -23,7 +23,9 @@ import Testing
     }
     let scaled = LandscapeDirection.random(for: weights, vectors: .scaled, generator: Generator(seed: 1))
     for (index, weight) in weights.enumerated() {
-      #expect(abs(scaled.parts[index].norm().item() - (weight.ndim == 1 ? weight.norm().item() : direction.parts[index].norm().item())) <= 1e-8)
+      #expect(
+        abs(scaled.parts[index].norm().item() - (weight.ndim == 1 ? weight.norm().item() : direction.parts[index].norm().item()))
+          <= 1e-8)
       if weight.ndim > 1 { #expect(scaled.parts[index].isEqual(to: direction.parts[index])) }
     }
   }

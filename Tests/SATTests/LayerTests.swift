@@ -3,7 +3,8 @@ import Testing
 
 /// The rooms of `Sources/SAT`, from the bottom up. Each uses only those before it (CONTRIBUTING.md has the same list).
 private let rooms = [
-  "Support", "Data", "Models", "Perturbations", "Attacks", "Hessian", "Curriculum", "Defenses", "Evaluation", "Landscape", "Training", "Reports",
+  "Support", "Data", "Models", "Perturbations", "Attacks", "Hessian", "Curriculum", "Defenses", "Evaluation", "Landscape",
+  "Training", "Reports",
   "Reproduction",
 ]
 
@@ -22,7 +23,8 @@ private let rooms = [
     ])
     #expect(
       tree.usesThatRunBack(order: rooms) == [
-        "Attacks/Attack.swift uses Images.Kind of Reports", "Attacks/Attack.swift uses Report of Reports", "Data/Images.swift uses Report of Reports",
+        "Attacks/Attack.swift uses Images.Kind of Reports", "Attacks/Attack.swift uses Report of Reports",
+        "Data/Images.swift uses Report of Reports",
       ])
   }
 
@@ -43,7 +45,9 @@ private let rooms = [
   @Test(arguments: ["Sources/SwiftTorch", "Sources/SAT", "Sources/sat"])
   func onlyInteropTouchesTheABIAndPointers(_ folder: String) throws {
     for (file, text) in try Repository.swiftFiles(under: folder) where !file.hasPrefix("Interop/") {
-      let names = SwiftWords(text).words.filter { $0 == "CTorchShim" || $0 == "OpaquePointer" || ($0.hasPrefix("Unsafe") && $0.hasSuffix("Pointer")) }
+      let names = SwiftWords(text).words.filter {
+        $0 == "CTorchShim" || $0 == "OpaquePointer" || ($0.hasPrefix("Unsafe") && $0.hasSuffix("Pointer"))
+      }
       #expect(names.isEmpty, "\(folder)/\(file) uses \(names.joined(separator: ", "))")
     }
   }
@@ -55,7 +59,9 @@ private enum Repository {
   /// The text of each Swift file below a folder, by its path from there.
   static func swiftFiles(under folder: String) throws -> [String: String] {
     let base = root.appending(path: folder).path(percentEncoded: false)
-    let paths = try #require(FileManager.default.enumerator(atPath: base)).compactMap { $0 as? String }.filter { $0.hasSuffix(".swift") }
+    let paths = try #require(FileManager.default.enumerator(atPath: base)).compactMap { $0 as? String }.filter {
+      $0.hasSuffix(".swift")
+    }
     try #require(!paths.isEmpty, "no Swift files under \(folder)")
     return try Dictionary(uniqueKeysWithValues: paths.map { ($0, try String(contentsOfFile: "\(base)/\($0)", encoding: .utf8)) })
   }

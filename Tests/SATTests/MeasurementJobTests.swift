@@ -7,7 +7,8 @@ import Testing
 /// The jobs of the Hessian and of the landscape: stopped, resumed, refused, and the same as their parts.
 @Suite struct MeasurementJobTests {
   private static func model() throws -> LoadedModel {
-    let network = NetworkClassifier(MNISTNet(generator: Generator(seed: 1)), architecture: Architecture(name: "mnist-cnn"), normalization: nil)
+    let network = NetworkClassifier(
+      MNISTNet(generator: Generator(seed: 1)), architecture: Architecture(name: "mnist-cnn"), normalization: nil)
     network.module.setTraining(false)
     network.execution = Execution(attackPrecision: .bf16)
     return LoadedModel(path: "mine", classifier: network, inputShape: [1, 28, 28], device: .cpu)
@@ -15,7 +16,8 @@ import Testing
 
   private static func data(_ count: Int = 6) throws -> ImageDataset {
     try ImageDataset(
-      name: "d", split: "test", images: .rand([count, 1, 28, 28], generator: Generator(seed: 2)), labels: Tensor((0..<count).map { $0 % 10 }))
+      name: "d", split: "test", images: .rand([count, 1, 28, 28], generator: Generator(seed: 2)),
+      labels: Tensor((0..<count).map { $0 % 10 }))
   }
 
   private static func perturbation(seed: UInt64 = 5) throws -> ImagePerturbation {

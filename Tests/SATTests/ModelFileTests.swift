@@ -21,23 +21,29 @@ import Testing
     let scratch = try Scratch()
     let architecture = Architecture(name: "cnn-a", options: ["classes": "7", "channels": "1"])
     let network = NetworkClassifier(
-      try architecture.make(generator: Generator(seed: 3)), architecture: architecture, normalization: try Normalization("0.25 0.75"))
+      try architecture.make(generator: Generator(seed: 3)), architecture: architecture,
+      normalization: try Normalization("0.25 0.75"))
     // The name does not tell the contents.
     let path = "\(scratch.path)/model.jpeg"
     try ModelFile.save(network, to: path)
     let loaded = try load(path)
     let images = GoldenNumbers.images([3, 1, 28, 28])
-    expectIdentical(try loaded.classifier.logits(images), try network.withMode(.evaluation) { () throws(TorchError) in try network.logits(images) })
+    expectIdentical(
+      try loaded.classifier.logits(images),
+      try network.withMode(.evaluation) { () throws(TorchError) in try network.logits(images) })
     #expect(loaded.inputShape == [1, 28, 28])
     let stripped = try load(path, nil, Normalization("mnist"))
-    #expect(try !stripped.classifier.logits(images).isClose(to: network.logits(images)), "a normalisation that is given replaces the file's")
+    #expect(
+      try !stripped.classifier.logits(images).isClose(to: network.logits(images)),
+      "a normalisation that is given replaces the file's")
     #expect(throws: SATError.self) { try load(path, Architecture(name: "lenet5")) }
   }
 
   @Test func layoutsAndPrecisionsAgree() throws {
     let scratch = try Scratch()
     let architecture = Architecture(name: "resnet20")
-    let network = NetworkClassifier(try architecture.make(generator: Generator(seed: 3)), architecture: architecture, normalization: nil)
+    let network = NetworkClassifier(
+      try architecture.make(generator: Generator(seed: 3)), architecture: architecture, normalization: nil)
     try ModelFile.save(network, to: "\(scratch.path)/m")
     let model = try load("\(scratch.path)/m").classifier
     let images = GoldenNumbers.images([4, 3, 32, 32])
@@ -121,7 +127,8 @@ import Testing
   @Test func whatDoesNotFitTheDataIsSaid() throws {
     let scratch = try Scratch()
     let network = NetworkClassifier(
-      try Architecture(name: "lenet5").make(generator: Generator(seed: 0)), architecture: Architecture(name: "lenet5"), normalization: nil)
+      try Architecture(name: "lenet5").make(generator: Generator(seed: 0)), architecture: Architecture(name: "lenet5"),
+      normalization: nil)
     try ModelFile.save(network, to: "\(scratch.path)/m")
     let model = try load("\(scratch.path)/m")
     func message(_ images: Tensor, _ labels: [Int]) throws -> String {

@@ -59,8 +59,12 @@ import Testing
       #expect(try load(path, Architecture(name: "cnn-a", options: options)).inputShape == [3, 32, 32])
     }
     expectSentence([path, "holds cnn-a, but --model says lenet5"]) { _ = try load(path, Architecture(name: "lenet5")) }
-    expectSentence([path, "classes=7", "classes=10"]) { _ = try load(path, Architecture(name: "cnn-a", options: ["classes": "10"])) }
-    expectSentence([path, "channels=3", "channels=1"]) { _ = try load(path, Architecture(name: "cnn-a", options: ["channels": "1"])) }
+    expectSentence([path, "classes=7", "classes=10"]) {
+      _ = try load(path, Architecture(name: "cnn-a", options: ["classes": "10"]))
+    }
+    expectSentence([path, "channels=3", "channels=1"]) {
+      _ = try load(path, Architecture(name: "cnn-a", options: ["channels": "1"]))
+    }
     expectSentence(["no option 'depth'"]) { _ = try load(path, Architecture(name: "cnn-a", options: ["depth": "1"])) }
   }
 
@@ -72,7 +76,9 @@ import Testing
       try SafeTensors(tensors: state, metadata: metadata).write(to: path)
       return path
     }
-    expectSentence([scratch.path, "its metadata", "'lenet7'", "did you mean lenet5?"]) { _ = try load(write(["sat.architecture": "lenet7"])) }
+    expectSentence([scratch.path, "its metadata", "'lenet7'", "did you mean lenet5?"]) {
+      _ = try load(write(["sat.architecture": "lenet7"]))
+    }
     expectSentence([scratch.path, "its metadata", "'width'"]) {
       _ = try load(write(["sat.architecture": "lenet5", "sat.options": #"{"width": "2"}"#]))
     }
@@ -132,7 +138,9 @@ import Testing
     }
     let lenet5 = Architecture(name: "lenet5")
     var random = SeededGenerator(seed: 5)
-    expectSentence([scratch.path, "not a model"]) { _ = try load(write((0..<5000).map { _ in UInt8.random(in: 0...255, using: &random) })) }
+    expectSentence([scratch.path, "not a model"]) {
+      _ = try load(write((0..<5000).map { _ in UInt8.random(in: 0...255, using: &random) }))
+    }
     expectSentence([scratch.path, "empty"]) { _ = try load(write([])) }
     for name in ["module.zip.pt", "module.legacy.pt", "tiny.ts", "expected.safetensors"] {
       let whole = try Fixtures.bytes("files/\(name)")
@@ -142,11 +150,15 @@ import Testing
     }
     expectSentence(["bytes.npz", "a NumPy archive, not a model"]) { _ = try load(Fixtures.path("files/bytes.npz")) }
     for ending in ["zip.pt", "legacy.pt"] {
-      expectSentence(["malicious-os-system", "os.system"]) { _ = try load(Fixtures.path("files/malicious-os-system.\(ending)"), lenet5) }
+      expectSentence(["malicious-os-system", "os.system"]) {
+        _ = try load(Fixtures.path("files/malicious-os-system.\(ending)"), lenet5)
+      }
       expectSentence(["prefixed", "missing keys: conv1.weight", "unexpected keys: conv.weight"]) {
         _ = try load(Fixtures.path("files/prefixed.\(ending)"), lenet5)
       }
-      expectSentence(["nested", "does not say which network they belong to", "sat models"]) { _ = try load(Fixtures.path("files/nested.\(ending)")) }
+      expectSentence(["nested", "does not say which network they belong to", "sat models"]) {
+        _ = try load(Fixtures.path("files/nested.\(ending)"))
+      }
     }
   }
 

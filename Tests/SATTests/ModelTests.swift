@@ -74,7 +74,8 @@ import Testing
     let gradient = Tensor.gradient(of: loss, withRespectTo: images)
     let expected = try tensors["\(golden.name)/gradient"]
     expectClose(
-      expected.shape == gradient.shape ? gradient : GoldenNumbers.subset(gradient), expected, absolute: 1e-5, relative: 1e-5, "gradient")
+      expected.shape == gradient.shape ? gradient : GoldenNumbers.subset(gradient), expected, absolute: 1e-5, relative: 1e-5,
+      "gradient")
     #expect(abs(logits.crossEntropy(Tensor(golden.labels)).item() - golden.loss) < 1e-5)
 
     // The prepared network sums in another order. For these images no ReLU input is so near 0 that this switches it.
@@ -106,12 +107,13 @@ import Testing
   }
 
   /// Parameter counts from the papers' tables and from torchvision, which are independent of this code and of `models/`.
-  @Test(arguments: [
-    ("mnist-cnn", [:], 729_418), ("prn20", [:], 11_171_146), ("prn20", ["classes": "100"], 11_217_316),
-    ("prn20", ["finalBN": "1"], 11_172_170), ("prn20", ["finalBN": "1", "classes": "100"], 11_218_340),
-    ("prn20", ["rawShortcut": "1"], 11_171_146), ("wrn34-10", [:], 46_160_474), ("wrn34-10", ["classes": "100"], 46_218_164),
-    ("wrn34-10", ["depth": "28"], 36_479_194), ("resnet34", [:], 21_289_802), ("resnet34", ["classes": "1000"], 21_797_672),
-  ] as [(String, [String: String], Int)])
+  @Test(
+    arguments: [
+      ("mnist-cnn", [:], 729_418), ("prn20", [:], 11_171_146), ("prn20", ["classes": "100"], 11_217_316),
+      ("prn20", ["finalBN": "1"], 11_172_170), ("prn20", ["finalBN": "1", "classes": "100"], 11_218_340),
+      ("prn20", ["rawShortcut": "1"], 11_171_146), ("wrn34-10", [:], 46_160_474), ("wrn34-10", ["classes": "100"], 46_218_164),
+      ("wrn34-10", ["depth": "28"], 36_479_194), ("resnet34", [:], 21_289_802), ("resnet34", ["classes": "1000"], 21_797_672),
+    ] as [(String, [String: String], Int)])
   func parameterCountsAreThePublished(name: String, options: [String: String], count: Int) throws {
     let network = try Initialization.skipping { () throws(SATError) in
       try Architecture(name: name, options: options).make(generator: Generator(seed: 0))
@@ -161,7 +163,8 @@ import Testing
 
   @Test(arguments: [
     (Architecture(name: "vgg"), "vgg"), (Architecture(name: "lenet5", options: ["width": "3"]), "width"),
-    (Architecture(name: "lenet5", options: ["classes": "one"]), "one"), (Architecture(name: "lenet5", options: ["classes": "1"]), "classes"),
+    (Architecture(name: "lenet5", options: ["classes": "one"]), "one"),
+    (Architecture(name: "lenet5", options: ["classes": "1"]), "classes"),
     (Architecture(name: "cnn-a", options: ["channels": "2"]), "1 or 3"),
     (Architecture(name: "wrn34-10", options: ["depth": "30"]), "10, 16, 22, … or 106"),
     (Architecture(name: "prn20", options: ["finalBN": "yes"]), "0 or 1"),

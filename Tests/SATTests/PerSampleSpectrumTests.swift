@@ -57,18 +57,21 @@ import Testing
       #expect(!isPossible)
       return
     }
-    let goesInBatches = try BatchedLanczos.layers(linearized) != nil && linearized.accountsForAllGradients(of: network.module.parameters)
+    let goesInBatches =
+      try BatchedLanczos.layers(linearized) != nil && linearized.accountsForAllGradients(of: network.module.parameters)
     #expect(goesInBatches == isPossible)
   }
 
   /// Pairs of pixels give the same result as whole windows, with uneven strides, padding and dilation.
   @Test(arguments: [
-    (6, 2, 3, 1, 14), (5, 1, 0, 1, 8), (3, 1, 1, 1, 5), (3, 2, 1, 1, 7), (3, 3, 2, 1, 8), (2, 3, 0, 1, 8), (3, 2, 2, 2, 9), (4, 2, 7, 1, 5),
+    (6, 2, 3, 1, 14), (5, 1, 0, 1, 8), (3, 1, 1, 1, 5), (3, 2, 1, 1, 7), (3, 3, 2, 1, 8), (2, 3, 0, 1, 8), (3, 2, 2, 2, 9),
+    (4, 2, 7, 1, 5),
   ])
   func pairsOfPixelsMakeWindows(kernel: Int, stride: Int, padding: Int, dilation: Int, size: Int) {
     let generator = Generator(seed: 1)
     func randn(_ shape: [Int]) -> Tensor { Tensor.randn(shape, generator: generator, dtype: .float64) }
-    let layer = Conv2d(weight: randn([4, 3, kernel, kernel]), bias: randn([4]), stride: stride, padding: padding, dilation: dilation)
+    let layer = Conv2d(
+      weight: randn([4, 3, kernel, kernel]), bias: randn([4]), stride: stride, padding: padding, dilation: dilation)
     let input = randn([2, 3, size, size + 1])
     let output = withNoGrad { layer(input) }
     let call = LayerCall(layer: layer, input: input, adjoint: randn(output.shape), hasDependentInput: true)
@@ -84,7 +87,8 @@ import Testing
   /// eigenvalues of both signs.
   @Test func misclassifiedSamplesHaveBothSigns() throws {
     let generator = Generator(seed: 4)
-    let module = Sequential(Flatten(), Linear(36, 6, generator: generator), Activation { $0.tanh() }, Linear(6, 3, generator: generator))
+    let module = Sequential(
+      Flatten(), Linear(36, 6, generator: generator), Activation { $0.tanh() }, Linear(6, 3, generator: generator))
     module.convert(to: .float64)
     _ = withNoGrad { module.parameters[2].value.multiplyInPlace(by: 12.0) }
     module.setTraining(false)
@@ -138,7 +142,8 @@ import Testing
 
   /// With huge logits the float32 softmax is 1 and 0: the loss is flat, and no value may become NaN.
   @Test func saturatedSamplesAreFlat() throws {
-    let module = Sequential(Flatten(), Linear(36, 8, generator: Generator(seed: 0)), ReLU(), Linear(8, 3, generator: Generator(seed: 1)))
+    let module = Sequential(
+      Flatten(), Linear(36, 8, generator: Generator(seed: 0)), ReLU(), Linear(8, 3, generator: Generator(seed: 1)))
     withNoGrad { for parameter in module.parameters { parameter.value.multiplyInPlace(by: 300.0) } }
     module.setTraining(false)
     let network = NetworkClassifier(module, architecture: Architecture(name: "flat"), normalization: nil)

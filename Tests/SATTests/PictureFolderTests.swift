@@ -14,7 +14,8 @@ import Testing
       try FileManager.default.createDirectory(atPath: "\(scratch.path)/\(name)", withIntermediateDirectories: true)
       for (i, file) in files.enumerated() {
         let ending = (file as NSString).pathExtension.uppercased()
-        try FileManager.default.copyItem(atPath: Fixtures.path("pictures/\(file)"), toPath: "\(scratch.path)/\(name)/\(i).\(ending)")
+        try FileManager.default.copyItem(
+          atPath: Fixtures.path("pictures/\(file)"), toPath: "\(scratch.path)/\(name)/\(i).\(ending)")
       }
     }
     return scratch.path
@@ -61,7 +62,9 @@ import Testing
       let upright = PictureFiles.middle(of: picture.transposed(1, 2), side: side)
       expectClose(upright.transposed(1, 2).to(.float32), middle.to(.float32), absolute: 1, relative: 0, "the other way up")
     }
-    #expect(PictureFiles.middle(of: picture[.all, .all, 0..<21], side: 21).isEqual(to: picture[.all, .all, 0..<21]), "the right size is left alone")
+    #expect(
+      PictureFiles.middle(of: picture[.all, .all, 0..<21], side: 21).isEqual(to: picture[.all, .all, 0..<21]),
+      "the right size is left alone")
   }
 
   /// The far ends do not affect the middle and take no memory.
@@ -72,7 +75,9 @@ import Testing
       let whole = picture.resized(height: 64, width: 64 * side / edge)
       let left = Int((Double(64 * side / edge - 56) / 2).rounded(.toNearestOrEven))
       let expected = whole[.all, 4..<60, left..<left + 56]
-      expectClose(PictureFiles.middle(of: picture, side: 56).to(.float32), expected.to(.float32), absolute: 1, relative: 0, "\(edge) x \(side)")
+      expectClose(
+        PictureFiles.middle(of: picture, side: 56).to(.float32), expected.to(.float32), absolute: 1, relative: 0,
+        "\(edge) x \(side)")
       let upright = PictureFiles.middle(of: picture.transposed(1, 2), side: 56)
       expectClose(upright.transposed(1, 2).to(.float32), expected.to(.float32), absolute: 1, relative: 0, "\(side) x \(edge)")
     }
@@ -120,7 +125,8 @@ import Testing
     try AtomicFile.write(ContactSheet(columns: 1, gap: 0, smallestEdge: 0).png(.zeros(1, 3, 5, 6)), to: "\(empty)/b/x.png")
     #expect(Self.sentence { _ = try data.batch(1..<2) }.contains("is a picture of 6 x 5; expected 33 x 21"))
     let scratch2 = try Scratch()
-    #expect(Self.sentence { _ = try DataSource(scratch2.path).load(.test, root: DataRoot(option: "/n")) }.contains("no sub-folders"))
+    #expect(
+      Self.sentence { _ = try DataSource(scratch2.path).load(.test, root: DataRoot(option: "/n")) }.contains("no sub-folders"))
     let missing = Self.sentence { _ = try DataSource("imagenette").load(.train, root: DataRoot(option: scratch2.path)) }
     #expect(missing.contains("\(scratch2.path)/imagenette/train is not there; get it with `sat data fetch imagenette`"))
     // The loader passes the error on, and its thread ends.
@@ -135,7 +141,8 @@ import Testing
     guard let folder = RealData.folder, RealData.path("imagenette/val") != nil else { return }
     let root = DataRoot(option: folder)
     let test = try DataSource("imagenette").load(.test, root: root)
-    #expect(test.count == 300 && test.imageShape == [3, 224, 224] && test.classNames.first == "tench" && test.classNames.count == 10)
+    #expect(
+      test.count == 300 && test.imageShape == [3, 224, 224] && test.classNames.first == "tench" && test.classNames.count == 10)
     #expect((0..<10).allSatisfy { test.labels.equal(to: $0).sum().item() == 30 })
     var sum = 0.0
     for start in stride(from: 0, to: 300, by: 50) {
@@ -149,7 +156,9 @@ import Testing
     #expect(train.count == 720 && validation.count == 80)
     func load(_ depth: Int) throws -> [BatchLoader.Batch] {
       try BatchLoaderTests.batches(
-        BatchLoader(train, batchSize: 16, order: Array(stride(from: 0, to: 720, by: 20)), augmentation: .imagenette, generator: Generator(seed: 1), depth: depth))
+        BatchLoader(
+          train, batchSize: 16, order: Array(stride(from: 0, to: 720, by: 20)), augmentation: .imagenette,
+          generator: Generator(seed: 1), depth: depth))
     }
     let (plain, threaded) = (try load(0), try load(2))
     #expect(plain.count == 3 && threaded.count == 3)

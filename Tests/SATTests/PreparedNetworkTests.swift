@@ -90,7 +90,9 @@ import Testing
   ]
 
   /// Returns a network as after some training, with statistics and factors other than 0 and 1.
-  static func trained(_ architecture: Architecture, _ factors: ClosedRange<Double>, dtype: DType, generator: Generator) throws -> any Layer {
+  static func trained(_ architecture: Architecture, _ factors: ClosedRange<Double>, dtype: DType, generator: Generator) throws
+    -> any Layer
+  {
     let network = try architecture.make(generator: generator)
     for norm in network.modules.compactMap({ $0 as? BatchNorm2d }) {
       for (tensor, range) in [
@@ -142,7 +144,9 @@ import Testing
     let images = Tensor.rand([4, 3, 32, 32], generator: generator)
     _ = classifier.module(images)
     let expected = try classifier.withMode(.evaluation) { () throws(TorchError) in try classifier.logits(images) }
-    let prepared = try classifier.withPreparedWeights(inputShape: [3, 32, 32]) { () throws(TorchError) in try classifier.logits(images) }
+    let prepared = try classifier.withPreparedWeights(inputShape: [3, 32, 32]) { () throws(TorchError) in
+      try classifier.logits(images)
+    }
     #expect(!prepared.requiresGrad && expected.requiresGrad)
     expectClose(prepared, expected, absolute: 1e-4 * expected.abs().max().item(), relative: 0)
     #expect(classifier.module.isTraining)

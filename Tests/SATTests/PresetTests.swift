@@ -21,12 +21,15 @@ import Testing
   static let rows: [Row] = {
     func cifar(_ name: String, _ model: String, _ n: Double, rate: Double, decay: Double, _ rises: [Int], dat: Int) -> Row {
       Row(
-        name: name, model: model, epsilon: n / 255, steps: 10, stepSize: n / 4 / 255, epochs: 100, learningRate: rate, weightDecay: decay,
-        milestones: [40, 60, 80], lambda: [0: 0, rises[0] - 1: 0, rises[0]: 1.0 / 3, rises[1]: 2.0 / 3, rises[2]: 1, 99: 1], datEpochs: dat)
+        name: name, model: model, epsilon: n / 255, steps: 10, stepSize: n / 4 / 255, epochs: 100, learningRate: rate,
+        weightDecay: decay,
+        milestones: [40, 60, 80], lambda: [0: 0, rises[0] - 1: 0, rises[0]: 1.0 / 3, rises[1]: 2.0 / 3, rises[2]: 1, 99: 1],
+        datEpochs: dat)
     }
     func mnist(_ name: String, _ epsilon: Double) -> Row {
       Row(
-        name: name, model: "mnist-cnn", epsilon: epsilon, steps: 40, stepSize: 0.02, epochs: 70, learningRate: 0.01, weightDecay: 5e-4,
+        name: name, model: "mnist-cnn", epsilon: epsilon, steps: 40, stepSize: 0.02, epochs: 70, learningRate: 0.01,
+        weightDecay: 5e-4,
         milestones: [40, 50, 60], lambda: [0: 0, 29: 0, 30: 1.0 / 3, 45: 2.0 / 3, 60: 1], datEpochs: 30)
     }
     func imagenette(_ name: String, _ n: Double) -> Row {
@@ -92,7 +95,9 @@ import Testing
     let peak = cifar.learningRateSchedule.peak * 15
     #expect(abs(rate.rate(0.2, at: peak) - 0.2) < 1e-12 && abs(rate.rate(0.2, at: peak / 2) - 0.1) < 1e-12)
     #expect(abs(rate.rate(0.2, at: (peak + 15) / 2) - 0.1) < 1e-12)
-    let (digits, plain) = (try Presets.configuration(named: "digits", method: "fast-at"), try Presets.configuration(named: "digits"))
+    let (digits, plain) = (
+      try Presets.configuration(named: "digits", method: "fast-at"), try Presets.configuration(named: "digits")
+    )
     #expect(digits.learningRateSchedule.kind == .cyclic && digits.epochs == plain.epochs)
   }
 
@@ -116,7 +121,9 @@ import Testing
   }
 
   @Test func freeATDividesTheEpochs() throws {
-    let (free, at) = (try Presets.configuration(named: "cifar10-prn20", method: "free-at"), try Presets.configuration(named: "cifar10-prn20"))
+    let (free, at) = (
+      try Presets.configuration(named: "cifar10-prn20", method: "free-at"), try Presets.configuration(named: "cifar10-prn20")
+    )
     // Each batch gives eight updates (Shafahi et al. 2019).
     #expect(free.epochs == 13 && at.epochs == 100 && free.learningRateSchedule.milestones == [5, 8, 10])
   }

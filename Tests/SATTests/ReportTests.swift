@@ -9,7 +9,9 @@ final class WrittenRun {
   let path: String
   private let parent: String
 
-  init(_ name: String = "run", configuration: String = "method: p-sat\nthreat:\n  norm: linf\n  epsilon: 8/255\n", metrics: String) throws {
+  init(_ name: String = "run", configuration: String = "method: p-sat\nthreat:\n  norm: linf\n  epsilon: 8/255\n", metrics: String)
+    throws
+  {
     parent = FileManager.default.temporaryDirectory.appendingPathComponent("sat-report-\(UUID().uuidString)").path
     path = "\(parent)/\(name)"
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
@@ -27,7 +29,8 @@ final class WrittenRun {
   static func epoch(
     _ epoch: Int, loss: String = "1.5", robust: String = "0.25", method: String = #""p-sat":{"stopped":0.5}"#
   ) -> String {
-    #"{"active":[1,0.5],"epoch":\#(epoch),"gradientNorm":2.5,"lambda":0.25,"learningRate":0.01,"perturbation":{"max":0.3,"mean":0.2},"#
+    #"{"active":[1,0.5],"epoch":\#(epoch),"gradientNorm":2.5,"lambda":0.25,"learningRate":0.01,"perturbation":{"max":0.3,"#
+      + #""mean":0.2},"#
       + #""seconds":12.5,"samplesPerSecond":400,"time":1700000000,"train":{"accuracy":0.5,"loss":\#(loss)},"#
       + #""validation":{"clean":0.75,"robust":\#(robust),"samples":40},"psi":{"p05":-1,"p25":-0.5,"p50":0.1,"p75":0.5,"p95":1},"#
       + #""smoothness":{"eigenvalue":30,"trace":200,"traceError":10,"gradientNorm":1.25},\#(method)}"# + "\n"
@@ -41,21 +44,25 @@ enum WrittenDocument {
   ///   - parts: further keys and values.
   static func hessian(samples: Int = 4, _ parts: String) -> String {
     #"""
-    {"format": "sat-hessian/1", "model": "m", "data": {"name": "digits", "split": "train", "samples": 128}, "at": "clean", "dtype": "float32",
-     "seed": 0, "loss": 0.5, "gradientNorm": 1, "parameters": 10, "samples": \#(samples), "products": 3, "seconds": 1, "versions": {}, \#(parts)}
+    {"format": "sat-hessian/1", "model": "m", "data": {"name": "digits", "split": "train", "samples": 128}, "at": "clean",
+     "dtype": "float32",
+     "seed": 0, "loss": 0.5, "gradientNorm": 1, "parameters": 10, "samples": \#(samples), "products": 3, "seconds": 1,
+      "versions": {}, \#(parts)}
     """#
   }
 
   static func landscape(_ parts: String) -> String {
     #"""
-    {"format": "sat-landscape/1", "model": "m", "data": {"name": "digits", "split": "train", "samples": 128}, "examples": "clean", "seed": 0,
+    {"format": "sat-landscape/1", "model": "m", "data": {"name": "digits", "split": "train", "samples": 128},
+     "examples": "clean", "seed": 0,
      "seconds": 1, "versions": {}, \#(parts)}
     """#
   }
 
   /// Of three samples, of which an attack broke the second.
   static let evaluation = #"""
-    {"format": "sat-evaluation/1", "model": "m", "data": {"name": "d", "split": "test", "samples": 3}, "seed": 0, "batchSize": 2, "mode": "fast",
+    {"format": "sat-evaluation/1", "model": "m", "data": {"name": "d", "split": "test", "samples": 3}, "seed": 0, "batchSize": 2,
+     "mode": "fast",
      "seconds": 1, "clean": {"correct": 3, "accuracy": 1, "interval": [0.4, 1]}, "threat": {"norm": "linf", "epsilon": 0.1},
      "attacks": [{"name": "pgd", "robust": 2, "seconds": 1, "forward": 3, "backward": 6}],
      "robust": {"correct": 2, "accuracy": 0.67, "interval": [0.2, 0.9]},
@@ -102,7 +109,8 @@ enum WrittenDocument {
   }
 
   @Test func numbersThatAreNoneAreSaidToBe() throws {
-    let run = try WrittenRun(metrics: WrittenRun.epoch(0, loss: "NaN") + WrittenRun.epoch(1, loss: "-Infinity") + WrittenRun.epoch(2))
+    let run = try WrittenRun(
+      metrics: WrittenRun.epoch(0, loss: "NaN") + WrittenRun.epoch(1, loss: "-Infinity") + WrittenRun.epoch(2))
     let report = try Report(of: [run.path])
     let page = try ReportPage.html(report, plotly: "Plotly")
     let values = try #require(try series(page, "loss")["y"] as? [Any])
@@ -112,7 +120,8 @@ enum WrittenDocument {
 
   @Test func namesCannotBecomeMarkup() throws {
     let name = #"<b>&"x"</script><img src=x onerror=alert(1)>"#.replacing("/", with: "∕")
-    let run = try WrittenRun(name, configuration: "method: '</script><script>alert(1)</script>{{data}}'\n", metrics: WrittenRun.epoch(0))
+    let run = try WrittenRun(
+      name, configuration: "method: '</script><script>alert(1)</script>{{data}}'\n", metrics: WrittenRun.epoch(0))
     let page = try ReportPage.html(Report(of: [run.path]), plotly: "Plotly")
     #expect(page.components(separatedBy: "</script>").count == 4, "the data, Plotly and the page's script, and nothing else")
     #expect(!page.contains("<img") && !page.contains("<b>&"))
@@ -142,7 +151,9 @@ enum WrittenDocument {
     func document(_ correlation: Double) -> String {
       WrittenDocument.hessian(
         samples: 2,
-        #""perSample": {"eigenvalues": [1, 2], "residuals": [0, 0], "approximations": {"loss": [3, 4]}, "spearman": {"loss": \#(correlation)}}"#)
+        #""perSample": {"eigenvalues": [1, 2], "residuals": [0, 0], "approximations": {"loss": [3, 4]}, "#
+          + #""spearman": {"loss": \#(correlation)}}"#
+      )
     }
     try a.add("clean.json", document(0.5))
     try a.add("adversarial.json", document(0.25))
@@ -167,7 +178,9 @@ enum WrittenDocument {
     let report = try Report(of: [run.path])
     #expect(report.charts.isEmpty)
     #expect(report.omissions.count == 6)
-    for command in ["sat train --run \(run.path) --resume", "--track-smoothness", "sat hessian \(run.path)", "sat landscape \(run.path)"] {
+    for command in [
+      "sat train --run \(run.path) --resume", "--track-smoothness", "sat hessian \(run.path)", "sat landscape \(run.path)",
+    ] {
       #expect(report.omissions.contains { $0.command.contains(command) }, "\(command)")
     }
     let page = try ReportPage.html(report, plotly: "Plotly")
@@ -185,11 +198,14 @@ enum WrittenDocument {
         #"""
         "eigenvalues": [{"value": 3.5, "residual": 0.25, "iterations": 4, "converged": true}],
         "trace": {"mean": 7, "standardError": 1, "probes": 9}, "density": {"grid": [0, 1], "values": [0.75, 0.25], "width": 0.1},
-        "perSample": {"eigenvalues": [1, 2, 3], "residuals": [0, 0, 0], "approximations": {"central": [1.5, 2.5, 2], "power": [1, 1, 1]},
+        "perSample": {"eigenvalues": [1, 2, 3], "residuals": [0, 0, 0], "approximations": {"central": [1.5, 2.5, 2], "power": [1,
+         1, 1]},
         "spearman": {"central": 0.5, "power": NaN}}
         """#))
     try run.add(
-      "l.json", WrittenDocument.landscape(#""x": [-1, 0, 1], "y": [0, 1], "loss": [[3, 1, 3], [4, 2, 4]], "accuracy": [[0, 1, 0], [0, 1, 0]]"#))
+      "l.json",
+      WrittenDocument.landscape(
+        #""x": [-1, 0, 1], "y": [0, 1], "loss": [[3, 1, 3], [4, 2, 4]], "accuracy": [[0, 1, 0], [0, 1, 0]]"#))
     let report = try Report(of: [run.path])
     func chart(_ id: String) throws -> Chart { try #require(report.charts.first { $0.id == id }, "no chart \(id)") }
     #expect(try chart("eigenvalues").series[0].low == [2.625], "the residual is relative")
@@ -198,11 +214,16 @@ enum WrittenDocument {
     #expect(try chart("approximation-central").series[0].y == [1.5, 2.5, 2])
     #expect(try chart("approximation-central").note.contains("0.5000"))
     #expect(try chart("approximation-power").note.contains("not defined"))
-    #expect(try chart("landscape-surface").csv == "series,first_direction,second_direction,loss\nl,-1,0,3\nl,0,0,1\nl,1,0,3\nl,-1,1,4\nl,0,1,2\nl,1,1,4\n")
+    #expect(
+      try chart("landscape-surface").csv
+        == "series,first_direction,second_direction,loss\nl,-1,0,3\nl,0,0,1\nl,1,0,3\nl,-1,1,4\nl,0,1,2\nl,1,1,4\n")
     try run.add("bad.json", WrittenDocument.hessian(#""eigenvalues": 7"#))
     try run.add("evaluation.json", #"{"format": "sat-eval"#)
     let damaged = try Report(of: [run.path])
-    #expect(damaged.unreadable.map(\.reason) == ["says it is sat-hessian/1 but has the wrong kind of value for 'eigenvalues'", "is not whole JSON"])
+    #expect(
+      damaged.unreadable.map(\.reason) == [
+        "says it is sat-hessian/1 but has the wrong kind of value for 'eigenvalues'", "is not whole JSON",
+      ])
     #expect(!damaged.omissions.contains { $0.what == "Robustness" } && damaged.charts == report.charts)
     try Data([64, 0, 0]).write(to: URL(fileURLWithPath: "\(run.path)/adversarial.safetensors"))
     let cut = try Report(of: [run.path])
@@ -216,10 +237,16 @@ enum WrittenDocument {
   @Test func smoothnessSaysAtWhichImagesItIs() throws {
     let configuration = "threat:\n  norm: linf\n  epsilon: 0.1\nsmoothness:\n  samples: 256\n"
     let run = try WrittenRun("a", configuration: configuration, metrics: WrittenRun.epoch(0))
-    func note(_ runs: [WrittenRun]) throws -> String { try #require(Report(of: runs.map(\.path)).charts.first { $0.id == "trace" }).note }
-    #expect(try note([run]).hasPrefix("On 256 training images, perturbed by the training attack (linf, radius 0.1), the same in every epoch"))
+    func note(_ runs: [WrittenRun]) throws -> String {
+      try #require(Report(of: runs.map(\.path)).charts.first { $0.id == "trace" }).note
+    }
+    #expect(
+      try note([run]).hasPrefix(
+        "On 256 training images, perturbed by the training attack (linf, radius 0.1), the same in every epoch"))
     let other = try WrittenRun("b", configuration: configuration.replacing("0.1", with: "0.3"), metrics: WrittenRun.epoch(0))
-    #expect(try note([run, other]).contains("(linf, radius 0.1) in a; 256 training images, perturbed by the training attack (linf, radius 0.3) in b,"))
+    #expect(
+      try note([run, other]).contains(
+        "(linf, radius 0.1) in a; 256 training images, perturbed by the training attack (linf, radius 0.3) in b,"))
   }
 
   @Test func numbersSayAtWhichImagesTheyAre() throws {
@@ -238,7 +265,10 @@ enum WrittenDocument {
     #expect(alone.omissions.contains { $0.command.hasPrefix("sat landscape '\(run.path)' --split train") })
     try run.add("k.json", document(#", "perturbation": {"norm": "linf", "epsilon": 0.1, "steps": 10, "stepSize": 0.025}"#))
     let both = try #require(Report(of: [run.path]).charts.first { $0.id == "eigenvalues" })
-    #expect(both.series.map(\.name) == ["h, clean, 128 train images of digits", "k, adversarial (linf, radius 0.1), 128 train images of digits"])
+    #expect(
+      both.series.map(\.name) == [
+        "h, clean, 128 train images of digits", "k, adversarial (linf, radius 0.1), 128 train images of digits",
+      ])
   }
 
   @Test func mistakesGetASentence() throws {
@@ -278,10 +308,14 @@ enum WrittenDocument {
     let grid = Chart.Series(
       name: "g", run: 0, x: .numbers((0..<40).map(Double.init)), y: (0..<1000).map(Double.init),
       z: (0..<1000).map { row in (0..<40).map { Double(row * 40 + $0) } })
-    let small = Chart(id: "g", title: "", note: "", form: .heatmap, x: Chart.Axis("x"), y: Chart.Axis("y"), z: Chart.Axis("z"), series: [grid]).thinned.series[0]
+    let small = Chart(
+      id: "g", title: "", note: "", form: .heatmap, x: Chart.Axis("x"), y: Chart.Axis("y"), z: Chart.Axis("z"), series: [grid]
+    ).thinned.series[0]
     #expect(small.y.count == Chart.gridLimit && small.z?.count == Chart.gridLimit && small.y.last == 999)
     for (row, values) in zip(small.y, small.z ?? []) { #expect(values[3] == row * 40 + 3) }
-    let short = Chart(id: "s", title: "", note: "n", form: .lines, x: Chart.Axis("x"), y: Chart.Axis("y"), series: [.init(name: "s", run: 0, x: .numbers([0]), y: [2])])
+    let short = Chart(
+      id: "s", title: "", note: "n", form: .lines, x: Chart.Axis("x"), y: Chart.Axis("y"),
+      series: [.init(name: "s", run: 0, x: .numbers([0]), y: [2])])
     #expect(short.thinned == short)
   }
 
@@ -299,7 +333,8 @@ enum WrittenDocument {
     let images = before.cloned()
     images[1].copyInPlace(from: before[1] + Tensor([Float(0.1), -0.1, 0, 0.05], shape: [1, 2, 2]))
     try SafeTensors(
-      tensors: [("images", images), ("originals", originals), ("labels", Tensor([5, 6, 7]))], metadata: ["sat.evaluation": WrittenDocument.evaluation]
+      tensors: [("images", images), ("originals", originals), ("labels", Tensor([5, 6, 7]))],
+      metadata: ["sat.evaluation": WrittenDocument.evaluation]
     ).write(to: "\(run.path)/adversarial.safetensors")
     try SafeTensors(tensors: [("weights", .zeros(3))]).write(to: "\(run.path)/other.safetensors")
     let report = try Report(of: [run.path])

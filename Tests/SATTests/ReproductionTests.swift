@@ -16,7 +16,8 @@ import Testing
     // The abstract: on CIFAR-100 P-SAT gains 6.14 and 1.00 on AT.
     func gain(_ quantity: String) throws -> Double {
       let (p, a) = (
-        PaperFigures.value("table-1", "cifar100-prn20", "p-sat", quantity), PaperFigures.value("table-1", "cifar100-prn20", "at", quantity)
+        PaperFigures.value("table-1", "cifar100-prn20", "p-sat", quantity),
+        PaperFigures.value("table-1", "cifar100-prn20", "at", quantity)
       )
       return try #require(p) - (try #require(a))
     }
@@ -33,7 +34,8 @@ import Testing
     let run = try #require(plan.runs.first)
     #expect(run.epochsDone == 0)
     try FileManager.default.createDirectory(atPath: run.folder.path, withIntermediateDirectories: true)
-    try (WrittenRun.epoch(0) + WrittenRun.epoch(1).prefix(30)).write(toFile: run.folder.metricsPath, atomically: true, encoding: .utf8)
+    try (WrittenRun.epoch(0) + WrittenRun.epoch(1).prefix(30)).write(
+      toFile: run.folder.metricsPath, atomically: true, encoding: .utf8)
     #expect(run.epochsDone == 1)
   }
 
@@ -48,7 +50,8 @@ import Testing
   @Test func ourSchedulesAreThePapers() throws {
     var compared = 0
     for figure in PaperFigures.all where figure.item == "fig-5" {
-      guard Presets.entries.contains(where: { $0.name == figure.setting }), DefenseRegistry.entries.contains(where: { $0.name == figure.method }),
+      guard Presets.entries.contains(where: { $0.name == figure.setting }),
+        DefenseRegistry.entries.contains(where: { $0.name == figure.method }),
         let epoch = Int(figure.quantity.split(separator: " ").last ?? "")
       else { continue }
       let ours = try Presets.configuration(named: figure.setting, method: figure.method).lambda.value(at: epoch)
@@ -62,9 +65,11 @@ import Testing
   @Test func thePapersScaleIsThePapersSetting() throws {
     let item = try ReproductionItem.named("table-2").restricted(settings: nil, methods: ["at", "p-sat"])
     let plan = try ReproductionPlan(item, scale: ReproductionScale(.paper), root: "r", seed: 0, execution: Execution())
-    #expect(plan.runs.map(\.configuration) == (try [("mnist-0.3", "at"), ("mnist-0.3", "p-sat"), ("mnist-0.45", "at"), ("mnist-0.45", "p-sat")].map {
-      try Presets.configuration(named: $0.0, method: $0.1)
-    }))
+    #expect(
+      plan.runs.map(\.configuration)
+        == (try [("mnist-0.3", "at"), ("mnist-0.3", "p-sat"), ("mnist-0.45", "at"), ("mnist-0.45", "p-sat")].map {
+          try Presets.configuration(named: $0.0, method: $0.1)
+        }))
     #expect(plan.changes.allSatisfy { $0.changes.isEmpty })
     #expect(plan.runs.allSatisfy { $0.limits.testImages == nil && $0.limits.pgdSteps == nil })
     #expect(Set(plan.runs.map(\.folder.path)).count == 4)
@@ -89,7 +94,8 @@ import Testing
   @Test func anotherRadiusIsSaidAndKeptApart() throws {
     func plan(_ epsilon: Fraction?, seed: UInt64 = 0) throws -> ReproductionPlan {
       let item = try ReproductionItem.named("fig-4").restricted(settings: ["mnist-0.3"], methods: ["at"])
-      return try ReproductionPlan(item, scale: ReproductionScale(.small), root: "r", seed: seed, epsilon: epsilon, execution: Execution())
+      return try ReproductionPlan(
+        item, scale: ReproductionScale(.small), root: "r", seed: seed, epsilon: epsilon, execution: Execution())
     }
     let (own, other) = (try plan(nil), try plan(0.1))
     #expect(other.changes[0].changes == ["epsilon 0.1 instead of 0.3, steps in proportion"] + other.changes[0].changes.dropFirst())
@@ -110,7 +116,10 @@ import Testing
     configuration.compress(to: 14)
     #expect(configuration.epochs == 14)
     #expect(configuration.learningRateSchedule.milestones == [8, 10, 12])
-    #expect(configuration.lambda == .step(initial: 0, milestones: [.init(epoch: 6, value: 1.0 / 3), .init(epoch: 9, value: 2.0 / 3), .init(epoch: 12, value: 1)]))
+    #expect(
+      configuration.lambda
+        == .step(
+          initial: 0, milestones: [.init(epoch: 6, value: 1.0 / 3), .init(epoch: 9, value: 2.0 / 3), .init(epoch: 12, value: 1)]))
     configuration.compress(to: 1)
     #expect(configuration.lambda == .step(initial: 0, milestones: [.init(epoch: 0, value: 1.0 / 3), .init(epoch: 1, value: 1)]))
     #expect(throws: Never.self) { try configuration.validated() }
@@ -131,8 +140,11 @@ import Testing
     #expect(changes.count == 4 && changes.contains { $0.contains("14 epochs instead of 70") })
     var third = paper
     third.attack.stepSize = Fraction(0.02 / 3)
-    #expect(ReproductionScale(.small).apply(to: third, for: .accuracy).changes.contains("10 training steps of 0.02667 instead of 40 of 0.006667"))
-    #expect(ReproductionScale(.small).apply(to: paper, for: .perturbation).changes.count == 3, "no word on test images nobody looks at")
+    #expect(
+      ReproductionScale(.small).apply(to: third, for: .accuracy).changes.contains(
+        "10 training steps of 0.02667 instead of 40 of 0.006667"))
+    #expect(
+      ReproductionScale(.small).apply(to: paper, for: .perturbation).changes.count == 3, "no word on test images nobody looks at")
     let smoke = ReproductionScale(.smoke).apply(to: paper, for: .accuracy)
     #expect(smoke.changes.contains("PGD of 10 steps instead of AutoAttack"))
     #expect(smoke.configuration.attack.stepSize.value <= 0.3)
@@ -162,7 +174,8 @@ import Testing
     func counts(_ probability: Double) -> [Int] { draws.less(than: probability).sum(dim: 1).array(of: Int.self) }
     let held = zip(counts(clean), counts(adversarial)).count { cleanCount, adversarialCount in
       let sum = ReproductionResult.Figure.accuracies(
-        item: "table-2", setting: "mnist-0.3", method: "p-sat", clean: cleanCount, adversarial: adversarialCount, samples: samples)[2]
+        item: "table-2", setting: "mnist-0.3", method: "p-sat", clean: cleanCount, adversarial: adversarialCount, samples: samples)[
+          2]
       return (sum.low!...sum.high!).contains(100 * (clean + adversarial))
     }
     #expect((925...985).contains(held), "\(held) of 1000")
@@ -180,7 +193,9 @@ import Testing
   @Test func aPartOfTheDataIsSpreadOverIt() throws {
     let labels = Tensor((0..<100).map { $0 / 10 })
     let data = try ImageDataset(name: "d", split: "train", images: .zeros(100, 1, 2, 2), labels: labels)
-    func positions(_ count: Int?, _ classes: Int) -> [Int] { Reproducer.positions(count, of: data, classes: classes).array(of: Int.self) }
+    func positions(_ count: Int?, _ classes: Int) -> [Int] {
+      Reproducer.positions(count, of: data, classes: classes).array(of: Int.self)
+    }
     #expect(positions(10, 10) == [0, 10, 20, 30, 40, 50, 60, 70, 80, 90])
     #expect(positions(4, 2) == [0, 5, 10, 15])
     #expect(positions(nil, .max) == Array(0..<100))
@@ -188,7 +203,12 @@ import Testing
   }
 
   @Test func unknownNamesAreRefused() throws {
-    #expect(throws: SATError("'table-9' is not an item of the paper; expected one of \(ReproductionItem.all.map(\.name).joined(separator: ", ")); did you mean 'table-1'?")) {
+    #expect(
+      throws: SATError(
+        "'table-9' is not an item of the paper; expected one of \(ReproductionItem.all.map(\.name).joined(separator: ", ")); did "
+          + "you mean 'table-1'?"
+      )
+    ) {
       try ReproductionItem.named("table-9")
     }
     #expect(throws: SATError.self) { try ReproductionItem.named("table-2").restricted(settings: ["mnist"], methods: nil) }

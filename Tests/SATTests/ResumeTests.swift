@@ -93,12 +93,16 @@ import Testing
     let trainer = try scratch.trainer(configuration)
     let watch = Watch()
     var places: [String] = []
-    watch.onBatch = { places += (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(scratch.path)/run/last")).map { [$0] } ?? [] }
+    watch.onBatch = {
+      places += (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(scratch.path)/run/last")).map { [$0] } ?? []
+    }
     #expect(try trainer.run(observer: watch) == .finished)
     // During a batch the link points to the previous batch's checkpoint.
     #expect(
-      places == ["epoch-0000-batch-000001", "epoch-0000-batch-000002", "epoch-0000-batch-000003", "epoch-0000-batch-000004", "epoch-0000"]
-        .map { "checkpoints/\($0)" } + (1...4).map { "checkpoints/epoch-0001-batch-00000\($0)" })
+      places == [
+        "epoch-0000-batch-000001", "epoch-0000-batch-000002", "epoch-0000-batch-000003", "epoch-0000-batch-000004", "epoch-0000",
+      ]
+      .map { "checkpoints/\($0)" } + (1...4).map { "checkpoints/epoch-0001-batch-00000\($0)" })
     let kept = try FileManager.default.contentsOfDirectory(atPath: "\(scratch.path)/run/checkpoints")
     #expect(Set(kept).isSubset(of: ["epoch-0000", "epoch-0001"]), "\(kept)")
   }
@@ -108,7 +112,8 @@ import Testing
     ("last/state.json", "cut", "state.json"), ("last/training.safetensors", "cut", "training.safetensors"),
     ("last/weights.safetensors", "cut", "weights.safetensors"), ("last/weights.safetensors", "remove", "weights.safetensors"),
     ("last/state.json", "noise", "state.json"), ("last", "remove", "no last checkpoint"), ("data", "longer", "now holds"),
-    ("last/weights.safetensors", "flip", "differs from the file saved"), ("last/training.safetensors", "flip", "differs from the file saved"),
+    ("last/weights.safetensors", "flip", "differs from the file saved"),
+    ("last/training.safetensors", "flip", "differs from the file saved"),
     ("data", "other", "other images or labels"), ("epsilon", "edit", "threat.epsilon was 0.1, is 0.2"),
     ("epochs", "fewer", "has 2 epochs, more than the 1"),
   ])
@@ -127,7 +132,8 @@ import Testing
     case "fewer": configuration.epochs = 1
     case "other":
       let saved = try SafeTensors.read(configuration.data).tensors
-      try SafeTensors(tensors: saved.map { ($0.name, $0.name == "images" ? 1 - $0.tensor : $0.tensor) }).write(to: configuration.data)
+      try SafeTensors(tensors: saved.map { ($0.name, $0.name == "images" ? 1 - $0.tensor : $0.tensor) }).write(
+        to: configuration.data)
     case "noise": try Data("{}".utf8).write(to: URL(fileURLWithPath: path))
     case "remove": try FileManager.default.removeItem(atPath: path)
     case "longer": configuration.data = try TrainingScratch(count: 66).keepingData(at: "\(scratch.path)/data.safetensors")

@@ -33,10 +33,14 @@ import Testing
     let first = try #require(try scratch.lines("steps.jsonl").first?["loss"] as? Double)
     let theirs = try #require(try scratch.lines("steps.jsonl", run: "reference").first?["loss"] as? Double)
     #expect(abs(first - theirs) < 2e-6)
-    print("\(method): 12 steps beside PyTorch, largest difference of the loss \(steps.largestLossDifference); PyTorch beside itself \(floor["loss"]!)")
+    print(
+      "\(method): 12 steps beside PyTorch, largest difference of the loss \(steps.largestLossDifference); PyTorch beside itself "
+        + "\(floor["loss"]!)"
+    )
   }
 
-  /// What a run may have besides, and the weights that it keeps, beside PyTorch. BatchNorm's statistics are made anew in `swa` alone.
+  /// What a run may have besides, and the weights that it keeps, beside PyTorch. BatchNorm's statistics are made anew in `swa`
+  /// alone.
   @Test(arguments: ["cyclic", "clipped", "ema", "swa"])
   func variantsFollowPyTorch(name: String) throws {
     let scratch = try TrainingScratch()
@@ -82,13 +86,16 @@ import Testing
 
   private func epoch(_ number: Int, _ loss: Double, _ validation: String? = nil) -> String {
     let measured = validation.map { #","validation":\#($0)"# } ?? ""
-    return #"{"epoch":\#(number),"learningRate":0.1,"train":{"loss":\#(loss),"accuracy":0.5},"perturbation":{"mean":0.1,"max":0.2},"#
+    return
+      #"{"epoch":\#(number),"learningRate":0.1,"train":{"loss":\#(loss),"accuracy":0.5},"perturbation":{"mean":0.1,"max":0.2},"#
       + #""gradientNorm":1,"seconds":2,"samplesPerSecond":9,"time":0\#(measured)}"#
   }
 
   @Test func theFirstDifferenceIsFound() throws {
     let scratch = try TrainingScratch()
-    func step(_ number: Int, _ loss: Double, _ norm: Double) -> String { #"{"step":\#(number),"epoch":0,"loss":\#(loss),"gradientNorm":\#(norm)}"# }
+    func step(_ number: Int, _ loss: Double, _ norm: Double) -> String {
+      #"{"step":\#(number),"epoch":0,"loss":\#(loss),"gradientNorm":\#(norm)}"#
+    }
     try write(scratch, "a", "steps.jsonl", [step(0, 2, 10), step(1, 0.5, 10), step(2, 0.5, 10.2), step(3, 1, 1)])
     try write(scratch, "b", "steps.jsonl", [step(0, 2.0015, 10.005), step(1, 0.5005, 10), step(2, 0.5, 10)])
     func compare(_ tolerance: Double) throws -> RunComparison.Steps {
@@ -102,7 +109,8 @@ import Testing
     #expect(try compare(1e-4).firstDifference?.at == 0)
     #expect(try compare(0).compared == 3)
     #expect(try abs(compare(1).largestGradientNormDifference - 0.02) < 1e-9)
-    let text = try RunComparisonTable(RunComparison(run: "\(scratch.path)/a", reference: "\(scratch.path)/b", tolerance: 1e-3)).description
+    let text = try RunComparisonTable(RunComparison(run: "\(scratch.path)/a", reference: "\(scratch.path)/b", tolerance: 1e-3))
+      .description
     #expect(text.contains("first difference at step 2: gradientNorm 10.200000, reference 10.000000"), "\(text)")
   }
 
@@ -111,10 +119,16 @@ import Testing
     let scratch = try TrainingScratch()
     try write(
       scratch, "a", "metrics.jsonl",
-      [epoch(0, 2, #"{"clean":0.5,"robust":0.1,"samples":100}"#), epoch(1, 1, #"{"clean":0.9,"robust":0.9,"samples":100}"#), epoch(2, 0.5)])
+      [
+        epoch(0, 2, #"{"clean":0.5,"robust":0.1,"samples":100}"#), epoch(1, 1, #"{"clean":0.9,"robust":0.9,"samples":100}"#),
+        epoch(2, 0.5),
+      ])
     try write(
       scratch, "b", "metrics.jsonl",
-      [epoch(0, 2), epoch(1, 1.01, #"{"clean":0.86,"robust":0.8,"samples":100}"#), epoch(2, 0.5, #"{"clean":1,"robust":1,"samples":100}"#)])
+      [
+        epoch(0, 2), epoch(1, 1.01, #"{"clean":0.86,"robust":0.8,"samples":100}"#),
+        epoch(2, 0.5, #"{"clean":1,"robust":1,"samples":100}"#),
+      ])
     let comparison = try RunComparison(run: "\(scratch.path)/a", reference: "\(scratch.path)/b", tolerance: 1e-3)
     let final = try #require(comparison.final)
     #expect(final.epoch == 1 && final.clean.agrees && !final.robust.agrees)
@@ -142,8 +156,10 @@ import Testing
     }
     #expect(elsewhere.warning == nil && elsewhere.configurationDifferences.isEmpty)
     let changes: [(String, (inout TrainingConfiguration) -> Void)] = [
-      ("preset", { $0.preset = "mnist-0.3" }), ("method", { $0.method = "trades" }), ("threat.epsilon", { $0.threat.epsilon = 0.1 }),
-      ("seed", { $0.seed = 1 }), ("epochs", { $0.epochs = 3 }), ("execution.attackPrecision", { $0.execution.attackPrecision = .bf16 }),
+      ("preset", { $0.preset = "mnist-0.3" }), ("method", { $0.method = "trades" }),
+      ("threat.epsilon", { $0.threat.epsilon = 0.1 }),
+      ("seed", { $0.seed = 1 }), ("epochs", { $0.epochs = 3 }),
+      ("execution.attackPrecision", { $0.execution.attackPrecision = .bf16 }),
     ]
     for (key, change) in changes {
       let found = try compare(change)

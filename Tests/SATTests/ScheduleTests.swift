@@ -50,7 +50,8 @@ import Testing
     ("noequals", "key=value"), ("optimizer=3", "keys of its own"), ("epochs.deep=3", "one value"),
     ("lambda={kind: linear, initial: 0, final: 1, start: 9, end: 3}", "start < end"),
     ("averaging.kind=mean", "'averaging.kind' is 'mean'; expected one of none, ema, swa"),
-    ("optimizer.name=adamw", "'optimizer.name' is 'adamw'; expected one of sgd, adam"), ("threat.norm=l3", "expected one of linf, l2, l1"),
+    ("optimizer.name=adamw", "'optimizer.name' is 'adamw'; expected one of sgd, adam"),
+    ("threat.norm=l3", "expected one of linf, l2, l1"),
   ])
   func wrongSettingsAreNamed(setting: String, word: String) throws {
     let base = try Presets.configuration(named: "digits")

@@ -39,7 +39,9 @@ import Testing
     let step = 1e-9
     func moved(_ sign: Double) -> Tensor {
       withNoGrad { for (point, direction) in zip(points, directions) { point.addInPlace(direction, alpha: sign * step) } }
-      defer { withNoGrad { for (point, direction) in zip(points, directions) { point.addInPlace(direction, alpha: -sign * step) } } }
+      defer {
+        withNoGrad { for (point, direction) in zip(points, directions) { point.addInPlace(direction, alpha: -sign * step) } }
+      }
       return gradient(network, images, labels, createGraph: false).0
     }
     let difference = (moved(1) - moved(-1)) / (2 * step)

@@ -7,7 +7,8 @@ import Testing
 /// Tests every setting with harmful values: each one is either harmless or refused with an error. A trap ends the tests.
 @Suite struct SettingRangeTests {
   static let values = [
-    "-9223372036854775808", "9223372036854775807", "18446744073709551615", "-1", "0", "1000000", "1e308", "-1e308", "1e-320", ".nan", ".inf",
+    "-9223372036854775808", "9223372036854775807", "18446744073709551615", "-1", "0", "1000000", "1e308", "-1e308", "1e-320",
+    ".nan", ".inf",
     "-.inf", "0.5", "8/0", "[]",
   ]
 
@@ -31,16 +32,20 @@ import Testing
   /// Computes everything that depends only on a configuration.
   private func exercise(_ configuration: TrainingConfiguration, _ setting: String) throws {
     let text = try ConfigurationFile.text(configuration)
-    #expect(try ConfigurationFile.apply(yaml: text, to: configuration, source: "").differences(from: configuration).isEmpty, "\(setting)")
+    #expect(
+      try ConfigurationFile.apply(yaml: text, to: configuration, source: "").differences(from: configuration).isEmpty, "\(setting)")
     _ = try configuration.maximizer
     for epoch in [0, 1, configuration.epochs - 1, 1_000_000] {
       #expect(configuration.lambda.value(at: epoch).isFinite, "\(setting)")
-      let rate = configuration.learningRateSchedule.schedule(epochs: configuration.epochs).rate(configuration.optimizer.learningRate, at: Double(epoch))
+      let rate = configuration.learningRateSchedule.schedule(epochs: configuration.epochs).rate(
+        configuration.optimizer.learningRate, at: Double(epoch))
       #expect(Float(rate).isFinite, "\(setting): \(rate)")
     }
     let entry = try DefenseRegistry.entry(named: configuration.method)
     _ = entry.make(
-      DefenseSettings(maximizer: try configuration.maximizer, lambda: configuration.lambda, options: configuration.methodOptions, trainingSize: 10))
+      DefenseSettings(
+        maximizer: try configuration.maximizer, lambda: configuration.lambda, options: configuration.methodOptions, trainingSize: 10
+      ))
   }
 
   @Test func noSettingTraps() throws {
@@ -55,7 +60,8 @@ import Testing
     base.lambda = .linear(initial: 0, final: 1, start: 0, end: 40)
     base.averaging.kind = .ema
     let keys = try Self.keys(base)
-    #expect(keys.count > 45 && keys.contains("lambda.start") && keys.contains("augmentation.shear") && keys.contains("execution.threads"))
+    #expect(
+      keys.count > 45 && keys.contains("lambda.start") && keys.contains("augmentation.shear") && keys.contains("execution.threads"))
     for key in keys { for value in Self.values { try attempt("\(key)=\(value)", base) } }
     for value in Self.values {
       try attempt("lambda={kind: constant, value: \(value)}", base)
@@ -75,10 +81,12 @@ import Testing
   }
 
   @Test(arguments: [
-    ("lambda.start=-9223372036854775808", "lambda.start"), ("lambda.final=.nan", "lambda.final"), ("lambda.final=.inf", "lambda.final"),
+    ("lambda.start=-9223372036854775808", "lambda.start"), ("lambda.final=.nan", "lambda.final"),
+    ("lambda.final=.inf", "lambda.final"),
     ("optimizer.weightDecay=.inf", "optimizer.weightDecay"), ("optimizer.weightDecay=.nan", "optimizer.weightDecay"),
     ("optimizer.learningRate=.inf", "optimizer.learningRate"), ("optimizer.learningRate=1e308", "optimizer.learningRate"),
-    ("optimizer.maxGradientNorm=.nan", "optimizer.maxGradientNorm"), ("learningRateSchedule.gamma=.nan", "learningRateSchedule.gamma"),
+    ("optimizer.maxGradientNorm=.nan", "optimizer.maxGradientNorm"),
+    ("learningRateSchedule.gamma=.nan", "learningRateSchedule.gamma"),
     ("checkpoints.minutes=.inf", "checkpoints.minutes"), ("batchSize=9223372036854775807", "1 to 1000000"),
     ("epochs=9223372036854775807", "1 to 1000000"), ("smoothness.probes=9223372036854775807", "2 to 1000000"),
     ("attack.stepSize=1e300", "attack.stepSize"), ("execution.threads=20000", "0 to 1024"),
@@ -94,9 +102,12 @@ import Testing
   @Test func theEndsOfTheRangesTrainOrSayWhyNot() throws {
     let scratch = try TrainingScratch(count: 20)
     var runs: [(method: String, setting: String)] = [
-      "optimizer.learningRate=1e6", "optimizer.learningRate=1e-320", "optimizer.weightDecay=1e6", "optimizer.maxGradientNorm=1e-320",
-      "attack.stepSize=1e6", "attack.stepSize=1e-320", "awp.gamma=0.999", "threat={norm: l2, epsilon: 1e6}", "normalization='1e6 1e-6'",
-      "lambda={kind: constant, value: -1e6}", "augmentation={scaling: 0.999, shear: 89.99, rotation: 180, translation: 1, padding: 64}",
+      "optimizer.learningRate=1e6", "optimizer.learningRate=1e-320", "optimizer.weightDecay=1e6",
+      "optimizer.maxGradientNorm=1e-320",
+      "attack.stepSize=1e6", "attack.stepSize=1e-320", "awp.gamma=0.999", "threat={norm: l2, epsilon: 1e6}",
+      "normalization='1e6 1e-6'",
+      "lambda={kind: constant, value: -1e6}",
+      "augmentation={scaling: 0.999, shear: 89.99, rotation: 180, translation: 1, padding: 64}",
       "optimizer={name: adam, learningRate: 1e6, weightDecay: 1e6}", "averaging={kind: ema, decay: 1e-320}",
     ].map { ("p-sat", $0) }
     for entry in DefenseRegistry.entries {
@@ -106,7 +117,9 @@ import Testing
       }
     }
     for entry in DefenseRegistry.entries where entry.usesLambda {
-      for end in [entry.lambdaRange.lowerBound, entry.lambdaRange.upperBound] { runs.append((entry.name, "lambda={kind: constant, value: \(end)}")) }
+      for end in [entry.lambdaRange.lowerBound, entry.lambdaRange.upperBound] {
+        runs.append((entry.name, "lambda={kind: constant, value: \(end)}"))
+      }
     }
     for (number, (method, setting)) in runs.enumerated() {
       var base = try scratch.configuration(method: method)

@@ -35,7 +35,8 @@ import Testing
   }
 
   @Test func theQuantitiesAreThoseOfTheWeightsAtTheExamples() throws {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "smoothness-\(UUID().uuidString)").path(percentEncoded: false)
+    let folder = FileManager.default.temporaryDirectory.appending(path: "smoothness-\(UUID().uuidString)").path(
+      percentEncoded: false)
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let tracked = try train(folder, .init(every: 2, samples: 12, probes: 4))
@@ -43,12 +44,14 @@ import Testing
 
     let last = try #require(tracked.history[2].smoothness)
     let tracker = try SmoothnessTracker(
-      .init(every: 2, samples: 12, probes: 4), maximizer: tracked.configuration.maximizer, data: tracked.trainSet, device: .cpu, seed: 0)
+      .init(every: 2, samples: 12, probes: 4), maximizer: tracked.configuration.maximizer, data: tracked.trainSet, device: .cpu,
+      seed: 0)
     #expect(try tracker.measure(tracked.network) == last, "the same weights give the same numbers")
     // λ_max lies between the trace over the parameters and the sum of magnitudes, and the loss is adversarial.
     #expect(last.eigenvalue > 0 && last.gradientNorm > 0 && last.traceError > 0)
     let other = try SmoothnessTracker(
-      .init(every: 2, samples: 12, probes: 4), maximizer: tracked.configuration.maximizer, data: tracked.trainSet, device: .cpu, seed: 1)
+      .init(every: 2, samples: 12, probes: 4), maximizer: tracked.configuration.maximizer, data: tracked.trainSet, device: .cpu,
+      seed: 1)
     #expect(try other.measure(tracked.network) != last, "another seed is another subset")
 
     let line = try String(contentsOfFile: tracked.folder.metricsPath, encoding: .utf8).split(separator: "\n")[2]

@@ -59,7 +59,8 @@ final class FunctionClassifier: Classifier {
 
   static func network(channels: Int) throws -> NetworkClassifier {
     let architecture = Architecture(name: "cnn-a", options: ["channels": "\(channels)"])
-    let network = NetworkClassifier(try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: nil)
+    let network = NetworkClassifier(
+      try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: nil)
     GoldenNumbers.fill(network.module)
     network.module.setTraining(false)
     return network
@@ -78,7 +79,8 @@ final class FunctionClassifier: Classifier {
     let images = GoldenNumbers.images(shape)
     let labels = Tensor(isColour ? common.colour.labels : common.labels)
     let queries = try #require(golden.queries)
-    let square = Square(threat: try ThreatModel(norm: golden.norm, epsilon: golden.epsilon), mode: .compat, seed: 0, queries: queries)
+    let square = Square(
+      threat: try ThreatModel(norm: golden.norm, epsilon: golden.epsilon), mode: .compat, seed: 0, queries: queries)
     let result = try square.perturb(
       model, AttackBatch(images: images, labels: labels, samples: Array(0..<count), logits: try network.logits(images)))
 
@@ -134,7 +136,9 @@ final class FunctionClassifier: Classifier {
     ///
     /// - Parameter helpless: whether the last row and column, which no window touches, are where they help the attacker least.
     func canBeBroken(epsilon: Double, helpless: Bool = false) -> [Bool] {
-      let (low, high) = ((images - epsilon).clamped(to: 0...).flattened(from: 1), (images + epsilon).clamped(to: ...1).flattened(from: 1))
+      let (low, high) = (
+        (images - epsilon).clamped(to: 0...).flattened(from: 1), (images + epsilon).clamped(to: ...1).flattened(from: 1)
+      )
       let shape = images.shape
       let border = Tensor.zeros(Array(shape.dropFirst()), dtype: .bool)
       if helpless {
@@ -176,7 +180,8 @@ final class FunctionClassifier: Classifier {
     let problem = Linear(seed: seed, [60, 1, 8, 8], classes: 2)
     let epsilon = 0.09
     let (possible, certain) = (problem.canBeBroken(epsilon: epsilon), problem.canBeBroken(epsilon: epsilon, helpless: true))
-    let result = try Square(threat: try ThreatModel(epsilon: epsilon), seed: seed, queries: 5000).perturb(problem.model, problem.batch())
+    let result = try Square(threat: try ThreatModel(epsilon: epsilon), seed: seed, queries: 5000).perturb(
+      problem.model, problem.batch())
     let broken = result.findings.map { $0 != nil }
     #expect(zip(broken, possible).allSatisfy { !$0 || $1 })
     #expect(zip(certain, broken).allSatisfy { !$0 || $1 })
@@ -244,7 +249,8 @@ final class FunctionClassifier: Classifier {
       func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor { try real.logits(images) }
       func move(to device: Device) {}
     }
-    let result = try Square(threat: try ThreatModel(epsilon: 1e-4), seed: 1, queries: 30).perturb(Doubtful(network), problem.batch())
+    let result = try Square(threat: try ThreatModel(epsilon: 1e-4), seed: 1, queries: 30).perturb(
+      Doubtful(network), problem.batch())
     #expect(result.findings.allSatisfy { $0 == nil })
   }
 
@@ -265,6 +271,9 @@ final class FunctionClassifier: Classifier {
     let constant = FunctionClassifier { Tensor.zeros([$0.size(0), 5]) }
     var batch = problem.batch()
     batch.labels = Tensor.zeros([3], dtype: .int64)
-    #expect(try Square(threat: try ThreatModel(epsilon: 0.1), seed: 1, queries: 10).perturb(constant, batch).findings.allSatisfy { $0 == nil })
+    #expect(
+      try Square(threat: try ThreatModel(epsilon: 0.1), seed: 1, queries: 10).perturb(constant, batch).findings.allSatisfy {
+        $0 == nil
+      })
   }
 }

@@ -41,17 +41,21 @@ import Testing
       #expect(error?.message.contains("another process is keeping its state in \(name)") == true)
     }
     file = nil
-    #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path).sorted() == ["link", "state"], "the lock leaves nothing")
+    #expect(
+      try FileManager.default.contentsOfDirectory(atPath: scratch.path).sorted() == ["link", "state"], "the lock leaves nothing")
     let (contents, tensors) = try #require(try StateFile(path, Self.kind, identity: ["seed": "1"]).read([Int].self))
     #expect(contents == [1, 2] && tensors["x"]?.array(of: Double.self) == [3.5])
-    #expect(throws: SATError.self) { _ = try StateFile(path, .init(format: "test/2", work: "a test"), identity: ["seed": "1"]).read([Int].self) }
+    #expect(throws: SATError.self) {
+      _ = try StateFile(path, .init(format: "test/2", work: "a test"), identity: ["seed": "1"]).read([Int].self)
+    }
     #expect(throws: SATError.self) { _ = try StateFile(path, Self.kind, identity: ["seed": "1"]).read([String].self) }
   }
 
   @Test func modelDataSeedPrecisionAndDeviceAreAspects() throws {
     func model(seed: UInt64, _ precision: Execution.Precision = .fp32, attacks: Execution.Precision? = nil) throws -> LoadedModel {
       let network = NetworkClassifier(
-        try Architecture(name: "lenet5").make(generator: Generator(seed: seed)), architecture: Architecture(name: "lenet5"), normalization: nil)
+        try Architecture(name: "lenet5").make(generator: Generator(seed: seed)), architecture: Architecture(name: "lenet5"),
+        normalization: nil)
       network.execution = Execution(precision: precision, attackPrecision: attacks)
       return LoadedModel(path: "m", classifier: network, inputShape: nil, device: .cpu)
     }

@@ -45,7 +45,8 @@ import Testing
       var sums = EpochSums()
       sums.seconds = 1
       sums.add(
-        .init(loss: 2, gradientNorm: 1, labels: [1], predictions: [0], perturbation: [0.5], active: [1, 0], gaps: [0.25]), isLate: false)
+        .init(loss: 2, gradientNorm: 1, labels: [1], predictions: [0], perturbation: [0.5], active: [1, 0], gaps: [0.25]),
+        isLate: false)
       return sums.metrics(epoch: epoch, lambda: 0, learningRate: 0.5)
     }
     let log = try TensorBoardLog(folder: folder, history: Array(epochs[..<2]))

@@ -56,7 +56,8 @@ import Testing
       expectClose(saved[name]!, (ends[1][name]! + ends[2][name]!) * 0.5, absolute: 1e-6, name)
     }
     let batches = try stride(from: 0, to: trainer.trainSet.count, by: 8).map { start in
-      try trainer.trainSet.batch(start..<min(start + 8, trainer.trainSet.count)).images.conv2d(weight: saved["conv1.weight"]!, padding: [1, 1])
+      try trainer.trainSet.batch(start..<min(start + 8, trainer.trainSet.count)).images.conv2d(
+        weight: saved["conv1.weight"]!, padding: [1, 1])
     }
     #expect(batches.count == 3)
     func mean(_ statistic: (Tensor) -> Tensor) -> Tensor { batches.map(statistic).reduce(Tensor.zeros([16]), +) / 3.0 }
@@ -124,7 +125,8 @@ import Testing
     (configuration.epochs, configuration.optimizer.learningRate) = (1, 1e-300)
     let watch = Watch()
     #expect(try scratch.trainer(configuration).run(observer: watch) == .finished)
-    #expect(watch.warnings.contains { $0.contains("answered 0 to every training image") && $0.contains("a lambda that rises later") })
+    #expect(
+      watch.warnings.contains { $0.contains("answered 0 to every training image") && $0.contains("a lambda that rises later") })
     #expect(watch.warnings.contains { $0.contains("answers 0 to every validation image") })
     configuration.model = Architecture(name: "cnn-a", options: ["channels": "1"])
     configuration.optimizer.learningRate = 0.01
@@ -137,7 +139,8 @@ import Testing
   @Test func theAttackMayHaveAPrecisionOfItsOwn() throws {
     let architecture = Architecture(name: "cnn-a", options: ["channels": "1"])
     func network(_ execution: Execution) throws -> NetworkClassifier {
-      let network = NetworkClassifier(try architecture.make(generator: Generator(seed: 1)), architecture: architecture, normalization: nil)
+      let network = NetworkClassifier(
+        try architecture.make(generator: Generator(seed: 1)), architecture: architecture, normalization: nil)
       network.execution = execution
       return network
     }

@@ -42,7 +42,8 @@ import Testing
     let common = try Self.golden.get()
     let tensors = try Self.tensors()
     let architecture = Architecture(name: golden.model)
-    let network = NetworkClassifier(try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: nil)
+    let network = NetworkClassifier(
+      try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: nil)
     GoldenNumbers.fill(network.module)
     network.module.convert(to: .float64)
     let pool = GoldenNumbers.images([common.pool] + (try architecture.inputShape())).to(.float64)
@@ -77,7 +78,9 @@ import Testing
     for (name, tensor) in network.module.stateDict {
       expectClose(GoldenNumbers.subset(tensor), try tensors["\(golden.name)/\(name)"], absolute: 1e-8, relative: 1e-7, name)
     }
-    let logits = try network.withMode(.evaluation) { () throws(TorchError) in try withNoGrad { () throws(TorchError) in try network.logits(pool) } }
+    let logits = try network.withMode(.evaluation) { () throws(TorchError) in
+      try withNoGrad { () throws(TorchError) in try network.logits(pool) }
+    }
     expectClose(logits, try tensors["\(golden.name)/logits"], absolute: 1e-7, relative: 1e-6, "logits")
   }
 }

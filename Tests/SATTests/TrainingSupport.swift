@@ -27,7 +27,8 @@ final class TrainingScratch {
   func configuration(_ model: Architecture? = nil, method: String = "p-sat") throws -> TrainingConfiguration {
     var result = try Presets.configuration(named: "digits", method: method)
     result.data = dataPath
-    result.model = model ?? (shape[0] == 1 ? Architecture(name: "cnn-a", options: ["channels": "1"]) : Architecture(name: "resnet20"))
+    result.model =
+      model ?? (shape[0] == 1 ? Architecture(name: "cnn-a", options: ["channels": "1"]) : Architecture(name: "resnet20"))
     (result.threat.epsilon, result.attack.steps, result.attack.stepSize) = (0.1, 2, 0.05)
     (result.epochs, result.batchSize, result.execution.threads) = (2, 8, 1)
     let entry = try DefenseRegistry.entry(named: method)
@@ -75,7 +76,9 @@ func snapshot(_ network: NetworkClassifier) -> [String: Tensor] {
 }
 
 /// Fails unless both hold the same tensors bit for bit.
-func expectSame(_ a: [String: Tensor], _ b: [String: Tensor], _ what: String = "", sourceLocation: SourceLocation = #_sourceLocation) {
+func expectSame(
+  _ a: [String: Tensor], _ b: [String: Tensor], _ what: String = "", sourceLocation: SourceLocation = #_sourceLocation
+) {
   #expect(a.keys.sorted() == b.keys.sorted(), sourceLocation: sourceLocation)
   for (name, tensor) in a {
     if let other = b[name] { expectIdentical(tensor, other, "\(what) \(name)", sourceLocation: sourceLocation) }

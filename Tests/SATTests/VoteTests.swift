@@ -6,7 +6,8 @@ import Testing
 
 /// Models that draw: what decides about an image is a mean that no single look can sway.
 @Suite struct VoteTests {
-  /// Class 0 leads by so much on average, under normal noise of deviation 1; the margin falls by 10 times what the first pixel rises.
+  /// Class 0 leads by so much on average, under normal noise of deviation 1; the margin falls by 10 times what the first pixel
+  /// rises.
   private final class Noisy: Classifier {
     var execution = Execution()
     var margin: Double
@@ -61,7 +62,9 @@ import Testing
     #expect(try AveragedClassifier(nothing).judged(images, labels).passes == 240)
   }
 
-  private static func evaluate(_ model: any Classifier, _ attack: any Attack, _ adversarial: AdversarialImages? = nil) throws -> Evaluation {
+  private static func evaluate(_ model: any Classifier, _ attack: any Attack, _ adversarial: AdversarialImages? = nil) throws
+    -> Evaluation
+  {
     try Evaluator(model: model, data: data(), batchSize: 5, device: .cpu, layout: .contiguous)
       .run(EvaluationPlan([attack], checks: false, expectsRandomness: true), adversarial: adversarial)
   }
@@ -113,7 +116,8 @@ import Testing
     try SavedImages.write(adversarial, data, document, to: path)
     func verify(_ margin: Double) throws -> Verification {
       try Verification.run(
-        try SavedImages.read(path), model: Noisy(margin: margin, seed: 9), modelName: "noisy", data: data, batchSize: 5, device: .cpu, layout: .contiguous)
+        try SavedImages.read(path), model: Noisy(margin: margin, seed: 9), modelName: "noisy", data: data, batchSize: 5,
+        device: .cpu, layout: .contiguous)
     }
     let same = try verify(0.5)
     #expect(same.holds && same.robust.correct == 5, "\(same)")

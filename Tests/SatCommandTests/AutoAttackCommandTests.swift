@@ -45,12 +45,16 @@ import Testing
       #expect(all[attack]![sample] == 0)
       #expect((line["norm"] as? Double)! <= 0.3 + 1e-6)
     }
-    let entry = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: scratch.file("rb.json")))) as? [String: Any]
+    let entry =
+      try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: scratch.file("rb.json")))) as? [String: Any]
     #expect(entry?["eps"] as? String == "0.3" && entry?["clean_acc"] is String && entry?["venue"] is NSNull)
 
     // With the batch size of the reference unless told otherwise, each attack by itself.
     let compat = try Command.run(
-      ["evaluate", run, "--data", data, "--attack", "apgd-ce,square", "--version", "individual", "--mode", "compat", "--epsilon", "0.02", "--json"])
+      [
+        "evaluate", run, "--data", data, "--attack", "apgd-ce,square", "--version", "individual", "--mode", "compat", "--epsilon",
+        "0.02", "--json",
+      ])
     let individual = try flags(compat)
     #expect(compat.json["batchSize"] as? Int == 250)
     #expect(individual["robust"] == zip(individual["apgd-ce"]!, individual["square"]!).map { $0 * $1 })
@@ -61,7 +65,8 @@ import Testing
     let scratch = try Scratch()
     let (run, data) = try prepared(scratch)
     let arguments = [
-      "evaluate", run, "--data", data, "--attack", "apgd-ce,apgd-dlr,apgd-t", "--epsilon", "0.2", "--json", "--quiet", "--threads", "1",
+      "evaluate", run, "--data", data, "--attack", "apgd-ce,apgd-dlr,apgd-t", "--epsilon", "0.2", "--json", "--quiet", "--threads",
+      "1",
     ]
     let whole = try Command.run(arguments + ["--batch-size", "5", "--save", scratch.file("whole.safetensors")])
     let expected = try flags(whole)
@@ -85,7 +90,9 @@ import Testing
     let outcome = try #require(last)
     #expect(kills > 0)
     #expect(try flags(outcome) == expected)
-    let (a, b) = (try SafeTensors.read(scratch.file("whole.safetensors")), try SafeTensors.read(scratch.file("resumed.safetensors")))
+    let (a, b) = (
+      try SafeTensors.read(scratch.file("whole.safetensors")), try SafeTensors.read(scratch.file("resumed.safetensors"))
+    )
     #expect((a["images"]! - b["images"]!).abs().max().item() < 1e-4)
     // The same state again: nothing is left to do.
     let again = try Command.run(arguments + ["--batch-size", "7", "--state", scratch.file("state")])
@@ -116,7 +123,9 @@ import Testing
       try copy.write(to: scratch.file("tampered.safetensors"))
       let outcome = try Command.run(["verify", scratch.file("tampered.safetensors"), "--model-file", run, "--data", data, "--json"])
       #expect(outcome.status == 1, "\(outcome.output)")
-      return (outcome.json["checks"] as? [[String: Any]] ?? []).filter { $0["holds"] as? Bool == false }.compactMap { $0["name"] as? String }
+      return (outcome.json["checks"] as? [[String: Any]] ?? []).filter { $0["holds"] as? Bool == false }.compactMap {
+        $0["name"] as? String
+      }
     }
     #expect(try failed { $0["images"]![victim].copyInPlace(from: $0["originals"]![victim]) } == ["batch", "alone"])
     #expect(try failed { $0["images"]![victim, 0, 0, 0].fillInPlace(1.5) }.contains("box"))
@@ -126,7 +135,10 @@ import Testing
     #expect(try failed { $0["originals"]![victim, 0, 0, 0].addInPlace(Tensor(Float(0.001))) }.contains("data"))
     let flipped = file.metadata["sat.evaluation"]!
     #expect(flipped.contains("\"epsilon\" : 0.2"))
-    #expect(try failed { $0.metadata["sat.evaluation"] = flipped.replacingOccurrences(of: "\"epsilon\" : 0.2", with: "\"epsilon\" : 0.05") }.contains("norm"))
+    #expect(
+      try failed {
+        $0.metadata["sat.evaluation"] = flipped.replacingOccurrences(of: "\"epsilon\" : 0.2", with: "\"epsilon\" : 0.05")
+      }.contains("norm"))
 
     // The document's own figures, against its flags and labels.
     let stated = outcome.output
@@ -155,10 +167,14 @@ import Testing
         $0["attacks"] = [attack]
       } == ["document"])
     // A document of another version, or without a part that every one has, is refused.
-    for (key, value, words) in [("format", "x/1" as Any?, "is x/1, but this version of sat reads sat-evaluation/1"), ("seed", nil, "lacks 'seed'")] {
+    for (key, value, words) in [
+      ("format", "x/1" as Any?, "is x/1, but this version of sat reads sat-evaluation/1"), ("seed", nil, "lacks 'seed'"),
+    ] {
       #expect(try edited { $0[key] = value } == [])
       let outcome = try Command.run(["verify", scratch.file("tampered.safetensors"), "--model-file", run])
-      #expect(outcome.status == 1 && outcome.sentence.contains("tampered.safetensors: its evaluation") && outcome.sentence.contains(words))
+      #expect(
+        outcome.status == 1 && outcome.sentence.contains("tampered.safetensors: its evaluation") && outcome.sentence.contains(words)
+      )
     }
 
     let mistakes: [([String], Int32, String)] = [
@@ -232,7 +248,8 @@ import Testing
       (["--attack", "autoattack", "--version", "custom"], 64, ["custom", "name its attacks"]),
       (["--attack", "square", "--version", "standard", "--restarts", "0"], 64, ["restarts"]),
       (["--attack", "square,square"], 64, ["twice"]), (["--attack", "square", "--mode", "slow"], 64, ["slow"]),
-      (["--attack", "square", "--version", "extra"], 64, ["extra"]), (["--attack", "square", "--state", data], 1, [data, "folder"]),
+      (["--attack", "square", "--version", "extra"], 64, ["extra"]),
+      (["--attack", "square", "--state", data], 1, [data, "folder"]),
       (["--attack", "square", "--norm", "l0"], 64, ["l0"]), (["--attack", "pgd", "--targets", "-1"], 64, ["targets"]),
     ]
     for (arguments, status, words) in cases {
@@ -248,11 +265,15 @@ import Testing
     let scratch = try Scratch()
     let images = Tensor.rand([48, 1, 6, 6], generator: Generator(seed: 2))
     let data = scratch.file("data.safetensors")
-    try SafeTensors(tensors: [("images", images), ("labels", Tensor.randint(0..<4, [48], generator: Generator(seed: 3)))]).write(to: data)
-    let archive = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../Fixtures/files/odd-noise.ts").path
+    try SafeTensors(tensors: [("images", images), ("labels", Tensor.randint(0..<4, [48], generator: Generator(seed: 3)))]).write(
+      to: data)
+    let archive = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
+      "../Fixtures/files/odd-noise.ts"
+    ).path
     func flags(_ mode: String, seed: Int) throws -> [String: [Int]]? {
       let outcome = try Command.run([
-        "evaluate", archive, "--data", data, "--attack", "pgd", "--steps", "5", "--epsilon", "0.02", "--batch-size", "20", "--mode", mode,
+        "evaluate", archive, "--data", data, "--attack", "pgd", "--steps", "5", "--epsilon", "0.02", "--batch-size", "20", "--mode",
+        mode,
         "--seed", "\(seed)", "--json",
       ])
       #expect(outcome.status == 0, "\(outcome.errors)")

@@ -4,7 +4,8 @@ import Testing
 @Suite(.timeLimit(.minutes(20))) struct BenchCommandTests {
   @Test func thePartsCostWhatTheyShould() throws {
     func run(_ extra: [String]) throws -> [String: Double] {
-      let outcome = try Command.run(["bench", "--model", "lenet5", "--seconds", "0.1", "--threads", "1", "--json", "--quiet"] + extra)
+      let outcome = try Command.run(
+        ["bench", "--model", "lenet5", "--seconds", "0.1", "--threads", "1", "--json", "--quiet"] + extra)
       #expect(outcome.status == 0 && outcome.errors.isEmpty, "\(outcome.errors)")
       #expect(outcome.json["format"] as? String == "sat-bench/1" && outcome.json["threads"] as? Int == 1)
       let parts = try #require(outcome.json["parts"] as? [[String: Any]])
@@ -24,7 +25,8 @@ import Testing
   }
 
   @Test(arguments: [
-    (["--model", "vgg"], Int32(1), "vgg"), (["--model-option", "classes"], 64, "key=value"), (["--seconds", "inf"], 64, "0.01 to 3600"),
+    (["--model", "vgg"], Int32(1), "vgg"), (["--model-option", "classes"], 64, "key=value"),
+    (["--seconds", "inf"], 64, "0.01 to 3600"),
     (["--batch-size", "0"], 64, "1 to 1000000"), (["--steps", "9999999999"], 64, "1 to 1000000"),
   ])
   func mistakesGetASentence(arguments: [String], status: Int32, words: String) throws {

@@ -39,7 +39,8 @@ enum Command {
   /// Runs the program and sends it a signal once a file is there and has some content, and some seconds after that; a minute later
   /// at the latest it is killed.
   static func run(
-    _ arguments: [String], interruptingBy signal: Int32, onceThereIs file: String, holdingBytes bytes: Int = 0, after seconds: Double = 0
+    _ arguments: [String], interruptingBy signal: Int32, onceThereIs file: String, holdingBytes bytes: Int = 0,
+    after seconds: Double = 0
   ) throws -> Outcome {
     func isThere() -> Bool {
       let size = (try? FileManager.default.attributesOfItem(atPath: file)[.size]) as? Int

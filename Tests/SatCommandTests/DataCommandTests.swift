@@ -10,7 +10,9 @@ import Testing
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("sat-show-\(UUID().uuidString)").path
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: folder) }
-    let shown = try Command.run(["data", "show", "digits", "--out", "\(folder)/d.png", "--count", "10", "--columns", "4", "--first", "--json"])
+    let shown = try Command.run([
+      "data", "show", "digits", "--out", "\(folder)/d.png", "--count", "10", "--columns", "4", "--first", "--json",
+    ])
     #expect(shown.status == 0, "\(shown.errors)")
     let labels = try #require(shown.json["labels"] as? [Int])
     let data = try DataSource("digits").load(.test, root: DataRoot())
@@ -21,7 +23,9 @@ import Testing
     let corner = sheet[0, .stride(from: 2, to: 86, by: 3), .stride(from: 2, to: 86, by: 3)]
     #expect(corner.isEqual(to: try data.images[0, 0]))
     #expect(try Command.run(["data", "show", "digits", "--out", "/nonexistent/d.png"]).sentence.contains("/nonexistent/d.png"))
-    #expect(try Command.run(["data", "show", "digits", "--out", "\(folder)/e.png", "--augmentation", "blur"]).sentence.contains("none, crop"))
+    #expect(
+      try Command.run(["data", "show", "digits", "--out", "\(folder)/e.png", "--augmentation", "blur"]).sentence.contains(
+        "none, crop"))
     #expect(!FileManager.default.fileExists(atPath: "\(folder)/e.png"))
     #expect(try Command.run(["data", "show", "digits", "--out", "x.png", "--count", "0"]).status == 64)
   }
@@ -32,7 +36,8 @@ import Testing
       try FileManager.default.createDirectory(atPath: scratch.file("imagenette/\(part)/a"), withIntermediateDirectories: true)
     }
     let list = try Command.run(["data", "list", "--data-root", scratch.path])
-    #expect(list.output.contains("incomplete: \(scratch.path)/imagenette; imagenette/train has 0 of 9469 pictures and"), "\(list.output)")
+    #expect(
+      list.output.contains("incomplete: \(scratch.path)/imagenette; imagenette/train has 0 of 9469 pictures and"), "\(list.output)")
     let fetch = try Command.run(["data", "fetch", "imagenette", "--data-root", scratch.path])
     #expect(fetch.status == 1 && fetch.sentence.contains("0 of 9469 pictures"), "\(fetch.errors)")
   }
@@ -41,6 +46,9 @@ import Testing
     let list = try Command.run(["data", "list", "--json", "--data-root", "/nonexistent"])
     let datasets = try #require(list.json["datasets"] as? [[String: Any]])
     #expect(datasets.compactMap { $0["name"] as? String } == ["digits", "mnist", "cifar10", "cifar100", "imagenette"])
-    #expect(datasets.dropFirst().allSatisfy { $0["present"] as? Bool == false && ($0["advice"] as? String)?.contains("sat data fetch") == true })
+    #expect(
+      datasets.dropFirst().allSatisfy {
+        $0["present"] as? Bool == false && ($0["advice"] as? String)?.contains("sat data fetch") == true
+      })
   }
 }

@@ -81,7 +81,8 @@ import Testing
     #expect(adversarial.min().item() >= 0 && adversarial.max().item() <= 1)
     // Read back as data, the broken images are misclassified and no attack is needed.
     let again = try Command.run(["evaluate", run, "--data", scratch.file("adv.safetensors"), "--attack", "clean", "--json"])
-    #expect((again.json["clean"] as? [String: Any])?["correct"] as? Int == (outcome.json["robust"] as? [String: Any])?["correct"] as? Int)
+    #expect(
+      (again.json["clean"] as? [String: Any])?["correct"] as? Int == (outcome.json["robust"] as? [String: Any])?["correct"] as? Int)
     #expect(again.json["robust"] == nil && again.json["threat"] == nil)
   }
 
@@ -93,7 +94,9 @@ import Testing
     let bytes = (file["images"]! * 255.0).rounded().to(.uint8)
     try SafeTensors(tensors: [("images", bytes), ("labels", file["labels"]!)]).write(to: scratch.file("bytes"))
     let saved = scratch.file("adv")
-    let outcome = try Command.run(["evaluate", model, "--data", scratch.file("bytes"), "--epsilon", "0.05", "--steps", "2", "--save", saved])
+    let outcome = try Command.run([
+      "evaluate", model, "--data", scratch.file("bytes"), "--epsilon", "0.05", "--steps", "2", "--save", saved,
+    ])
     #expect(outcome.status == 0, "\(outcome.errors)")
     let adversarial = try SafeTensors.read(saved)
     #expect(adversarial["originals"]?.dtype == .float32)
@@ -110,7 +113,8 @@ import Testing
     let data = try scratch.images("test.safetensors", count: 8)
     let outcome = try Command.run(["evaluate", run, "--data", data, "--attack", "clean", "--json-file", scratch.file("e.json")])
     #expect(outcome.output.contains("accuracy"))
-    let json = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: scratch.file("e.json")))) as? [String: Any]
+    let json =
+      try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: scratch.file("e.json")))) as? [String: Any]
     #expect(json?["format"] as? String == "sat-evaluation/1")
   }
 
@@ -126,7 +130,9 @@ import Testing
     }
     func warnings(_ model: String) throws -> [String] {
       let data = scratch.file("train.safetensors")
-      let outcome = try Command.run(["evaluate", model, "--data", data, "--first", "20", "--epsilon", "0.1", "--steps", "1", "--json"])
+      let outcome = try Command.run([
+        "evaluate", model, "--data", data, "--first", "20", "--epsilon", "0.1", "--steps", "1", "--json",
+      ])
       #expect(outcome.status == 0, "\(outcome.errors)")
       return (outcome.json["warnings"] as? [[String: String]] ?? []).compactMap { $0["code"] }
     }
@@ -147,14 +153,18 @@ import Testing
     let weights = run + "/best/weights.safetensors"
     let bytes = try Data(contentsOf: URL(fileURLWithPath: weights))
     try bytes.prefix(bytes.count / 2).write(to: URL(fileURLWithPath: scratch.file("cut.safetensors")))
-    try Data((0..<4000).map { UInt8(truncatingIfNeeded: $0 &* 151 &+ 7) }).write(to: URL(fileURLWithPath: scratch.file("random.pt")))
-    try SafeTensors(tensors: [("images", .zeros(4, 3, 32, 32)), ("labels", Tensor([0, 1, 2, 3]))]).write(to: scratch.file("color.safetensors"))
+    try Data((0..<4000).map { UInt8(truncatingIfNeeded: $0 &* 151 &+ 7) }).write(
+      to: URL(fileURLWithPath: scratch.file("random.pt")))
+    try SafeTensors(tensors: [("images", .zeros(4, 3, 32, 32)), ("labels", Tensor([0, 1, 2, 3]))]).write(
+      to: scratch.file("color.safetensors"))
     try SafeTensors(tensors: [("images", .full([4, 1, 28, 28], 200.0)), ("labels", Tensor([0, 1, 2, 3]))])
       .write(to: scratch.file("bytes.safetensors"))
-    try SafeTensors(tensors: [("images", .zeros(4, 1, 28, 28)), ("labels", Tensor([0, 1, 2, 10]))]).write(to: scratch.file("labels.safetensors"))
+    try SafeTensors(tensors: [("images", .zeros(4, 1, 28, 28)), ("labels", Tensor([0, 1, 2, 10]))]).write(
+      to: scratch.file("labels.safetensors"))
     try SafeTensors(tensors: [("images", .zeros(4, 1, 28, 28))]).write(to: scratch.file("nolabels.safetensors"))
     let file = try SafeTensors.read(weights)
-    try SafeTensors(tensors: file.tensors.dropLast() + [("extra", .zeros(2))], metadata: file.metadata).write(to: scratch.file("keys.safetensors"))
+    try SafeTensors(tensors: file.tensors.dropLast() + [("extra", .zeros(2))], metadata: file.metadata).write(
+      to: scratch.file("keys.safetensors"))
     try SafeTensors(tensors: file.tensors).write(to: scratch.file("bare.safetensors"))
     try FileManager.default.createDirectory(atPath: scratch.file("empty"), withIntermediateDirectories: true)
 

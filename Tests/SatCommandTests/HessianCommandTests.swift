@@ -18,7 +18,8 @@ import Testing
     let scratch = try Scratch()
     let (model, data) = try prepare(scratch)
     let outcome = try Command.run([
-      "hessian", model, "--data", data, "--first", "6", "--top", "2", "--trace", "--probes", "3", "--density", "--density-steps", "5",
+      "hessian", model, "--data", data, "--first", "6", "--top", "2", "--trace", "--probes", "3", "--density", "--density-steps",
+      "5",
       "--density-probes", "1", "--per-sample", "--approximations", "--threads", "1", "--json",
     ])
     #expect(outcome.status == 0, "\(outcome.errors)")
@@ -112,7 +113,8 @@ import Testing
     let scratch = try Scratch()
     let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .appendingPathComponent("Fixtures/files/odd-plain.ts").path
-    try SafeTensors(tensors: [("images", .full([4, 1, 6, 6], 0.5)), ("labels", Tensor([0, 1, 2, 3]))]).write(to: scratch.file("d.safetensors"))
+    try SafeTensors(tensors: [("images", .full([4, 1, 6, 6], 0.5)), ("labels", Tensor([0, 1, 2, 3]))]).write(
+      to: scratch.file("d.safetensors"))
     let outcome = try Command.run(["hessian", script, "--data", scratch.file("d.safetensors"), "--per-sample", "--approximations"])
     #expect(outcome.status == 1 && outcome.sentence.contains("leave out --approximations"), "\(outcome.errors)")
   }
@@ -120,7 +122,8 @@ import Testing
   @Test func lossesThatAreNotFiniteAreRefused() throws {
     let scratch = try Scratch()
     let architecture = Architecture(name: "lenet5", options: ["classes": "4"])
-    let network = NetworkClassifier(try architecture.make(generator: Generator(seed: 1)), architecture: architecture, normalization: nil)
+    let network = NetworkClassifier(
+      try architecture.make(generator: Generator(seed: 1)), architecture: architecture, normalization: nil)
     _ = withNoGrad { network.module.parameters[0].value.copyInPlace(from: Tensor(Float.nan)) }
     try ModelFile.save(network, to: scratch.file("nan.safetensors"))
     let data = try scratch.images("data.safetensors", count: 4)

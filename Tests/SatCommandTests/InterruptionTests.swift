@@ -24,12 +24,15 @@ import Testing
 
   @Test func anInterruptedEvaluationGoesOnWhereItWas() throws {
     let scratch = try Scratch()
-    let arguments = try evaluation(scratch, count: 10) + ["--steps", "400", "--batch-size", "1", "--attack", "pgd,apgd-ce", "--json"]
+    let arguments =
+      try evaluation(scratch, count: 10) + ["--steps", "400", "--batch-size", "1", "--attack", "pgd,apgd-ce", "--json"]
     let whole = try Command.run(arguments)
     #expect(whole.status == 0, "\(whole.errors)")
     let (state, file) = (scratch.file("state"), scratch.file("state/state.safetensors"))
     func done() throws -> Int {
-      guard FileManager.default.fileExists(atPath: file), let text = try SafeTensors.read(file).metadata["sat.state"] else { return 0 }
+      guard FileManager.default.fileExists(atPath: file), let text = try SafeTensors.read(file).metadata["sat.state"] else {
+        return 0
+      }
       let contents = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
       return 10 * (contents["outcomes"] as! [Any]).count + (contents["done"] as! Int)
     }
@@ -43,19 +46,27 @@ import Testing
     #expect((1..<20).contains(kept), "\(kept) batches were kept, before the fifteen seconds between two writes were over")
     let resumed = try Command.run(arguments + ["--state", state])
     #expect(resumed.status == 0, "\(resumed.errors)")
-    for key in ["flags", "robust", "clean", "perClass"] { #expect(resumed.json[key] as? NSDictionary == whole.json[key] as? NSDictionary, "\(key)") }
-    func costs(_ outcome: Command.Outcome) -> [Int?] { (outcome.json["attacks"] as? [[String: Any]] ?? []).map { $0["forward"] as? Int } }
+    for key in ["flags", "robust", "clean", "perClass"] {
+      #expect(resumed.json[key] as? NSDictionary == whole.json[key] as? NSDictionary, "\(key)")
+    }
+    func costs(_ outcome: Command.Outcome) -> [Int?] {
+      (outcome.json["attacks"] as? [[String: Any]] ?? []).map { $0["forward"] as? Int }
+    }
     #expect(costs(resumed) == costs(whole) && costs(whole).count == 2)
   }
 
   @Test func measurementsOfTheLossEndAtOnce() throws {
     let scratch = try Scratch()
     let (model, data) = try scratch.untrained(count: 40)
-    let hessian = ["hessian", model, "--data", data, "--threads", "1", "--top", "5", "--solver", "power", "--tolerance", "1e-12", "--iterations", "1000000"]
+    let hessian = [
+      "hessian", model, "--data", data, "--threads", "1", "--top", "5", "--solver", "power", "--tolerance", "1e-12", "--iterations",
+      "1000000",
+    ]
     #expect(try Command.run(hessian, interruptingBy: SIGINT, onceThereIs: scratch.path, after: 2).status == 130)
     let state = scratch.file("landscape.json")
     let landscape = [
-      "landscape", model, "--data", data, "--threads", "1", "--examples", "reattack", "--epsilon", "0.1", "--steps", "20", "--points", "301",
+      "landscape", model, "--data", data, "--threads", "1", "--examples", "reattack", "--epsilon", "0.1", "--steps", "20",
+      "--points", "301",
     ]
     let outcome = try Command.run(landscape + ["--state", state], interruptingBy: SIGTERM, onceThereIs: scratch.path, after: 3)
     #expect(outcome.status == 130, "\(outcome.errors)")
@@ -66,7 +77,9 @@ import Testing
 
   @Test func aReproductionEndsAndGoesOn() throws {
     let scratch = try Scratch()
-    let arguments = ["reproduce", "table-2", "--methods", "at", "--settings", "mnist-0.3", "--out", scratch.file("out"), "--threads", "1"]
+    let arguments = [
+      "reproduce", "table-2", "--methods", "at", "--settings", "mnist-0.3", "--out", scratch.file("out"), "--threads", "1",
+    ]
     let outcome = try Command.run(arguments, interruptingBy: SIGINT, onceThereIs: scratch.file("out"), after: 1)
     #expect(outcome.status == 130, "\(outcome.errors)")
     #expect(outcome.errors.contains("the same command goes on from there"), "\(outcome.errors)")

@@ -18,7 +18,9 @@ import Testing
     let scratch = try Scratch()
     let base = try prepare(scratch)
     let outcome = try Command.run(
-      base + ["--epsilon", "0.1", "--steps", "2", "--csv", scratch.file("s.csv"), "--save", scratch.file("s.safetensors"), "--json"])
+      base + [
+        "--epsilon", "0.1", "--steps", "2", "--csv", scratch.file("s.csv"), "--save", scratch.file("s.safetensors"), "--json",
+      ])
     #expect(outcome.status == 0, "\(outcome.errors)")
     let json = outcome.json
     #expect(json["format"] as? String == "sat-landscape/1")
@@ -41,12 +43,15 @@ import Testing
     let json = try Command.run(try prepare(scratch) + ["--examples", "clean", "--vectors", "scaled", "--seed", "7", "--json"]).json
     let directions = try #require(json["directions"] as? [String: Any])
     #expect(directions["seed"] as? Int == 7 && directions["count"] as? Int == 2 && directions["vectors"] as? String == "scaled")
-    let model = try ModelFile.load(path: scratch.file("model.safetensors"), checkpoint: "best", architecture: nil, normalization: nil, device: .cpu)
+    let model = try ModelFile.load(
+      path: scratch.file("model.safetensors"), checkpoint: "best", architecture: nil, normalization: nil, device: .cpu)
     let weights = try model.parameters()
     let made = LandscapeDirection.orthogonal(2, for: weights, vectors: .scaled, seed: 7)
     let data = try SafeTensors.read(scratch.file("data.safetensors"))
     withNoGrad {
-      for (i, weight) in weights.enumerated() { weight.addInPlace(made[0].parts[i], alpha: 1).addInPlace(made[1].parts[i], alpha: -1) }
+      for (i, weight) in weights.enumerated() {
+        weight.addInPlace(made[0].parts[i], alpha: 1).addInPlace(made[1].parts[i], alpha: -1)
+      }
     }
     let loss = try model.classifier.logits(data["images"]!).crossEntropy(data["labels"]!).item()
     #expect(abs(loss - (json["loss"] as! [[Double]])[0][2]) <= 1e-5 * loss)
@@ -77,7 +82,8 @@ import Testing
     let base = try prepare(scratch)
     for (arguments, status, fragment) in [
       ([], Int32(1), "no epsilon was given"), (["--dimensions", "3"], 64, "1 or 2"),
-      (["--examples", "clean", "--epsilon", "0.1"], 64, "--epsilon needs --examples fixed or reattack"), (["--points", "1"], 64, "2 to 1001"),
+      (["--examples", "clean", "--epsilon", "0.1"], 64, "--epsilon needs --examples fixed or reattack"),
+      (["--points", "1"], 64, "2 to 1001"),
       (["--radius", "0"], 64, "more than 0"),
       (["--epsilon", "0.1", "--csv", scratch.file("f"), "--json-file", scratch.path + "/./f"], 64, "named for two outputs"),
       (["--epsilon", "0.1", "--state", scratch.file("f"), "--save", scratch.file("f")], 64, "named for two outputs"),

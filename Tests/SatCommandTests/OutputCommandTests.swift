@@ -10,7 +10,9 @@ import Testing
     for (redirection, reason) in [(">/dev/full", "No space left on device"), (">&-", "Bad file descriptor")] {
       let outcome = try Command.shell(#""$SAT" \#(line) \#(redirection)"#, in: scratch.path)
       #expect(outcome.status == 1, "\(redirection): \(outcome.errors)")
-      #expect(outcome.sentence.contains("standard output (\(reason))") && outcome.sentence.split(separator: "\n").count == 1, "\(outcome.errors)")
+      #expect(
+        outcome.sentence.contains("standard output (\(reason))") && outcome.sentence.split(separator: "\n").count == 1,
+        "\(outcome.errors)")
     }
     // Nobody reads: the end of every Unix tool, by SIGPIPE and without a word.
     let closed = try Command.shell(#"{ sleep 0.3; "$SAT" \#(line); echo $? >status; } | true; cat status"#, in: scratch.path)
@@ -23,7 +25,8 @@ import Testing
     let outcome = try Command.shell(
       #""$SAT" evaluate \#(model) --data \#(data) --attack clean --json-file e.json >/dev/full"#, in: scratch.path)
     #expect(outcome.status == 1 && outcome.sentence.contains("standard output"), "\(outcome.errors)")
-    #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path).sorted() == ["images.safetensors", "model.safetensors"])
+    #expect(
+      try FileManager.default.contentsOfDirectory(atPath: scratch.path).sorted() == ["images.safetensors", "model.safetensors"])
     // With standard output closed no file that is written gets its number, and the result with it.
     let closed = try Command.shell(
       #""$SAT" evaluate \#(model) --data \#(data) --epsilon 0.1 --steps 1 --save adv.safetensors >&-"#, in: scratch.path)
@@ -50,17 +53,21 @@ import Testing
       "\(attack) --save run/../images.safetensors", "evaluate run --data hard --epsilon 0.1 --save run/best/weights.safetensors",
       "verify adv --model-file \(model) --json-file adv", "verify adv --model-file \(model) --data \(data) --json-file \(data)",
       "hessian \(model) --data \(data) --json-file \(data)", "landscape \(model) --data \(data) --csv link",
-      "train digits --data \(data) --run new --json-file hard", "train digits --config c.yaml --data \(data) --run new --json-file c.yaml",
+      "train digits --data \(data) --run new --json-file hard",
+      "train digits --config c.yaml --data \(data) --run new --json-file c.yaml",
       "data show \(data) --out hard",
     ]
     for line in lines {
       let outcome = try Command.shell(#""$SAT" \#(line)"#, in: scratch.path)
       #expect(outcome.status == 1 && outcome.sentence.contains("is an input of this command"), "\(line): \(outcome)")
     }
-    #expect(try Data(contentsOf: URL(fileURLWithPath: model)) == before.0 && Data(contentsOf: URL(fileURLWithPath: data)) == before.1)
+    #expect(
+      try Data(contentsOf: URL(fileURLWithPath: model)) == before.0 && Data(contentsOf: URL(fileURLWithPath: data)) == before.1)
     #expect(try files.contentsOfDirectory(atPath: scratch.path).sorted() == there)
     let state = try Command.shell(#""$SAT" \#(attack) --state s --save s/state.safetensors"#, in: scratch.path)
-    #expect(state.status == 64 && state.sentence.contains("two outputs") && state.errors.contains("Usage: sat evaluate "), "\(state.errors)")
+    #expect(
+      state.status == 64 && state.sentence.contains("two outputs") && state.errors.contains("Usage: sat evaluate "),
+      "\(state.errors)")
   }
 
   /// A limit on the size of files lets the small ones pass.
@@ -68,19 +75,23 @@ import Testing
     let scratch = try Scratch()
     let (model, data) = try scratch.untrained(count: 12)
     let outcome = try Command.shell(
-      #"ulimit -f 16; "$SAT" evaluate \#(model) --data \#(data) --epsilon 0.1 --steps 1 --save adv --records r --json-file e --json"#,
+      #"ulimit -f 16; "$SAT" evaluate \#(model) --data \#(data) --epsilon 0.1 --steps 1 --save adv --records r --json-file e "#
+        + #"--json"#,
       in: scratch.path)
     #expect(outcome.status == 1 && outcome.sentence.contains("adv: the file grew past the size limit"), "\(outcome.errors)")
     #expect(outcome.json["format"] as? String == "sat-evaluation/1")
     #expect(try files(scratch) == ["e", "images.safetensors", "model.safetensors", "r"])
     let plot = try Command.shell(
-      #"ulimit -f 1; "$SAT" landscape \#(model) --data \#(data) --examples clean --dimensions 1 --points 40 --csv c --json-file e2 | head -c 200"#
+      #"ulimit -f 1; "$SAT" landscape \#(model) --data \#(data) --examples clean --dimensions 1 --points 40 --csv c "#
+        + #"--json-file e2 | head -c 200"#
         + "; exit ${PIPESTATUS[0]}", in: scratch.path)
     #expect(plot.status == 1 && plot.output.count == 200, "\(plot.errors)")
     for file in ["c", "e2"] { #expect(plot.sentence.contains("sat: \(file): the file grew past"), "\(plot.errors)") }
   }
 
-  private func files(_ scratch: Scratch) throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: scratch.path).sorted() }
+  private func files(_ scratch: Scratch) throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: scratch.path).sorted()
+  }
 
   @Test func progressThatCannotBeWrittenStopsNothing() throws {
     let scratch = try Scratch()
@@ -88,8 +99,10 @@ import Testing
     let lines: [(String, Int32)] = [
       ("models", 0), ("data list", 0), ("evaluate \(model) --data \(data) --epsilon 0.1 --steps 2", 0),
       ("evaluate nowhere --data \(data)", 1), ("evaluate \(model) --bogus", 64),
-      ("hessian \(model) --data \(data) --first 4", 0), ("landscape \(model) --data \(data) --first 4 --examples clean --points 2", 0),
-      ("train digits --data \(data) --model lenet5 --run run --epochs 1 --batch-size 16 --set attack.steps=1", 0), ("report nowhere", 1),
+      ("hessian \(model) --data \(data) --first 4", 0),
+      ("landscape \(model) --data \(data) --first 4 --examples clean --points 2", 0),
+      ("train digits --data \(data) --model lenet5 --run run --epochs 1 --batch-size 16 --set attack.steps=1", 0),
+      ("report nowhere", 1),
     ]
     for (line, status) in lines {
       let full = try Command.shell(#""$SAT" \#(line) 2>/dev/full"#, in: scratch.path)
@@ -107,18 +120,24 @@ import Testing
     try FileManager.default.createDirectory(atPath: scratch.file("folder"), withIntermediateDirectories: true)
     let places = [("nowhere/x", "its folder does not exist"), ("folder", "is a folder"), ("/proc/x", "/proc/x")]
     let commands: [([String], [String])] = [
-      (["evaluate", "no-model", "--data", "digits", "--attack", "autoattack"], ["--save", "--json-file", "--records", "--robustbench"]),
+      (
+        ["evaluate", "no-model", "--data", "digits", "--attack", "autoattack"],
+        ["--save", "--json-file", "--records", "--robustbench"]
+      ),
       (["hessian", "no-model", "--data", "digits"], ["--json-file"]),
       (["landscape", "no-model", "--data", "digits"], ["--save", "--csv", "--state", "--json-file"]),
       (["verify", "no-images", "--model-file", "no-model"], ["--json-file"]), (["report", "no-run"], ["--out", "--json-file"]),
       (["compare", "no-run", "no-run"], ["--json-file"]), (["reproduce", "table-2", "--out", "o"], ["--csv", "--json-file"]),
-      (["train", "digits", "--data", "no-data", "--run", "run"], ["--json-file"]), (["data", "show", "no-data", "--out", "x.png"], ["--json-file"]),
+      (["train", "digits", "--data", "no-data", "--run", "run"], ["--json-file"]),
+      (["data", "show", "no-data", "--out", "x.png"], ["--json-file"]),
     ]
     for (arguments, options) in commands {
       for (place, reason) in places {
         for option in options where arguments[0] == "evaluate" || place == "folder" {
           let outcome = try Command.run(arguments + [option, place], in: scratch.path)
-          #expect(outcome.status == 1 && outcome.sentence.contains(place) && outcome.sentence.contains(reason), "\(arguments) \(option): \(outcome.errors)")
+          #expect(
+            outcome.status == 1 && outcome.sentence.contains(place) && outcome.sentence.contains(reason),
+            "\(arguments) \(option): \(outcome.errors)")
         }
       }
     }
@@ -127,7 +146,8 @@ import Testing
     let data = try scratch.images("train.safetensors", count: 44)
     let outcome = try Command.run(
       [
-        "train", "digits", "--data", data, "--model", "lenet5", "--run", "run", "--epochs", "1", "--set", "attack.steps=1", "--json-file",
+        "train", "digits", "--data", data, "--model", "lenet5", "--run", "run", "--epochs", "1", "--set", "attack.steps=1",
+        "--json-file",
         "run/../run/summary.json",
       ], in: scratch.path)
     #expect(outcome.status == 0, "\(outcome.errors)")
@@ -144,7 +164,9 @@ import Testing
 
   @Test func onlyTheProgramHasAVersion() throws {
     let scratch = try Scratch()
-    for line in ["--help", "help"] { #expect(try Command.shell(#""$SAT" \#(line)"#, in: scratch.path).output.contains("--version   ")) }
+    for line in ["--help", "help"] {
+      #expect(try Command.shell(#""$SAT" \#(line)"#, in: scratch.path).output.contains("--version   "))
+    }
     for line in ["help data", "help data list", "help hessian", "data --help", "train --help"] {
       #expect(try !Command.shell(#""$SAT" \#(line)"#, in: scratch.path).output.contains("--version"), "\(line)")
     }
@@ -164,11 +186,16 @@ import Testing
       (["evaluate", "m", "--batch-size", "9223372036854775807"], "expected 1 to 1000000"),
       (["evaluate", "m", "--steps", "9223372036854775807"], "expected 1 to 1000000"),
       (["evaluate", "m", "--targets=-1"], "expected 0 to 100000"), (["evaluate", "m", "--step-size", "1e300"], "at most 1000000"),
-      (["evaluate", "m", "--first=-9223372036854775808"], "expected 1 to 1000000000"), (["hessian", "m", "--top", "1000000000"], "expected 1 to 1000"),
-      (["hessian", "m", "--density-steps", "9999999999"], "expected 2 to 10000"), (["hessian", "m", "--density-width", "inf"], "more than 0"),
-      (["hessian", "m", "--tolerance", "nan"], "0 < tolerance < 1"), (["hessian", "m", "--iterations", "0"], "expected 1 to 1000000"),
-      (["landscape", "m", "--points", "1000000"], "expected 2 to 1001"), (["landscape", "m", "--radius", "1e300"], "at most 1000000"),
-      (["landscape", "m", "--workers", "100000"], "expected 1 to 1024"), (["compare", "a", "b", "--tolerance", "inf"], "expected 0 to 1000000"),
+      (["evaluate", "m", "--first=-9223372036854775808"], "expected 1 to 1000000000"),
+      (["hessian", "m", "--top", "1000000000"], "expected 1 to 1000"),
+      (["hessian", "m", "--density-steps", "9999999999"], "expected 2 to 10000"),
+      (["hessian", "m", "--density-width", "inf"], "more than 0"),
+      (["hessian", "m", "--tolerance", "nan"], "0 < tolerance < 1"),
+      (["hessian", "m", "--iterations", "0"], "expected 1 to 1000000"),
+      (["landscape", "m", "--points", "1000000"], "expected 2 to 1001"),
+      (["landscape", "m", "--radius", "1e300"], "at most 1000000"),
+      (["landscape", "m", "--workers", "100000"], "expected 1 to 1024"),
+      (["compare", "a", "b", "--tolerance", "inf"], "expected 0 to 1000000"),
       (["data", "show", "digits", "--out", "x", "--columns", "9223372036854775807"], "expected 1 to 1000"),
       (["verify", "a", "--model-file", "m", "--batch-size", "0"], "expected 1 to 1000000"),
     ]
@@ -193,7 +220,9 @@ import Testing
     let scratch = try Scratch()
     try Data((0..<200).map { UInt8(truncatingIfNeeded: $0 &* 151 &+ 7) }).write(to: URL(fileURLWithPath: scratch.file("c.yaml")))
     let outcome = try Command.run(["train", "digits", "--config", scratch.file("c.yaml"), "--run", scratch.file("run")])
-    #expect(outcome.status == 1 && outcome.sentence.contains("c.yaml is not a text file; expected a YAML configuration"), "\(outcome.errors)")
+    #expect(
+      outcome.status == 1 && outcome.sentence.contains("c.yaml is not a text file; expected a YAML configuration"),
+      "\(outcome.errors)")
     #expect(outcome.errors.utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7F || $0 == 0x0A })
     #expect(try Command.run(["train", "--list", "--json"]).json["format"] as? String == "sat-train-list/1")
   }

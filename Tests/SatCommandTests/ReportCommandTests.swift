@@ -38,17 +38,21 @@ enum Browser {
       tensors: [("images", .full([2, 3, 8, 8], 0.75)), ("originals", .full([2, 3, 8, 8], 0.5)), ("labels", Tensor([3, 4]))],
       metadata: ["sat.evaluation": try String(contentsOfFile: run + "/evaluation-pgd.json", encoding: .utf8)]
     ).write(to: run + "/adversarial.safetensors")
-    let common = #""model": "m", "data": {"name": "digits", "split": "train", "samples": 128}, "seed": 0, "seconds": 1, "versions": {}"#
+    let common =
+      #""model": "m", "data": {"name": "digits", "split": "train", "samples": 128}, "seed": 0, "seconds": 1, "versions": {}"#
     try #"""
-      {"format": "sat-hessian/1", \#(common), "at": "clean", "dtype": "float32", "loss": 1, "gradientNorm": 1, "parameters": 9, "samples": 3,
-       "products": 4, "eigenvalues": [{"value": 3.5, "residual": 0.25, "iterations": 4, "converged": true}],
-       "density": {"grid": [0, 1], "values": [1, 0], "width": 0.1},
-       "perSample": {"eigenvalues": [1, 2, 3], "residuals": [0, 0, 0], "approximations": {"central": [1.5, 2.5, 2]}, "spearman": {"central": 0.5}}}
-      """#.write(toFile: run + "/hessian.json", atomically: true, encoding: .utf8)
+    {"format": "sat-hessian/1", \#(common), "at": "clean", "dtype": "float32", "loss": 1, "gradientNorm": 1, "parameters": 9,
+     "samples": 3,
+     "products": 4, "eigenvalues": [{"value": 3.5, "residual": 0.25, "iterations": 4, "converged": true}],
+     "density": {"grid": [0, 1], "values": [1, 0], "width": 0.1},
+     "perSample": {"eigenvalues": [1, 2, 3], "residuals": [0, 0, 0], "approximations": {"central": [1.5, 2.5, 2]},
+      "spearman": {"central": 0.5}}}
+    """#.write(toFile: run + "/hessian.json", atomically: true, encoding: .utf8)
     try #"""
-      {"format": "sat-landscape/1", \#(common), "examples": "clean", "x": [-1, 0, 1], "y": [-1, 0, 1], "loss": [[3, 1, 3], [4, 2, 4], [3, 1, 3]],
-       "accuracy": [[0, 1, 0], [0, 1, 0], [0, 1, 0]]}
-      """#.write(toFile: run + "/landscape.json", atomically: true, encoding: .utf8)
+    {"format": "sat-landscape/1", \#(common), "examples": "clean", "x": [-1, 0, 1], "y": [-1, 0, 1], "loss": [[3, 1, 3], [4, 2,
+     4], [3, 1, 3]],
+     "accuracy": [[0, 1, 0], [0, 1, 0], [0, 1, 0]]}
+    """#.write(toFile: run + "/landscape.json", atomically: true, encoding: .utf8)
     return run
   }
 
@@ -58,10 +62,14 @@ enum Browser {
     let outcome = try Command.run(["report", run, "--csv", scratch.file("csv"), "--json"])
     #expect(outcome.status == 0, "\(outcome.errors)")
     let charts = try #require(outcome.json["charts"] as? [String])
-    for id in ["loss", "accuracy", "active", "lambda", "eigenvalues", "density", "approximation-central", "landscape-surface", "waterfall", "classes"] {
+    for id in [
+      "loss", "accuracy", "active", "lambda", "eigenvalues", "density", "approximation-central", "landscape-surface", "waterfall",
+      "classes",
+    ] {
       #expect(charts.contains(id), "no chart \(id)")
     }
-    #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.file("csv")).sorted() == charts.map { $0 + ".csv" }.sorted())
+    #expect(
+      try FileManager.default.contentsOfDirectory(atPath: scratch.file("csv")).sorted() == charts.map { $0 + ".csv" }.sorted())
     #expect(outcome.json["page"] as? String == run + "/report.html")
     guard Browser.path != nil else { return }
     let (document, console) = try Browser.open(run + "/report.html", in: scratch.path)
@@ -86,7 +94,10 @@ enum Browser {
       ([run], ["SAT_PLOTLY": "/nonexistent.js"], 1, "SAT_PLOTLY names /nonexistent.js"),
       ([run], ["SAT_PLOTLY": scratch.file("script.js")], 1, "is not Plotly"),
       ([run, "--out", run + "/config.yaml"], [:], 1, "config.yaml is an input of this command"),
-      ([run, "--json-file", run + "/../" + run.split(separator: "/").last! + "/hessian.json"], [:], 1, "hessian.json is an input of this command"),
+      (
+        [run, "--json-file", run + "/../" + run.split(separator: "/").last! + "/hessian.json"], [:], 1,
+        "hessian.json is an input of this command"
+      ),
       ([run, "--out", "/proc/nowhere/r.html"], [:], 1, "/proc/nowhere/r.html"),
       ([run, "--out", scratch.file("r.html"), "--csv", "/proc/nowhere"], [:], 1, "/proc/nowhere"),
     ]
@@ -98,10 +109,14 @@ enum Browser {
     #expect(!FileManager.default.fileExists(atPath: run + "/report.html"), "nothing half-written")
     #expect(try String(contentsOfFile: run + "/hessian.json", encoding: .utf8) == "{\"format\": \"sat-hessian/1\", ")
     let damaged = try report([run, "--out", scratch.file("r.html")])
-    #expect(damaged.status == 0 && damaged.errors.contains("hessian.json is not whole JSON") && !damaged.output.contains("the Hessian"), "\(damaged)")
+    #expect(
+      damaged.status == 0 && damaged.errors.contains("hessian.json is not whole JSON") && !damaged.output.contains("the Hessian"),
+      "\(damaged)")
     try "{\"format\": \"sat-hessian/2\"}".write(toFile: run + "/hessian.json", atomically: true, encoding: .utf8)
     let other = try report([run, "--out", scratch.file("r.html"), "--json"])
-    #expect(other.status == 0 && other.errors.contains("hessian.json is sat-hessian/2, but this version of sat reads sat-hessian/1, so it is not shown"))
+    #expect(
+      other.status == 0
+        && other.errors.contains("hessian.json is sat-hessian/2, but this version of sat reads sat-hessian/1, so it is not shown"))
     #expect(other.json["unreadable"] as? [String] == [run + "/hessian.json"])
   }
 }

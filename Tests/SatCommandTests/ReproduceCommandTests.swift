@@ -18,14 +18,16 @@ import Testing
     #expect(clean["paper"] as? Double == 99.16)
     let (value, low, high) = (clean["value"] as! Double, clean["low"] as! Double, clean["high"] as! Double)
     #expect(low <= value && value <= high && high <= 100)
-    #expect(((whole.json["changes"] as? [[String: Any]])?.first?["changes"] as? [String])?.contains { $0.contains("digits") } == true)
+    #expect(
+      ((whole.json["changes"] as? [[String: Any]])?.first?["changes"] as? [String])?.contains { $0.contains("digits") } == true)
     let csv = try String(contentsOfFile: scratch.file("numbers.csv"), encoding: .utf8)
     #expect(csv.hasPrefix("item,setting,method,quantity,value,low,high,paper\ntable-2,mnist-0.3,at,clean,"))
     for file in ["table-2-smoke/result.json", "table-2-smoke/result.csv", "smoke/mnist-0.3-p-sat/evaluation-pgd.json"] {
       #expect(FileManager.default.fileExists(atPath: scratch.file("whole/\(file)")), "\(file)")
     }
 
-    let stopped = try Command.run(arguments(scratch, "parts"), interruptingBy: SIGINT, onceThereIs: scratch.file("parts/smoke/mnist-0.3-at/metrics.jsonl"))
+    let stopped = try Command.run(
+      arguments(scratch, "parts"), interruptingBy: SIGINT, onceThereIs: scratch.file("parts/smoke/mnist-0.3-at/metrics.jsonl"))
     #expect(stopped.status == 130, "\(stopped.errors)")
     #expect(stopped.errors.contains("goes on from there"))
     let resumed = try Command.run(arguments(scratch, "parts") + ["--json"])
@@ -39,7 +41,8 @@ import Testing
     #expect((other.json["runs"] as? [[String: Any]])?.map { $0["epochsDone"] as? Int } == [2, 2])
     // A run that is another's is not touched.
     let file = scratch.file("whole/smoke/mnist-0.3-at/config.yaml")
-    try String(contentsOfFile: file, encoding: .utf8).replacing("batchSize: 128", with: "batchSize: 64").write(toFile: file, atomically: true, encoding: .utf8)
+    try String(contentsOfFile: file, encoding: .utf8).replacing("batchSize: 128", with: "batchSize: 64").write(
+      toFile: file, atomically: true, encoding: .utf8)
     let foreign = try Command.run(arguments(scratch, "whole"))
     #expect(foreign.status == 1 && foreign.sentence.contains("another configuration"), "\(foreign.errors)")
   }
@@ -57,7 +60,9 @@ import Testing
 
   @Test func schedulesNeedNoTraining() throws {
     let scratch = try Scratch()
-    let outcome = try Command.run(["reproduce", "fig-5", "--settings", "mnist-0.3", "--methods", "p-sat", "--out", scratch.file("r"), "--json"])
+    let outcome = try Command.run([
+      "reproduce", "fig-5", "--settings", "mnist-0.3", "--methods", "p-sat", "--out", scratch.file("r"), "--json",
+    ])
     #expect(outcome.status == 0, "\(outcome.errors)")
     for figure in try #require(outcome.json["figures"] as? [[String: Any]]) {
       #expect(abs((figure["value"] as! Double) - (figure["paper"] as! Double)) < 1e-4)
@@ -66,9 +71,11 @@ import Testing
   }
 
   @Test(arguments: [
-    (["reproduce", "fig-2"], 64, "'fig-2' is not an item"), (["reproduce"], 64, "item"), (["reproduce", "table-2", "--scale", "huge"], 64, "huge"),
+    (["reproduce", "fig-2"], 64, "'fig-2' is not an item"), (["reproduce"], 64, "item"),
+    (["reproduce", "table-2", "--scale", "huge"], 64, "huge"),
     (["reproduce", "table-2", "--methods", "fat"], 64, "no method 'fat'"),
-    (["reproduce", "table-2", "--methods", "p-sat,,at"], 64, "no method ''"), (["reproduce", "table-2", "--settings", ""], 64, "no setting ''"),
+    (["reproduce", "table-2", "--methods", "p-sat,,at"], 64, "no method ''"),
+    (["reproduce", "table-2", "--settings", ""], 64, "no setting ''"),
     (["reproduce", "table-2", "--settings", "x"], 64, "no setting 'x'"),
     (["reproduce", "table-2", "--plan", "--csv", "f.csv"], 64, "--csv has nothing to write"),
     (["reproduce", "table-2", "--plan", "--epsilon", "1.5"], 1, "0 < epsilon <= 1"),

@@ -4,7 +4,8 @@ import Testing
 
 /// Small enough for seconds: 44 synthetic images, four batches an epoch, a checkpoint after every batch.
 private let small = [
-  "--epochs", "3", "--batch-size", "10", "--epsilon", "0.1", "--set", "attack.steps=2", "--set", "attack.stepSize=0.05", "--model", "cnn-a",
+  "--epochs", "3", "--batch-size", "10", "--epsilon", "0.1", "--set", "attack.steps=2", "--set", "attack.stepSize=0.05", "--model",
+  "cnn-a",
   "--model-option", "channels=1", "--set", "checkpoints.minutes=0", "--set", "averaging.kind=ema", "--log-steps", "--threads", "1",
 ]
 
@@ -74,10 +75,13 @@ private let small = [
     let scratch = try Scratch()
     let data = try scratch.images("train.safetensors", count: 600)
     func arguments(_ run: String) -> [String] {
-      ["train", "digits", "--data", data, "--run", scratch.file(run)] + small + ["--set", "checkpoints.minutes=60", "--set", "attack.steps=20"]
+      ["train", "digits", "--data", data, "--run", scratch.file(run)] + small + [
+        "--set", "checkpoints.minutes=60", "--set", "attack.steps=20",
+      ]
     }
     // Nothing is saved by itself inside the epoch, so what is there is what Ctrl-C left.
-    let outcome = try Command.run(arguments("parts"), interruptingBy: SIGINT, onceThereIs: scratch.file("parts/steps.jsonl"), holdingBytes: 400)
+    let outcome = try Command.run(
+      arguments("parts"), interruptingBy: SIGINT, onceThereIs: scratch.file("parts/steps.jsonl"), holdingBytes: 400)
     #expect(outcome.status == 130, "\(outcome.errors)")
     #expect(outcome.errors.contains("of epoch 1") && outcome.errors.contains("--resume"), "\(outcome.errors)")
     let done = try lines(scratch.file("parts/steps.jsonl")).count

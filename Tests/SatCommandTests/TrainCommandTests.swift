@@ -3,7 +3,9 @@ import SwiftTorch
 import Testing
 
 /// Small enough for seconds: 60 synthetic images, three steps of the inner attack.
-private let small = ["--batch-size", "32", "--set", "attack.steps=3", "--set", "attack.stepSize=0.05", "--epsilon", "0.1", "--threads", "1"]
+private let small = [
+  "--batch-size", "32", "--set", "attack.steps=3", "--set", "attack.stepSize=0.05", "--epsilon", "0.1", "--threads", "1",
+]
 
 @Suite(.serialized, .timeLimit(.minutes(20))) struct TrainCommandTests {
   func train(_ scratch: Scratch, _ extra: [String], run: String = "run") throws -> Command.Outcome {
@@ -59,7 +61,9 @@ private let small = ["--batch-size", "32", "--set", "attack.steps=3", "--set", "
   @Test func aScheduleThatTheRunIsTooShortForIsNoticed() throws {
     let scratch = try Scratch()
     let short = try train(scratch, ["--epochs", "1"])
-    #expect(short.status == 0 && short.errors.contains("lambda is 0 in the last epoch of this run and comes to 1 only in epoch 11"), "\(short.errors)")
+    #expect(
+      short.status == 0 && short.errors.contains("lambda is 0 in the last epoch of this run and comes to 1 only in epoch 11"),
+      "\(short.errors)")
     // What it advises is a setting.
     let advice = try #require(short.errors.split(separator: "'").first { $0.hasPrefix("lambda={") }.map(String.init))
     let advised = try train(scratch, ["--epochs", "1", "--set", advice], run: "advised")
@@ -144,7 +148,8 @@ private let small = ["--batch-size", "32", "--set", "attack.steps=3", "--set", "
   }
 
   @Test(arguments: [
-    (["train", "nonsense"], 1, "preset 'nonsense'"), (["train"], 64, "preset"), (["train", "digits", "--epsilon", "0"], 1, "epsilon 0"),
+    (["train", "nonsense"], 1, "preset 'nonsense'"), (["train"], 64, "preset"),
+    (["train", "digits", "--epsilon", "0"], 1, "epsilon 0"),
     (["train", "digits", "--epsilon", "1.5"], 1, "epsilon 1.5"), (["train", "digits", "--epsilon", "x"], 64, "epsilon"),
     (["train", "digits", "--method", "magic"], 1, "method 'magic'"), (["train", "digits", "--model", "vgg"], 1, "vgg"),
     (["train", "digits", "--data", "/nonexistent.npz"], 1, "/nonexistent.npz"), (["train", "digits", "--set", "a.b=1"], 1, "a.b"),

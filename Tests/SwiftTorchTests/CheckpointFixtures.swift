@@ -66,7 +66,8 @@ struct ZipBuilder {
       let name = Array(entry.name.utf8)
       let size = entry.size ?? entry.data.count
       let common =
-        little(entry.flags) + little(entry.method) + little(UInt32(0)) + little(entry.checksum ?? Inflater.checksum(entry.data[...]))
+        little(entry.flags) + little(entry.method) + little(UInt32(0))
+        + little(entry.checksum ?? Inflater.checksum(entry.data[...]))
       let offset = entry.headerOffset ?? file.count
       if entry.headerOffset == nil {
         file += little(UInt32(0x0403_4B50)) + little(UInt16(20)) + common

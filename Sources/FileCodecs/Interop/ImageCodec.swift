@@ -41,8 +41,10 @@ package enum ImageCodec {
       throw FormatError("is a damaged \(format.rawValue) picture (\(text(image))); copy or download it again")
     }
     let (height, width) = (Int(image.height), Int(image.width))
-    return Tensor(copying: UnsafeRawBufferPointer(start: pixels, count: 3 * height * width), shape: [height, width, 3], dtype: .uint8)
-      .permuted(2, 0, 1)
+    return Tensor(
+      copying: UnsafeRawBufferPointer(start: pixels, count: 3 * height * width), shape: [height, width, 3], dtype: .uint8
+    )
+    .permuted(2, 0, 1)
   }
 
   /// Encodes a picture as a PNG file.

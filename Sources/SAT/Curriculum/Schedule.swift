@@ -63,7 +63,9 @@ extension Schedule: Codable {
       self = .step(initial: try container.decode(Double.self, forKey: .initial), milestones: milestones)
     case .linear:
       let (start, end) = (try container.decode(Int.self, forKey: .start), try container.decode(Int.self, forKey: .end))
-      guard start < end else { throw SATError("the linear lambda schedule goes from epoch \(start) to \(end); expected start < end") }
+      guard start < end else {
+        throw SATError("the linear lambda schedule goes from epoch \(start) to \(end); expected start < end")
+      }
       self = .linear(
         initial: try container.decode(Double.self, forKey: .initial), final: try container.decode(Double.self, forKey: .final),
         start: start, end: end)

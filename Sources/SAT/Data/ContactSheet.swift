@@ -26,9 +26,13 @@ public struct ContactSheet {
   func picture(_ images: Tensor) -> Tensor {
     withNoGrad {
       let factor = max(1, smallestEdge / max(images.size(2), images.size(3)))
-      let bytes = (images * 255.0).rounded().clamped(to: 0...255).to(.uint8).expanded(to: [images.size(0), 3, images.size(2), images.size(3)])
-      let tiles = bytes.unsqueezed(dim: 3).unsqueezed(dim: 5).expanded(to: [bytes.size(0), 3, bytes.size(2), factor, bytes.size(3), factor])
-        .reshaped(to: bytes.size(0), 3, bytes.size(2) * factor, bytes.size(3) * factor)
+      let bytes = (images * 255.0).rounded().clamped(to: 0...255).to(.uint8).expanded(to: [
+        images.size(0), 3, images.size(2), images.size(3),
+      ])
+      let tiles = bytes.unsqueezed(dim: 3).unsqueezed(dim: 5).expanded(to: [
+        bytes.size(0), 3, bytes.size(2), factor, bytes.size(3), factor,
+      ])
+      .reshaped(to: bytes.size(0), 3, bytes.size(2) * factor, bytes.size(3) * factor)
       let (count, height, width) = (tiles.size(0), tiles.size(2), tiles.size(3))
       let across = min(columns, count)
       let rows = (count + across - 1) / across

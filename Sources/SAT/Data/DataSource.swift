@@ -27,7 +27,10 @@ public struct DataSource: Sendable, Equatable {
     let parts = try parts(root).trainingParts()
     guard parts.train.count > 0, parts.validation.count > 0 else {
       let count = parts.train.count + parts.validation.count
-      throw SATError("\(name) has only \(count) training images, too few to keep a tenth of each class for validation; expected 5 or more a class")
+      throw SATError(
+        "\(name) has only \(count) training images, too few to keep a tenth of each class for validation; expected 5 or more a "
+          + "class"
+      )
     }
     return parts
   }
@@ -41,7 +44,8 @@ public struct DataSource: Sendable, Equatable {
     default:
       guard FileManager.default.fileExists(atPath: name) else {
         throw SATError(
-          "data '\(name)' is neither a data set nor a file; expected one of \(Self.names.joined(separator: ", ")), the path of a .safetensors "
+          "data '\(name)' is neither a data set nor a file; expected one of \(Self.names.joined(separator: ", ")), the path of a "
+            + ".safetensors "
             + "or .npz file with images and labels, of a CIFAR .bin file, or of a folder of pictures with a sub-folder a class"
             + (name.hasPrefix("/") ? "" : "; a relative path starts at \(FileManager.default.currentDirectoryPath)"))
       }

@@ -159,14 +159,20 @@ public enum DatasetCatalog {
     name: "cifar10",
     summary: "50,000 + 10,000 photographs, 32x32 colour, 10 classes",
     license: "A. Krizhevsky, V. Nair, G. Hinton; no licence stated, research use",
-    files: [cifarFile("cifar10", "cifar-10-binary.tar.gz", 170_052_171, "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd")],
+    files: [
+      cifarFile(
+        "cifar10", "cifar-10-binary.tar.gz", 170_052_171, "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd")
+    ],
     parts: (1...5).map { "cifar10/data_batch_\($0).bin" } + ["cifar10/test_batch.bin"])
 
   private static let cifar100 = RemoteDataset(
     name: "cifar100",
     summary: "50,000 + 10,000 photographs, 32x32 colour, 100 classes",
     license: "A. Krizhevsky, V. Nair, G. Hinton; no licence stated, research use",
-    files: [cifarFile("cifar100", "cifar-100-binary.tar.gz", 168_513_733, "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec")],
+    files: [
+      cifarFile(
+        "cifar100", "cifar-100-binary.tar.gz", 168_513_733, "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec")
+    ],
     parts: ["cifar100/train.bin", "cifar100/test.bin"])
 
   private static func cifarFile(_ dataset: String, _ name: String, _ size: Int64, _ sha256: String) -> RemoteFile {

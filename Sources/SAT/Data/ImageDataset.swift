@@ -28,7 +28,9 @@ public struct ImageDataset {
   public init(name: String, split: String, images: Tensor, labels: Tensor, classNames: [String] = []) throws(SATError) {
     guard images.ndim == 4, images.dtype == .uint8 || images.dtype == .float32 else {
       throw SATError(
-        "\(name): the images have shape \(images.shape) and type \(images.dtype); expected [N, C, H, W] of uint8, or of float32 in [0, 1]")
+        "\(name): the images have shape \(images.shape) and type \(images.dtype); expected [N, C, H, W] of uint8, or of float32 "
+          + "in [0, 1]"
+      )
     }
     try Self.check(labels, count: images.size(0), name)
     guard images.count > 0 else { throw SATError("\(name): the images have shape \(images.shape); expected sizes of at least 1") }
@@ -52,10 +54,13 @@ public struct ImageDataset {
 
   private static func check(_ labels: Tensor, count: Int, _ name: String) throws(SATError) {
     guard labels.ndim == 1, labels.dtype == .int64, labels.count == count else {
-      throw SATError("\(name): the labels have shape \(labels.shape) and type \(labels.dtype); expected \(count) of int64, one per image")
+      throw SATError(
+        "\(name): the labels have shape \(labels.shape) and type \(labels.dtype); expected \(count) of int64, one per image")
     }
     guard count > 0 else { throw SATError("\(name) holds no images") }
-    guard labels.min().item() >= 0 else { throw SATError("\(name): the smallest label is \(Int(labels.min().item())); expected 0 or more") }
+    guard labels.min().item() >= 0 else {
+      throw SATError("\(name): the smallest label is \(Int(labels.min().item())); expected 0 or more")
+    }
     guard labels.max().item() < Double(mostClasses) else {
       throw SATError("\(name): the largest label is \(labels.max().item()); expected classes counted from 0, below \(mostClasses)")
     }

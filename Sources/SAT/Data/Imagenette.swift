@@ -13,12 +13,15 @@ struct PictureSplits: ImageParts {
   /// The names of Imagenette's folders, which are WordNet's numbers, and of their classes.
   static let imagenetteTitles = [
     "n01440764": "tench", "n02102040": "English springer", "n02979186": "cassette player", "n03000684": "chain saw",
-    "n03028079": "church", "n03394916": "French horn", "n03417042": "garbage truck", "n03425413": "gas pump", "n03445777": "golf ball",
+    "n03028079": "church", "n03394916": "French horn", "n03417042": "garbage truck", "n03425413": "gas pump",
+    "n03445777": "golf ball",
     "n03888257": "parachute",
   ]
 
   /// Whether a folder has a part for training and a part for testing.
-  static func isDivided(_ folder: String) -> Bool { exists("\(folder)/train") && testFolders.contains { exists("\(folder)/\($0)") } }
+  static func isDivided(_ folder: String) -> Bool {
+    exists("\(folder)/train") && testFolders.contains { exists("\(folder)/\($0)") }
+  }
 
   private static func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
 
@@ -36,6 +39,8 @@ struct PictureSplits: ImageParts {
 
   private func missing(_ part: String) -> SATError {
     SATError(
-      "\(name): the folder \(folder)/\(part) is not there; get it with `sat data fetch \(name)`, or say where the data are with --data-root")
+      "\(name): the folder \(folder)/\(part) is not there; get it with `sat data fetch \(name)`, or say where the data are with "
+        + "--data-root"
+    )
   }
 }

@@ -57,10 +57,14 @@ public struct SystemExamination: Encodable, Sendable {
     func fault(_ message: String) { findings.append(Remark(severity: .fault, message: message)) }
     func advise(_ message: String) { findings.append(Remark(severity: .advice, message: message)) }
     let probe = Tensor.ones(64, 64).matmul(Tensor.ones(64, 64)).sum().item()
-    if probe != 64 * 64 * 64 { fault("a matrix product came out as \(probe), expected 262144; this libtorch is broken, install another") }
+    if probe != 64 * 64 * 64 {
+      fault("a matrix product came out as \(probe), expected 262144; this libtorch is broken, install another")
+    }
     if !oneDNN { advise("this libtorch has no oneDNN, so convolutions are several times slower; the one from pip (torch) has it") }
     if ["generic", "unknown", "none"].contains(blas) {
-      advise("this libtorch's BLAS is \(blas), so matrix products are slow; install libopenblas-dev or use the libtorch from pip (torch)")
+      advise(
+        "this libtorch's BLAS is \(blas), so matrix products are slow; install libopenblas-dev or use the libtorch from pip (torch)"
+      )
     }
     if cpuCapability == "DEFAULT" || cpuCapability == "NO AVX" {
       advise("libtorch uses no vector instructions; unset ATEN_CPU_CAPABILITY if it is set, else this CPU has none it knows")
@@ -70,7 +74,10 @@ public struct SystemExamination: Encodable, Sendable {
     }
     let hasDriver = FileManager.default.fileExists(atPath: "/proc/driver/nvidia/version")
     if hasDriver && Device.cudaCount == 0 {
-      advise("an NVIDIA driver is here but libtorch sees no CUDA device; set LIBTORCH to a CUDA build of libtorch and run scripts/bootstrap")
+      advise(
+        "an NVIDIA driver is here but libtorch sees no CUDA device; set LIBTORCH to a CUDA build of libtorch and run "
+          + "scripts/bootstrap"
+      )
     }
     do { _ = try DigitsLocation.find(dataRoot: dataRoot) } catch { advise(error.message) }
     do { _ = try Downloader().findCurl() } catch { advise("`sat data fetch` cannot work: \(error.message)") }

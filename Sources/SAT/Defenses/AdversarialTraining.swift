@@ -4,7 +4,9 @@ public import SwiftTorch
 ///
 /// PGD begins at a random start.
 public final class AdversarialTraining: Defense {
-  static let entry = DefenseRegistry.Entry(name: "at", summary: "adversarial training (Madry et al. 2018)") { AdversarialTraining($0) }
+  static let entry = DefenseRegistry.Entry(name: "at", summary: "adversarial training (Madry et al. 2018)") {
+    AdversarialTraining($0)
+  }
 
   private let maximizer: InnerMaximizer
 

@@ -15,7 +15,8 @@ public final class CAT20: Defense {
       .number("cap", 1.115625, "largest radius, as a fraction of epsilon (0.035 at 8/255)"),
       .number("smoothing", 0.3137, "weight of the random label at radius epsilon (10 · 8/255, rounded)"),
       .number("kappa", 10, "margin of the hinge, in logits"),
-      .choice("update", ["paper", "code"], "samples that keep the larger radius; paper: those still right there, code: the others"),
+      .choice(
+        "update", ["paper", "code"], "samples that keep the larger radius; paper: those still right there, code: the others"),
       .choice("hinge", ["mean", "sum"], "reduction of the hinge loss over the batch; the official code: sum"),
     ],
     adapt: { settings in

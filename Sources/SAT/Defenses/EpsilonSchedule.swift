@@ -3,7 +3,8 @@ public import SwiftTorch
 /// The first row of Table 4: adversarial training with the radius lambda · epsilon; lambda rises over the epochs.
 public final class EpsilonSchedule: Defense {
   static let entry = DefenseRegistry.Entry(
-    name: "epsilon-schedule", summary: "AT with a radius that grows with lambda (Table 4, first row)", usesLambda: true, lambdaRange: 0...1,
+    name: "epsilon-schedule", summary: "AT with a radius that grows with lambda (Table 4, first row)", usesLambda: true,
+    lambdaRange: 0...1,
     adapt: { $0.lambda = .linear(initial: 0, final: 1, start: 0, end: max($0.lambda.lastChange, 1)) }
   ) { EpsilonSchedule($0) }
 

@@ -22,7 +22,8 @@ public struct MethodOption: Sendable {
   }
 
   static func whole(_ name: String, _ value: Int, from minimum: Int, _ summary: String) -> MethodOption {
-    MethodOption(name: name, summary: summary, kind: .whole(minimum...Limit.steps.upperBound), value: .number(Fraction(Double(value))))
+    MethodOption(
+      name: name, summary: summary, kind: .whole(minimum...Limit.steps.upperBound), value: .number(Fraction(Double(value))))
   }
 
   static func number(

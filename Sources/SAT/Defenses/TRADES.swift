@@ -14,7 +14,8 @@ public final class TRADES: Defense {
         "kl", ["batchmean", "element-mean"],
         "divisor of the divergence; batchmean: the batch, element-mean: also the classes, as in the SAT authors' code"),
       .choice(
-        "start", ["gaussian", "uniform"], "gaussian: noise of 0.001, as published; uniform: in the ball, as in the SAT authors' code"),
+        "start", ["gaussian", "uniform"],
+        "gaussian: noise of 0.001, as published; uniform: in the ball, as in the SAT authors' code"),
     ]
   ) { TRADES($0) }
 

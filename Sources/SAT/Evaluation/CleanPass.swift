@@ -64,7 +64,9 @@ struct CleanPass {
     guard labels.count >= 30, wilsonInterval(correct, of: labels.count).lowerBound <= 1 / Double(classes) else { return nil }
     return .init(
       code: .inputRange,
-      message: "the model is right on \(correct) of \(labels.count) images before any attack, no more than by guessing among \(classes) classes; "
+      message:
+        "the model is right on \(correct) of \(labels.count) images before any attack, no more than by guessing among \(classes) "
+        + "classes; "
         + "it may expect a range other than [0, 1], a normalisation (see --normalize) or another order of the classes")
   }
 }

@@ -56,7 +56,8 @@ public struct EvaluationJob {
   /// - Parameter threat: The threat model.
   /// - Throws: `SATError` if the model does not take the images, or has a single class; any error of the model.
   public init(
-    model: LoadedModel, data: ImageDataset, autoAttack threat: ThreatModel, version: AutoAttack.Version = .standard, seed: UInt64 = 0
+    model: LoadedModel, data: ImageDataset, autoAttack threat: ThreatModel, version: AutoAttack.Version = .standard,
+    seed: UInt64 = 0
   ) throws {
     try model.check(data)
     let settings = AttackSettings(threat: threat, version: version, seed: seed, classes: try model.classCount(of: data))
@@ -119,7 +120,8 @@ public struct EvaluationJob {
 extension EvaluationJob.Result {
   public var document: EvaluationDocument {
     EvaluationDocument(
-      evaluation, model: job.model.name, data: job.data, threat: job.plan.attacks.first?.threat, seed: job.seed, batchSize: job.samplesInBatch,
+      evaluation, model: job.model.name, data: job.data, threat: job.plan.attacks.first?.threat, seed: job.seed,
+      batchSize: job.samplesInBatch,
       mode: job.plan.mode, version: job.version, attacks: job.plan.attacks)
   }
 

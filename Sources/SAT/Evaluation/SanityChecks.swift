@@ -36,7 +36,8 @@ struct SanityChecks {
     if isRandom && !expectsRandomness {
       warn(
         .randomized,
-        "the model answers the same image differently from pass to pass (normalised logits differ by \(decimal(answers.spread, 4))); "
+        "the model answers the same image differently from pass to pass (normalised logits differ by "
+          + "\(decimal(answers.spread, 4))); "
           + (mode == .fast
             ? "the mean logits of up to \(AveragedClassifier.most) passes decide each flag, but attacks see single passes: use "
               + "--version rand, which follows mean gradients"
@@ -54,7 +55,9 @@ struct SanityChecks {
           + "the images; make it a function of its input")
     }
     let drawsOtherwise = code?.calls(Self.randomCalls) ?? true
-    if code?.hasActiveDropout == true || (isRandom && isInTrainingMode) || (isRandom && code?.calls(["dropout"]) == true && !drawsOtherwise) {
+    if code?.hasActiveDropout == true || (isRandom && isInTrainingMode)
+      || (isRandom && code?.calls(["dropout"]) == true && !drawsOtherwise)
+    {
       warn(.dropout, "dropout is on in evaluation mode; attacks see a random network, so turn it off before exporting the model")
     }
     if isInTrainingMode {

@@ -53,7 +53,8 @@ final class BatchCurvature {
     let rows = Tensor(moved).to(images.device)
     let found = try network.withUnpreparedWeights { () throws(TorchError) in
       try withGrad { () throws(TorchError) in
-        try PerSampleSpectrum.topEigenvalues(network, images: images.selecting(rows), labels: labels.selecting(rows), settings: settings)
+        try PerSampleSpectrum.topEigenvalues(
+          network, images: images.selecting(rows), labels: labels.selecting(rows), settings: settings)
       }
     }
     let norms = Tensor(found.eigenvalues.map(abs)).to(images.dtype).to(images.device)

@@ -13,7 +13,8 @@ struct BatchedLanczos {
   private(set) var isCurved: Bool?
 
   init(
-    _ classifier: NetworkClassifier, _ images: Tensor, _ labels: Tensor, _ settings: PerSampleSpectrum.Settings, isCurved: Bool? = nil
+    _ classifier: NetworkClassifier, _ images: Tensor, _ labels: Tensor, _ settings: PerSampleSpectrum.Settings,
+    isCurved: Bool? = nil
   ) {
     self.classifier = classifier
     self.images = images
@@ -129,7 +130,8 @@ struct BatchedLanczos {
   }
 
   private func linearized(_ images: Tensor, _ labels: Tensor) throws(TorchError) -> (LinearizedNetwork, [any PerSampleLayer]) {
-    guard let network = try LinearizedNetwork(classifier, images, labels, isCurved: isCurved), let layers = Self.layers(network) else {
+    guard let network = try LinearizedNetwork(classifier, images, labels, isCurved: isCurved), let layers = Self.layers(network)
+    else {
       fatalError("BatchedLanczos: the network was linearized before and is not now")
     }
     return (network, layers)

@@ -47,7 +47,8 @@ public enum CurvatureScore: String, Sendable, CaseIterable {
 
   /// Returns the scores of a chunk from its losses and its mean gradient.
   func score(
-    _ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor, _ losses: Tensor, _ weights: RestorableTensors, _ gradient: [Tensor]
+    _ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor, _ losses: Tensor, _ weights: RestorableTensors,
+    _ gradient: [Tensor]
   ) throws(TorchError) -> Tensor {
     try withNoGrad { () throws(TorchError) in
       let s = Tensor.stacked(gradient.map { $0.norm() }).norm().item()

@@ -80,7 +80,8 @@ public struct HessianJob {
 
   /// Measures all at once; with a state file it measures the per-sample spectrum part by part.
   private func analyze(
-    _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, _ store: inout SpectrumStore?, _ progress: (JobProgress) -> Void,
+    _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, _ store: inout SpectrumStore?,
+    _ progress: (JobProgress) -> Void,
     _ shouldStop: () -> Bool
   ) throws -> HessianAnalysis {
     func show(_ part: String, _ fraction: Double) { progress(JobProgress(phase: part, fraction: fraction)) }

@@ -66,7 +66,8 @@ struct KernelPairs {
     }
     let sums = zeros(count, output.height, output.width, output.height, output.width)
     for column in columns {
-      sums[.all, .all, column.outputs, .all, column.outputs].addInPlace(byRow[.all, column.phase, .all, column.pixels, .all, column.pixels])
+      sums[.all, .all, column.outputs, .all, column.outputs].addInPlace(
+        byRow[.all, column.phase, .all, column.pixels, .all, column.pixels])
     }
     return sums.reshaped(to: count, output.height * output.width, -1)
   }
@@ -78,7 +79,8 @@ struct KernelPairs {
     let all = values.reshaped(to: count, output.height, output.width, output.height, output.width)
     let byRow = zeros(count, stride, output.height, phase.width, output.height, phase.width)
     for column in columns {
-      byRow[.all, column.phase, .all, column.pixels, .all, column.pixels].addInPlace(all[.all, .all, column.outputs, .all, column.outputs])
+      byRow[.all, column.phase, .all, column.pixels, .all, column.pixels].addInPlace(
+        all[.all, .all, column.outputs, .all, column.outputs])
     }
     let sums = zeros(count, stride, stride, phase.height, phase.width, phase.height, phase.width)
     for row in rows {

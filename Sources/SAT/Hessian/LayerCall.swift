@@ -44,11 +44,12 @@ struct LayerCall {
     _ layers: [any HookableLayer], _ body: () throws(TorchError) -> Tensor
   ) throws(TorchError) -> (calls: [Record], result: Tensor) {
     var calls: [Record] = []
-    let result = try layers.withForwardHook({ layer, input, output in
-      let shift = Tensor.zeros(like: output.detached()).requireGrad()
-      calls.append((layer, input, shift))
-      return output + shift
-    }, during: body)
+    let result = try layers.withForwardHook(
+      { layer, input, output in
+        let shift = Tensor.zeros(like: output.detached()).requireGrad()
+        calls.append((layer, input, shift))
+        return output + shift
+      }, during: body)
     return (calls, result)
   }
 

@@ -40,7 +40,8 @@ final class LayerTrace {
   /// Recomputes the samples at the given positions; all other images must be unchanged.
   func update(_ images: Tensor, at rows: Tensor) throws(TorchError) {
     self.images = images
-    let found = try Self.pass(network, images.selecting(rows), labels.selecting(rows), layers, imageGradients: imageGradients != nil)
+    let found = try Self.pass(
+      network, images.selecting(rows), labels.selecting(rows), layers, imageGradients: imageGradients != nil)
     withNoGrad {
       losses.copyInPlace(from: found.losses, at: rows)
       if let gradients = found.imageGradients { imageGradients?.copyInPlace(from: gradients, at: rows) }

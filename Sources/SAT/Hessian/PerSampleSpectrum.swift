@@ -80,7 +80,8 @@ public struct PerSampleSpectrum: Codable, Sendable {
     _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, _ settings: Settings
   ) throws(TorchError) -> Int? {
     guard let network = classifier as? NetworkClassifier else { return nil }
-    guard let linearized = try LinearizedNetwork(network, images[0..<1], labels[0..<1]), let layers = BatchedLanczos.layers(linearized),
+    guard let linearized = try LinearizedNetwork(network, images[0..<1], labels[0..<1]),
+      let layers = BatchedLanczos.layers(linearized),
       try linearized.accountsForAllGradients(of: network.module.parameters)
     else { return nil }
     if let chunk = settings.chunk { return max(chunk, 1) }

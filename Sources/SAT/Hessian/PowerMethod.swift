@@ -73,7 +73,8 @@ public struct PowerMethod: Sendable {
   ///
   /// - Parameter limit: the largest accepted residual in the matrix without the pairs found.
   private func next(
-    _ matrix: some SymmetricOperator, _ found: [EigenPair], _ limit: Double, _ generator: Generator, _ progress: (Int, Double) -> Void
+    _ matrix: some SymmetricOperator, _ found: [EigenPair], _ limit: Double, _ generator: Generator,
+    _ progress: (Int, Double) -> Void
   ) throws(TorchError) -> Found {
     var vector = Self.orthogonal(matrix.randomDirection(generator), to: found)
     vector = vector / vector.norm()

@@ -37,7 +37,8 @@ final class GridMover {
       let count = Double(landscape.labels.count)
       guard loss.isFinite else {
         throw TorchError(
-          .value, "the loss at \(position.map { "\($0)" }.joined(separator: ", ")) of the grid is \(loss), which is not finite; "
+          .value,
+          "the loss at \(position.map { "\($0)" }.joined(separator: ", ")) of the grid is \(loss), which is not finite; "
             + "check the weights and the images for NaN and infinity, or choose a smaller radius")
       }
       return LossLandscape.Value(loss: loss / count, accuracy: correct / count)

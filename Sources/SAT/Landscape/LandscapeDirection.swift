@@ -17,7 +17,9 @@ public struct LandscapeDirection {
   /// Returns the random directions of a landscape, orthogonal to each other.
   ///
   /// They depend only on the seed and the weights, not on the device.
-  public static func orthogonal(_ count: Int, for weights: [Tensor], vectors: Vectors = .fixed, seed: UInt64) -> [LandscapeDirection] {
+  public static func orthogonal(_ count: Int, for weights: [Tensor], vectors: Vectors = .fixed, seed: UInt64)
+    -> [LandscapeDirection]
+  {
     let generator = Generator(seed: seed)
     return (0..<count).reduce(into: []) { directions, _ in
       directions.append(.random(for: weights, orthogonalTo: directions, vectors: vectors, generator: generator))

@@ -95,7 +95,8 @@ public struct LandscapeJob {
         batchSize: batchSize)
       func report() {
         progress(
-          JobProgress(phase: "landscape", fraction: Double(store.values.count) / Double(all), detail: "\(store.values.count)/\(all) points"))
+          JobProgress(
+            phase: "landscape", fraction: Double(store.values.count) / Double(all), detail: "\(store.values.count)/\(all) points"))
       }
       report()
       let isSmall = weights.reduce(0) { $0 + $1.count } < 5_000_000
@@ -132,7 +133,8 @@ public struct LandscapeJob {
   private func identity() throws -> StateIdentity {
     var identity = try StateIdentity(model: model, data: data, seed: seed)
     identity["precision"] = "fp32"
-    identity["examples"] = ([examples.name] + (examples.perturbation.map { [$0.description(batchSize: batchSize)] } ?? [])).joined(separator: ", ")
+    identity["examples"] = ([examples.name] + (examples.perturbation.map { [$0.description(batchSize: batchSize)] } ?? [])).joined(
+      separator: ", ")
     identity["grid"] = "\(dimensions) x \(axis.points) points from \(axis.start) to \(axis.end), vectors \(vectors.rawValue)"
     return identity
   }

@@ -35,7 +35,8 @@ final class LandscapeStore {
     try file?.write(
       Contents(),
       tensors: [
-        ("points", Tensor(points)), ("loss", Tensor(points.map { values[$0]!.loss })), ("accuracy", Tensor(points.map { values[$0]!.accuracy })),
+        ("points", Tensor(points)), ("loss", Tensor(points.map { values[$0]!.loss })),
+        ("accuracy", Tensor(points.map { values[$0]!.accuracy })),
       ])
   }
 }

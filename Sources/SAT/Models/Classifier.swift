@@ -173,7 +173,8 @@ public final class ScriptClassifier: Classifier {
     guard answer.ndim == 2, answer.size(0) == images.size(0), answer.dtype.isFloatingPoint else {
       throw TorchError(
         .value,
-        "\(script.name) returned a tensor of shape \(answer.shape) and type \(answer.dtype) for a batch of \(images.size(0)); expected logits "
+        "\(script.name) returned a tensor of shape \(answer.shape) and type \(answer.dtype) for a batch of \(images.size(0)); "
+          + "expected logits "
           + "[\(images.size(0)), classes] of floats")
     }
     return answer.to(images.dtype)

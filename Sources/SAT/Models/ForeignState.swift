@@ -24,7 +24,9 @@ struct ForeignState {
     tensors.removeSharedPrefix()
     // BatchNorm's statistics have other names, so such a pair is a normalisation.
     for (mean, std) in Self.pairs {
-      guard let found = tensors.first(where: { Self.last($0.name) == mean && Self.channels($0.tensor) != nil })?.name else { continue }
+      guard let found = tensors.first(where: { Self.last($0.name) == mean && Self.channels($0.tensor) != nil })?.name else {
+        continue
+      }
       let parent = found.dropLast(mean.count)
       guard let means = Self.channels(value(found)), let deviations = Self.channels(value(parent + std)) else { continue }
       let layer = try Normalization(mean: means, std: deviations)
@@ -40,7 +42,9 @@ struct ForeignState {
     for beginning in unused {
       let count = tensors.count
       tensors.removeAll { $0.name.hasPrefix(beginning) }
-      if tensors.count < count { notes.append("\(count - tensors.count) tensors under '\(beginning)' are left out because the network does not use them") }
+      if tensors.count < count {
+        notes.append("\(count - tensors.count) tensors under '\(beginning)' are left out because the network does not use them")
+      }
     }
   }
 

@@ -8,7 +8,8 @@ extension LoadedModel {
     let normalization: Normalization?
     if let network = classifier as? NetworkClassifier {
       tensors = network.module.stateDict.map(\.tensor)
-      text = network.architecture.name + network.architecture.options.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined()
+      text =
+        network.architecture.name + network.architecture.options.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined()
       normalization = network.normalization
     } else if let script = classifier as? ScriptClassifier {
       tensors = try (script.script.namedParameters() + script.script.namedBuffers()).map(\.tensor)
@@ -33,7 +34,9 @@ extension StateIdentity {
     let (precision, attacks) = (execution.precision.rawValue, execution.attackPrecision.rawValue)
     self = [
       "model": try model.fingerprint(),
-      "data": "\(data.name) \(data.split), \(data.count) images, \(String(try data.images.fingerprint ^ data.labels.fingerprint, radix: 16))",
+      "data":
+        "\(data.name) \(data.split), \(data.count) images, "
+        + "\(String(try data.images.fingerprint ^ data.labels.fingerprint, radix: 16))",
       "seed": "\(seed)", "precision": attacks == precision ? precision : "\(precision), attacks \(attacks)",
       "device": model.device.isCUDA ? "cuda" : "cpu",
     ]

@@ -31,7 +31,8 @@ public struct LoadedModel {
   /// - Throws: `SATError` when the images have another size, the output is not [N, classes] of floats, or a label has no logit.
   public func check(_ data: ImageDataset) throws(SATError) {
     if let inputShape, inputShape != data.imageShape {
-      throw SATError("\(path) takes images of shape \(inputShape), but the images of \(data.name) are \(data.imageShape); use data of that size")
+      throw SATError(
+        "\(path) takes images of shape \(inputShape), but the images of \(data.name) are \(data.imageShape); use data of that size")
     }
     // `named` has checked networks of the catalogue; a script would silently broadcast a wrong number of channels.
     if let normalization = (classifier as? ScriptClassifier)?.normalization, normalization.mean.count != data.imageShape[0] {
@@ -59,7 +60,9 @@ public struct LoadedModel {
     }
     guard data.classCount <= logits.size(1) else {
       throw SATError(
-        "\(path) has \(logits.size(1)) classes, but the labels of \(data.name) go up to \(data.classCount - 1); use a model and data that fit")
+        "\(path) has \(logits.size(1)) classes, but the labels of \(data.name) go up to \(data.classCount - 1); use a model and "
+          + "data that fit"
+      )
     }
   }
 }
@@ -115,7 +118,9 @@ public enum ModelFile {
       return try foreign(state.tensors(), file, architecture, normalization, device)
     case let kind:
       throw SATError(
-        "\(file) is \(kind), not a model; expected a run folder, a .safetensors file of sat, a TorchScript archive or a PyTorch state_dict")
+        "\(file) is \(kind), not a model; expected a run folder, a .safetensors file of sat, a TorchScript archive or a PyTorch "
+          + "state_dict"
+      )
     }
   }
 
@@ -128,7 +133,8 @@ public enum ModelFile {
     execution: Execution
   ) throws -> LoadedModel {
     let model = try load(
-      path: path, checkpoint: checkpoint.rawValue, architecture: architecture, normalization: normalization, device: execution.prepare())
+      path: path, checkpoint: checkpoint.rawValue, architecture: architecture, normalization: normalization,
+      device: execution.prepare())
     model.classifier.execution = execution
     return model
   }
@@ -143,7 +149,9 @@ public enum ModelFile {
     guard FileManager.default.isFolder(path) else { return path }
     let candidates = ["\(path)/\(weightsName)", "\(path)/\(checkpoint)/\(weightsName)"]
     guard let found = candidates.first(where: FileManager.default.fileExists(atPath:)) else {
-      let other = RunFolder.Checkpoint.allCases.map(\.rawValue).first { FileManager.default.fileExists(atPath: "\(path)/\($0)/\(weightsName)") }
+      let other = RunFolder.Checkpoint.allCases.map(\.rawValue).first {
+        FileManager.default.fileExists(atPath: "\(path)/\($0)/\(weightsName)")
+      }
       let hint = other.map { "add --checkpoint \($0), which is there" } ?? "expected the folder of a run that has finished an epoch"
       throw SATError("\(path) is a folder without \(checkpoint)/\(weightsName); \(hint)")
     }

@@ -47,7 +47,8 @@ public enum NetworkCatalog {
         PreActResNet(classes: $0["classes"]!, finalBN: $0["finalBN"] == 1, rawShortcut: $0["rawShortcut"] == 1, generator: $1)
       }),
     Entry(
-      name: "wrn34-10", summary: "WideResNet for CIFAR; depth and width are options", defaults: ["classes": 10, "depth": 34, "width": 10],
+      name: "wrn34-10", summary: "WideResNet for CIFAR; depth and width are options",
+      defaults: ["classes": 10, "depth": 34, "width": 10],
       allowed: ["depth": Array(stride(from: 10, through: 106, by: 6)), "width": Array(1...20)], inputShape: { _ in [3, 32, 32] },
       build: { WideResNet(classes: $0["classes"]!, depth: $0["depth"]!, width: $0["width"]!, generator: $1) },
       options: WideResNet.options(of:), unusedKeys: ["sub_block1."]),

@@ -23,9 +23,11 @@ public struct Normalization: Sendable, Equatable, CustomStringConvertible {
     }
     let parts = text.split(separator: " ").map { $0.split(separator: ",", omittingEmptySubsequences: false).map { Double($0) } }
     let values = parts.map { $0.compactMap { $0 } }
-    guard parts.count == 2, values[0].count == parts[0].count, values[1].count == parts[1].count, values[0].count == values[1].count else {
+    guard parts.count == 2, values[0].count == parts[0].count, values[1].count == parts[1].count, values[0].count == values[1].count
+    else {
       throw SATError(
-        "normalisation '\(text)' is not known; expected \(Self.named.map(\.name).joined(separator: ", ")), or MEAN STD with a number per "
+        "normalisation '\(text)' is not known; expected \(Self.named.map(\.name).joined(separator: ", ")), or MEAN STD with a "
+          + "number per "
           + "channel, such as 0.4914,0.4822,0.4465 0.2471,0.2435,0.2616")
     }
     try self.init(mean: values[0], std: values[1])
@@ -40,13 +42,15 @@ public struct Normalization: Sendable, Equatable, CustomStringConvertible {
   public init(mean: [Double], std: [Double]) throws(SATError) {
     (self.mean, self.std) = (mean, std)
     guard mean.count == std.count, !mean.isEmpty else {
-      throw SATError("a normalisation has \(mean.count) means and \(std.count) standard deviations; expected one of each per channel")
+      throw SATError(
+        "a normalisation has \(mean.count) means and \(std.count) standard deviations; expected one of each per channel")
     }
     // In float32 a smaller deviation may become zero, and a larger number infinite.
     let most = Limit.number.upperBound
     guard std.allSatisfy({ $0 >= 1 / most && $0 <= most }), mean.allSatisfy({ abs($0) <= most }) else {
       throw SATError(
-        "normalisation '\(description)' has a number out of range; expected means from \(Fraction(-most)) to \(Fraction(most)) and standard "
+        "normalisation '\(description)' has a number out of range; expected means from \(Fraction(-most)) to \(Fraction(most)) "
+          + "and standard "
           + "deviations above 0, from \(1 / most) to \(Fraction(most))")
     }
   }
@@ -61,7 +65,8 @@ public struct Normalization: Sendable, Equatable, CustomStringConvertible {
     let channels = try architecture.inputShape()[0]
     guard mean.count == channels else {
       throw SATError(
-        "the normalisation has \(mean.count) channel\(mean.count == 1 ? "" : "s"), but \(architecture.name) takes images of \(channels); give one "
+        "the normalisation has \(mean.count) channel\(mean.count == 1 ? "" : "s"), but \(architecture.name) takes images of "
+          + "\(channels); give one "
           + "mean and one deviation per channel")
     }
   }

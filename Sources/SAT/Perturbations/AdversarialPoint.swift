@@ -23,7 +23,8 @@ extension InnerMaximizer {
   /// - Parameter shouldStop: asked before every batch.
   /// - Returns: the images; nil when `shouldStop` returned true.
   func adversarialImages(
-    _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, batchSize: Int, generator: Generator, progress: (Double) -> Void,
+    _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, batchSize: Int, generator: Generator,
+    progress: (Double) -> Void,
     shouldStop: () -> Bool
   ) throws(TorchError) -> Tensor? {
     func ascend() throws(TorchError) -> Tensor? {
@@ -61,7 +62,9 @@ public struct ImagePerturbation: Sendable {
       case .gaussian(let deviation): "Gaussian noise of \(deviation)"
       }
     let noise = maximizer.noise > 0 ? ", noise \(maximizer.noise)" : ""
-    return "\(maximizer.threat.norm.rawValue) \(maximizer.threat.epsilon), \(maximizer.steps) steps of \(maximizer.stepSize) from \(start)"
+    return
+      "\(maximizer.threat.norm.rawValue) \(maximizer.threat.epsilon), \(maximizer.steps) steps of \(maximizer.stepSize) from "
+      + "\(start)"
       + "\(noise), seed \(seed), batches of \(batchSize)"
   }
 }

@@ -45,7 +45,8 @@ public enum AttackLoss: String, Sendable, Codable, CaseIterable {
 
 /// Returns the gradient of the summed losses with respect to the images; weights get no gradient.
 ///
-/// Entries that are NaN or infinite become 0, as for a square root at 0. A pixel without a slope then stays, and NaN does not spread.
+/// Entries that are NaN or infinite become 0, as for a square root at 0. A pixel without a slope then stays, and NaN does not
+/// spread.
 /// - Throws: `TorchError` when autograd cannot trace the losses to the images.
 func inputGradient(of losses: Tensor, at images: Tensor, retainGraph: Bool = false) throws(TorchError) -> Tensor {
   let gradient = try rawInputGradient(of: withGrad { losses.sum() }, at: images, retainGraph: retainGraph)
@@ -56,7 +57,8 @@ func inputGradient(of losses: Tensor, at images: Tensor, retainGraph: Bool = fal
 ///
 /// - Throws: the errors of `inputGradient`.
 func rawInputGradient(of total: Tensor, at images: Tensor, retainGraph: Bool = false) throws(TorchError) -> Tensor {
-  guard total.requiresGrad, let gradient = try Tensor.checkedGradient(of: total, withRespectTo: images, retainGraph: retainGraph) else {
+  guard total.requiresGrad, let gradient = try Tensor.checkedGradient(of: total, withRespectTo: images, retainGraph: retainGraph)
+  else {
     throw TorchError(
       .value, "the model's output does not depend differentiably on its input; a gradient attack needs a differentiable model")
   }

@@ -4,8 +4,9 @@ internal import SwiftTorch
 enum L1Ball {
   /// Returns the Euclidean projection on {u : |u − x|₁ <= radius, 0 <= u <= 1}, exact up to rounding.
   ///
-  /// With d = z − x, coordinate i of the solution moves by min(max(|dᵢ| − λ, 0), roomᵢ) towards zᵢ. Here roomᵢ is the distance from xᵢ
-  /// to the box's side in that direction. λ >= 0 makes the moves sum to the radius; λ is 0 if the box alone keeps the sum within it.
+  /// With d = z − x, coordinate i of the solution moves by min(max(|dᵢ| − λ, 0), roomᵢ) towards zᵢ. Here roomᵢ is the distance from
+  /// xᵢ to the box's side in that direction. λ >= 0 makes the moves sum to the radius; λ is 0 if the box alone keeps the sum within
+  /// it.
   /// - Parameters:
   ///   - points: z, [N, …].
   ///   - clean: x, [N, …] in [0, 1].
@@ -31,8 +32,8 @@ enum L1Ball {
 
   /// Returns λ [N, 1] with Σ min(max(|d| − λ, 0), room) = radius, or 0 if the sum at λ = 0 is smaller.
   ///
-  /// The sum falls with λ and is piecewise linear, so Newton's step is exact once it is on the right piece. The sum is neither convex
-  /// nor concave, so a bracket holds the root, and every third step may halve the bracket.
+  /// The sum falls with λ and is piecewise linear, so Newton's step is exact once it is on the right piece. The sum is neither
+  /// convex nor concave, so a bracket holds the root, and every third step may halve the bracket.
   private static func threshold(_ length: Tensor, _ room: Tensor, _ radius: Tensor) -> Tensor {
     var threshold = Tensor.zeros(like: length[.all, ..<1])
     var low = threshold

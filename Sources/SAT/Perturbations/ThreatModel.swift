@@ -27,7 +27,8 @@ public struct ThreatModel: Sendable, Equatable, Codable {
 
   /// Creates a threat model.
   ///
-  /// - Throws: `SATError` when epsilon is not positive, above 1 in L-inf, where it would reach every image, or above `Limit.number`.
+  /// - Throws: `SATError` when epsilon is not positive, above 1 in L-inf, where it would reach every image, or above
+  ///   `Limit.number`.
   public init(norm: Norm = .linf, epsilon: Double) throws(SATError) {
     let most = norm == .linf ? 1 : Limit.number.upperBound
     guard epsilon > 0, epsilon <= most else {

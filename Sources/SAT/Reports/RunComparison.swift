@@ -103,7 +103,8 @@ public struct RunComparison: VersionedDocument {
       if !configurationDifferences.isEmpty {
         let count = configurationDifferences.count
         let settings = count == 1 ? "one setting differs" : "\(count) settings differ"
-        warning = "these are runs of different configurations (\(settings)), so neither is a reference for the other, whatever agrees"
+        warning =
+          "these are runs of different configurations (\(settings)), so neither is a reference for the other, whatever agrees"
       }
     } else {
       configurationDifferences = []
@@ -122,10 +123,11 @@ public struct RunComparison: VersionedDocument {
       Parting(at: $0.epoch, quantity: "loss", run: $0.loss.run, reference: $0.loss.reference)
     }
     steps = ours.steps.flatMap { a in theirs.steps.map { b in Self.compare(a, b, tolerance) } }
-    final = zip(ours.epochs, theirs.epochs).reversed().lazy.compactMap { a, b in
-      guard let x = a.validation, let y = b.validation else { return nil }
-      return Final(epoch: a.epoch, clean: Figure(x, y, \.clean), robust: Figure(x, y, \.robust))
-    }.first
+    final =
+      zip(ours.epochs, theirs.epochs).reversed().lazy.compactMap { a, b in
+        guard let x = a.validation, let y = b.validation else { return nil }
+        return Final(epoch: a.epoch, clean: Figure(x, y, \.clean), robust: Figure(x, y, \.robust))
+      }.first
   }
 
   private static func differences(
@@ -135,7 +137,9 @@ public struct RunComparison: VersionedDocument {
     (comparable.checkpoints, comparable.logSteps) = (theirs.checkpoints, theirs.logSteps)
     (comparable.validation, comparable.smoothness) = (theirs.validation, theirs.smoothness)
     comparable.execution = theirs.execution
-    (comparable.execution.precision, comparable.execution.attackPrecision) = (ours.execution.precision, ours.execution.attackPrecision)
+    (comparable.execution.precision, comparable.execution.attackPrecision) = (
+      ours.execution.precision, ours.execution.attackPrecision
+    )
     return try ConfigurationFile.differences(theirs, comparable)
   }
 
@@ -148,7 +152,8 @@ public struct RunComparison: VersionedDocument {
       result.largestLossDifference = max(result.largestLossDifference, loss.difference)
       result.largestGradientNormDifference = max(result.largestGradientNormDifference, norm.difference)
       guard result.firstDifference == nil else { continue }
-      for (name, pair) in [("loss", loss), ("gradientNorm", norm)] where pair.difference > tolerance && result.firstDifference == nil {
+      for (name, pair) in [("loss", loss), ("gradientNorm", norm)]
+      where pair.difference > tolerance && result.firstDifference == nil {
         result.firstDifference = Parting(at: a.step, quantity: name, run: pair.run, reference: pair.reference)
       }
     }
@@ -165,7 +170,8 @@ public struct RunComparison: VersionedDocument {
       let folder = RunFolder(path)
       let files = FileManager.default
       guard files.fileExists(atPath: folder.metricsPath) || files.fileExists(atPath: folder.stepsPath) else {
-        throw SATError("\(path) holds neither metrics.jsonl nor steps.jsonl; expected the folder of a run or of models/reference_run.py")
+        throw SATError(
+          "\(path) holds neither metrics.jsonl nor steps.jsonl; expected the folder of a run or of models/reference_run.py")
       }
       let hasMetrics = files.fileExists(atPath: folder.metricsPath)
       epochs = hasMetrics ? try EpochMetrics.read(from: folder.metricsPath, isStrict: true) : []

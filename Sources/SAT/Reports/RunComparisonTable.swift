@@ -22,7 +22,8 @@ public struct RunComparisonTable: CustomStringConvertible {
       return "no steps to compare: `sat train --log-steps` writes steps.jsonl\n"
     }
     let largest =
-      "largest difference: loss \(Self.small(steps.largestLossDifference)), gradient norm \(Self.small(steps.largestGradientNormDifference))\n"
+      "largest difference: loss \(Self.small(steps.largestLossDifference)), gradient norm "
+      + "\(Self.small(steps.largestGradientNormDifference))\n"
     guard let first = steps.firstDifference else { return "all \(steps.compared) steps agree; " + largest }
     return "\(steps.compared) steps, the first difference at step \(first.at): \(first.quantity) \(Self.small(first.run)), "
       + "reference \(Self.small(first.reference)); " + largest
@@ -31,7 +32,9 @@ public struct RunComparisonTable: CustomStringConvertible {
   /// The table of epochs; a long run shows some epochs and the last.
   private var curves: String {
     let every = (comparison.epochs.count + Self.longest - 1) / Self.longest
-    var rows = [["epoch", "loss", "reference", "accuracy", "reference", "clean", "reference", "robust", "reference", "seconds", "reference"]]
+    var rows = [
+      ["epoch", "loss", "reference", "accuracy", "reference", "clean", "reference", "robust", "reference", "seconds", "reference"]
+    ]
     for (i, epoch) in comparison.epochs.enumerated() where i % every == 0 || i == comparison.epochs.count - 1 {
       func both(_ pair: RunComparison.Pair?, _ text: (Double) -> String) -> [String] {
         pair.map { [text($0.run), text($0.reference)] } ?? ["", ""]
@@ -50,7 +53,8 @@ public struct RunComparisonTable: CustomStringConvertible {
       return [name, text(figure.run), text(figure.reference), figure.agrees ? "yes" : "no"]
     }
     return TextTable([
-      ["after epoch \(final.epoch + 1)", "run (95 % interval)", "reference", "agree"], row("clean", final.clean), row("robust", final.robust),
+      ["after epoch \(final.epoch + 1)", "run (95 % interval)", "reference", "agree"], row("clean", final.clean),
+      row("robust", final.robust),
     ]).description
   }
 

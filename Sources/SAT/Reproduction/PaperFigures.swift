@@ -13,10 +13,11 @@ public enum PaperFigures {
     public var value: Double
   }
 
-  public static let all: [Figure] = String(decoding: PackageResources.paper_csv, as: UTF8.self).split(separator: "\n").dropFirst().map {
-    let fields = $0.split(separator: ",").map(String.init)
-    return Figure(item: fields[0], setting: fields[1], method: fields[2], quantity: fields[3], value: Double(fields[4])!)
-  }
+  public static let all: [Figure] = String(decoding: PackageResources.paper_csv, as: UTF8.self).split(separator: "\n").dropFirst()
+    .map {
+      let fields = $0.split(separator: ",").map(String.init)
+      return Figure(item: fields[0], setting: fields[1], method: fields[2], quantity: fields[3], value: Double(fields[4])!)
+    }
 
   /// Returns the paper's value of a quantity; nil if the paper prints none.
   public static func value(_ item: String, _ setting: String, _ method: String, _ quantity: String) -> Double? {

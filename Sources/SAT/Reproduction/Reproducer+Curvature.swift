@@ -25,7 +25,8 @@ extension Reproducer {
       return (perSample?.spearman ?? [:]).sorted { $0.key < $1.key }.map { name, value in
         let interval = value.flatMap { Spearman.interval($0, count: perSample?.eigenvalues.count ?? 0) }
         return ReproductionResult.Figure(
-          setting: run.setting, method: run.method, quantity: "spearman of \(name)", value: value ?? .nan, low: interval?.lowerBound,
+          setting: run.setting, method: run.method, quantity: "spearman of \(name)", value: value ?? .nan,
+          low: interval?.lowerBound,
           high: interval?.upperBound, paper: PaperFigures.value(plan.item.name, run.setting, run.method, "spearman of \(name)"))
       }
     }
@@ -69,12 +70,14 @@ extension Reproducer {
     let path = "\(run.folder.path)/landscape.json"
     if FileManager.default.fileExists(atPath: path) { return try LandscapeDocument.read(from: path) }
     var job = LandscapeJob(
-      model: try loaded(run, .best), data: try trainingImages(run, count: run.limits.smoothnessImages), examples: .fixed(try perturbation(run)),
+      model: try loaded(run, .best), data: try trainingImages(run, count: run.limits.smoothnessImages),
+      examples: .fixed(try perturbation(run)),
       axis: .init(points: run.limits.gridPoints))
     job.seed = run.configuration.seed
     job.batchSize = run.configuration.batchSize
     job.state = "\(run.folder.path)/landscape-state"
-    let document = try job.run(progress: { self.measuring(run, index, $0.fraction, $0.phase, .evaluate) }, shouldStop: shouldStop).document
+    let document = try job.run(progress: { self.measuring(run, index, $0.fraction, $0.phase, .evaluate) }, shouldStop: shouldStop)
+      .document
     try document.write(to: path)
     try? FileManager.default.removeItem(atPath: "\(run.folder.path)/landscape-state")
     observer.said("\(run.setting) \(run.method): landscape measured, \(path)")

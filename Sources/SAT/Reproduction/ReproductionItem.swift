@@ -32,31 +32,38 @@ public struct ReproductionItem: Sendable {
 
   public static let all: [ReproductionItem] = [
     .init(
-      name: "fig-1", summary: "the adversarial loss in a plane around the weights", measurement: .landscape, settings: ["cifar10-prn20"],
+      name: "fig-1", summary: "the adversarial loss in a plane around the weights", measurement: .landscape,
+      settings: ["cifar10-prn20"],
       methods: three, otherSettings: ["mnist-0.3"]),
     .init(
-      name: "fig-4", summary: "sharpness of the adversarial loss during training", measurement: .smoothness, settings: ["cifar10-prn20"],
+      name: "fig-4", summary: "sharpness of the adversarial loss during training", measurement: .smoothness,
+      settings: ["cifar10-prn20"],
       methods: three, otherSettings: ["mnist-0.3"]),
     .init(
-      name: "fig-5", summary: "schedules of lambda", measurement: .schedule, settings: ["mnist-0.3", "cifar10-prn20", "cifar10-wrn34-10"],
+      name: "fig-5", summary: "schedules of lambda", measurement: .schedule,
+      settings: ["mnist-0.3", "cifar10-prn20", "cifar10-wrn34-10"],
       methods: ["h-sat", "p-sat"]),
     .init(
       name: "fig-6", summary: "mean norm of the training perturbations, without random starts", measurement: .perturbation,
       settings: ["cifar10-prn20"], methods: ["h-sat", "p-sat"], otherSettings: ["mnist-0.3"], startsClean: true),
     .init(
-      name: "fig-7", summary: "eigenvalues of samples' Hessians, exact and estimated", measurement: .spectrum, settings: ["cifar10-prn20"],
+      name: "fig-7", summary: "eigenvalues of samples' Hessians, exact and estimated", measurement: .spectrum,
+      settings: ["cifar10-prn20"],
       methods: three, otherSettings: ["mnist-0.3"]),
     .init(
-      name: "fig-8", summary: "adversarial images of Imagenette", measurement: .images, settings: ["imagenette-rn34-16", "imagenette-rn34-24"],
+      name: "fig-8", summary: "adversarial images of Imagenette", measurement: .images,
+      settings: ["imagenette-rn34-16", "imagenette-rn34-24"],
       methods: ["p-sat"]),
     .init(
       name: "table-1", summary: "accuracy on CIFAR-10 and CIFAR-100, two networks", measurement: .accuracy,
       settings: ["cifar10-prn20", "cifar10-wrn34-10", "cifar100-prn20", "cifar100-wrn34-10"], methods: six),
     .init(
-      name: "table-2", summary: "accuracy on MNIST at two radii", measurement: .accuracy, settings: ["mnist-0.3", "mnist-0.45"], methods: six),
+      name: "table-2", summary: "accuracy on MNIST at two radii", measurement: .accuracy, settings: ["mnist-0.3", "mnist-0.45"],
+      methods: six),
     .init(
       name: "table-3", summary: "accuracy at larger radii, CIFAR-10 and Imagenette", measurement: .accuracy,
-      settings: ["cifar10-prn20-16", "cifar10-prn20-24", "imagenette-rn34-16", "imagenette-rn34-24"], methods: six.filter { $0 != "cat20" }),
+      settings: ["cifar10-prn20-16", "cifar10-prn20-24", "imagenette-rn34-16", "imagenette-rn34-24"],
+      methods: six.filter { $0 != "cat20" }),
   ]
 
   private static let three = ["at", "h-sat", "p-sat"]
@@ -87,7 +94,8 @@ public struct ReproductionItem: Sendable {
       return all.filter(wanted.contains)
     }
     return ReproductionItem(
-      name: name, summary: summary, measurement: measurement, settings: try chosen(settings, self.settings, otherSettings, "setting"),
+      name: name, summary: summary, measurement: measurement,
+      settings: try chosen(settings, self.settings, otherSettings, "setting"),
       methods: try chosen(methods, self.methods, [], "method"), otherSettings: otherSettings, startsClean: startsClean)
   }
 }

@@ -30,7 +30,8 @@ public struct ReproductionListing: Encodable, Sendable {
     changes = plan.changes.map { Change(setting: $0.setting, changes: $0.changes) }
     runs =
       plan.item.measurement == .schedule
-      ? [] : plan.runs.map {
+      ? []
+      : plan.runs.map {
         Run(
           setting: $0.setting, method: $0.method, folder: $0.folder.path, epochs: $0.configuration.epochs,
           epochsDone: min($0.epochsDone, $0.configuration.epochs))

@@ -14,7 +14,8 @@ public struct ReproductionPlan: Sendable {
 
     /// The number of finished epochs in the folder.
     public var epochsDone: Int {
-      guard FileManager.default.fileExists(atPath: folder.metricsPath), let text = try? String(contentsOfFile: folder.metricsPath, encoding: .utf8)
+      guard FileManager.default.fileExists(atPath: folder.metricsPath),
+        let text = try? String(contentsOfFile: folder.metricsPath, encoding: .utf8)
       else { return 0 }
       // A killed writer can leave a line without an end, which does not count.
       return text.utf8.count { $0 == UInt8(ascii: "\n") }
@@ -26,7 +27,9 @@ public struct ReproductionPlan: Sendable {
       return images * Double(configuration.epochs * (configuration.attack.steps + 1)) * (Self.cost[configuration.model.name] ?? 1)
     }
 
-    private static let trainingImages = ["digits": 3600, "mnist": 54_000, "cifar10": 45_000, "cifar100": 45_000, "imagenette": 8500]
+    private static let trainingImages = [
+      "digits": 3600, "mnist": 54_000, "cifar10": 45_000, "cifar100": 45_000, "imagenette": 8500,
+    ]
     /// Multiplications of a forward pass, in units of the MNIST network's 12 million, only to estimate the remaining time.
     private static let cost = ["mnist-cnn": 1.0, "prn20": 46, "wrn34-10": 435, "resnet34": 300]
   }
@@ -82,7 +85,9 @@ public struct ReproductionPlan: Sendable {
         let folder = RunFolder("\(root)/\(scale.name.rawValue)/\(setting)-\(method)\(suffix)")
         var run = configuration
         if tracks { run.smoothness = .init(every: 1, samples: limits.smoothnessImages) }
-        if let images = limits.trainingImages { run.data = "\(root)/\(scale.name.rawValue)/data/\(configuration.data)-\(images).safetensors" }
+        if let images = limits.trainingImages {
+          run.data = "\(root)/\(scale.name.rawValue)/data/\(configuration.data)-\(images).safetensors"
+        }
         runs.append(
           Run(setting: setting, method: method, folder: folder, configuration: run, data: configuration.data, limits: limits))
       }
@@ -94,6 +99,7 @@ public struct ReproductionPlan: Sendable {
   private static let trackedSetting = "cifar10-prn20"
 
   private static func tracksSmoothness(_ item: ReproductionItem, _ setting: String, _ method: String) -> Bool {
-    item.measurement == .smoothness || (setting == trackedSetting && !item.startsClean && ["at", "h-sat", "p-sat"].contains(method))
+    item.measurement == .smoothness
+      || (setting == trackedSetting && !item.startsClean && ["at", "h-sat", "p-sat"].contains(method))
   }
 }

@@ -23,7 +23,8 @@ public struct ReproductionResult: VersionedDocument {
     static let accuracies = ["clean", "adversarial", "sum"]
 
     public init(
-      setting: String, method: String, quantity: String, value: Double, low: Double? = nil, high: Double? = nil, paper: Double? = nil
+      setting: String, method: String, quantity: String, value: Double, low: Double? = nil, high: Double? = nil,
+      paper: Double? = nil
     ) {
       self.setting = setting
       self.method = method
@@ -86,10 +87,11 @@ public struct ReproductionResult: VersionedDocument {
     let methods = figures.map(\.method).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
     let hasPaper = figures.contains { $0.paper != nil }
     let rows = methods.map { method in
-      [method] + quantities.flatMap { quantity in
-        let figure = figures.first { $0.method == method && $0.quantity == quantity }
-        return [figure.map(Self.ours) ?? ""] + (hasPaper ? [figure.map(Self.papers) ?? ""] : [])
-      }
+      [method]
+        + quantities.flatMap { quantity in
+          let figure = figures.first { $0.method == method && $0.quantity == quantity }
+          return [figure.map(Self.ours) ?? ""] + (hasPaper ? [figure.map(Self.papers) ?? ""] : [])
+        }
     }
     return TextTable([["method"] + quantities.flatMap { [$0] + (hasPaper ? ["paper"] : []) }] + rows).description
   }
@@ -125,7 +127,8 @@ extension ReproductionResult.Figure {
     func proportion(_ quantity: String, _ count: Int) -> ReproductionResult.Figure {
       let interval = wilsonInterval(count, of: samples)
       return .init(
-        setting: setting, method: method, quantity: quantity, value: 100 * Double(count) / Double(samples), low: 100 * interval.lowerBound,
+        setting: setting, method: method, quantity: quantity, value: 100 * Double(count) / Double(samples),
+        low: 100 * interval.lowerBound,
         high: 100 * interval.upperBound, paper: PaperFigures.value(item, setting, method, quantity))
     }
     let (a, b) = (proportion("clean", clean), proportion("adversarial", adversarial))
@@ -134,8 +137,10 @@ extension ReproductionResult.Figure {
     let correlation = clean == adversarial ? 1 : p < 1 && q > 0 ? (q * (1 - p) / (p * (1 - q))).squareRoot() : 0
     func reach(_ x: Double, _ y: Double) -> Double { (x * x + y * y + 2 * correlation * x * y).squareRoot() }
     let sum = ReproductionResult.Figure(
-      setting: setting, method: method, quantity: "sum", value: a.value + b.value, low: a.value + b.value - reach(a.value - a.low!, b.value - b.low!),
-      high: a.value + b.value + reach(a.high! - a.value, b.high! - b.value), paper: PaperFigures.value(item, setting, method, "sum"))
+      setting: setting, method: method, quantity: "sum", value: a.value + b.value,
+      low: a.value + b.value - reach(a.value - a.low!, b.value - b.low!),
+      high: a.value + b.value + reach(a.high! - a.value, b.high! - b.value), paper: PaperFigures.value(item, setting, method, "sum")
+    )
     return [a, b, sum]
   }
 
@@ -147,7 +152,8 @@ extension ReproductionResult.Figure {
       let rank = "rank of \(quantity)"
       return [
         ReproductionResult.Figure(
-          setting: setting, method: method, quantity: quantity, value: value, low: error.map { value - StandardNormal.reach95 * $0 },
+          setting: setting, method: method, quantity: quantity, value: value,
+          low: error.map { value - StandardNormal.reach95 * $0 },
           high: error.map { value + StandardNormal.reach95 * $0 }),
         ReproductionResult.Figure(
           setting: setting, method: method, quantity: rank, value: Double(1 + values.count { $0.value < value }),

@@ -37,13 +37,19 @@ public struct ReproductionScale: Sendable, Equatable {
     case (.small, "mnist-cnn"):
       Limits(epochs: 14, steps: 10, testImages: 500, smoothnessImages: 256, spectrumImages: 256, gridPoints: 21)
     case (.small, _):
-      Limits(epochs: 10, steps: 5, trainingImages: 5000, testImages: 500, smoothnessImages: 256, spectrumImages: 256, gridPoints: 21)
+      Limits(
+        epochs: 10, steps: 5, trainingImages: 5000, testImages: 500, smoothnessImages: 256, spectrumImages: 256, gridPoints: 21)
     case (.smoke, "mnist-cnn"):
-      Limits(epochs: 2, steps: 4, trainingImages: 400, testImages: 50, pgdSteps: 10, smoothnessImages: 16, spectrumImages: 16, gridPoints: 5)
+      Limits(
+        epochs: 2, steps: 4, trainingImages: 400, testImages: 50, pgdSteps: 10, smoothnessImages: 16, spectrumImages: 16,
+        gridPoints: 5)
     case (.smoke, "resnet34"):
-      Limits(epochs: 1, steps: 2, trainingImages: 30, testImages: 10, pgdSteps: 2, smoothnessImages: 4, spectrumImages: 4, gridPoints: 5)
+      Limits(
+        epochs: 1, steps: 2, trainingImages: 30, testImages: 10, pgdSteps: 2, smoothnessImages: 4, spectrumImages: 4, gridPoints: 5)
     case (.smoke, _):
-      Limits(epochs: 1, steps: 2, trainingImages: 100, testImages: 20, pgdSteps: 2, smoothnessImages: 8, spectrumImages: 8, gridPoints: 5)
+      Limits(
+        epochs: 1, steps: 2, trainingImages: 100, testImages: 20, pgdSteps: 2, smoothnessImages: 8, spectrumImages: 8, gridPoints: 5
+      )
     }
   }
 
@@ -80,7 +86,8 @@ public struct ReproductionScale: Sendable, Equatable {
     if let images = limits.trainingImages {
       let classes = images / Self.imagesPerClass
       let all = (try? paper.model.resolvedOptions()["classes"]) ?? 10
-      changes.append("\(images) training images, evenly spread" + (classes < all ? ", of the first \(classes) of \(all) classes" : ""))
+      changes.append(
+        "\(images) training images, evenly spread" + (classes < all ? ", of the first \(classes) of \(all) classes" : ""))
     }
     return (result, changes + measuringChanges(limits, measurement))
   }
@@ -95,8 +102,11 @@ public struct ReproductionScale: Sendable, Equatable {
     switch measurement {
     case .schedule, .perturbation: []
     case .accuracy, .images:
-      [limits.testImages.map { "\($0) test images, evenly spread" }, limits.pgdSteps.map { "PGD of \($0) steps instead of AutoAttack" }]
-        .compactMap { $0 }
+      [
+        limits.testImages.map { "\($0) test images, evenly spread" },
+        limits.pgdSteps.map { "PGD of \($0) steps instead of AutoAttack" },
+      ]
+      .compactMap { $0 }
     case .smoothness: name == .paper ? [] : ["measured on \(limits.smoothnessImages) training images"]
     case .landscape:
       name == .paper ? [] : ["\(limits.gridPoints) points along each direction, \(limits.smoothnessImages) training images"]

@@ -29,14 +29,18 @@ public enum PlotlyLocation {
   ///   - environment: the process's when nil.
   ///   - executable: path of the running program; read from the system when nil.
   /// - Throws: a sentence when it is nowhere, or is not Plotly.
-  public static func load(environment: [String: String]? = nil, executable: String? = nil, workingFolder: String? = nil) throws -> String {
+  public static func load(environment: [String: String]? = nil, executable: String? = nil, workingFolder: String? = nil) throws
+    -> String
+  {
     let variables = environment ?? ProcessInfo.processInfo.environment
     let named = variables["SAT_PLOTLY"].flatMap { $0.isEmpty ? nil : $0 }
     let candidates = named.map { [$0] } ?? BuiltFile.candidates(fileName, executable: executable, workingFolder: workingFolder)
     guard let path = candidates.first(where: FileManager.default.fileExists(atPath:)) else {
       throw SATError(
         named.map { "SAT_PLOTLY names \($0), which is not there; name a plotly.min.js or unset SAT_PLOTLY" }
-          ?? "Plotly, which draws a report's charts, is not there; get it with `scripts/bootstrap` in the checkout, or name a plotly.min.js in SAT_PLOTLY")
+          ?? "Plotly, which draws a report's charts, is not there; get it with `scripts/bootstrap` in the checkout, or name a "
+          + "plotly.min.js in SAT_PLOTLY"
+      )
     }
     let text = String(decoding: try FileBytes.read(path, expecting: "Plotly's JavaScript"), as: UTF8.self)
     guard text.contains("Plotly"), !text.lowercased().contains("</script") else {

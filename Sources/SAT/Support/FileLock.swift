@@ -3,8 +3,8 @@ internal import Glibc
 
 /// Holds the name of a file for one process at a time, until it is released or the process ends, however it ends.
 ///
-/// The file itself is replaced at every write, so a hidden file beside it carries the lock. Where the file system knows no locks, nothing
-/// is held.
+/// The file itself is replaced at every write, so a hidden file beside it carries the lock. Where the file system knows no locks,
+/// nothing is held.
 final class FileLock {
   private let path: String
   private let descriptor: Int32

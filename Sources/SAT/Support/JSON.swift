@@ -20,11 +20,13 @@ public enum JSONText {
   /// Decodes a value.
   ///
   /// - Parameter isStrict: whether to refuse Python's NaN and Infinity, which JSON does not have.
-  static func decode<Value: Decodable>(_ type: Value.Type, from json: some Sequence<UInt8>, isStrict: Bool = false) throws -> Value {
+  static func decode<Value: Decodable>(_ type: Value.Type, from json: some Sequence<UInt8>, isStrict: Bool = false) throws -> Value
+  {
     let decoder = JSONDecoder()
     if !isStrict {
       decoder.allowsJSON5 = true
-      decoder.nonConformingFloatDecodingStrategy = .convertFromString(positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+      decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+        positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
     }
     return try decoder.decode(type, from: Data(json))
   }
@@ -36,7 +38,9 @@ public enum JSONText {
 
   /// Returns words for the key that made decoding fail, such as "lacks 'attacks.0.name'"; nil when the error names no key.
   static func fault(_ error: any Error) -> String? {
-    func name(_ path: [any CodingKey]) -> String { path.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: ".") }
+    func name(_ path: [any CodingKey]) -> String {
+      path.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: ".")
+    }
     switch error as? DecodingError {
     case .keyNotFound(let key, let context)?: return "lacks '\(name(context.codingPath + [key]))'"
     case .typeMismatch(_, let context)?, .valueNotFound(_, let context)?, .dataCorrupted(let context)?:
@@ -56,7 +60,8 @@ enum JSONLines {
   ///     function skips that line.
   /// - Throws: `SATError` that names the file and the bad line; `TorchError` when the file cannot be read.
   static func read<Value: Decodable>(_ path: String, _ what: String, isStrict: Bool) throws -> [Value] {
-    let lines = try FileBytes.read(path, expecting: "a run's log").split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+    let lines = try FileBytes.read(path, expecting: "a run's log").split(
+      separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
     func isBlank(_ line: ArraySlice<UInt8>) -> Bool { line.allSatisfy { [0x20, 0x09, 0x0D].contains($0) } }
     let last = lines.lastIndex { !isBlank($0) }
     var values: [Value] = []

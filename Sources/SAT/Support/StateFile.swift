@@ -3,8 +3,8 @@ internal import SwiftTorch
 
 /// A file in which work writes down how far it is, so that it can be killed at any moment and goes on.
 ///
-/// The file is a safetensors file: JSON in its metadata, and tensors. One process at a time holds it. It appears whole or not at all. A
-/// file that belongs to something else, or is no state, is refused and stays as it is.
+/// The file is a safetensors file: JSON in its metadata, and tensors. One process at a time holds it. It appears whole or not at
+/// all. A file that belongs to something else, or is no state, is refused and stays as it is.
 final class StateFile {
   /// What a state is of.
   struct Kind: Sendable {
@@ -54,7 +54,8 @@ final class StateFile {
   }
 
   private init(
-    _ path: String, _ kind: Kind, _ identity: StateIdentity, _ interval: Duration, _ lock: AnyObject, _ place: (name: String, word: String)
+    _ path: String, _ kind: Kind, _ identity: StateIdentity, _ interval: Duration, _ lock: AnyObject,
+    _ place: (name: String, word: String)
   ) throws {
     self.path = path
     self.kind = kind
@@ -71,8 +72,8 @@ final class StateFile {
 
   /// Reads what is there; nil where there is no file.
   ///
-  /// - Throws: `SATError` when the file belongs to something else or is no state of this kind and version, `TorchError` when it cannot
-  ///   be read.
+  /// - Throws: `SATError` when the file belongs to something else or is no state of this kind and version, `TorchError` when it
+  ///   cannot be read.
   func read<Contents: Decodable>(_ type: Contents.Type) throws -> (contents: Contents, tensors: SafeTensors)? {
     guard FileManager.default.fileExists(atPath: path) else { return nil }
     let found = try FileContents.read(path, expecting: "the state of \(kind.work)")
@@ -90,7 +91,9 @@ final class StateFile {
   /// The sentence about a file that is no state of this kind.
   var unusable: SATError {
     SATError(
-      "\(path) is not the state of \(kind.work) of this version of sat; choose another \(place.word) for the state, or delete this one")
+      "\(path) is not the state of \(kind.work) of this version of sat; choose another \(place.word) for the state, or delete "
+        + "this one"
+    )
   }
 
   private func decoded<Value: Decodable>(_ text: String?) -> Value? {
@@ -109,7 +112,8 @@ final class StateFile {
     try SafeTensors(
       tensors: tensors,
       metadata: [
-        Key.format: kind.format, Key.identity: String(decoding: identity, as: UTF8.self), Key.state: String(decoding: state, as: UTF8.self),
+        Key.format: kind.format, Key.identity: String(decoding: identity, as: UTF8.self),
+        Key.state: String(decoding: state, as: UTF8.self),
       ]
     ).write(to: path)
     lastWrite = clock.now

@@ -1,7 +1,7 @@
 /// What a resumable state belongs to: every aspect that its numbers depend on, by name, in the order of comparison.
 ///
-/// Two runs may share a state when their identities are equal. An aspect is added with the subscript, so a kind of work can tell more
-/// about itself than other kinds do.
+/// Two runs may share a state when their identities are equal. An aspect is added with the subscript, so a kind of work can tell
+/// more about itself than other kinds do.
 public struct StateIdentity: Sendable, Equatable, Codable, ExpressibleByDictionaryLiteral {
   public struct Aspect: Sendable, Equatable, Codable {
     public var name: String

@@ -88,7 +88,8 @@ public enum ConfigurationFile {
       }
       func text(_ node: Node?) -> String {
         guard let node else { return "absent" }
-        return node.string ?? (try? Yams.serialize(node: node)).map { $0.split(separator: "\n").joined(separator: ", ") } ?? "another"
+        return node.string ?? (try? Yams.serialize(node: node)).map { $0.split(separator: "\n").joined(separator: ", ") }
+          ?? "another"
       }
       return text(a) == text(b) ? [] : ["\(path) was \(text(a)), is \(text(b))"]
     }
@@ -100,7 +101,8 @@ public enum ConfigurationFile {
       guard var node = try Yams.compose(yaml: YAMLEncoder().encode(configuration)) else { return Node("") }
       let encoder = JSONEncoder()
       // The setting's own range check refuses values that are not finite, with the setting's name.
-      encoder.nonConformingFloatEncodingStrategy = .convertToString(positiveInfinity: ".inf", negativeInfinity: "-.inf", nan: ".nan")
+      encoder.nonConformingFloatEncodingStrategy = .convertToString(
+        positiveInfinity: ".inf", negativeInfinity: "-.inf", nan: ".nan")
       try restoreNumbers(in: &node, from: JSONDecoder().decode(Numbers.self, from: encoder.encode(configuration)))
       return node
     } catch { throw SATError("the configuration cannot be written: \(oneLine(error))") }

@@ -22,12 +22,19 @@ public enum Presets {
       }()),
     Entry(name: "mnist-0.3", summary: "the paper's MNIST at epsilon 0.3", configuration: mnist(epsilon: 0.3)),
     Entry(name: "mnist-0.45", summary: "the paper's MNIST at epsilon 0.45", configuration: mnist(epsilon: 0.45)),
-    Entry(name: "cifar10-prn20", summary: "the paper's CIFAR-10, PreActResNet, epsilon 8/255", configuration: preActResNet("cifar10", 8)),
+    Entry(
+      name: "cifar10-prn20", summary: "the paper's CIFAR-10, PreActResNet, epsilon 8/255", configuration: preActResNet("cifar10", 8)
+    ),
     Entry(name: "cifar10-prn20-16", summary: "the same at epsilon 16/255", configuration: preActResNet("cifar10", 16)),
     Entry(name: "cifar10-prn20-24", summary: "the same at epsilon 24/255", configuration: preActResNet("cifar10", 24)),
-    Entry(name: "cifar10-wrn34-10", summary: "the paper's CIFAR-10, WideResNet, epsilon 8/255", configuration: wideResNet("cifar10")),
-    Entry(name: "cifar100-prn20", summary: "the paper's CIFAR-100, PreActResNet, epsilon 8/255", configuration: preActResNet("cifar100", 8)),
-    Entry(name: "cifar100-wrn34-10", summary: "the paper's CIFAR-100, WideResNet, epsilon 8/255", configuration: wideResNet("cifar100")),
+    Entry(
+      name: "cifar10-wrn34-10", summary: "the paper's CIFAR-10, WideResNet, epsilon 8/255", configuration: wideResNet("cifar10")),
+    Entry(
+      name: "cifar100-prn20", summary: "the paper's CIFAR-100, PreActResNet, epsilon 8/255",
+      configuration: preActResNet("cifar100", 8)),
+    Entry(
+      name: "cifar100-wrn34-10", summary: "the paper's CIFAR-100, WideResNet, epsilon 8/255",
+      configuration: wideResNet("cifar100")),
     Entry(name: "imagenette-rn34-16", summary: "the paper's Imagenette, ResNet-34, epsilon 16/255", configuration: imagenette(16)),
     Entry(name: "imagenette-rn34-24", summary: "the same at epsilon 24/255", configuration: imagenette(24)),
   ]
@@ -47,7 +54,8 @@ public enum Presets {
   /// They are 70 epochs, SGD with the rate 0.01 divided by 10 at epochs 40, 50 and 60, and lambda in thirds at 30, 45 and 60.
   private static func mnist(epsilon: Fraction) -> TrainingConfiguration {
     TrainingConfiguration(
-      preset: "mnist-\(epsilon)", method: "p-sat", data: "mnist", model: Architecture(name: "mnist-cnn"), from: "none", normalization: "none",
+      preset: "mnist-\(epsilon)", method: "p-sat", data: "mnist", model: Architecture(name: "mnist-cnn"), from: "none",
+      normalization: "none",
       threat: .init(norm: .linf, epsilon: epsilon), attack: .init(steps: 40, stepSize: 0.02, randomStart: true),
       lambda: thirds(at: [30, 45, 60]),
       epochs: 70, batchSize: 128,

@@ -16,13 +16,15 @@ enum StartingWeights {
         path: path, checkpoint: "best", architecture: network.architecture, normalization: network.normalization, device: .cpu)
     }
     guard let model = loaded.classifier as? NetworkClassifier else {
-      throw SATError("\(path) is a TorchScript archive, which cannot be trained further; expected weights of \(network.architecture.name)")
+      throw SATError(
+        "\(path) is a TorchScript archive, which cannot be trained further; expected weights of \(network.architecture.name)")
     }
     guard model.architecture.name == network.architecture.name,
       try model.architecture.resolvedOptions() == network.architecture.resolvedOptions()
     else {
       throw SATError(
-        "\(path) holds \(describe(model.architecture)), but the run trains \(describe(network.architecture)); choose a model that fits, or "
+        "\(path) holds \(describe(model.architecture)), but the run trains \(describe(network.architecture)); choose a model that "
+          + "fits, or "
           + "set --model and --model-option to that network")
     }
     guard model.normalization == network.normalization else {

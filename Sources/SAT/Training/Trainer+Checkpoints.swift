@@ -69,7 +69,8 @@ extension Trainer {
     }
     guard state.dataFingerprint == trainSet.fingerprint else {
       throw SATError(
-        "\(configuration.data) holds other images or labels than the run in \(folder.path) began with; give it the same data, or start another "
+        "\(configuration.data) holds other images or labels than the run in \(folder.path) began with; give it the same data, or "
+          + "start another "
           + "run with --run")
     }
     guard state.history.count <= configuration.epochs else {

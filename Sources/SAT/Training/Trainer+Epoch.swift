@@ -31,10 +31,13 @@ extension Trainer {
     current = nil
     if let answer = sums.constantAnswer {
       observer.warn(
-        "the network answered \(answer) to every training image in the second half of epoch \(epoch); \(EpochSums.constantAdvice(configuration.method))")
+        "the network answered \(answer) to every training image in the second half of epoch \(epoch); "
+          + "\(EpochSums.constantAdvice(configuration.method))"
+      )
     }
     return sums.metrics(
-      epoch: epoch, lambda: defense.lambda(at: epoch), learningRate: learningRate(epoch, batch: loader.batchCount - 1, of: loader.batchCount))
+      epoch: epoch, lambda: defense.lambda(at: epoch),
+      learningRate: learningRate(epoch, batch: loader.batchCount - 1, of: loader.batchCount))
   }
 
   /// Updates the weights by the loader's next batch and adds it to the sums; returns nil after the last batch.
@@ -97,7 +100,9 @@ extension Trainer {
     let network = result
     let evaluation: Evaluation
     do {
-      evaluation = try network.withPreparedWeights(inputShape: validationSet.imageShape, precision: configuration.execution.precision) {
+      evaluation = try network.withPreparedWeights(
+        inputShape: validationSet.imageShape, precision: configuration.execution.precision
+      ) {
         try Evaluator(model: network, data: validationSet, batchSize: configuration.batchSize, device: device, layout: layout)
           .run(EvaluationPlan([attack], checks: false), shouldStop: shouldStop)
       }
@@ -105,11 +110,15 @@ extension Trainer {
       return nil
     }
     if Set(evaluation.predictions).count == 1 {
-      observer.warn("the network answers \(evaluation.predictions[0]) to every validation image; \(EpochSums.constantAdvice(configuration.method))")
+      observer.warn(
+        "the network answers \(evaluation.predictions[0]) to every validation image; "
+          + "\(EpochSums.constantAdvice(configuration.method))"
+      )
     }
     let count = Double(validationSet.count)
     return .init(
-      clean: Double(evaluation.cleanCorrect) / count, robust: Double(evaluation.robustCorrect) / count, samples: validationSet.count)
+      clean: Double(evaluation.cleanCorrect) / count, robust: Double(evaluation.robustCorrect) / count, samples: validationSet.count
+    )
   }
 
   /// Computes BatchNorm's statistics for averaged weights, from the training images in the data's order.
@@ -124,6 +133,8 @@ extension Trainer {
       return try network.withPreparedWeights(inputShape: trainSet.imageShape) { () throws(TorchError) in
         try maximizer(network, x, y, curriculum: FullStrength(), generator: generator).images
       }
-    } pass: { images throws(TorchError) in _ = try network.logits(images) }
+    } pass: { images throws(TorchError) in
+      _ = try network.logits(images)
+    }
   }
 }

@@ -185,7 +185,8 @@ public final class Trainer {
     let report = try defense.finishEpoch(epoch, network)
     metrics.methods = report.metrics.isEmpty ? [:] : [configuration.method: report.metrics]
     stopped = report.stop
-    try average?.epochEnded(network, epoch: epoch) { (network) throws(TorchError) in try remakeStatistics(of: network, epoch: epoch) }
+    try average?.epochEnded(network, epoch: epoch) { (network) throws(TorchError) in try remakeStatistics(of: network, epoch: epoch)
+    }
     pending = metrics
     return metrics
   }
@@ -198,8 +199,11 @@ public final class Trainer {
     guard lambda.lastChange > last, lambda.value(at: last) != lambda.value(at: lambda.lastChange) else { return nil }
     let final = lambda.value(at: lambda.lastChange)
     let reached = (last...lambda.lastChange).first { lambda.value(at: $0) == final } ?? lambda.lastChange
-    return "lambda is \(significant(lambda.value(at: last))) in the last epoch of this run and comes to \(significant(final)) only in epoch "
-      + "\(reached + 1), so the training never sees full perturbations; train longer with --epochs, or let lambda rise earlier, such as by "
+    return
+      "lambda is \(significant(lambda.value(at: last))) in the last epoch of this run and comes to \(significant(final)) only in "
+      + "epoch "
+      + "\(reached + 1), so the training never sees full perturbations; train longer with --epochs, or let lambda rise earlier, "
+      + "such as by "
       + "--set 'lambda={kind: linear, initial: \(Fraction(lambda.first)), final: \(Fraction(final)), start: 0, end: "
       + "\(max(1, 2 * configuration.epochs / 3))}'"
   }

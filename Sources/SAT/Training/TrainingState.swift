@@ -44,7 +44,9 @@ struct TrainingState: VersionedDocument {
   func save(in folder: String, tensors: NamedTensors) throws {
     try SafeTensors(tensors: tensors).write(to: "\(folder)/\(Self.tensorFile)")
     var state = self
-    for file in Self.files { state.fingerprints[file] = Self.text(Fingerprint.of(try SafeTensors.read("\(folder)/\(file)").tensors)) }
+    for file in Self.files {
+      state.fingerprints[file] = Self.text(Fingerprint.of(try SafeTensors.read("\(folder)/\(file)").tensors))
+    }
     try state.write(to: "\(folder)/\(Self.stateFile)")
   }
 
@@ -58,7 +60,8 @@ struct TrainingState: VersionedDocument {
       let tensors = try SafeTensors.read("\(folder)/\(file)").tensors
       guard state.fingerprints[file] == text(Fingerprint.of(tensors)) else {
         throw SATError(
-          "\(folder)/\(file) differs from the file saved with this checkpoint: it is damaged or from another run; restore it, or start "
+          "\(folder)/\(file) differs from the file saved with this checkpoint: it is damaged or from another run; restore it, or "
+            + "start "
             + "the run anew without --resume")
       }
       saved[file] = tensors

@@ -76,7 +76,10 @@ extension Module {
     let layers = modules.compactMap { $0 as? BatchNorm2d }
     let momenta = layers.map(\.momentum)
     var others = layers.map { layer in
-      [Tensor.zeros(like: layer.runningMean.value), .ones(like: layer.runningVariance.value), .zeros(like: layer.batchesTracked.value)]
+      [
+        Tensor.zeros(like: layer.runningMean.value), .ones(like: layer.runningVariance.value),
+        .zeros(like: layer.batchesTracked.value),
+      ]
     }
     func swapStatistics() {
       for (i, layer) in layers.enumerated() {

@@ -34,7 +34,10 @@ package func elementCount(_ shape: [Int]) -> Int? {
   var isZero = false
   for size in shape {
     guard size >= 0 else { return nil }
-    if size == 0 { isZero = true; continue }
+    if size == 0 {
+      isZero = true
+      continue
+    }
     let (value, overflow) = product.multipliedReportingOverflow(by: size)
     guard !overflow else { return nil }
     product = value

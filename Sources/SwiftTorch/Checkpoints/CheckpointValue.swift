@@ -131,7 +131,8 @@ private struct TreeBuilder {
 
   private var tooDeep: FormatError {
     FormatError(
-      "the pickle is nested deeper than \(CheckpointValue.maximumDepth) levels; expected a state_dict; re-save only model.state_dict()"
+      "the pickle is nested deeper than \(CheckpointValue.maximumDepth) levels; expected a state_dict; re-save only "
+        + "model.state_dict()"
     )
   }
 

@@ -62,7 +62,8 @@ public enum NumPyFile {
     let (descriptor, isFortran, shape) = try NumPyHeader.parse(bytes, in: header)
     guard let dtype = dtypes[descriptor] else {
       throw FormatError(
-        "has the element type \(quoted(descriptor)); expected little-endian \(dtypes.keys.sorted().joined(separator: ", ")); convert it with .astype"
+        "has the element type \(quoted(descriptor)); expected little-endian \(dtypes.keys.sorted().joined(separator: ", ")); "
+          + "convert it with .astype"
       )
     }
     let data = bytes[try cursor.take(cursor.remaining)]

@@ -22,7 +22,8 @@ enum PickleGlobal: Equatable {
       if module == "torch", dtypes.contains(name) { return .dtype("torch.\(name)") }
     }
     throw FormatError(
-      "the pickle asks for \(quoted("\(module).\(name)")), which is not part of a state_dict and is not run; expected only tensors and "
+      "the pickle asks for \(quoted("\(module).\(name)")), which is not part of a state_dict and is not run; expected only "
+        + "tensors and "
         + "plain containers; re-save it in Python with torch.save(model.state_dict(), path)")
   }
 

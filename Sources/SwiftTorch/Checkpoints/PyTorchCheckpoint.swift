@@ -62,7 +62,8 @@ public struct PyTorchCheckpoint: Sendable {
       let size = record.count.multipliedReportingOverflow(by: record.dtype.size)
       guard !size.overflow, size.partialValue == entry.size else {
         throw FormatError(
-          "storage \(quoted(record.key)) has \(entry.size) bytes where \(record.count) elements of \(record.dtype) are declared; copy or download it again"
+          "storage \(quoted(record.key)) has \(entry.size) bytes where \(record.count) elements of \(record.dtype) are declared; "
+            + "copy or download it again"
         )
       }
       storages.append(StoredTensor.Storage(bytes: try archive.contents(of: entry)))

@@ -39,7 +39,8 @@ struct SafeTensorsHeader {
     for (name, info) in infos {
       guard let dtype = names.first(where: { $0.name == info.dtype })?.dtype else {
         throw FormatError(
-          "tensor \(quoted(name)) has the dtype \(quoted(info.dtype ?? "none")); expected one of \(names.map(\.name).joined(separator: ", ")); convert it"
+          "tensor \(quoted(name)) has the dtype \(quoted(info.dtype ?? "none")); expected one of "
+            + "\(names.map(\.name).joined(separator: ", ")); convert it"
         )
       }
       guard let shape = info.shape, let offsets = info.offsets, offsets.count == 2, offsets[0] <= offsets[1] else {

@@ -49,7 +49,8 @@ struct ScriptTrainingFlags {
     case .long1: _ = try cursor.take(Int(try cursor.byte()))
     case .long4, .binString: _ = try cursor.take(try cursor.size(4))
     case .shortBinString: _ = try cursor.take(Int(try cursor.byte()))
-    case .mark, .pop, .popMark, .none, .newFalse, .emptyTuple, .tuple, .tuple1, .tuple2, .tuple3, .emptyList, .list, .append, .appends,
+    case .mark, .pop, .popMark, .none, .newFalse, .emptyTuple, .tuple, .tuple1, .tuple2, .tuple3, .emptyList, .list, .append,
+      .appends,
       .emptyDict, .dict, .setItem, .setItems, .reduce, .binPersID:
       break
     default: throw FormatError("the archive's objects hold an instruction that TorchScript does not write")

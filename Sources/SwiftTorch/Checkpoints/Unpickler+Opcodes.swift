@@ -91,7 +91,8 @@ extension Unpickler {
       throw FormatError("the pickle has protocol 0, which cannot hold tensors; re-save it with torch.save's default protocol")
     case .ext1, .ext2, .ext4:
       throw FormatError(
-        "the pickle asks for an entry of Python's extension registry, which is not part of a state_dict and is not run; re-save it with torch.save(model.state_dict(), path)"
+        "the pickle asks for an entry of Python's extension registry, which is not part of a state_dict and is not run; re-save "
+          + "it with torch.save(model.state_dict(), path)"
       )
     case .stop: break  // `run()` handles this opcode and never passes it on.
     }

@@ -132,7 +132,8 @@ public enum AtomicFile {
         case ENOSPC, EDQUOT:
           "the disk is full; expected room for the whole file, and nothing was changed; free some space and run again"
         case EFBIG:
-          "the file grew past the size limit of this process; expected a higher limit, and nothing was changed; raise it (ulimit -f)"
+          "the file grew past the size limit of this process; expected a higher limit, and nothing was changed; raise it (ulimit "
+            + "-f)"
         case EACCES, EPERM:
           "writing there is not permitted; expected a folder you may write to; choose another or change its permissions"
         case EROFS: "that file system is read-only; expected a folder you may write to; choose another"

@@ -29,7 +29,9 @@ public final class ScriptModule {
       let archive = try file.archive()
       for entry in archive.entries {
         let contents = try archive.contents(of: entry)
-        if entry.name.contains("/code/") && entry.name.hasSuffix(".py") { source += String(decoding: contents, as: UTF8.self) + "\n" }
+        if entry.name.contains("/code/") && entry.name.hasSuffix(".py") {
+          source += String(decoding: contents, as: UTF8.self) + "\n"
+        }
         if entry.name.hasSuffix("/data.pkl") { trainingModules = ScriptTrainingFlags(contents).modules }
       }
     } catch {

@@ -54,7 +54,8 @@ public final class Conv2d: Module, HookableLayer {
   /// - Parameter input: [N, inputs, H, W].
   /// - Returns: [N, outputs, H', W'].
   public func callAsFunction(_ input: Tensor) -> Tensor {
-    let output = input.requiresGrad && isFastestRowUnfolded(input.dtype) ? RowUnfoldedConvolution(differentiating: self)(input) : direct(input)
+    let output =
+      input.requiresGrad && isFastestRowUnfolded(input.dtype) ? RowUnfoldedConvolution(differentiating: self)(input) : direct(input)
     return forwardHook?(input, output) ?? output
   }
 

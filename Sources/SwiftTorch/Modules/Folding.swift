@@ -30,7 +30,8 @@ extension Conv2d {
       groups == 1 && factors.shape == [weight.value.size(1)],
       "scalingInputs: factors \(factors.shape) for weights \(weight.value.shape)")
     return withNoGrad {
-      replacing(weight: weight.value.detached().to(.float64) * factors.to(.float64).reshaped(to: 1, -1, 1, 1), bias: bias?.value.detached())
+      replacing(
+        weight: weight.value.detached().to(.float64) * factors.to(.float64).reshaped(to: 1, -1, 1, 1), bias: bias?.value.detached())
     }
   }
 
@@ -47,7 +48,8 @@ extension Conv2d {
 
   private func replacing(weight new: Tensor, bias: Tensor?) -> Conv2d {
     let dtype = weight.value.dtype
-    return Conv2d(weight: new.to(dtype), bias: bias?.to(dtype), stride: stride, padding: padding, dilation: dilation, groups: groups)
+    return Conv2d(
+      weight: new.to(dtype), bias: bias?.to(dtype), stride: stride, padding: padding, dilation: dilation, groups: groups)
   }
 
   /// Returns the shape [C, H, W] of the output for an input of shape [C, H, W].

@@ -65,7 +65,8 @@ extension Conv2d: Preparable {
   func fastestPreparedKind(height: Int, width: Int, dtype: DType) -> PreparedKind {
     let shape = weight.value.shape
     if isFastestRowUnfolded(dtype) { return .rowUnfolded }
-    if shape[1] == 1, shape[2] == 3, stride == 1, dtype != .float16, weight.value.device == .cpu, RowUnfoldedConvolution.fits(self) {
+    if shape[1] == 1, shape[2] == 3, stride == 1, dtype != .float16, weight.value.device == .cpu, RowUnfoldedConvolution.fits(self)
+    {
       return .rowUnfolded
     }
     guard weight.value.device == .cpu, dtype != .float16 else { return .direct }

@@ -57,12 +57,16 @@ public final class Adam: Optimizer {
     let counts = Dictionary(state.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })
     var restored = steps
     for i in parameters.indices {
-      guard (m[i] == nil) == (v[i] == nil) else { throw TorchError(.value, "the optimizer's state lacks a moment of parameter \(i)") }
+      guard (m[i] == nil) == (v[i] == nil) else {
+        throw TorchError(.value, "the optimizer's state lacks a moment of parameter \(i)")
+      }
       guard let count = counts["step.\(i)"] else {
         if m[i] == nil { continue }
         throw TorchError(.value, "the optimizer's state lacks step.\(i)")
       }
-      guard count.count == 1 else { throw TorchError(.value, "the optimizer's step.\(i) has shape \(count.shape); expected a number") }
+      guard count.count == 1 else {
+        throw TorchError(.value, "the optimizer's step.\(i) has shape \(count.shape); expected a number")
+      }
       restored[i] = Int(count.item())
     }
     first = m.map { $0?.cloned() }

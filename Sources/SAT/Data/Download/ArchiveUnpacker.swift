@@ -43,7 +43,8 @@ struct ArchiveUnpacker {
       }
       (files, bytes) = (files + 1, bytes &+ entry.size)
       guard files <= mostFiles, entry.size <= mostBytes, bytes <= mostBytes else {
-        throw SATError("\(archive): holds more than \(mostFiles) files or \(mostBytes) bytes, too many for a data set; nothing of it was kept")
+        throw SATError(
+          "\(archive): holds more than \(mostFiles) files or \(mostBytes) bytes, too many for a data set; nothing of it was kept")
       }
       try create((path as NSString).deletingLastPathComponent)
       try write(&tar, entry, archive, to: path)
@@ -58,7 +59,8 @@ struct ArchiveUnpacker {
       throw FormatError("holds the path \(quoted(entry.name)), which leads out of the archive; nothing of it was kept")
     }
     guard entry.kind == .file || entry.kind == .folder else {
-      throw FormatError("holds \(quoted(entry.name)), which is a link or a device; expected files and folders, and nothing of it was kept")
+      throw FormatError(
+        "holds \(quoted(entry.name)), which is a link or a device; expected files and folders, and nothing of it was kept")
     }
     return Array(parts.dropFirst())
   }

@@ -30,7 +30,8 @@ struct CIFAR: ImageParts {
   func trainingParts() throws -> (train: ImageDataset, validation: ImageDataset) {
     let whole = try read(trainingFiles, split: "train")
     guard whole.count > Self.validationCount else {
-      throw SATError("\(name): \(folder) has only \(whole.count) training images; expected more than the \(Self.validationCount) for validation")
+      throw SATError(
+        "\(name): \(folder) has only \(whole.count) training images; expected more than the \(Self.validationCount) for validation")
     }
     var validation = try whole.subset(0..<Self.validationCount)
     validation.split = "validation"
@@ -44,7 +45,8 @@ struct CIFAR: ImageParts {
     if !missing.isEmpty {
       guard FileManager.default.fileExists(atPath: archive) else {
         throw SATError(
-          "\(name): \(folder)/\(missing[0])[.gz] is not there, and \(archive) is not there either; get them with `sat data fetch \(name)`, "
+          "\(name): \(folder)/\(missing[0])[.gz] is not there, and \(archive) is not there either; get them with `sat data fetch "
+            + "\(name)`, "
             + "say where they are with --data-root, or use one file alone with --data PATH.bin")
       }
       packed = try members(missing)
@@ -90,7 +92,8 @@ struct CIFAR: ImageParts {
         found[last] = try tar.read(entry.size)
       }
       if let missing = wanted.first(where: { found[$0] == nil }) {
-        throw FormatError("holds no \(missing); expected the binary version of \(name), so fetch it again with `sat data fetch \(name)`")
+        throw FormatError(
+          "holds no \(missing); expected the binary version of \(name), so fetch it again with `sat data fetch \(name)`")
       }
       return found
     }

@@ -43,13 +43,15 @@ public struct IDXFile: Sendable {
     guard images.count == labels.count else {
       throw TorchError(
         .value,
-        "\(labelsPath): holds \(labels.count) labels; expected \(images.count), one for each image of \(imagesPath); use files of the same split"
+        "\(labelsPath): holds \(labels.count) labels; expected \(images.count), one for each image of \(imagesPath); use files of "
+          + "the same split"
       )
     }
     if let wrong = labels.bytes.firstIndex(where: { Int($0) >= classes }) {
       throw TorchError(
         .value,
-        "\(labelsPath): label \(wrong - labels.bytes.startIndex) is \(labels.bytes[wrong]); expected 0 to \(classes - 1); check that it is the right data set"
+        "\(labelsPath): label \(wrong - labels.bytes.startIndex) is \(labels.bytes[wrong]); expected 0 to \(classes - 1); check "
+          + "that it is the right data set"
       )
     }
     return (images, labels)
@@ -106,7 +108,8 @@ public struct IDXFile: Sendable {
   private static func mislabelled(_ magic: UInt32, _ kind: Kind, _ isCompressed: Bool) -> FormatError {
     if let other = Kind(rawValue: magic) {
       return FormatError(
-        "holds IDX \(other.name) (magic \(other.magic)); expected \(kind.name) (magic \(kind.magic)); perhaps the two paths are swapped"
+        "holds IDX \(other.name) (magic \(other.magic)); expected \(kind.name) (magic \(kind.magic)); perhaps the two paths are "
+          + "swapped"
       )
     }
     let what = isCompressed ? "is a gzip file without IDX data inside" : "is neither an IDX nor a gzip file"

@@ -19,7 +19,10 @@ enum ImageFile {
     func entry(_ name: String) throws(SATError) -> Tensor {
       guard let tensor = tensors.first(where: { $0.name == name })?.tensor else {
         let present = tensors.map(\.name).joined(separator: ", ")
-        throw SATError("\(path) has no array '\(name)'; expected 'images' [N, C, H, W] and 'labels' [N], found \(present.isEmpty ? "nothing" : present)")
+        throw SATError(
+          "\(path) has no array '\(name)'; expected 'images' [N, C, H, W] and 'labels' [N], found "
+            + "\(present.isEmpty ? "nothing" : present)"
+        )
       }
       return tensor
     }

@@ -46,7 +46,8 @@ struct PictureFiles: Sendable {
       guard picture.size(1) == height, picture.size(2) == width else {
         throw TorchError(
           .value,
-          "\(paths[index]): is a picture of \(picture.size(2)) x \(picture.size(1)); expected \(width) x \(height), the size of the folder's first "
+          "\(paths[index]): is a picture of \(picture.size(2)) x \(picture.size(1)); expected \(width) x \(height), the size of "
+            + "the folder's first "
             + "picture, because sat does not resize small pictures")
       }
       return picture
@@ -63,7 +64,8 @@ struct PictureFiles: Sendable {
     // torchvision's Resize rounds the longer edge down.
     let scaled =
       height <= width
-      ? picture.resized(height: shorter, width: shorter * width / height) : picture.resized(height: shorter * height / width, width: shorter)
+      ? picture.resized(height: shorter, width: shorter * width / height)
+      : picture.resized(height: shorter * height / width, width: shorter)
     // torchvision's CenterCrop rounds half a pixel to even.
     func margin(_ edge: Int) -> Int { Int((Double(edge - side) / 2).rounded(.toNearestOrEven)) }
     let (top, left) = (margin(scaled.size(1)), margin(scaled.size(2)))
@@ -105,7 +107,9 @@ struct PictureFolder {
     let manager = FileManager.default
     func entries(_ path: String) throws -> [String] {
       do {
-        return try manager.contentsOfDirectory(atPath: path).filter { !$0.hasPrefix(".") }.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        return try manager.contentsOfDirectory(atPath: path).filter { !$0.hasPrefix(".") }.sorted {
+          $0.utf8.lexicographicallyPrecedes($1.utf8)
+        }
       } catch {
         throw SATError("\(path) cannot be listed: \(SystemError.reason(error)); expected a folder of pictures")
       }
@@ -118,7 +122,8 @@ struct PictureFolder {
     for (label, name) in classes.enumerated() {
       let found = try entries("\(folder)/\(name)").filter { Self.endings.contains(($0 as NSString).pathExtension.lowercased()) }
       guard !found.isEmpty else {
-        throw SATError("\(folder)/\(name) holds no JPEG or PNG pictures; expected those of class \(label); fill the folder or remove it")
+        throw SATError(
+          "\(folder)/\(name) holds no JPEG or PNG pictures; expected those of class \(label); fill the folder or remove it")
       }
       paths += found.map { "\(folder)/\(name)/\($0)" }
       labels += Array(repeating: label, count: found.count)

@@ -25,7 +25,8 @@ public struct Augmentation: Codable, Sendable, Equatable {
   public var brightness = 0.0
 
   public init(
-    padding: Int = 0, resizedCrop: Double = 0, flip: Bool = false, rotation: Double = 0, translation: Double = 0, scaling: Double = 0,
+    padding: Int = 0, resizedCrop: Double = 0, flip: Bool = false, rotation: Double = 0, translation: Double = 0,
+    scaling: Double = 0,
     shear: Double = 0, brightness: Double = 0
   ) {
     self.padding = padding
@@ -42,7 +43,8 @@ public struct Augmentation: Codable, Sendable, Equatable {
   /// Crop with a padding of 4 and flip: the choice of TRADES, MART, FAT and Rice et al. for CIFAR.
   public static let crop = Augmentation(padding: 4, flip: true)
   /// The choice of the SAT paper's code for CIFAR.
-  public static let paper = Augmentation(padding: 4, flip: true, rotation: 5, translation: 0.1, scaling: 0.1, shear: 5, brightness: 0.1)
+  public static let paper = Augmentation(
+    padding: 4, flip: true, rotation: 5, translation: 0.1, scaling: 0.1, shear: 5, brightness: 0.1)
   /// ImageNet's usual choice. The paper gives none for Imagenette, so this one is ours.
   public static let imagenette = Augmentation(resizedCrop: 0.08, flip: true)
 
@@ -93,7 +95,8 @@ public struct Augmentation: Codable, Sendable, Equatable {
       if resizedCrop > 0 {
         let windows = windows(sizes: Array(repeating: (x.size(2), x.size(3)), count: x.size(0)), generator: generator)
         let (height, width) = (x.size(2), x.size(3))
-        x = .stacked(windows.enumerated().map { i, window in x[i][.all, window.rows, window.columns].resized(height: height, width: width) })
+        x = .stacked(
+          windows.enumerated().map { i, window in x[i][.all, window.rows, window.columns].resized(height: height, width: width) })
       }
       return finished(x, generator: generator)
     }
@@ -212,6 +215,7 @@ public struct Augmentation: Codable, Sendable, Equatable {
 extension Tensor {
   /// Returns the picture [C, H, W] in another size (`F.interpolate(mode="bilinear", antialias=True)`); uint8 values are rounded.
   func resized(height: Int, width: Int) -> Tensor {
-    size(-2) == height && size(-1) == width ? self : unsqueezed(dim: 0).resizedAntialiased(height: height, width: width).squeezed(dim: 0)
+    size(-2) == height && size(-1) == width
+      ? self : unsqueezed(dim: 0).resizedAntialiased(height: height, width: width).squeezed(dim: 0)
   }
 }

@@ -40,7 +40,8 @@ public final class BatchLoader {
     layout: MemoryFormat = .contiguous, after done: Int = 0, depth: Int = 2
   ) {
     precondition(batchSize >= 1, "BatchLoader: a batch size of \(batchSize); expected at least 1")
-    precondition(order.allSatisfy { (0..<dataset.count).contains($0) }, "BatchLoader: the order reaches past \(dataset.count) samples")
+    precondition(
+      order.allSatisfy { (0..<dataset.count).contains($0) }, "BatchLoader: the order reaches past \(dataset.count) samples")
     let pieces = order.indices.chunks(of: batchSize).map { Array(order[$0]) }
     let seeds = pieces.map { _ in generator.next() }
     let plans = zip(pieces, seeds).dropFirst(done).map { BatchPlan(indices: $0, seed: $1) }

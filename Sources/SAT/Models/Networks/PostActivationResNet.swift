@@ -68,7 +68,8 @@ class PostActivationBlock: Module, Layer {
     bn2 = BatchNorm2d(outputs)
     projection =
       projects && (stride != 1 || inputs != outputs)
-      ? Sequential(Conv2d(inputs, outputs, kernel: 1, stride: stride, bias: false, generator: generator), BatchNorm2d(outputs)) : nil
+      ? Sequential(Conv2d(inputs, outputs, kernel: 1, stride: stride, bias: false, generator: generator), BatchNorm2d(outputs))
+      : nil
   }
 
   final func callAsFunction(_ input: Tensor) -> Tensor {
@@ -85,7 +86,9 @@ class PostActivationBlock: Module, Layer {
   ///   - dtype: the dtype of the computation.
   final func prepared(_ shape: inout [Int], _ dtype: DType) -> (Tensor) -> Tensor {
     let first = conv1.followed(by: bn1).prepared(inputShape: shape, dtype: dtype)
-    let project = projection.map { ($0.layers[0] as! Conv2d).followed(by: $0.layers[1] as! BatchNorm2d).prepared(inputShape: shape, dtype: dtype) }
+    let project = projection.map {
+      ($0.layers[0] as! Conv2d).followed(by: $0.layers[1] as! BatchNorm2d).prepared(inputShape: shape, dtype: dtype)
+    }
     shape = conv1.outputShape(of: shape)
     let second = conv2.followed(by: bn2).prepared(inputShape: shape, dtype: dtype)
     return { input in

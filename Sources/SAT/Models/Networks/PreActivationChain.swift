@@ -37,7 +37,8 @@ struct PreActivationChain {
     self.stem = (activations.first?.offset.map(stem.addingToOutputs) ?? stem).prepared(inputShape: inputShape, dtype: dtype)
     var functions: [(Tensor) -> Tensor] = []
     for (i, block) in blocks.enumerated() {
-      functions.append(Self.prepared(block, activations[i], next: i + 1 < blocks.count ? activations[i + 1].offset : nil, shape, dtype))
+      functions.append(
+        Self.prepared(block, activations[i], next: i + 1 < blocks.count ? activations[i + 1].offset : nil, shape, dtype))
       shape = block.conv1.outputShape(of: shape)
     }
     (self.blocks, self.last) = (functions, end)

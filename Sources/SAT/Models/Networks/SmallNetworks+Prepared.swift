@@ -43,7 +43,10 @@ extension SmallCNN: Preparable {
     let conv2 = features.conv2.prepared(inputShape: [32, 26, 26], dtype: dtype)
     let conv3 = features.conv3.prepared(inputShape: [32, 12, 12], dtype: dtype)
     let conv4 = features.conv4.prepared(inputShape: [64, 10, 10], dtype: dtype)
-    let (fc1, fc2, fc3) = (classifier.fc1.prepared(onChannelsLast: 64, dtype: dtype), classifier.fc2.prepared(dtype: dtype), classifier.fc3.prepared(dtype: dtype))
+    let (fc1, fc2, fc3) = (
+      classifier.fc1.prepared(onChannelsLast: 64, dtype: dtype), classifier.fc2.prepared(dtype: dtype),
+      classifier.fc3.prepared(dtype: dtype)
+    )
     return { input in
       let features = input.to(dtype).inParts { part in
         let x = conv2(conv1(part).reluInPlace()).halved().reluInPlace()
@@ -71,7 +74,9 @@ extension CNNA: Preparable {
 extension Linear {
   /// Returns the layer with a copy of its weights that gets no gradients.
   func prepared(dtype: DType) -> (Tensor) -> Tensor {
-    let (weight, bias) = withNoGrad { (self.weight.value.detached().to(dtype).cloned(), self.bias?.value.detached().to(dtype).cloned()) }
+    let (weight, bias) = withNoGrad {
+      (self.weight.value.detached().to(dtype).cloned(), self.bias?.value.detached().to(dtype).cloned())
+    }
     return { $0.linear(weight: weight, bias: bias) }
   }
 

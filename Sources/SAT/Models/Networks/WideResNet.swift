@@ -43,7 +43,9 @@ public final class WideResNet: Module, Layer {
   /// Returns the depth and the width that the keys and shapes of a file imply; nil when they imply none.
   static func options(of shapes: [String: [Int]]) -> [String: Int]? {
     let blocks = (0...).prefix { shapes["block1.layer.\($0).conv1.weight"] != nil }.count
-    guard blocks > 0, let channels = shapes["block1.layer.0.conv1.weight"]?.first, channels > 0, channels % 16 == 0 else { return nil }
+    guard blocks > 0, let channels = shapes["block1.layer.0.conv1.weight"]?.first, channels > 0, channels % 16 == 0 else {
+      return nil
+    }
     return ["depth": 6 * blocks + 4, "width": channels / 16]
   }
 

@@ -41,7 +41,9 @@ struct AdversarialExamples: Encodable {
     guard let text = file.metadata[SavedImages.metadataKey], let images = file["images"], let labels = file["labels"],
       let originals = file["originals"]
     else { return nil }
-    guard images.ndim == 4, [1, 3].contains(images.size(1)), images.dtype.isFloatingPoint, images.count > 0, images.shape == originals.shape else {
+    guard images.ndim == 4, [1, 3].contains(images.size(1)), images.dtype.isFloatingPoint, images.count > 0,
+      images.shape == originals.shape
+    else {
       throw SATError("its images, \(images.dtype) \(images.shape), and originals \(originals.shape) are not those of one set")
     }
     guard labels.dtype == .int64, labels.shape == [images.size(0)] else {
@@ -64,7 +66,8 @@ struct AdversarialExamples: Encodable {
         difference: base64(change[i] / (2 * scale) + 0.5))
     }
     return AdversarialExamples(
-      width: images.size(3), height: images.size(2), channels: images.size(1), scale: scale, examples: examples, changed: changed.count,
+      width: images.size(3), height: images.size(2), channels: images.size(1), scale: scale, examples: examples,
+      changed: changed.count,
       total: images.size(0), evaluation: evaluation)
   }
 

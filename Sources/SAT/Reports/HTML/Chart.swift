@@ -107,7 +107,8 @@ public struct Chart: Encodable, Sendable, Equatable {
   public var hasDiagonal = false
 
   public init(
-    id: String, title: String, note: String, form: Form, x: Axis, y: Axis, z: Axis? = nil, series: [Series], hasDiagonal: Bool = false
+    id: String, title: String, note: String, form: Form, x: Axis, y: Axis, z: Axis? = nil, series: [Series],
+    hasDiagonal: Bool = false
   ) {
     (self.id, self.title, self.note, self.form) = (id, title, note, form)
     (self.x, self.y, self.z, self.series, self.hasDiagonal) = (x, y, z, series, hasDiagonal)

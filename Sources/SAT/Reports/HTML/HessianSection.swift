@@ -136,11 +136,13 @@ extension ReportRuns {
     let surfaces = documents.filter { $0.contents.y != nil }
     for (i, document) in surfaces.enumerated() {
       let series = Chart.Series(
-        name: document.name, run: document.run, x: .numbers(document.contents.x), y: document.contents.y!, z: document.contents.loss)
+        name: document.name, run: document.run, x: .numbers(document.contents.x), y: document.contents.y!, z: document.contents.loss
+      )
       for (form, word) in [(Chart.Form.surface, "surface"), (.heatmap, "map")] {
         section.charts.append(
           Chart(
-            id: "landscape-\(word)" + (surfaces.count > 1 ? "-\(i + 1)" : ""), title: "Loss \(word)" + (surfaces.count > 1 ? ": \(document.name)" : ""),
+            id: "landscape-\(word)" + (surfaces.count > 1 ? "-\(i + 1)" : ""),
+            title: "Loss \(word)" + (surfaces.count > 1 ? ": \(document.name)" : ""),
             note: note + Self.place([document]), form: form, x: Chart.Axis("first direction"), y: Chart.Axis("second direction"),
             z: Chart.Axis("loss"), series: [series]))
       }

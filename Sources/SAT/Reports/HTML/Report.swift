@@ -73,7 +73,8 @@ extension ReportRuns {
   var summarySection: ReportSection {
     var rows = [["run", "method", "data", "model", "threat", "epochs", "best on validation", "evaluations"]]
     for run in runs {
-      let threat = [run.setting("threat.norm"), run.setting("threat.epsilon").map { "ε \($0)" }].compactMap { $0 }.joined(separator: ", ")
+      let threat = [run.setting("threat.norm"), run.setting("threat.epsilon").map { "ε \($0)" }].compactMap { $0 }.joined(
+        separator: ", ")
       let best = run.best.map { best in
         "epoch \(best.epoch + 1): clean \(percent(best.validation.clean)), robust \(percent(best.validation.robust))"
       }
@@ -113,7 +114,8 @@ extension ReportRuns {
   var sourceSection: ReportSection {
     let rows = runs.flatMap { run in run.sources.map { [$0.path, "\($0.bytes)", $0.modified.formatted(.iso8601)] } }
     return ReportSection(
-      id: "sources", title: "Where the numbers come from", tables: [.init(caption: "The files that were read", rows: [["file", "bytes", "changed"]] + rows)])
+      id: "sources", title: "Where the numbers come from",
+      tables: [.init(caption: "The files that were read", rows: [["file", "bytes", "changed"]] + rows)])
   }
 
   /// Returns the option for the training split; empty if the data have no splits.
@@ -130,11 +132,13 @@ extension ReportRuns {
         "sat train \($0.setting("preset") ?? "digits") --track-smoothness 5"
       },
       omission("The Hessian", lacking: { $0.hessians.isEmpty && !$0.hasUnreadable("hessian") }) {
-        "sat hessian \(shellWord($0.path))\(Self.trainingPart($0)) --first 128 --at adversarial --top 5 --trace --density --per-sample "
+        "sat hessian \(shellWord($0.path))\(Self.trainingPart($0)) --first 128 --at adversarial --top 5 --trace --density "
+          + "--per-sample "
           + "--approximations --json-file \(shellWord($0.path + "/hessian.json"))"
       },
       omission("The loss landscape", lacking: { $0.landscapes.isEmpty && !$0.hasUnreadable("landscape") }) {
-        "sat landscape \(shellWord($0.path))\(Self.trainingPart($0)) --first 128 --points 15 --json-file \(shellWord($0.path + "/landscape.json"))"
+        "sat landscape \(shellWord($0.path))\(Self.trainingPart($0)) --first 128 --points 15 --json-file "
+          + "\(shellWord($0.path + "/landscape.json"))"
       },
       omission("Robustness", lacking: { $0.evaluations.isEmpty && !$0.hasUnreadable("evaluation") }) {
         "sat evaluate \(shellWord($0.path)) --attack autoattack --json-file \(shellWord($0.path + "/evaluation-autoattack.json"))"

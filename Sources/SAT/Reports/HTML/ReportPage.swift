@@ -11,7 +11,8 @@ public enum ReportPage {
       "data": try data(report), "plotly": plotly, "script": text(PackageResources.report_js), "version": SATVersion.current,
     ]
     // One pass over the template, so that inserted text is not searched again.
-    return text(PackageResources.report_html).split(separator: "{{", omittingEmptySubsequences: false).enumerated().map { i, piece in
+    return text(PackageResources.report_html).split(separator: "{{", omittingEmptySubsequences: false).enumerated().map {
+      i, piece in
       guard i > 0, let end = piece.firstRange(of: "}}") else { return String(piece) }
       return (parts[String(piece[..<end.lowerBound])] ?? "") + piece[end.upperBound...]
     }.joined()
@@ -61,7 +62,8 @@ public enum ReportPage {
       }
       return html + "</section>\n"
     }
-    return "<nav aria-label=\"Sections\">\(links)</nav>\n<main>\n" + sections.joined() + unreadable(report) + omissions(report) + "</main>"
+    return "<nav aria-label=\"Sections\">\(links)</nav>\n<main>\n" + sections.joined() + unreadable(report) + omissions(report)
+      + "</main>"
   }
 
   private static func figure(_ chart: Chart) -> String {
@@ -88,6 +90,8 @@ public enum ReportPage {
       let runs = report.runs.count > 1 ? " (of \(omission.runs.joined(separator: ", ")))" : ""
       return "<li>\(HTML.escape(omission.what + runs)): <code>\(HTML.escape(omission.command))</code></li>"
     }
-    return "<section id=\"missing\"><h2>Not shown</h2><p>These data are not in the run folder; the command makes them.</p><ul>\(items.joined(separator: "\n"))</ul></section>\n"
+    return
+      "<section id=\"missing\"><h2>Not shown</h2><p>These data are not in the run folder; the command makes "
+      + "them.</p><ul>\(items.joined(separator: "\n"))</ul></section>\n"
   }
 }

@@ -27,7 +27,9 @@ extension ReportRuns {
         section.images.append(
           .init(
             title: label("\(document.name)", run),
-            note: "The first \(examples.examples.count) of the \(examples.changed) images (of \(examples.total)) that the attack changed; "
+            note:
+              "The first \(examples.examples.count) of the \(examples.changed) images (of \(examples.total)) that the attack "
+              + "changed; "
               + "\(threat). Rows: the original, the attacked image, the change (grey is none, black and white are "
               + "−\(Self.brief(examples.scale)) and +\(Self.brief(examples.scale))). The paper's Fig. 8.",
             examples: examples))
@@ -52,11 +54,13 @@ extension ReportRuns {
     return Chart(
       id: id, title: "Accuracy under attack" + (isOne ? "" : ": \(evaluation.name)"),
       note: (contents.isIndividual ? "After each attack alone" : "Remaining accuracy after each attack, in order")
-        + "; \(total) \(contents.data.split) images of \(contents.data.name)\(Self.threatText(contents)). The whiskers are Wilson's 95 % interval.",
+        + "; \(total) \(contents.data.split) images of \(contents.data.name)\(Self.threatText(contents)). The whiskers are "
+        + "Wilson's 95 % interval.",
       form: .bars, x: Chart.Axis("attack"), y: Chart.Axis("accuracy", isFraction: true),
       series: [
         Chart.Series(
-          name: evaluation.name, run: evaluation.run, x: .words(counts.map(\.0)), y: counts.map { Double($0.1) / Double(max(total, 1)) },
+          name: evaluation.name, run: evaluation.run, x: .words(counts.map(\.0)),
+          y: counts.map { Double($0.1) / Double(max(total, 1)) },
           low: intervals.map(\.lowerBound), high: intervals.map(\.upperBound))
       ])
   }

@@ -56,7 +56,8 @@ struct RunRecord {
       throw SATError("\(path) is not a folder; expected the folder of a run, such as runs/digits-p-sat")
     }
     guard folder.exists || FileManager.default.fileExists(atPath: folder.metricsPath) else {
-      throw SATError("\(path) holds no run; expected its config.yaml or metrics.jsonl, so check the path or train one with `sat train`")
+      throw SATError(
+        "\(path) holds no run; expected its config.yaml or metrics.jsonl, so check the path or train one with `sat train`")
     }
   }
 
@@ -140,7 +141,9 @@ struct RunRecord {
   /// Returns the file's values by key path. The settings of this version do not matter.
   private static func settings(in text: String, path: String) throws -> [(key: String, value: String)] {
     let node: Node?
-    do { node = try Yams.compose(yaml: text) } catch { throw SATError("\(path) is not YAML; expected a run's configuration, so restore the file") }
+    do { node = try Yams.compose(yaml: text) } catch {
+      throw SATError("\(path) is not YAML; expected a run's configuration, so restore the file")
+    }
     func walk(_ node: Node, _ key: String) throws -> [(key: String, value: String)] {
       if let mapping = node.mapping, !mapping.isEmpty {
         return try mapping.flatMap { entry in

@@ -12,11 +12,13 @@ extension ReportRuns {
         "Training: on the perturbed training examples. Validation: on held-out images, clean and under the training attack "
           + "(robust).",
         y: Chart.Axis("accuracy", isFraction: true)
-      ) { [
-        series("validation, clean", role: 0, $0) { $0.validation?.clean },
-        series("validation, robust", role: 1, $0) { $0.validation?.robust },
-        series("training, perturbed", role: 2, $0) { $0.train.accuracy },
-      ] },
+      ) {
+        [
+          series("validation, clean", role: 0, $0) { $0.validation?.clean },
+          series("validation, robust", role: 1, $0) { $0.validation?.robust },
+          series("training, perturbed", role: 2, $0) { $0.train.accuracy },
+        ]
+      },
       chart("learning-rate", "Learning rate", "", form: .steps, y: Chart.Axis("learning rate", isLogarithmic: spansDecades)) {
         [series("", $0) { $0.learningRate }]
       },
@@ -24,7 +26,8 @@ extension ReportRuns {
         "gradient-norm", "Gradient norm", "Mean over an epoch's batches of the joint L2 norm of the weights' gradients.",
         y: Chart.Axis("gradient norm", startsAtZero: true)
       ) { [series("", $0) { $0.gradientNorm }] },
-      chart("seconds", "Time of an epoch", "Training without validation, in seconds.", y: Chart.Axis("seconds", startsAtZero: true)) {
+      chart("seconds", "Time of an epoch", "Training without validation, in seconds.", y: Chart.Axis("seconds", startsAtZero: true))
+      {
         [series("", $0) { $0.seconds }]
       },
     ]
@@ -35,16 +38,20 @@ extension ReportRuns {
   var curriculumSection: ReportSection {
     var charts = [
       chart(
-        "lambda", "Difficulty λ", "The curriculum's parameter while an epoch was trained (the paper's Fig. 5); 1 is plain adversarial training.",
+        "lambda", "Difficulty λ",
+        "The curriculum's parameter while an epoch was trained (the paper's Fig. 5); 1 is plain adversarial training.",
         form: .steps, y: Chart.Axis("λ", column: "lambda", startsAtZero: true)
       ) { [series("", $0) { $0.lambda }] },
       chart(
         "perturbation", "Perturbation norm",
-        "Mean and largest size of the training perturbations in the threat model's norm (Fig. 6 shows the mean, without random starts).",
+        "Mean and largest size of the training perturbations in the threat model's norm (Fig. 6 shows the mean, without random "
+          + "starts).",
         y: Chart.Axis("norm", column: "perturbation", startsAtZero: true)
-      ) { [
-        series("mean", role: 0, $0) { $0.perturbation.mean }, series("largest", role: 1, $0) { $0.perturbation.max },
-      ] },
+      ) {
+        [
+          series("mean", role: 0, $0) { $0.perturbation.mean }, series("largest", role: 1, $0) { $0.perturbation.max },
+        ]
+      },
     ]
     charts.append(
       chart(
@@ -52,7 +59,9 @@ extension ReportRuns {
         "ψ of P-SAT for the perturbed training examples: the largest other probability minus the label's. The line is the median, "
           + "the band the quartiles.",
         y: Chart.Axis("ψ", column: "psi")
-      ) { [series("", $0, { $0.psi?.p50 })?.between(runs[$0].epochs.compactMap(\.psi?.p25), runs[$0].epochs.compactMap(\.psi?.p75))] })
+      ) {
+        [series("", $0, { $0.psi?.p50 })?.between(runs[$0].epochs.compactMap(\.psi?.p25), runs[$0].epochs.compactMap(\.psi?.p75))]
+      })
     charts += runs.indices.map(activeChart)
     charts += methodCharts
     return ReportSection(id: "curriculum", title: "Curriculum", charts: charts.compactMap { $0 })
@@ -107,7 +116,10 @@ extension ReportRuns {
       chart("eigenvalue", "Largest Hessian eigenvalue", place, y: Chart.Axis("σ₁", column: "eigenvalue", startsAtZero: true)) {
         [series("", $0) { $0.smoothness?.eigenvalue }]
       },
-      chart("trace", "Trace of the Hessian", place + " The band is the estimate's standard error.", y: Chart.Axis("trace", startsAtZero: true)) {
+      chart(
+        "trace", "Trace of the Hessian", place + " The band is the estimate's standard error.",
+        y: Chart.Axis("trace", startsAtZero: true)
+      ) {
         [traceSeries($0)]
       },
       chart("smoothness-gradient", "Gradient norm on the subset", place, y: Chart.Axis("gradient norm", startsAtZero: true)) {
@@ -120,7 +132,8 @@ extension ReportRuns {
   /// The images of Fig. 4's measurements in words, from the configurations.
   private var smoothnessImages: String {
     let places = runs.filter { run in run.epochs.contains { $0.smoothness != nil } }.map { run in
-      let threat = [run.setting("threat.norm"), run.setting("threat.epsilon").map { "radius \($0)" }].compactMap { $0 }.joined(separator: ", ")
+      let threat = [run.setting("threat.norm"), run.setting("threat.epsilon").map { "radius \($0)" }].compactMap { $0 }.joined(
+        separator: ", ")
       let samples = run.setting("smoothness.samples") ?? "some"
       return (run.name, "\(samples) training images, perturbed by the training attack" + (threat.isEmpty ? "" : " (\(threat))"))
     }
