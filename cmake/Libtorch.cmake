@@ -14,7 +14,9 @@ else()
   find_program(PYTHON3 python3)
   if(PYTHON3)
     execute_process(
-      COMMAND ${PYTHON3} -c "import importlib.util as u; s = u.find_spec('torch'); print(s.submodule_search_locations[0] if s else '')"
+      COMMAND
+        ${PYTHON3} -c
+        "import importlib.util as u; s = u.find_spec('torch'); print(s.submodule_search_locations[0] if s else '')"
       OUTPUT_VARIABLE LIBTORCH_ROOT OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
   endif()
   set(libtorch_source "the torch package of ${PYTHON3}")
