@@ -79,7 +79,7 @@ import Testing
     #expect(found == AttackParameters(["steps": .whole(3), "start-weight": .whole(2)]))
     #expect(found.description == "steps 3 start-weight 2")
     let refused: [(Norm, AttackParameters, Int, String)] = [
-      (.linf, AttackParameters(), 10, "weighted perturbs in l2, not in linf"),
+      (.linf, AttackParameters(), 10, "weighted supports l2, not linf"),
       (.l2, AttackParameters(["start-weight": .number(4.5)]), 10, "start-weight of weighted is 4.5; expected 0 to 4"),
       (.l2, AttackParameters(["steps": .word("many")]), 10, "expected 1 to 1000000"),
       (.l2, AttackParameters(), 2, "needs a model of at least 3 classes, and this model has 2; use one of fgsm, pgd, apgd-ce, fab"),

@@ -275,7 +275,7 @@ private final class ScriptedAttack: Attack {
     for (name, words) in [
       ("pair", ["tuple", "one tensor"]), ("named", ["dict", "one tensor"]), ("counts", ["int64", "floats"]),
       ("fixed-batch", ["does not take", "[3, 36]"]),
-      ("one-row", ["batches of one size only", "trace it without fixing the batch size"]),
+      ("one-row", ["batches of one size only", "trace it without a fixed batch size"]),
     ] {
       let path = Fixtures.path("files/odd-\(name).ts")
       let model = try ModelFile.load(path: path, checkpoint: "best", architecture: nil, normalization: nil, device: .cpu)
