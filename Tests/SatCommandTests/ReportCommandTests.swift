@@ -116,7 +116,7 @@ enum Browser {
     let other = try report([run, "--out", scratch.file("r.html"), "--json"])
     #expect(
       other.status == 0
-        && other.errors.contains("hessian.json is sat-hessian/2, but this version of sat reads sat-hessian/1, so the page leaves it out"))
+        && other.errors.contains("is sat-hessian/2, but this version of sat reads sat-hessian/1, so the page leaves it out"))
     #expect(other.json["unreadable"] as? [String] == [run + "/hessian.json"])
   }
 }
