@@ -10,7 +10,7 @@ public struct DataSource: Sendable, Equatable {
 
   public init(_ name: String) { self.name = name }
 
-  /// Whether the data have splits to choose from; a file or a folder of classes has only one part.
+  /// True if the data have splits to choose from; a file or a folder of classes has only one part.
   var hasParts: Bool { Self.names.contains(name) || PictureSplits.isDivided(name) }
 
   /// Reads the images of a split.

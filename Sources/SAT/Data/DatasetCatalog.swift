@@ -33,7 +33,7 @@ public struct RemoteFile: Sendable, Equatable {
     /// The file is there without `.gz` at its end, in a form that sat reads as well.
     case unpacked(bytes: Int64)
 
-    /// Whether sat can load the file in this state.
+    /// True if sat can load the file in this state.
     var isReadable: Bool {
       switch self {
       case .present, .unpacked: true
@@ -99,7 +99,7 @@ public struct RemoteDataset: Sendable, Equatable {
     parts.compactMap { part in [part, part + ".gz"].first { FileManager.default.fileExists(atPath: root.appending($0)) } }
   }
 
-  /// Whether all files or all parts are there.
+  /// True if all files or all parts are there.
   public func isPresent(under root: DataRoot) -> Bool {
     (!parts.isEmpty && partsPresent(under: root).count == parts.count)
       || (!isUnpacked && files.allSatisfy { $0.state(under: root).isReadable })

@@ -18,7 +18,7 @@ struct PictureSplits: ImageParts {
     "n03888257": "parachute",
   ]
 
-  /// Whether a folder has a part for training and a part for testing.
+  /// True if a folder has a part for training and a part for testing.
   static func isDivided(_ folder: String) -> Bool {
     exists("\(folder)/train") && testFolders.contains { exists("\(folder)/\($0)") }
   }

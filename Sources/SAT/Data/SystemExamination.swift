@@ -1,7 +1,7 @@
 internal import Foundation
 internal import SwiftTorch
 
-/// What this machine gives `sat` to run on, and what is wrong with it.
+/// The parts of this machine that `sat` runs on, and their faults.
 public struct SystemExamination: Encodable, Sendable {
   public enum Severity: String, Encodable, Sendable {
     /// Keeps `sat` from working.
@@ -30,7 +30,7 @@ public struct SystemExamination: Encodable, Sendable {
   public var devices: [DeviceEntry]
   public var findings: [Remark] = []
 
-  /// Whether something keeps `sat` from working.
+  /// True if something keeps `sat` from working.
   public var hasFault: Bool { findings.contains { $0.severity == .fault } }
 
   /// Examines the machine.

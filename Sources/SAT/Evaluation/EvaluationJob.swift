@@ -14,7 +14,7 @@ public struct EvaluationJob {
   public var batchSize: Int?
   /// The folder for the saved state; nil saves nothing.
   public var state: String?
-  /// Whether the result holds the adversarial images.
+  /// True if the result holds the adversarial images.
   public var keepsImages = false
   /// The version of AutoAttack that sets the attacks' parameters, for the document; nil if no attack of AutoAttack runs.
   public var version: String?

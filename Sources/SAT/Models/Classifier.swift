@@ -131,7 +131,7 @@ public final class ScriptClassifier: Classifier {
   public let script: ScriptModule
   public let normalization: Normalization?
   public var execution = Execution()
-  /// Whether the archive's forward pass computes gradients, so that autograd must be on.
+  /// True if the archive's forward pass computes gradients, so that autograd must be on.
   private let differentiatesItself: Bool
   /// The dtype of the weights if all share one that is not float32, because the archive would refuse float32 images; else nil.
   private let weightDType: DType?

@@ -1,7 +1,7 @@
 internal import SwiftTorch
 
 extension LoadedModel {
-  /// Tells models apart by their weights, their network and their normalisation.
+  /// Returns a hash of the weights, the network and the normalisation.
   public func fingerprint() throws -> String {
     let tensors: [Tensor]
     var text: String
@@ -26,9 +26,9 @@ extension LoadedModel {
 }
 
 extension StateIdentity {
-  /// What every measurement of a model on images depends on; each kind of work adds its own aspects.
+  /// The aspects that every measurement of a model on images depends on; each kind of work adds its own.
   ///
-  /// - Throws: `SATError` for a model that cannot be told from others, `TorchError` when an image cannot be read.
+  /// - Throws: `SATError` for a model without a fingerprint, `TorchError` when an image cannot be read.
   public init(model: LoadedModel, data: ImageDataset, seed: UInt64) throws {
     let execution = model.classifier.execution
     let (precision, attacks) = (execution.precision.rawValue, execution.attackPrecision.rawValue)

@@ -1,11 +1,11 @@
 internal import Foundation
 internal import SwiftTorch
 
-/// Where the set-up's files may lie: `build/` beside or above the running program, or in the working folder.
+/// The places for files of the set-up: `build/` beside or above the running program, or in the working folder.
 enum BuiltFile {
   /// - Parameters:
-  ///   - name: with `build/` in front.
-  ///   - executable: path of the running program; its symbolic links are followed. Read from the system when nil.
+  ///   - name: the relative path, which begins with `build/`.
+  ///   - executable: path of the running program; nil asks the system.
   static func candidates(_ name: String, executable: String? = nil, workingFolder: String? = nil) -> [String] {
     var folder = URL(fileURLWithPath: executable ?? "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
     var candidates: [String] = []
@@ -18,17 +18,17 @@ enum BuiltFile {
   }
 }
 
-/// Finds Plotly's JavaScript, which the set-up takes from the pip package `plotly`.
+/// Finds Plotly's JavaScript, which the set-up copies from the pip package `plotly`.
 public enum PlotlyLocation {
   static let fileName = "build/plotly.min.js"
 
-  /// The text of the file that `SAT_PLOTLY` names, else of `build/plotly.min.js` beside or above the running program or in the
-  /// working folder.
+  /// Returns the text of the file that `SAT_PLOTLY` names. Without the variable, `build/plotly.min.js` beside or above the
+  /// running program or in the working folder is the file.
   ///
   /// - Parameters:
   ///   - environment: the process's when nil.
   ///   - executable: path of the running program; read from the system when nil.
-  /// - Throws: a sentence when it is nowhere, or is not Plotly.
+  /// - Throws: `SATError` when the file is missing or is not Plotly.
   public static func load(environment: [String: String]? = nil, executable: String? = nil, workingFolder: String? = nil) throws
     -> String
   {

@@ -26,7 +26,7 @@ enum OutputFolder {
 }
 
 extension FileManager {
-  /// Whether the path is a folder or a link to a folder.
+  /// True if the path is a folder or a link to a folder.
   func isFolder(_ path: String) -> Bool {
     var isFolder: ObjCBool = false
     return fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue

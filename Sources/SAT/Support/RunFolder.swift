@@ -19,13 +19,13 @@ public struct RunFolder: Sendable {
 
   public func folder(of checkpoint: Checkpoint) -> String { "\(path)/\(checkpoint.rawValue)" }
 
-  /// Whether the link leads to a checkpoint.
+  /// True if the link leads to a checkpoint.
   func has(_ checkpoint: Checkpoint) -> Bool { FileManager.default.fileExists(atPath: folder(of: checkpoint)) }
 
-  /// Whether a run has started in this folder.
+  /// True if a run has started in this folder.
   public var exists: Bool { FileManager.default.fileExists(atPath: configurationPath) }
 
-  /// Whether a last checkpoint is there to resume from.
+  /// True if a last checkpoint is there to resume from.
   ///
   /// - Throws: `SATError` when the metrics show that the checkpoint existed but it is missing.
   var hasCheckpoint: Bool {

@@ -1,16 +1,16 @@
 internal import Foundation
 internal import SwiftTorch
 
-/// A file in which work writes down how far it is, so that it can be killed at any moment and goes on.
+/// A file that saves the state of work, so that killed work can continue.
 ///
-/// The file is a safetensors file: JSON in its metadata, and tensors. One process at a time holds it. It appears whole or not at
-/// all. A file that belongs to something else, or is no state, is refused and stays as it is.
+/// It is a safetensors file with JSON in its metadata. One process at a time holds it. Every write is complete or changes nothing.
+/// The reader refuses a file of other work, or a file that is not a state, and leaves it unchanged.
 final class StateFile {
-  /// What a state is of.
+  /// The kind of work that a state belongs to.
   struct Kind: Sendable {
-    /// Names the layout of the contents and its version.
+    /// The name of the layout with its version.
     var format: String
-    /// With its article, such as "an evaluation".
+    /// The work with its article, such as "an evaluation".
     var work: String
   }
 
@@ -23,16 +23,16 @@ final class StateFile {
   let path: String
   private let kind: Kind
   private let identity: StateIdentity
-  /// What the user named, in the sentences: the file, or the folder that it is in.
+  /// The path that the user named, for errors: the file, or its folder.
   private let place: (name: String, word: String)
-  /// Shortest time between two writes; zero writes whenever it is asked for.
+  /// The shortest time between two writes; zero allows every write.
   private let interval: Duration
   private let lock: AnyObject
   private let clock = ContinuousClock()
   private var lastWrite: ContinuousClock.Instant
   private var cost = Duration.zero
 
-  /// Holds a folder, and makes it where it is not there; the state is a file in it.
+  /// Holds a folder, which it creates if needed; the state is a file in it.
   ///
   /// - Throws: `SATError` when another process holds the folder, or it cannot be made.
   convenience init(inFolder folder: String, _ kind: Kind, identity: StateIdentity, interval: Duration = .seconds(1)) throws {
@@ -67,12 +67,12 @@ final class StateFile {
     try AtomicFile.check(path)
   }
 
-  /// The file of a folder that holds the state.
+  /// Returns the path of the state file in a folder.
   static func path(inFolder folder: String) -> String { "\(folder)/state.safetensors" }
 
-  /// Reads what is there; nil where there is no file.
+  /// Reads the state; nil if there is no file.
   ///
-  /// - Throws: `SATError` when the file belongs to something else or is no state of this kind and version, `TorchError` when it
+  /// - Throws: `SATError` when the file belongs to other work or is not a state of this kind and version, `TorchError` when it
   ///   cannot be read.
   func read<Contents: Decodable>(_ type: Contents.Type) throws -> (contents: Contents, tensors: SafeTensors)? {
     guard FileManager.default.fileExists(atPath: path) else { return nil }
@@ -88,7 +88,7 @@ final class StateFile {
     return (contents, file)
   }
 
-  /// The sentence about a file that is no state of this kind.
+  /// The error for a file that is not a state of this kind.
   var unusable: SATError {
     SATError(
       "\(path) is not the state of \(kind.work) of this version of sat; choose another \(place.word) for the state, or delete "
@@ -100,10 +100,10 @@ final class StateFile {
     text.flatMap { try? JSONDecoder().decode(Value.self, from: Data($0.utf8)) }
   }
 
-  /// Whether the last write was long enough ago: the interval, or twenty times as long as a write takes.
+  /// True if the last write was long enough ago: the interval, or twenty times as long as a write takes.
   var isDue: Bool { interval == .zero || clock.now - lastWrite >= max(interval, cost * 20) }
 
-  /// Writes the file, whole or not at all.
+  /// Writes the whole file, or leaves the old one.
   func write(_ contents: some Encodable, tensors: NamedTensors = []) throws(TorchError) {
     let start = clock.now
     guard let state = try? JSONEncoder().encode(contents), let identity = try? JSONEncoder().encode(identity) else {

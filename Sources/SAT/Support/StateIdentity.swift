@@ -1,7 +1,7 @@
-/// What a resumable state belongs to: every aspect that its numbers depend on, by name, in the order of comparison.
+/// The identity of a resumable state: the aspects that its numbers depend on, by name, in the order of comparison.
 ///
-/// Two runs may share a state when their identities are equal. An aspect is added with the subscript, so a kind of work can tell
-/// more about itself than other kinds do.
+/// Two runs may share a state when their identities are equal. The subscript adds an aspect, so each kind of work can have
+/// aspects of its own.
 public struct StateIdentity: Sendable, Equatable, Codable, ExpressibleByDictionaryLiteral {
   public struct Aspect: Sendable, Equatable, Codable {
     public var name: String
@@ -14,7 +14,7 @@ public struct StateIdentity: Sendable, Equatable, Codable, ExpressibleByDictiona
     for (name, value) in elements { self[name] = value }
   }
 
-  /// The value of an aspect. A new aspect goes to the end; nil takes an aspect out.
+  /// The value of an aspect. A new aspect goes to the end; nil removes an aspect.
   public subscript(name: String) -> String? {
     get { aspects.first { $0.name == name }?.value }
     set {
@@ -28,7 +28,7 @@ public struct StateIdentity: Sendable, Equatable, Codable, ExpressibleByDictiona
     }
   }
 
-  /// The first aspect that another identity has otherwise, and the words for both values; nil when the two are equal.
+  /// Returns the first aspect with different values, and both values; nil when the identities are equal.
   func difference(from other: StateIdentity) -> (aspect: String, theirs: String, ours: String)? {
     for name in (aspects + other.aspects).map(\.name) where self[name] != other[name] {
       return (name, other[name] ?? "none", self[name] ?? "none")

@@ -13,7 +13,7 @@ struct PreActivationChain {
     var bn2: BatchNorm2d
     var conv2: Conv2d
     var shortcut: Conv2d?
-    /// Whether the shortcut's convolution takes the raw input instead of the activated input.
+    /// True if the shortcut's convolution takes the raw input instead of the activated input.
     var rawShortcut = false
   }
 
