@@ -54,7 +54,7 @@ import Testing
 
     guard let expected = golden.loss else { return }
     let optimizer = SGD(
-      network.module.parameters, learningRate: common.sgd.lr, momentum: common.sgd.momentum, weightDecay: common.sgd.weight_decay)
+      network.module.parameters, learningRate: common.sgd.lr, momentum: common.sgd.momentum, weightDecay: common.sgd.weightDecay)
     network.module.setTraining(true)
     let loss = try network.logits(outcome.images).crossEntropy(labels)
     #expect(abs(loss.item() - expected) <= 1e-5 * expected)

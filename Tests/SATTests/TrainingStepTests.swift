@@ -59,7 +59,7 @@ import Testing
         options: options, trainingSize: common.pool))
     if golden.k > 0 { (defense as? CAT18)?.begin(steps: golden.k) }
     let optimizer = SGD(
-      network.module.parameters, learningRate: common.sgd.lr, momentum: common.sgd.momentum, weightDecay: common.sgd.weight_decay)
+      network.module.parameters, learningRate: common.sgd.lr, momentum: common.sgd.momentum, weightDecay: common.sgd.weightDecay)
     let update = WeightUpdate(
       network, optimizer, perturbation: golden.awp > 0 ? AdversarialWeightPerturbation(gamma: golden.awp) : nil)
     let generator = Generator(seed: common.seed)
