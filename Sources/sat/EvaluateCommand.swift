@@ -7,27 +7,27 @@ struct EvaluateCommand: ParsableCommand {
     commandName: "evaluate",
     abstract: "Measure a model's accuracy, clean and under attack.",
     discussion: """
-      MODEL is a run folder, a .safetensors file that sat wrote, a TorchScript archive, or a PyTorch state_dict (zip or legacy, with
-      --model NAME). sat reads the file to find its kind. For a run folder, data, epsilon and attack default to those used in
+      MODEL is a run folder, a .safetensors file that sat wrote, a TorchScript archive, or a PyTorch state_dict (zip or legacy, \
+      with --model NAME). sat reads the file to find its kind. For a run folder, data, epsilon and attack default to those used in \
       training. A sample counts as robust when the model classifies its clean image correctly and no attack breaks it.
 
-      --attack autoattack runs the ensemble of Croce and Hein. --version selects its version; standard is apgd-ce, apgd-t, fab-t and
-      square. --mode fast draws per sample and drops a sample as soon as it is broken, so the batch size does not change the result.
-      --mode compat repeats the order, random draws and batches of the reference implementation, to compare with published numbers.
+      --attack autoattack runs the ensemble of Croce and Hein. --version selects its version; standard is apgd-ce, apgd-t, fab-t \
+      and square. --mode fast draws per sample and drops a sample as soon as it is broken, so the batch size does not change the \
+      result. --mode compat repeats the order, random draws and batches of the reference implementation, to compare with published numbers.
 
       The attacks, with their parameters:
       \(attacks)
 
-      A parameter's option, or --set NAME=VALUE, applies to every attack that --attack names and that has the parameter. For
+      A parameter's option, or --set NAME=VALUE, applies to every attack that --attack names and that has the parameter. For \
       autoattack the version fixes all parameters. The JSON document states the parameters of each attack.
 
       Examples:
         sat evaluate runs/digits-p-sat
-        sat evaluate runs/digits-p-sat --attack autoattack --save adversarial.safetensors
+        sat evaluate runs/digits-p-sat --attack autoattack --save adv.safetensors
         sat evaluate runs/digits-p-sat --attack fgsm,pgd --steps 100 --restarts 5
-        sat evaluate runs/digits-p-sat --version custom --attack apgd-t,square --targets 3 --queries 1000
-        sat evaluate wrn.pt --model wrn34-10 --data cifar10 --attack autoattack --epsilon 8/255 --state wrn-state
-        sat evaluate lenet5.pt --model lenet5 --data mnist --epsilon 0.3 --step-size 0.01 --first 500
+        sat evaluate runs/digits-p-sat --attack apgd-t,square --targets 3
+        sat evaluate wrn.pt --model wrn34-10 --data cifar10 --epsilon 8/255 --state s
+        sat evaluate lenet5.pt --model lenet5 --data mnist --epsilon 0.3 --first 500
         sat evaluate script.pt --data images.npz --epsilon 8/255 --json
       """)
 

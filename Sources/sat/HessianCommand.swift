@@ -9,11 +9,11 @@ struct HessianCommand: ParsableCommand {
     commandName: "hessian",
     abstract: "Measure the curvature of a model's loss with respect to its weights.",
     discussion: """
-      The command takes the Hessian of the mean cross-entropy over the samples, with respect to all parameters, in evaluation mode
-      and without weight decay. --at adversarial uses the last images of PGD, as the paper's measure of smoothness does (Eq. 9).
+      The command takes the Hessian of the mean cross-entropy over the samples, with respect to all parameters, in evaluation mode \
+      and without weight decay. --at adversarial uses the last images of PGD, as the paper's measure of smoothness does (Eq. 9). \
       The command computes only the requested quantities. Default: the eigenvalue of largest magnitude.
 
-      --per-sample computes the dominant eigenvalue of each sample's own Hessian; H-SAT ranks samples by its magnitude.
+      --per-sample computes the dominant eigenvalue of each sample's own Hessian; H-SAT ranks samples by its magnitude. \
       --approximations adds estimates of that magnitude, with Spearman's rank correlation.
 
       Examples:

@@ -9,12 +9,12 @@ struct LandscapeCommand: ParsableCommand {
     commandName: "landscape",
     abstract: "Sample a model's loss around its weights.",
     discussion: """
-      The command measures the mean loss on a grid along one or two random directions of the weights. Each filter of a direction
+      The command measures the mean loss on a grid along one or two random directions of the weights. Each filter of a direction \
       has the norm of the model's filter (Li et al. 2018). Two directions are orthogonal. Position 0 is the model itself.
 
-      --examples fixed attacks the images once, at position 0. reattack attacks them again at every point. clean attacks nothing.
-      With --state, a stopped measurement continues. The directions depend only on --seed and --vectors, so measurements with equal
-      values share a plane, even with other images or attacks.
+      --examples fixed attacks the images once, at position 0. reattack attacks them again at every point. clean attacks nothing. \
+      With --state, a stopped measurement continues. The directions depend only on --seed and --vectors, so measurements with \
+      equal values share a plane, even with other images or attacks.
 
       Examples:
         sat landscape runs/digits-p-sat --first 256 --csv surface.csv
