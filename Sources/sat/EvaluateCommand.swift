@@ -13,7 +13,8 @@ struct EvaluateCommand: ParsableCommand {
 
       --attack autoattack runs the ensemble of Croce and Hein. --version selects its version; standard is apgd-ce, apgd-t, fab-t \
       and square. --mode fast draws per sample and drops a sample as soon as it is broken, so the batch size does not change the \
-      result. --mode compat repeats the order, random draws and batches of the reference implementation, to compare with published numbers.
+      result. --mode compat repeats the order, random draws and batches of the reference implementation, to compare with \
+      published numbers.
 
       The attacks, with their parameters:
       \(attacks)
