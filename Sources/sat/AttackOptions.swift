@@ -10,9 +10,14 @@ struct AttackOptions: ParsableArguments {
   @Option(
     name: .customLong("attack"),
     help: ArgumentHelp(
-      "Attacks in order, separated by commas: autoattack, \(AttackRegistry.entries.map(\.name).joined(separator: ", ")), or clean.",
-      valueName: "names"))
-  var names = "pgd"
+      """
+      Attacks in order, separated by commas: autoattack, \(AttackRegistry.entries.map(\.name).joined(separator: ", ")), or clean. \
+      Default: pgd; autoattack if --version is given.
+      """, valueName: "names"))
+  var attack: String?
+
+  /// The attacks' names. A version is one of AutoAttack, so it means AutoAttack when no attack is named.
+  private var names: String { attack ?? (version == nil ? "pgd" : "autoattack") }
 
   @Option(
     help: """

@@ -58,6 +58,8 @@ import Testing
       ("--attack fab --targets 2", ["--targets"]), ("--attack apgd-t --targets 0", ["--targets is 0"]),
       ("--attack apgd-t --targets 4", ["4 classes", "at most 3"]), ("--attack pgd --targets 30", ["at most 3"]),
       ("--attack autoattack --steps 3", ["version standard", "name the attacks"]),
+      ("--version rand --steps 3", ["version rand", "name the attacks"]),
+      ("--version individual --steps 3", ["version individual", "name the attacks"]), ("--version custom", ["name its attacks"]),
       ("--attack apgd-ce --version rand --eot 3", ["version rand"]),
       ("--attack square --version plus --queries 3", ["version plus"]),
       ("--attack clean --steps 3", ["--steps", "clean"]), ("--attack clean --epsilon 0.1", ["--epsilon"]),
