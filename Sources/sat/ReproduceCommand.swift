@@ -124,8 +124,8 @@ private final class ReproductionDisplay: ReproductionObserver {
     terminal.progress(stage.rawValue, fraction: fraction, since: start, detail: detail)
   }
 
-  func said(_ line: String) { terminal.line(line) }
-  func warned(_ message: String) { terminal.warn(message) }
+  func report(_ line: String) { terminal.line(line) }
+  func warn(_ message: String) { terminal.warn(message) }
 
   func stop() -> Never {
     terminal.warn("interrupted; the finished work is kept in \(out), and the same command goes on from there")

@@ -79,13 +79,13 @@ import Testing
     for point in 0..<6 {
       let (a, b) = ([-1.0, 0, 1][point % 3], [0, 0.5][point / 3])
       #expect(landscape.position(of: point) == [a, b])
-      let twin = try network.copy()
+      let copy = try network.copy()
       withNoGrad {
-        for (index, parameter) in twin.module.parameters.enumerated() {
+        for (index, parameter) in copy.module.parameters.enumerated() {
           parameter.value.addInPlace(first.parts[index], alpha: a).addInPlace(second.parts[index], alpha: b)
         }
       }
-      let logits = withNoGrad { twin.module(images) }
+      let logits = withNoGrad { copy.module(images) }
       let value = try #require(found[point])
       #expect(abs(value.loss - logits.crossEntropy(labels).item()) <= 1e-4 * max(value.loss, 1))
       #expect(value.accuracy == logits.argmax(dim: 1).equal(to: labels).sum().item() / 6)

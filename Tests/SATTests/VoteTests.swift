@@ -34,7 +34,7 @@ import Testing
     let (images, labels) = try Self.data().batch(0..<12)
     func vote(_ margin: Double) throws -> (AveragedClassifier.Vote, asked: Int) {
       let model = Noisy(margin: margin, seed: 3)
-      let vote = try AveragedClassifier(model).judged(images, labels)
+      let vote = try AveragedClassifier(model).vote(images, labels)
       #expect(vote.passes == model.asked)
       return (vote, model.asked)
     }
@@ -59,7 +59,7 @@ import Testing
   @Test func whatIsNoNumberIsNotAskedAgain() throws {
     let (images, labels) = try Self.data().batch(0..<12)
     let nothing = FunctionClassifier { Tensor.full([$0.size(0), 2], Double.nan) }
-    #expect(try AveragedClassifier(nothing).judged(images, labels).passes == 240)
+    #expect(try AveragedClassifier(nothing).vote(images, labels).passes == 240)
   }
 
   private static func evaluate(_ model: any Classifier, _ attack: any Attack, _ adversarial: AdversarialImages? = nil) throws

@@ -165,7 +165,7 @@ final class SearchRows {
   /// every row stays, and its last hit is kept until `finish`.
   ///
   /// - Returns: The positions of the rows that stay; nil if all stay.
-  func settle(_ isBroken: Tensor, at images: Tensor, step: Int) throws(TorchError) -> Tensor? {
+  func recordHits(_ isBroken: Tensor, at images: Tensor, step: Int) throws(TorchError) -> Tensor? {
     let broken = isBroken.nonzero().squeezed(dim: 1)
     guard broken.count > 0 else { return nil }
     if mode == .compat {

@@ -68,12 +68,12 @@ public final class PGD: Attack {
 
   private func ascend(_ rows: SearchRows) throws(TorchError) {
     var x = withNoGrad { maximizer.startingPoints(around: rows.clean) { rows.draws($0) } }
-    var feasible = Feasible(threat, around: rows.clean)
+    var feasible = FeasibleSet(threat, around: rows.clean)
     for step in 0..<maximizer.steps {
       let input = x.detached().requireGrad()
       let logits = try withGrad { () throws(TorchError) in try rows.logits(input) }
       let losses = withGrad { loss.values(logits, rows.labels, rows.targets) }
-      let kept = try rows.settle(logits.detached().argmax(dim: 1).notEqual(to: rows.labels), at: x, step: step)
+      let kept = try rows.recordHits(logits.detached().argmax(dim: 1).notEqual(to: rows.labels), at: x, step: step)
       if rows.count == 0 { return }
       var gradient = try rows.gradient(of: losses, at: input)
       withNoGrad {
@@ -83,7 +83,7 @@ public final class PGD: Attack {
       }
     }
     let logits = try withNoGrad { () throws(TorchError) in try rows.logits(x) }
-    _ = try rows.settle(logits.argmax(dim: 1).notEqual(to: rows.labels), at: x, step: maximizer.steps)
+    _ = try rows.recordHits(logits.argmax(dim: 1).notEqual(to: rows.labels), at: x, step: maximizer.steps)
   }
 }
 

@@ -37,7 +37,7 @@ public final class AdversarialWeightPerturbation {
     let weights = network.module.parameters.map(\.value).filter { $0.ndim > 1 }
     let statistics = RestorableTensors(network.module.namedBuffers.map(\.buffer.value))
     let gradients = Tensor.gradient(of: try objective(network).loss, withRespectTo: weights)
-    statistics.putBack()
+    statistics.restore()
     return withNoGrad {
       Displacement(
         moves: zip(weights, gradients).map { weight, gradient in

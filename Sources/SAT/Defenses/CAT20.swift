@@ -47,11 +47,11 @@ public final class CAT20: Defense {
     let epsilon = maximizer.threat.epsilon
     let old = radii.values(of: batch)
     let tried = (old + options.number("eta") * epsilon).clamped(to: ...(options.number("cap") * epsilon))
-    var hinges: Hinges?
+    var hinges: HingeLosses?
     let network = update.network
     let examples = try network.withPreparedWeights(for: batch.images) { () throws(TorchError) in
       let classes = try withNoGrad { () throws(TorchError) in try network.logits(batch.images[0..<1]).size(1) }
-      let found = Hinges(batch, tried, smoothed: smoothedLabels(batch, tried / epsilon, classes, generator), options)
+      let found = HingeLosses(batch, tried, smoothed: smoothedLabels(batch, tried / epsilon, classes, generator), options)
       hinges = found
       let examples = try maximizer(
         network, batch.images, batch.labels, curriculum: SampleLimits(radii: tried), loss: found.inner, generator: generator)
@@ -81,7 +81,7 @@ public final class CAT20: Defense {
 }
 
 /// The losses of a batch for the attack and for the network.
-private struct Hinges {
+private struct HingeLosses {
   let labels: Tensor
   let radii: Tensor
   let smoothed: Tensor

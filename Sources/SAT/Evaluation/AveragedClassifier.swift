@@ -7,11 +7,11 @@ internal import SwiftTorch
 /// proves nothing.
 final class AveragedClassifier: Classifier {
   /// Passes in a round. AutoAttack's version `rand` averages gradients over as many.
-  static let round = 20
+  static let passesPerRound = 20
   /// The most passes in a vote.
-  static let most = 1000
+  static let maximumPasses = 1000
   /// The number of standard errors that makes a margin clear.
-  static let sureness = 4.0
+  static let standardErrors = 4.0
 
   private let model: any Classifier
 
@@ -52,32 +52,32 @@ final class AveragedClassifier: Classifier {
   /// - Parameters:
   ///   - images: [N, C, H, W].
   ///   - labels: [N], int64.
-  func judged(_ images: Tensor, _ labels: Tensor) throws(TorchError) -> Vote { try vote(images, labels, presumesRight: false) }
+  func vote(_ images: Tensor, _ labels: Tensor) throws(TorchError) -> Vote { try vote(images, labels, presumesRight: false) }
 
   private func vote(_ images: Tensor, _ labels: Tensor, presumesRight: Bool) throws(TorchError) -> Vote {
     try withNoGrad { () throws(TorchError) in
       var (images, labels, open) = (images, labels, Array(0..<labels.count))
-      var tally: Tally?
+      var sums: PassSums?
       var vote = Vote(logits: images, isRight: open.map { _ in true }, isClear: open.map { _ in false })
       var means: [(rows: [Int], logits: Tensor)] = []
-      for last in stride(from: Self.round, through: Self.most, by: Self.round) where !open.isEmpty {
-        for _ in 0..<Self.round {
+      for last in stride(from: Self.passesPerRound, through: Self.maximumPasses, by: Self.passesPerRound) where !open.isEmpty {
+        for _ in 0..<Self.passesPerRound {
           let logits = try model.confirmedLogits(images)
-          if tally == nil { tally = Tally(like: logits) }
-          tally!.take(logits, labels)
+          if sums == nil { sums = PassSums(like: logits) }
+          sums!.take(logits, labels)
         }
-        vote.passes += Self.round * open.count
-        let now = tally!.verdicts(labels, sureness: Self.sureness)
-        let isLast = last + Self.round > Self.most
+        vote.passes += Self.passesPerRound * open.count
+        let now = sums!.verdicts(labels, standardErrors: Self.standardErrors)
+        let isLast = last + Self.passesPerRound > Self.maximumPasses
         let ending = open.indices.filter { isLast || now.isClear[$0] || (presumesRight && now.isRight[$0]) }
         if ending.isEmpty { continue }
         for row in ending { (vote.isRight[open[row]], vote.isClear[open[row]]) = (now.isRight[row], now.isClear[row]) }
-        means.append((ending.map { open[$0] }, tally!.mean.selecting(Tensor(ending).to(labels.device)).to(images.dtype)))
+        means.append((ending.map { open[$0] }, sums!.mean.selecting(Tensor(ending).to(labels.device)).to(images.dtype)))
         let isEnding = Set(ending)
         let staying = open.indices.filter { !isEnding.contains($0) }
         let kept = Tensor(staying).to(labels.device)
         open = staying.map { open[$0] }
-        (images, labels, tally) = (images.rows(at: kept), labels.selecting(kept), tally!.selecting(kept))
+        (images, labels, sums) = (images.rows(at: kept), labels.selecting(kept), sums!.selecting(kept))
       }
       guard let first = means.first else { return vote }
       vote.logits = Tensor.zeros(vote.isRight.count, first.logits.size(1), dtype: images.dtype).to(labels.device)
@@ -90,7 +90,7 @@ final class AveragedClassifier: Classifier {
 }
 
 /// Sums over the passes of a vote, in float64.
-private struct Tally {
+private struct PassSums {
   private var passes = 0
   /// The sum of the logits, [N, classes].
   private var logits: Tensor
@@ -114,8 +114,8 @@ private struct Tally {
 
   var mean: Tensor { logits / Double(passes) }
 
-  /// Returns whether the mean is right, and whether its margin to the nearest rival is `sureness` standard errors away from 0.
-  func verdicts(_ labels: Tensor, sureness: Double) -> (isRight: [Bool], isClear: [Bool]) {
+  /// Returns whether the mean is right, and whether its margin to the nearest rival is at least `standardErrors` from 0.
+  func verdicts(_ labels: Tensor, standardErrors: Double) -> (isRight: [Bool], isClear: [Bool]) {
     let n = Double(passes)
     let gap = gaps / n
     // The nearest rival has the smallest gap.
@@ -123,11 +123,11 @@ private struct Tally {
     let margin = gap.gathered(dim: 1, at: rival).squeezed(dim: 1)
     let variance = ((squares / n - gap.square()) / (n - 1)).clamped(to: 0...).gathered(dim: 1, at: rival).squeezed(dim: 1)
     // More passes cannot fix NaN or infinity.
-    let isClear = margin.abs().greater(than: sureness * variance.sqrt()) || !mean.isFinite().all(dim: 1)
+    let isClear = margin.abs().greater(than: standardErrors * variance.sqrt()) || !mean.isFinite().all(dim: 1)
     return (mean.argmax(dim: 1).equal(to: labels).array(of: Bool.self), isClear.array(of: Bool.self))
   }
 
-  func selecting(_ kept: Tensor) -> Tally {
+  func selecting(_ kept: Tensor) -> PassSums {
     var part = self
     (part.logits, part.gaps, part.squares) = (logits.selecting(kept), gaps.selecting(kept), squares.selecting(kept))
     return part

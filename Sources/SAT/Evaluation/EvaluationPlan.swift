@@ -30,7 +30,7 @@ public struct EvaluationPlan {
   /// Neither earlier work nor a kill then changes a result. `compat` uses the seed itself, as the reference before every batch.
   ///
   /// - Parameter sample: The first sample of the group.
-  func startDraws(_ phase: String, sample: Int = 0) throws(TorchError) {
+  func seedGenerators(_ phase: String, sample: Int = 0) throws(TorchError) {
     guard let seed else { return }
     try Torch.manualSeed(mode == .compat ? seed : CounterRandom(seed: seed, sample: sample, attack: phase).seed(0))
   }

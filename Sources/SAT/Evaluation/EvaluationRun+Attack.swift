@@ -10,7 +10,7 @@ extension EvaluationRun {
     let votes = plan.mode == .fast && state.isRandom
     var outcome = state.current ?? .init(name: attack.name, flags: before, seconds: 0, cost: AttackCost())
     // In other modes the result depends on how the samples are split into groups.
-    var sizes = store.flatMap { plan.mode == .fast && !votes ? BlockSize(most: evaluator.batchSize, limit: $0.block) : nil }
+    var sizes = store.flatMap { plan.mode == .fast && !votes ? GroupSize(maximum: evaluator.batchSize, limit: $0.block) : nil }
     while state.done < open.count {
       let size = sizes?.samples(pace: pace(of: attack, state, outcome)) ?? evaluator.batchSize
       let positions = Array(open[state.done..<min(state.done + size, open.count)])
@@ -78,7 +78,7 @@ extension EvaluationRun {
     let clock = ContinuousClock()
     let (start, spent) = (clock.now, attack.cost)
     let votes = votes ? AveragedClassifier(metered) : nil
-    try plan.startDraws(attack.name, sample: positions[0])
+    try plan.seedGenerators(attack.name, sample: positions[0])
     let batch = try batch(positions, state.logits)
     let result = try attack.perturb(votes ?? metered, batch)
     let (hits, judging) = try hits(result, batch, metered, votes)
@@ -109,7 +109,7 @@ extension EvaluationRun {
     guard let votes, !found.isEmpty else { return (found, AttackCost()) }
     // The attack chose the image after many passes, so an independent vote decides.
     let rows = Tensor(found).to(evaluator.device)
-    let vote = try votes.judged(result.images.selecting(rows), batch.labels.selecting(rows))
+    let vote = try votes.vote(result.images.selecting(rows), batch.labels.selecting(rows))
     return (zip(found, vote.isRight).filter { !$0.1 }.map { $0.0 }, AttackCost(forward: vote.passes))
   }
 

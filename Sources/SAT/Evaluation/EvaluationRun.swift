@@ -45,7 +45,7 @@ final class EvaluationRun {
     while true {
       switch phase {
       case .clean:
-        try plan.startDraws("clean")
+        try plan.seedGenerators("clean")
         phase = .checks(try cleanPass(votes: plan.expectsRandomness && plan.mode == .fast))
       case .checks(let pass):
         phase = .attack(try state(after: pass))
@@ -80,7 +80,7 @@ final class EvaluationRun {
     for range in (0..<data.count).chunks(of: size) {
       if shouldStop() { throw JobStopped() }
       let (images, expected) = try data.batch(range)
-      let means = try averaged?.judged(moved(images), expected.to(evaluator.device)).logits
+      let means = try averaged?.vote(moved(images), expected.to(evaluator.device)).logits
       pass.take(images, try means ?? forward(evaluator.model, images))
       let done = pass.predictions.count
       progress(

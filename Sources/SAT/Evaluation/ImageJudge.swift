@@ -41,7 +41,7 @@ struct ImageJudge {
       let expected = Tensor(Array(labels[range])).to(device)
       let logits: Tensor
       if let votes {
-        let vote = try votes.judged(part, expected)
+        let vote = try votes.vote(part, expected)
         (logits, answers.isClear) = (vote.logits, answers.isClear + vote.isClear)
       } else {
         logits = try withNoGrad { () throws(TorchError) in try model.confirmedLogits(part) }

@@ -39,8 +39,8 @@ struct SanityChecks {
         "the model answers the same image differently from pass to pass (normalised logits differ by "
           + "\(decimal(answers.spread, 4))); "
           + (mode == .fast
-            ? "the mean logits of up to \(AveragedClassifier.most) passes decide each flag, but attacks see single passes: use "
-              + "--version rand, which follows mean gradients"
+            ? "the mean logits of up to \(AveragedClassifier.maximumPasses) passes decide each flag, but attacks see single "
+              + "passes: use --version rand, which follows mean gradients"
             : "one pass decides each flag, as in the reference, and another may differ: use --version rand --mode fast for votes"))
     }
     if code?.calls(ScriptClassifier.gradientCalls) == true {
@@ -54,9 +54,9 @@ struct SanityChecks {
         "the model changes with use (its weights, buffers or answers depend on earlier passes), so results depend on the order of "
           + "the images; make it a function of its input")
     }
-    let drawsOtherwise = code?.calls(Self.randomCalls) ?? true
+    let hasOtherDraws = code?.calls(Self.randomCalls) ?? true
     if code?.hasActiveDropout == true || (isRandom && isInTrainingMode)
-      || (isRandom && code?.calls(["dropout"]) == true && !drawsOtherwise)
+      || (isRandom && code?.calls(["dropout"]) == true && !hasOtherDraws)
     {
       warn(.dropout, "dropout is on in evaluation mode; attacks see a random network, so turn it off before exporting the model")
     }
@@ -69,7 +69,7 @@ struct SanityChecks {
           + "mode or without running statistics; flags depend on which images share a batch, so make the model answer each image "
           + "by itself")
     }
-    if needsGradient { try lookAtGradients(&findings) }
+    if needsGradient { try checkGradients(&findings) }
     return findings
   }
 
@@ -102,7 +102,7 @@ struct SanityChecks {
   private var isInTrainingMode: Bool { (model as? NetworkClassifier)?.module.modules.contains(where: \.isTraining) ?? false }
 
   /// Looks for zeros and non-finite values in the input gradients of the cross-entropy and the margin at the clean images.
-  private func lookAtGradients(_ findings: inout Findings) throws(TorchError) {
+  private func checkGradients(_ findings: inout Findings) throws(TorchError) {
     let input = images.detached().requireGrad()
     let logits = try withGrad { () throws(TorchError) in try model.logits(input) }
     guard logits.requiresGrad else { return Self.notDifferentiable(&findings) }

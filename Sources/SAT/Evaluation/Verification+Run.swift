@@ -170,7 +170,7 @@ private struct ModelAnswers {
     return .init(
       code: .randomized,
       message: "the model answers the same image differently from pass to pass; the mean logits of up to "
-        + "\(AveragedClassifier.most) passes decide, and a claim fails only if they clearly contradict it (claims that they "
-        + "contradict, but not clearly: \(open)); files of mode compat hold the results of single passes")
+        + "\(AveragedClassifier.maximumPasses) passes decide, and a claim fails only if they clearly contradict it (claims that "
+        + "they contradict, but not clearly: \(open)); files of mode compat hold the results of single passes")
   }
 }

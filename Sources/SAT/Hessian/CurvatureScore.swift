@@ -59,7 +59,7 @@ public enum CurvatureScore: String, Sendable, CaseIterable {
         weights.move(along: [(gradient, sign * alpha / s)])
         return try Self.losses(network, images, labels)
       }
-      defer { weights.putBack() }
+      defer { weights.restore() }
       let above = try loss(at: 1)
       if self == .paperUpper { return (above + alpha * s) / alpha - losses }
       if self == .fixedUpper { return (above - losses + alpha * s) * (2 / (alpha * alpha)) }

@@ -33,7 +33,7 @@ public enum GaussNewton {
     for index in 0..<classes {
       let seed = Tensor.zeros(like: probabilities)
       seed[.all, index].fillInPlace(1.0)
-      rows.append(try network.pulledBack(seed))
+      rows.append(try network.vectorJacobianProduct(seed))
     }
     // Computes J Jᵀ, [N, C, C]: the gradient of logit c is D_c⊗a, and ⟨D_c⊗a, D_d⊗a⟩ = ⟨(D_c⊗a)·a, D_d⟩.
     var products = Tensor.zeros([samples, classes, classes], dtype: probabilities.dtype, device: probabilities.device)

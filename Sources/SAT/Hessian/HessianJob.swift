@@ -62,9 +62,9 @@ public struct HessianJob {
       }
       var classifier = model.classifier
       if dtype == .float64, let network {
-        let twin = try network.copy()
-        twin.module.convert(to: .float64)
-        (classifier, images) = (twin, images.to(.float64))
+        let copy = try network.copy()
+        copy.module.convert(to: .float64)
+        (classifier, images) = (copy, images.to(.float64))
       }
       if shouldStop() { throw JobStopped() }
       do {

@@ -54,7 +54,7 @@ final class LayerTrace {
 
   /// Returns the summed gradient of some samples' losses, one tensor per parameter of the network.
   func weightGradients(of samples: Range<Int>) throws(TorchError) -> [Tensor] {
-    if calls.isEmpty { return try passedGradients(of: samples) }
+    if calls.isEmpty { return try gradientsByPass(of: samples) }
     return withNoGrad {
       var sums: [ObjectIdentifier: Tensor] = [:]
       for call in calls {
@@ -66,7 +66,7 @@ final class LayerTrace {
     }
   }
 
-  private func passedGradients(of samples: Range<Int>) throws(TorchError) -> [Tensor] {
+  private func gradientsByPass(of samples: Range<Int>) throws(TorchError) -> [Tensor] {
     let parameters = network.module.parameters.map(\.value)
     let loss = try withGrad { () throws(TorchError) in
       try CurvatureScore.losses(network, images[samples].detached(), labels[samples]).sum()
@@ -81,7 +81,7 @@ final class LayerTrace {
   private func accountsForAllGradients() throws(TorchError) -> Bool {
     if calls.isEmpty { return false }
     let sample = Int(losses.argmax().item())
-    let (found, expected) = (try weightGradients(of: sample..<sample + 1), try passedGradients(of: sample..<sample + 1))
+    let (found, expected) = (try weightGradients(of: sample..<sample + 1), try gradientsByPass(of: sample..<sample + 1))
     return withNoGrad { zip(found, expected).allSatisfy { ($0 - $1).norm().item() <= 1e-3 * $1.norm().item() } }
   }
 

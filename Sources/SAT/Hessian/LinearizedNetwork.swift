@@ -128,7 +128,7 @@ final class LinearizedNetwork {
   }
 
   /// Returns the gradient of every call's output for the logits' gradient `seed` [N, C]: rows of the Jacobian.
-  func pulledBack(_ seed: Tensor) throws(TorchError) -> [Tensor] {
+  func vectorJacobianProduct(_ seed: Tensor) throws(TorchError) -> [Tensor] {
     let found = try Tensor.checkedGradients(of: [logits], withRespectTo: shifts, seeds: [seed], retainGraph: true)
     return found.orZeros(like: shifts)
   }

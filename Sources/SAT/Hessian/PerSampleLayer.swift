@@ -37,7 +37,7 @@ struct WindowedLayer: PerSampleLayer {
     adjoint = Self.rows(call.adjoint, call.layer)
     let (window, positions, outputs) = (windows.size(1), windows.size(2), adjoint.size(1))
     let costs = Self.costs(call, window: window, positions: positions, outputs: outputs)
-    guard costs.products <= costs.writtenOut else {
+    guard costs.products <= costs.materialized else {
       (windowProducts, adjointProducts) = (nil, nil)
       return
     }
@@ -47,7 +47,7 @@ struct WindowedLayer: PerSampleLayer {
   }
 
   /// Returns the multiplications per sample and vector, with products and with full weight changes.
-  private static func costs(_ call: LayerCall, window: Int, positions: Int, outputs: Int) -> (products: Int, writtenOut: Int) {
+  private static func costs(_ call: LayerCall, window: Int, positions: Int, outputs: Int) -> (products: Int, materialized: Int) {
     let products = (call.hasDependentInput ? 3 * window * positions : 0) + 3 * outputs * positions
     return (positions * products, positions * (call.hasDependentInput ? 4 : 2) * outputs * window)
   }
@@ -56,13 +56,13 @@ struct WindowedLayer: PerSampleLayer {
   static func cost(_ call: LayerCall, _ layer: Conv2d) -> Int {
     let (window, positions) = (layer.weight.value.shape.dropFirst().reduce(1, *), call.adjoint.size(2) * call.adjoint.size(3))
     let costs = costs(call, window: window, positions: positions, outputs: call.adjoint.size(1))
-    return min(costs.products, costs.writtenOut)
+    return min(costs.products, costs.materialized)
   }
 
   func images(_ adjointChange: Tensor, _ inputChange: Tensor?) -> (tangent: Tensor, cotangent: Tensor?) {
     let x = Self.rows(adjointChange, call.layer)
     let y = inputChange.map { Self.unfolded($0, call.layer) }
-    guard let windowProducts, let adjointProducts else { return writtenOut(x, y) }
+    guard let windowProducts, let adjointProducts else { return materialized(x, y) }
     var tangent = x.matmul(windowProducts)
     if let y { tangent = adjoint.matmul(y.transposed(1, 2).matmul(windows), addingTo: tangent) }
     guard call.hasDependentInput else { return (folded(tangent), nil) }
@@ -71,7 +71,7 @@ struct WindowedLayer: PerSampleLayer {
     return (folded(tangent), refolded(cotangent))
   }
 
-  private func writtenOut(_ x: Tensor, _ y: Tensor?) -> (tangent: Tensor, cotangent: Tensor?) {
+  private func materialized(_ x: Tensor, _ y: Tensor?) -> (tangent: Tensor, cotangent: Tensor?) {
     var weight = x.matmul(windows.transposed(1, 2))
     if let y { weight = adjoint.matmul(y.transposed(1, 2), addingTo: weight) }
     var tangent = weight.matmul(windows)

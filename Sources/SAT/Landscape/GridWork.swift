@@ -15,7 +15,7 @@ final class GridMover {
   }
 
   /// Restores the weights bit for bit.
-  func putBack() { weights.putBack() }
+  func restore() { weights.restore() }
 
   func value(at point: Int) throws(TorchError) -> LossLandscape.Value {
     let position = landscape.position(of: point)
@@ -65,10 +65,10 @@ final class GridWork: Sendable {
   /// Starts a thread for each network.
   func start(_ movers: [GridMover]) {
     results.withLock { $0.running = movers.count }
-    for mover in movers.map(Unshared.init) { Thread.detachNewThread { self.run(mover) } }
+    for mover in movers.map(SendableBox.init) { Thread.detachNewThread { self.run(mover) } }
   }
 
-  private func run(_ mover: Unshared<GridMover>) {
+  private func run(_ mover: SendableBox<GridMover>) {
     try? Torch.setThreadCount(1)
     while true {
       let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
@@ -108,6 +108,6 @@ final class GridWork: Sendable {
 }
 
 /// A value that only one thread at a time uses.
-private struct Unshared<Value>: @unchecked Sendable {
+private struct SendableBox<Value>: @unchecked Sendable {
   let value: Value
 }

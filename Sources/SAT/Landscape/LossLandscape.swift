@@ -81,7 +81,7 @@ public struct LossLandscape {
   ) throws {
     guard workers > 1, points.count > 1, let network = classifier as? NetworkClassifier else {
       let mover = try GridMover(classifier, self)
-      defer { mover.putBack() }
+      defer { mover.restore() }
       for point in points where !shouldStop() { try found(point, try mover.value(at: point)) }
       return
     }

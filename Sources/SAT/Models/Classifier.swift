@@ -113,16 +113,16 @@ extension NetworkClassifier {
 
   /// A network of its own with the same weights, in evaluation mode.
   func copy() throws -> NetworkClassifier {
-    let twin = NetworkClassifier(
+    let copy = NetworkClassifier(
       try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: normalization)
     if let first = module.parameters.first?.value {
-      twin.module.convert(to: first.dtype)
-      twin.move(to: first.device)
+      copy.module.convert(to: first.dtype)
+      copy.move(to: first.device)
     }
-    try twin.module.loadStateDict(module.stateDict)
-    twin.execution = execution
-    twin.module.setTraining(false)
-    return twin
+    try copy.module.loadStateDict(module.stateDict)
+    copy.execution = execution
+    copy.module.setTraining(false)
+    return copy
   }
 }
 

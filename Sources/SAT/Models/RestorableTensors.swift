@@ -22,5 +22,5 @@ struct RestorableTensors {
   }
 
   /// Restores the saved values.
-  func putBack() { withNoGrad { for (tensor, original) in zip(tensors, saved) { tensor.copyInPlace(from: original) } } }
+  func restore() { withNoGrad { for (tensor, original) in zip(tensors, saved) { tensor.copyInPlace(from: original) } } }
 }

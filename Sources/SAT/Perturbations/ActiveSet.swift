@@ -5,7 +5,7 @@ struct ActiveSet {
   /// Current iterates of the active samples.
   private(set) var images: Tensor
   private(set) var labels: Tensor
-  private var feasible: Feasible
+  private var feasible: FeasibleSet
   private var stepSizes: Tensor?
   private var stepCounts: Tensor?
   /// Positions of the active samples in the batch; nil while all are active.
@@ -13,7 +13,7 @@ struct ActiveSet {
   /// Final iterates of the whole batch, once some sample has finished.
   private var finalImages: Tensor?
 
-  init(start: Tensor, labels: Tensor, feasible: Feasible, stepSizes: Tensor? = nil, stepCounts: Tensor? = nil) {
+  init(start: Tensor, labels: Tensor, feasible: FeasibleSet, stepSizes: Tensor? = nil, stepCounts: Tensor? = nil) {
     images = start
     self.labels = labels
     self.feasible = feasible

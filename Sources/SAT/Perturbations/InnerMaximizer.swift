@@ -77,7 +77,7 @@ public struct InnerMaximizer: Sendable {
     case .random: return threat.randomStart(around: images, radii: radii, generator: generator)
     case .gaussian(let deviation):
       let noise = Tensor.randn(images.shape, generator: generator, dtype: images.dtype).to(images.device)
-      return Feasible(threat, around: images, radii: radii).projected(images.adding(noise, alpha: deviation))
+      return FeasibleSet(threat, around: images, radii: radii).projected(images.adding(noise, alpha: deviation))
     }
   }
 
@@ -86,7 +86,7 @@ public struct InnerMaximizer: Sendable {
     switch start {
     case .clean: images
     case .random: threat.randomStart(around: images, draws)
-    case .gaussian(let deviation): Feasible(threat, around: images).projected(images.adding(draws(.normal), alpha: deviation))
+    case .gaussian(let deviation): FeasibleSet(threat, around: images).projected(images.adding(draws(.normal), alpha: deviation))
     }
   }
 
@@ -99,7 +99,7 @@ public struct InnerMaximizer: Sendable {
     let counts = curriculum.stepCounts
     let steps = counts.map { Int($0.max().item()) } ?? steps
     var active = ActiveSet(
-      start: start.detached(), labels: labels, feasible: Feasible(threat, around: clean.detached(), radii: curriculum.radii),
+      start: start.detached(), labels: labels, feasible: FeasibleSet(threat, around: clean.detached(), radii: curriculum.radii),
       stepSizes: curriculum.stepSizes, stepCounts: counts)
     var (moved, cost) = ([Double](), AttackCost())
     for index in 0..<steps {

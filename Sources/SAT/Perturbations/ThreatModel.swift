@@ -100,7 +100,7 @@ public struct ThreatModel: Sendable, Equatable, Codable {
 /// The set of images that an attack may reach from a batch: the intersection of each image's ball with the box [0, 1].
 ///
 /// Each batch has one such set. It shrinks as samples finish.
-struct Feasible {
+struct FeasibleSet {
   let threat: ThreatModel
   let clean: Tensor
   // The L-inf ball intersected with the box is a box, so one clamp projects on it.
@@ -164,7 +164,7 @@ struct Feasible {
   }
 
   /// Returns the set for the samples at `indices`.
-  func selecting(_ indices: Tensor) -> Feasible {
-    Feasible(threat, clean.selecting(indices), low?.selecting(indices), high?.selecting(indices), radii?.selecting(indices))
+  func selecting(_ indices: Tensor) -> FeasibleSet {
+    FeasibleSet(threat, clean.selecting(indices), low?.selecting(indices), high?.selecting(indices), radii?.selecting(indices))
   }
 }

@@ -16,7 +16,7 @@ public struct RunComparison: VersionedDocument {
   }
 
   /// The first step or epoch at which the runs differ.
-  public struct Parting: Codable, Sendable, Equatable {
+  public struct FirstDifference: Codable, Sendable, Equatable {
     /// The 0-based step or epoch.
     public var at: Int
     /// "loss" or "gradientNorm".
@@ -29,7 +29,7 @@ public struct RunComparison: VersionedDocument {
   public struct Steps: Codable, Sendable, Equatable {
     public var compared: Int
     /// The first update that differs by more than the tolerance.
-    public var firstDifference: Parting?
+    public var firstDifference: FirstDifference?
     /// The largest relative differences of losses and of gradient norms.
     public var largestLossDifference: Double
     public var largestGradientNormDifference: Double
@@ -84,7 +84,7 @@ public struct RunComparison: VersionedDocument {
   /// The comparison of steps; nil if a run has no steps.jsonl.
   public var steps: Steps?
   /// The first epoch whose mean loss differs by more than the tolerance.
-  public var firstDifferingEpoch: Parting?
+  public var firstDifferingEpoch: FirstDifference?
   public var epochs: [Epoch]
   /// The final validation; nil if no epoch was validated in both runs.
   public var final: Final?
@@ -120,7 +120,7 @@ public struct RunComparison: VersionedDocument {
         robust: validations.map { Pair(run: $0.robust, reference: $1.robust) }, seconds: Pair(run: a.seconds, reference: b.seconds))
     }
     firstDifferingEpoch = epochs.first { $0.loss.difference > tolerance }.map {
-      Parting(at: $0.epoch, quantity: "loss", run: $0.loss.run, reference: $0.loss.reference)
+      FirstDifference(at: $0.epoch, quantity: "loss", run: $0.loss.run, reference: $0.loss.reference)
     }
     steps = ours.steps.flatMap { a in theirs.steps.map { b in Self.compare(a, b, tolerance) } }
     final =
@@ -154,7 +154,7 @@ public struct RunComparison: VersionedDocument {
       guard result.firstDifference == nil else { continue }
       for (name, pair) in [("loss", loss), ("gradientNorm", norm)]
       where pair.difference > tolerance && result.firstDifference == nil {
-        result.firstDifference = Parting(at: a.step, quantity: name, run: pair.run, reference: pair.reference)
+        result.firstDifference = FirstDifference(at: a.step, quantity: name, run: pair.run, reference: pair.reference)
       }
     }
     return result

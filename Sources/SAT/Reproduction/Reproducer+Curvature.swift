@@ -47,7 +47,7 @@ extension Reproducer {
     let document = try job.run(progress: { self.measuring(run, index, $0.fraction, $0.phase) }, shouldStop: shouldStop).document
     try document.write(to: path)
     try? FileManager.default.removeItem(atPath: "\(run.folder.path)/spectrum-state")
-    observer.said("\(run.setting) \(run.method): eigenvalues measured, \(path)")
+    observer.report("\(run.setting) \(run.method): eigenvalues measured, \(path)")
     return document
   }
 
@@ -80,7 +80,7 @@ extension Reproducer {
       .document
     try document.write(to: path)
     try? FileManager.default.removeItem(atPath: "\(run.folder.path)/landscape-state")
-    observer.said("\(run.setting) \(run.method): landscape measured, \(path)")
+    observer.report("\(run.setting) \(run.method): landscape measured, \(path)")
     return document
   }
 }

@@ -65,7 +65,7 @@ extension Reproducer {
     let document = result.document
     try document.write(to: path)
     try? FileManager.default.removeItem(atPath: "\(name)-state")
-    observer.said("\(run.setting) \(run.method): evaluated, \(path)")
+    observer.report("\(run.setting) \(run.method): evaluated, \(path)")
     return document
   }
 

@@ -13,8 +13,8 @@ public protocol ReproductionObserver: AnyObject {
   /// Reports the finished fraction of a stage over all runs, and the current activity.
   func progressed(_ stage: ReproductionStage, to fraction: Double, _ detail: String)
   /// Reports that a run is trained or measured, now or earlier.
-  func said(_ line: String)
-  func warned(_ message: String)
+  func report(_ line: String)
+  func warn(_ message: String)
 }
 
 /// Runs a plan: trains the missing runs, measures, and compares with the paper's numbers.
@@ -88,7 +88,7 @@ public final class Reproducer {
       }
     }
     if run.epochsDone >= run.configuration.epochs {
-      observer.said("\(name): trained already, \(run.folder.path)")
+      observer.report("\(name): trained already, \(run.folder.path)")
       return true
     }
     if shouldStop() { return false }
@@ -105,7 +105,7 @@ public final class Reproducer {
     let best = trainer.bestValidation.map {
       "best on validation after epoch \($0.epoch + 1): robust \(percent($0.validation.robust))"
     }
-    observer.said("\(name): trained, \(best ?? "not validated"), \(run.folder.path)")
+    observer.report("\(name): trained, \(best ?? "not validated"), \(run.folder.path)")
     return true
   }
 
@@ -167,5 +167,5 @@ private final class TrainingListener: TrainingObserver {
 
   func validating(epoch: Int) {}
   func epochDone(_ metrics: EpochMetrics, isBest: Bool) {}
-  func warn(_ message: String) { observer.warned("\(name): \(message)") }
+  func warn(_ message: String) { observer.warn("\(name): \(message)") }
 }

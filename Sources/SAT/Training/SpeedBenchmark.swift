@@ -44,16 +44,16 @@ public struct SpeedBenchmark: VersionedDocument {
     progress: (String) -> Void = { _ in }
   ) throws -> SpeedBenchmark {
     let device = try execution.prepare()
-    let subject = try Subject(
+    let pair = try ModelAndImages(
       architecture, batchSize: batchSize, attackSteps: attackSteps, execution: execution, device: device, seed: seed)
-    let parts = try subject.parts { name, body in
+    let parts = try pair.parts { name, body in
       progress(name)
       let times = try repeated(for: seconds, on: device, body)
       let median = times.sorted()[times.count / 2]
       return Part(name: name, seconds: median, samplesPerSecond: Double(batchSize) / median, repetitions: times.count)
     }
     return SpeedBenchmark(
-      model: architecture.name, parameters: subject.network.module.parameterCount, inputShape: subject.shape, batchSize: batchSize,
+      model: architecture.name, parameters: pair.network.module.parameterCount, inputShape: pair.shape, batchSize: batchSize,
       attackSteps: attackSteps, device: "\(device)", threads: Torch.threadCount, precision: execution.precision, parts: parts)
   }
 
@@ -74,7 +74,7 @@ public struct SpeedBenchmark: VersionedDocument {
 }
 
 /// A network with random images, and the operations to time.
-private struct Subject {
+private struct ModelAndImages {
   let network: NetworkClassifier
   let shape: [Int]
   private let batch: TrainingBatch

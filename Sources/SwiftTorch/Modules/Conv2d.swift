@@ -55,7 +55,7 @@ public final class Conv2d: Module, HookableLayer {
   /// - Returns: [N, outputs, H', W'].
   public func callAsFunction(_ input: Tensor) -> Tensor {
     let output =
-      input.requiresGrad && isFastestRowUnfolded(input.dtype) ? RowUnfoldedConvolution(differentiating: self)(input) : direct(input)
+      input.requiresGrad && prefersRowUnfolding(input.dtype) ? RowUnfoldedConvolution(differentiating: self)(input) : direct(input)
     return forwardHook?(input, output) ?? output
   }
 

@@ -64,7 +64,7 @@ extension Conv2d: Preparable {
   /// The half precisions cannot hold the intermediate values of the bilinear kind.
   func fastestPreparedKind(height: Int, width: Int, dtype: DType) -> PreparedKind {
     let shape = weight.value.shape
-    if isFastestRowUnfolded(dtype) { return .rowUnfolded }
+    if prefersRowUnfolding(dtype) { return .rowUnfolded }
     if shape[1] == 1, shape[2] == 3, stride == 1, dtype != .float16, weight.value.device == .cpu, RowUnfoldedConvolution.fits(self)
     {
       return .rowUnfolded
@@ -82,7 +82,7 @@ extension Conv2d: Preparable {
   }
 
   /// Returns true if row unfolding is the fastest kind for a forward pass with an input gradient.
-  func isFastestRowUnfolded(_ dtype: DType) -> Bool {
+  func prefersRowUnfolding(_ dtype: DType) -> Bool {
     let shape = weight.value.shape
     return shape[1] <= 3 && shape[2] >= 5 && weight.value.device == .cpu && dtype != .float16 && RowUnfoldedConvolution.fits(self)
   }

@@ -64,7 +64,7 @@ struct APGDRun {
   ///   - isFresh: True if the start is random, false if it is the end of an earlier run.
   /// - Returns: The points of the largest loss of the remaining rows; nil if no row remains.
   func callAsFunction(_ rows: SearchRows, from start: Tensor, isFresh: Bool = true) throws(TorchError) -> Tensor? {
-    guard let first = try look(rows, start, step: 0, wantsGradient: true) else { return nil }
+    guard let first = try measure(rows, start, step: 0, wantsGradient: true) else { return nil }
     let x = first.kept.map { start.rows(at: $0) } ?? start
     var points = APGDPoints(x: x, gradient: first.gradient!, losses: first.losses)
     var rule: any APGDRule =
@@ -74,7 +74,7 @@ struct APGDRun {
     for step in 1...iterations {
       points.x = withNoGrad { rule.moved(points, clean: rows.clean) }
       // Nothing uses the gradient after the last step.
-      guard let now = try look(rows, points.x, step: step, wantsGradient: step < iterations) else { return nil }
+      guard let now = try measure(rows, points.x, step: step, wantsGradient: step < iterations) else { return nil }
       withNoGrad {
         if let kept = now.kept { (points, rule) = (points.selecting(kept), rule.selecting(kept)) }
         points.observe(now.losses, now.gradient)
@@ -89,14 +89,14 @@ struct APGDRun {
   }
 
   /// The losses and gradients of the rows that stay after a pass.
-  private struct Look {
+  private struct Measurement {
     var losses: Tensor
     var gradient: Tensor?
     /// The positions of the rows that stay, among the rows of the pass; nil if all stay.
     var kept: Tensor?
   }
 
-  private func look(_ rows: SearchRows, _ x: Tensor, step: Int, wantsGradient: Bool) throws(TorchError) -> Look? {
+  private func measure(_ rows: SearchRows, _ x: Tensor, step: Int, wantsGradient: Bool) throws(TorchError) -> Measurement? {
     var gradient: Tensor?
     // With several passes the reference judges by the last pass, which counts a lucky draw as a success. `fast` uses the mean.
     var (sum, losses): (Tensor?, Tensor?)
@@ -112,7 +112,7 @@ struct APGDRun {
       let isLast = pass == passes - 1
       var kept: Tensor?
       if isLast && isFinal {
-        kept = try rows.settle(sum!.argmax(dim: 1).notEqual(to: rows.labels), at: x, step: step)
+        kept = try rows.recordHits(sum!.argmax(dim: 1).notEqual(to: rows.labels), at: x, step: step)
         if rows.count == 0 { return nil }
       }
       if wantsGradient {
@@ -124,7 +124,7 @@ struct APGDRun {
         gradient = gradient.map { $0 / Double(passes) }
         if isMean { losses = losses! / Double(passes) }
       }
-      return Look(
+      return Measurement(
         losses: kept.map { losses!.selecting($0) } ?? losses!, gradient: kept.map { gradient?.rows(at: $0) } ?? gradient, kept: kept
       )
     }

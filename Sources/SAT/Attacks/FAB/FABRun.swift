@@ -25,12 +25,12 @@ struct FABRun {
 
   func callAsFunction(_ rows: SearchRows, from start: Tensor) throws(TorchError) {
     var x = start
-    var boundary = try look(rows, x).boundary()
+    var boundary = try forwardPass(rows, x).boundary()
     var smallest = Tensor.full(like: boundary.difference.flattened(), Double.infinity)
     for step in 1...iterations {
       x = withNoGrad { advanced(x, rows.clean, boundary) }
       let isLast = step == iterations
-      let here = try look(rows, x, differentiable: !isLast)
+      let here = try forwardPass(rows, x, differentiable: !isLast)
       let isAdversarial = here.logits.detached().argmax(dim: 1).notEqual(to: rows.labels)
       let size = withNoGrad { (x - rows.clean).perSampleNorm(threat.norm).flattened() }
       let isSmaller = isAdversarial && size.less(than: smallest)
@@ -38,7 +38,7 @@ struct FABRun {
       onStep(step, smallest)
       // The reference has no tolerance either. If rows stay, only a smaller perturbation replaces an earlier one.
       let counts = (rows.mode == .compat ? isSmaller : isAdversarial) && size.lessOrEqual(to: threat.epsilon)
-      let kept = try rows.settle(counts, at: x, step: step)
+      let kept = try rows.recordHits(counts, at: x, step: step)
       if isLast || rows.count == 0 { return }
       boundary = try next(rows, &x, here, isAdversarial, kept)
       if let kept { smallest = smallest.selecting(kept) }
@@ -49,7 +49,7 @@ struct FABRun {
   ///
   /// The pass that found the adversarial points also serves the other points, so only the moved points need another pass.
   private func next(
-    _ rows: SearchRows, _ x: inout Tensor, _ here: Sight, _ isAdversarial: Tensor, _ kept: Tensor?
+    _ rows: SearchRows, _ x: inout Tensor, _ here: ForwardPass, _ isAdversarial: Tensor, _ kept: Tensor?
   ) throws(TorchError) -> Boundary {
     let isBack = kept.map { isAdversarial.selecting($0) } ?? isAdversarial
     let stayed = kept.map { x.rows(at: $0) } ?? x
@@ -62,12 +62,12 @@ struct FABRun {
     x = withNoGrad {
       stayed.replacing(with: rows.clean + (stayed - rows.clean) * Self.retreat, where: isBack.reshaped(to: -1, 1, 1, 1))
     }
-    // A new look costs two passes of the remaining rows. The alternative costs a backward pass of all rows of the last pass, and
-    // two passes of the moved rows.
-    if 2 * rows.count <= here.count + 2 * back.count { return try look(rows, x).boundary() }
+    // A new forward pass costs two passes of the remaining rows. The alternative costs a backward pass of all rows of the last
+    // pass, and two passes of the moved rows.
+    if 2 * rows.count <= here.count + 2 * back.count { return try forwardPass(rows, x).boundary() }
     var all = try here.boundary()
     if let kept { all = all.selecting(kept) }
-    let again = try look(rows, x.rows(at: back), part: back).boundary()
+    let again = try forwardPass(rows, x.rows(at: back), part: back).boundary()
     all.difference.copyInPlace(from: again.difference, at: back)
     all.normal.copyInPlace(from: again.normal, at: back)
     return all
@@ -91,7 +91,7 @@ struct FABRun {
   }
 
   /// A forward pass that computes its boundary on demand.
-  private struct Sight {
+  private struct ForwardPass {
     let logits: Tensor
     let count: Int
     let boundary: () throws(TorchError) -> Boundary
@@ -100,21 +100,21 @@ struct FABRun {
   /// Runs a forward pass.
   ///
   /// - Parameter part: The positions of the points' rows; nil for all rows.
-  private func look(
+  private func forwardPass(
     _ rows: SearchRows, _ points: Tensor, part: Tensor? = nil, differentiable: Bool = true
-  ) throws(TorchError) -> Sight {
+  ) throws(TorchError) -> ForwardPass {
     let labels = part.map { rows.labels.selecting($0) } ?? rows.labels
     let targets = part.flatMap { part in rows.targets.map { $0.selecting(part) } } ?? rows.targets
     let norm = threat.norm
     let input = points.detached().requireGrad(differentiable)
     guard differentiable else {
       let logits = try withNoGrad { () throws(TorchError) in try rows.logits(input) }
-      return Sight(logits: logits, count: input.size(0)) { () throws(TorchError) in
+      return ForwardPass(logits: logits, count: input.size(0)) { () throws(TorchError) in
         fatalError("a pass without a graph has no boundary")
       }
     }
     let logits = try withGrad { () throws(TorchError) in try rows.logits(input) }
-    return Sight(logits: logits, count: input.size(0)) { () throws(TorchError) in
+    return ForwardPass(logits: logits, count: input.size(0)) { () throws(TorchError) in
       if let targets { return try Self.boundary(rows, logits, input, labels, targets) }
       return try Self.nearest(rows, logits, input, labels, norm)
     }

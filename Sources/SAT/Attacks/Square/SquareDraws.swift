@@ -5,7 +5,7 @@ protocol SquareDraws {
   /// Returns the upper left corners of windows of side `side` in images of [height, width]: one for all samples or one per sample.
   func corners(_ side: Int, height: Int, width: Int, samples: [Int], step: Int, which: Int) -> SquareCorners
   /// Returns whether the bump of a window lies on its side: one answer for all samples or one per sample.
-  func lying(samples: [Int], step: Int, which: Int) -> [Bool]
+  func isHorizontal(samples: [Int], step: Int, which: Int) -> [Bool]
   /// Returns ±1, [samples] + shape. `isShared` asks for one draw for all samples, if the mode shares draws.
   func signs(_ shape: [Int], isShared: Bool, samples: [Int], step: Int, which: Int) -> Tensor
 }
@@ -32,7 +32,7 @@ struct StreamDraws: SquareDraws {
     return .shared(row: row, column: number(below: width - side))
   }
 
-  func lying(samples: [Int], step: Int, which: Int) -> [Bool] { [uniform([1]).item() > 0.5] }
+  func isHorizontal(samples: [Int], step: Int, which: Int) -> [Bool] { [uniform([1]).item() > 0.5] }
 
   func signs(_ shape: [Int], isShared: Bool, samples: [Int], step: Int, which: Int) -> Tensor {
     (uniform([isShared ? 1 : samples.count] + shape) * 2.0 - 1.0).sign()
@@ -59,7 +59,7 @@ struct CounterDraws: SquareDraws {
       rows: draws.map { Int($0[0] * Double(height - side)) }, columns: draws.map { Int($0[1] * Double(width - side)) })
   }
 
-  func lying(samples: [Int], step: Int, which: Int) -> [Bool] { samples.map { uniform($0, step, which, 1, 1)[0] > 0.5 } }
+  func isHorizontal(samples: [Int], step: Int, which: Int) -> [Bool] { samples.map { uniform($0, step, which, 1, 1)[0] > 0.5 } }
 
   func signs(_ shape: [Int], isShared: Bool, samples: [Int], step: Int, which: Int) -> Tensor {
     let count = shape.reduce(1, *)

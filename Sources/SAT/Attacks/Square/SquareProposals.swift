@@ -59,7 +59,7 @@ struct SquareProposals {
     var which = 0
     for i in 0..<rows where top + (i + 1) * side <= h {
       for j in 0..<columns where left + (j + 1) * side <= w {
-        let bump = bump(side, draws.lying(samples: samples, step: 0, which: which), like: clean)
+        let bump = bump(side, draws.isHorizontal(samples: samples, step: 0, which: which), like: clean)
         let signs = draws.signs([c, 1, 1], isShared: false, samples: samples, step: 0, which: which).to(clean.device)
         let (y, x) = (top + i * side, left + j * side)
         delta[.all, .all, y..<y + side, x..<x + side].addInPlace(bump * signs)
@@ -83,7 +83,7 @@ struct SquareProposals {
     // The unused radius is one number per image; the mass of the two windows is one number per channel.
     let (mass, both) = (length(delta), self.mass(delta * mask))
     let old = here.read(delta)
-    let bump = bump(size, draws.lying(samples: samples, step: step, which: 0), like: clean)
+    let bump = bump(size, draws.isHorizontal(samples: samples, step: step, which: 0), like: clean)
     let signs = draws.signs([c, 1, 1], isShared: false, samples: samples, step: step, which: 0).to(clean.device)
     let added = bump * signs + old / (self.mass(old) + 1e-12)
     let available: Tensor
@@ -117,11 +117,11 @@ struct SquareProposals {
   private func mass(_ window: Tensor) -> Tensor { window.norm(threat.norm == .l1 ? 1 : 2, dims: [2, 3], keepDim: true) }
 
   /// Returns a bump, [1 or N, 1, s, s]: two halves of opposite sign, each a pile of growing rectangles, upright or lying.
-  private func bump(_ side: Int, _ lying: [Bool], like images: Tensor) -> Tensor {
+  private func bump(_ side: Int, _ isHorizontal: [Bool], like images: Tensor) -> Tensor {
     let upright = Self.bump(side, threat.norm).to(images.dtype).to(images.device)
     let turned = upright.transposed(0, 1)
-    if lying.count == 1 { return (lying[0] ? turned : upright).reshaped(to: 1, 1, side, side) }
-    let choice = Tensor(lying).to(images.device).reshaped(to: -1, 1, 1, 1)
+    if isHorizontal.count == 1 { return (isHorizontal[0] ? turned : upright).reshaped(to: 1, 1, side, side) }
+    let choice = Tensor(isHorizontal).to(images.device).reshaped(to: -1, 1, 1, 1)
     return upright.unsqueezed(dim: 0).unsqueezed(dim: 0).replacing(
       with: turned.unsqueezed(dim: 0).unsqueezed(dim: 0), where: choice)
   }

@@ -129,7 +129,7 @@ struct CurlTransfer {
     }
     if let offered, offered != size { return .refused("offers a file of \(offered) bytes, expected \(size)") }
     if header.status != 206 { try part.empty() }
-    if part.size == 0 { try part.noteSource(url: url, validator: header.validator) }
+    if part.size == 0 { try part.recordSource(url: url, validator: header.validator) }
     return nil
   }
 

@@ -97,17 +97,17 @@ public struct Downloader: Sendable {
   ) throws(SATError) -> String? {
     var pace = RetryPace(retries, size: part.size)
     // A continued file may mix bytes of two versions, so after a wrong checksum the downloader starts once from zero.
-    var isPiecedTogether = part.size > 0
+    var isResumed = part.size > 0
     var mayStartAnew = true
     var mayResume = true
     for attempt in 1...max(retries.total, 1) {
       if !mayResume { try part.empty() }
-      switch try self.attempt(file, from: url, into: part, with: transfer, onEvent, &isPiecedTogether) {
+      switch try self.attempt(file, from: url, into: part, with: transfer, onEvent, &isResumed) {
       case .complete:
         let found = try FileDigest.sha256(ofFileAt: part.path)
         if found == file.sha256 { return nil }
         try part.empty()
-        guard isPiecedTogether, mayStartAnew else {
+        guard isResumed, mayStartAnew else {
           return "sent a wrong file: expected sha256 \(file.sha256), found \(found) (the part file was removed)"
         }
         mayStartAnew = false
@@ -129,16 +129,16 @@ public struct Downloader: Sendable {
 
   /// Asks a server once for the missing bytes of the part file.
   ///
-  /// - Parameter isPiecedTogether: becomes true when the server continues bytes of an earlier attempt, else false.
+  /// - Parameter isResumed: becomes true when the server continues bytes of an earlier attempt, else false.
   private func attempt(
     _ file: RemoteFile, from url: String, into part: PartialFile, with transfer: CurlTransfer, _ onEvent: (DownloadEvent) -> Void,
-    _ isPiecedTogether: inout Bool
+    _ isResumed: inout Bool
   ) throws(SATError) -> CurlTransfer.Outcome {
     guard part.size < file.size else { return .complete }
     return try transfer.run(
       url: url, into: part, size: file.size,
       onStart: { offset in
-        isPiecedTogether = offset > 0
+        isResumed = offset > 0
         onEvent(.started(url: url, offset: offset))
       },
       onBytes: { onEvent(.received(bytes: $0, total: file.size)) })

@@ -40,7 +40,7 @@ final class PartialFile {
     return lines.count >= 2 && lines[0] == url && !lines[1].isEmpty ? String(lines[1]) : nil
   }
 
-  func noteSource(url: String, validator: String?) throws(SATError) {
+  func recordSource(url: String, validator: String?) throws(SATError) {
     do {
       try "\(url)\n\(validator ?? "")\n".write(toFile: notePath, atomically: true, encoding: .utf8)
     } catch {

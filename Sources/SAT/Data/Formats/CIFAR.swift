@@ -39,7 +39,7 @@ struct CIFAR: ImageParts {
   }
 
   private func read(_ files: [String], split: String) throws -> ImageDataset {
-    let contents = try files.map { try (loose($0), $0) }
+    let contents = try files.map { try (unpackedFile($0), $0) }
     let missing = contents.filter { $0.0 == nil }.map(\.1)
     var packed: [String: [UInt8]] = [:]
     if !missing.isEmpty {
@@ -65,7 +65,7 @@ struct CIFAR: ImageParts {
   }
 
   /// Reads a file outside the archive, raw or compressed; nil when there is none.
-  private func loose(_ file: String) throws -> (bytes: [UInt8], path: String)? {
+  private func unpackedFile(_ file: String) throws -> (bytes: [UInt8], path: String)? {
     let plain = "\(folder)/\(file)"
     if FileManager.default.fileExists(atPath: plain) { return (try FileBytes.read(plain, expecting: "a \(name) batch"), plain) }
     let packed = plain + ".gz"

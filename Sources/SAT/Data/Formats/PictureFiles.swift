@@ -58,7 +58,7 @@ struct PictureFiles: Sendable {
   /// Returns the middle square of a picture; a picture that already has the size stays unchanged.
   static func middle(of picture: Tensor, side: Int) -> Tensor {
     if picture.size(1) == side && picture.size(2) == side { return picture }
-    let picture = withoutFarEnds(picture)
+    let picture = croppedToAspectLimit(picture)
     let (height, width) = (picture.size(1), picture.size(2))
     let shorter = side * 8 / 7
     // torchvision's Resize rounds the longer edge down.
@@ -75,7 +75,7 @@ struct PictureFiles: Sendable {
   /// Cuts the far ends off a picture that is more than eight times longer than wide; its middle square does not change.
   ///
   /// Without the cut, the resize of a picture with a row of 20,000 pixels takes gigabytes.
-  private static func withoutFarEnds(_ picture: Tensor) -> Tensor {
+  private static func croppedToAspectLimit(_ picture: Tensor) -> Tensor {
     func kept(_ edge: Int, _ other: Int) -> Range<Int> {
       let cut = max(0, edge - 8 * other) / 2
       return cut..<edge - cut

@@ -5,9 +5,9 @@ import Testing
 @testable import SAT
 
 /// What a kill may cost a run that keeps its state.
-@Suite struct BlockSizeTests {
+@Suite struct GroupSizeTests {
   @Test func blocksLastAsLongAsTheyMay() {
-    let blocks = BlockSize(most: 100, limit: .seconds(60))
+    let blocks = GroupSize(maximum: 100, limit: .seconds(60))
     #expect(blocks.samples(pace: nil) == 100)
     let sizes: [(Double, Int)] = [(0.1, 100), (0.6, 100), (0.7, 64), (1, 32), (7, 8), (40, 1), (1000, 1)]
     for (pace, size) in sizes { #expect(blocks.samples(pace: pace) == size, "\(pace) s a sample") }
@@ -15,7 +15,7 @@ import Testing
 
   /// Where small blocks take as long as large ones, they gain nothing.
   @Test func blocksThatMakePassesDearerAreNotCut() {
-    var blocks = BlockSize(most: 128, limit: .seconds(60))
+    var blocks = GroupSize(maximum: 128, limit: .seconds(60))
     blocks.observe(128, seconds: 240, passes: 128_000)
     #expect(blocks.samples(pace: 1.9) == 16)
     blocks.observe(32, seconds: 70, passes: 32_000)

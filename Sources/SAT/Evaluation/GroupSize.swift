@@ -2,8 +2,8 @@
 ///
 /// The size is the largest power of two that, at the measured speed, finishes within the loss a kill may cost. If small groups
 /// make a pass much slower, as on a GPU, the size stays larger.
-struct BlockSize {
-  private let most: Int
+struct GroupSize {
+  private let maximum: Int
   /// Seconds.
   private let limit: Double
   private var least = 1
@@ -12,8 +12,8 @@ struct BlockSize {
   /// The most that a pass may cost, relative to a pass in the cheapest group.
   private static let tolerance = 1.5
 
-  init(most: Int, limit: Duration) {
-    self.most = most
+  init(maximum: Int, limit: Duration) {
+    self.maximum = maximum
     self.limit = limit / .seconds(1)
   }
 
@@ -21,17 +21,17 @@ struct BlockSize {
   ///
   /// - Parameter pace: Seconds per sample; nil if unknown.
   func samples(pace: Double?) -> Int {
-    guard let pace, pace > 0, limit / pace < Double(most) else { return most }
+    guard let pace, pace > 0, limit / pace < Double(maximum) else { return maximum }
     var size = 1
     while Double(2 * size) * pace <= limit { size *= 2 }
-    return min(most, max(least, size))
+    return min(maximum, max(least, size))
   }
 
   /// Records the cost of a finished group.
   mutating func observe(_ size: Int, seconds: Double, passes: Int) {
     guard passes > 0 else { return }
     let cost = seconds / Double(passes)
-    if size < most && cost > Self.tolerance * cheapest { least = max(least, 2 * size) }
+    if size < maximum && cost > Self.tolerance * cheapest { least = max(least, 2 * size) }
     cheapest = min(cheapest, cost)
   }
 }
