@@ -17,9 +17,7 @@ package final class GzipStream {
   /// - Throws: `TorchError` that names `path` if the file cannot be read.
   package static func open(_ path: String) throws(TorchError) -> GzipStream {
     let file = try FileStream(path)
-    return try naming(path) { () throws(FormatError) in
-      try GzipStream { () throws(FormatError) in try file.read(1 << 18) }
-    }
+    return try naming(path) { () throws(FormatError) in try GzipStream { () throws(FormatError) in try file.read(1 << 18) } }
   }
 
   /// Makes a stream of bytes in memory.
@@ -44,9 +42,7 @@ package final class GzipStream {
   package func read(_ count: Int) throws(FormatError) -> [UInt8] {
     var output: [UInt8] = []
     while output.count < count {
-      if inflater.isAtEnd {
-        guard try beginsNextMember() else { break }
-      }
+      if inflater.isAtEnd { guard try beginsNextMember() else { break } }
       // The loop reads in pieces, so a wrong length in a damaged file cannot allocate memory before the bytes exist.
       let wanted = min(count - output.count, 1 << 18)
       let piece = try inflater.next(wanted, from: &input)

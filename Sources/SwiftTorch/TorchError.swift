@@ -28,7 +28,6 @@ public struct TorchError: Error, Sendable, Equatable, CustomStringConvertible {
 }
 
 /// Checks a precondition and prints the message in optimized builds too, because `precondition` drops it there.
-@inline(__always)
-package func require(_ condition: @autoclosure () -> Bool, _ message: @autoclosure () -> String) {
+@inline(__always) package func require(_ condition: @autoclosure () -> Bool, _ message: @autoclosure () -> String) {
   if !condition() { fatalError(message()) }
 }

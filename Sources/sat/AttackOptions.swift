@@ -24,8 +24,7 @@ struct AttackOptions: ParsableArguments {
       Version of AutoAttack, which sets the parameters of its attacks: standard (the default), plus, rand (for random models), \
       custom (the attacks of --attack with the defaults of the reference's classes), or individual (each attack alone, and the \
       worst case).
-      """)
-  var version: AutoAttack.Version?
+      """) var version: AutoAttack.Version?
 
   @Option(help: "fast: each draw depends only on the sample. compat: batches and draws of the reference implementation.")
   var mode: AttackMode = .fast
@@ -40,8 +39,7 @@ struct AttackOptions: ParsableArguments {
     help: """
       Loss that the attack increases\(Self.takers(.loss)): ce (cross-entropy), dlr (difference of logits ratio) or margin (of \
       logits). Default: ce.
-      """)
-  var loss: AttackLoss?
+      """) var loss: AttackLoss?
 
   @Option(
     help: ArgumentHelp(
@@ -51,18 +49,14 @@ struct AttackOptions: ParsableArguments {
       """, valueName: "n"))
   var targets: Int?
 
-  @Option(help: ArgumentHelp("Queries\(Self.takers(.queries)). Default: 5000.", valueName: "n"))
-  var queries: Int?
+  @Option(help: ArgumentHelp("Queries\(Self.takers(.queries)). Default: 5000.", valueName: "n")) var queries: Int?
 
   @Option(
     help: ArgumentHelp(
       "Passes that average the gradient\(Self.takers(.eot)), for random models. Default: 20 in version rand, else 1.",
-      valueName: "n"))
-  var eot: Int?
+      valueName: "n")) var eot: Int?
 
-  @Option(
-    name: .customLong("set"),
-    help: ArgumentHelp("Set an attack parameter by name. Repeatable.", valueName: "name=value"))
+  @Option(name: .customLong("set"), help: ArgumentHelp("Set an attack parameter by name. Repeatable.", valueName: "name=value"))
   var settings: [String] = []
 
   /// Lists the attacks that have a parameter, for the help text.
@@ -211,8 +205,7 @@ struct AttackOptions: ParsableArguments {
     let suite = AttackSuite(
       AttackSettings(
         threat: given.threat, version: version ?? .standard, mode: mode, seed: seed, classes: classes, steps: given.steps,
-        stepSize: given.stepSize),
-      asked: asked)
+        stepSize: given.stepSize), asked: asked)
     let (attacks, warning) = try suite.attacks(selection.entries, published: selection.published)
     let plan = EvaluationPlan(
       attacks, isIndividual: version == .individual, mode: mode, expectsRandomness: version == .rand || asked.eot ?? 1 > 1)

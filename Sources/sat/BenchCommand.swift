@@ -3,8 +3,7 @@ import SAT
 
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "bench",
-    abstract: "Measure a network's speed on this machine.",
+    commandName: "bench", abstract: "Measure a network's speed on this machine.",
     discussion: """
       Times four operations on a batch of random images: a forward pass, an attack step (a pass with the gradient of the images), \
       an update of the weights, and adversarial training. An epoch takes the number of images divided by the last rate.
@@ -15,25 +14,20 @@ struct BenchCommand: ParsableCommand {
         sat bench --model wrn34-10 --batch-size 64 --precision bf16 --json
       """)
 
-  @Option(help: ArgumentHelp("Network to time. `sat models` lists the networks.", valueName: "name"))
-  var model = "mnist-cnn"
+  @Option(help: ArgumentHelp("Network to time. `sat models` lists the networks.", valueName: "name")) var model = "mnist-cnn"
 
   @Option(
     name: .customLong("model-option"),
     help: ArgumentHelp("Option of the network, such as classes=100. May be repeated.", valueName: "key=value"))
   var modelOptions: [String] = []
 
-  @Option(help: ArgumentHelp("Images in a batch.", valueName: "n"))
-  var batchSize = 128
+  @Option(help: ArgumentHelp("Images in a batch.", valueName: "n")) var batchSize = 128
 
-  @Option(help: ArgumentHelp("Attack steps of adversarial training.", valueName: "n"))
-  var steps = 10
+  @Option(help: ArgumentHelp("Attack steps of adversarial training.", valueName: "n")) var steps = 10
 
-  @Option(help: ArgumentHelp("Seconds to measure each operation.", valueName: "s"))
-  var seconds = 2.0
+  @Option(help: ArgumentHelp("Seconds to measure each operation.", valueName: "s")) var seconds = 2.0
 
-  @Option(help: ArgumentHelp("Seed of every random draw.", valueName: "n"))
-  var seed: UInt64 = 0
+  @Option(help: ArgumentHelp("Seed of every random draw.", valueName: "n")) var seed: UInt64 = 0
 
   @OptionGroup var execution: ExecutionOptions
   @OptionGroup var output: OutputOptions

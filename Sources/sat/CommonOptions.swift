@@ -33,18 +33,14 @@ struct ExecutionOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Device to compute on: cpu, cuda or cuda:N. Default: the best device present.", valueName: "device"))
   var device: String?
 
-  @Option(help: ArgumentHelp("Threads that an operator may use. Default: libtorch's choice.", valueName: "n"))
-  var threads: Int?
+  @Option(help: ArgumentHelp("Threads that an operator may use. Default: libtorch's choice.", valueName: "n")) var threads: Int?
 
-  @Option(help: "Precision of the network's passes: fp32, or bf16 by autocast. Default: fp32.")
-  var precision: Execution.Precision?
+  @Option(help: "Precision of the network's passes: fp32, or bf16 by autocast. Default: fp32.") var precision: Execution.Precision?
 
   @Option(help: "Layout of images and weights: auto, contiguous or channels-last. Default: auto.")
   var memoryFormat: Execution.Layout?
 
-  func validate() throws {
-    try check("--threads", threads, in: Limit.threads)
-  }
+  func validate() throws { try check("--threads", threads, in: Limit.threads) }
 
   /// Returns an execution with the given options applied.
   func applied(to base: Execution = Execution()) -> Execution {
@@ -80,8 +76,7 @@ struct ArchitectureOptions: ParsableArguments {
     parsing: .upToNextOption,
     help: ArgumentHelp(
       "Normalisation before the network: cifar10, cifar100, imagenet, or MEAN STD as comma-separated numbers.",
-      valueName: "mean std"))
-  var normalize: [String] = []
+      valueName: "mean std")) var normalize: [String] = []
 
   func validate() throws {
     if !modelOptions.isEmpty && model == nil {
@@ -109,7 +104,5 @@ struct ArchitectureOptions: ParsableArguments {
   }
 
   /// Returns the value of --normalize; nil if the option is absent.
-  func normalization() throws -> Normalization? {
-    normalize.isEmpty ? nil : try Normalization(normalize.joined(separator: " "))
-  }
+  func normalization() throws -> Normalization? { normalize.isEmpty ? nil : try Normalization(normalize.joined(separator: " ")) }
 }

@@ -3,8 +3,7 @@ import SAT
 
 struct CompareCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "compare",
-    abstract: "Compare a run with a reference run.",
+    commandName: "compare", abstract: "Compare a run with a reference run.",
     discussion: """
       Shows the curves and the final figures of both runs. The reference is another run, or a folder that models/reference_run.py \
       made with PyTorch.
@@ -18,11 +17,9 @@ struct CompareCommand: ParsableCommand {
         sat compare runs/digits-p-sat runs/digits-p-sat.pytorch
       """)
 
-  @Argument(help: ArgumentHelp("Folder of the run.", valueName: "run"))
-  var folder: String
+  @Argument(help: ArgumentHelp("Folder of the run.", valueName: "run")) var folder: String
 
-  @Argument(help: "Folder of the reference run.")
-  var reference: String
+  @Argument(help: "Folder of the reference run.") var reference: String
 
   @Option(
     help: ArgumentHelp(
@@ -31,9 +28,7 @@ struct CompareCommand: ParsableCommand {
 
   @OptionGroup var output: OutputOptions
 
-  func validate() throws {
-    try check("--tolerance", tolerance, in: Limit.number)
-  }
+  func validate() throws { try check("--tolerance", tolerance, in: Limit.number) }
 
   mutating func run() throws {
     try output.begin(reading: .model(folder) + .model(reference))

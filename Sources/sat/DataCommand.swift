@@ -5,15 +5,13 @@ import SAT
 /// Groups the commands that list, download and show data sets.
 struct DataCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "data",
-    abstract: "List, download and show data sets.",
+    commandName: "data", abstract: "List, download and show data sets.",
     subcommands: [DataListCommand.self, DataFetchCommand.self, DataShowCommand.self])
 }
 
 struct DataListCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "list",
-    abstract: "List the data sets with their licences and the files that are present.",
+    commandName: "list", abstract: "List the data sets with their licences and the files that are present.",
     usage: "sat data list [--data-root DIR] [--json]")
 
   @OptionGroup var data: DataOptions
@@ -70,9 +68,7 @@ struct DataListCommand: ParsableCommand {
     do {
       dataset.location = try DigitsLocation.find(dataRoot: root)
       dataset.present = true
-    } catch {
-      dataset.advice = error.message
-    }
+    } catch { dataset.advice = error.message }
     return dataset
   }
 
@@ -105,8 +101,7 @@ struct DataListCommand: ParsableCommand {
 
 struct DataFetchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "fetch",
-    abstract: "Download a data set and check it; a stopped download continues.",
+    commandName: "fetch", abstract: "Download a data set and check it; a stopped download continues.",
     usage: "sat data fetch NAME [--mirror URL] [--data-root DIR]",
     discussion: """
       Needs the program curl, which uses the proxies of the environment (https_proxy, …).
@@ -117,8 +112,7 @@ struct DataFetchCommand: ParsableCommand {
         sat data fetch mnist --mirror http://files.example.org/mnist
       """)
 
-  @Argument(help: "Data set to download. `sat data list` shows the names.")
-  var name: String
+  @Argument(help: "Data set to download. `sat data list` shows the names.") var name: String
 
   @Option(help: ArgumentHelp("URL of a folder that holds the files. Default: the known servers.", valueName: "url"))
   var mirror: String?
@@ -189,8 +183,7 @@ private struct FetchProgress {
       terminal.progress(file.path, fraction: Double(bytes) / Double(max(total, 1)), since: start, detail: detail)
     case .retrying(let reason, let delay):
       terminal.line(reason + (delay > 0 ? String(format: "; trying again in %.1f s", delay) : "; trying again"))
-    case .abandoned(let reason):
-      terminal.line(reason)
+    case .abandoned(let reason): terminal.line(reason)
     }
   }
 }

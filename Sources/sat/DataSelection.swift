@@ -7,14 +7,11 @@ struct DataSelection: ParsableArguments {
     help: ArgumentHelp(
       "Images to use: \(DataSource.names.joined(separator: ", ")), or a path. The path names a .safetensors or .npz file (images, "
         + "labels), a CIFAR .bin file, or a folder of pictures with one sub-folder per class. Default: the run's data.",
-      valueName: "name|path"))
-  var data: String?
+      valueName: "name|path")) var data: String?
 
-  @Option(help: "Part of the data set: train, validation or test. Default: test.")
-  var split: DataSource.Split?
+  @Option(help: "Part of the data set: train, validation or test. Default: test.") var split: DataSource.Split?
 
-  @Option(help: ArgumentHelp("Use only the first n samples. Default: all.", valueName: "n"))
-  var first: Int?
+  @Option(help: ArgumentHelp("Use only the first n samples. Default: all.", valueName: "n")) var first: Int?
 
   @Option(help: ArgumentHelp("Use only the samples a to b - 1, counted from 0. Default: all.", valueName: "a:b"))
   var indices: String?

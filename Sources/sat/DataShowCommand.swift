@@ -4,8 +4,7 @@ import SwiftTorch
 
 struct DataShowCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "show",
-    abstract: "Draw labelled images of a data set in one picture.",
+    commandName: "show", abstract: "Draw labelled images of a data set in one picture.",
     usage: "sat data show NAME|PATH --out FILE.png [--split train|validation|test] [--count N] [--augmentation NAME]",
     discussion: """
       Writes a PNG file and prints the labels row by row. Chooses the images at random; --first takes the first ones.
@@ -16,29 +15,22 @@ struct DataShowCommand: ParsableCommand {
         sat data show pictures/ --first --count 40 --out sheet.png
       """)
 
-  @Argument(help: "Data set that `sat data list` names, folder of pictures, or file of images and labels.")
-  var data: String
+  @Argument(help: "Data set that `sat data list` names, folder of pictures, or file of images and labels.") var data: String
 
-  @Option(help: ArgumentHelp("PNG file to write.", valueName: "file"))
-  var out: String
+  @Option(help: ArgumentHelp("PNG file to write.", valueName: "file")) var out: String
 
-  @Option(help: "Part of the data set: train, validation or test. Default: test.")
-  var split: DataSource.Split?
+  @Option(help: "Part of the data set: train, validation or test. Default: test.") var split: DataSource.Split?
 
-  @Option(help: ArgumentHelp("Number of images.", valueName: "n"))
-  var count = 32
+  @Option(help: ArgumentHelp("Number of images.", valueName: "n")) var count = 32
 
-  @Option(help: ArgumentHelp("Images per row.", valueName: "n"))
-  var columns = 8
+  @Option(help: ArgumentHelp("Images per row.", valueName: "n")) var columns = 8
 
-  @Flag(help: "Take the first images instead of a random choice.")
-  var first = false
+  @Flag(help: "Take the first images instead of a random choice.") var first = false
 
   @Option(help: ArgumentHelp("Augmentation of training to apply: none, crop, paper or imagenette.", valueName: "name"))
   var augmentation = "none"
 
-  @Option(help: ArgumentHelp("Seed of the random choice and of the augmentation.", valueName: "n"))
-  var seed: UInt64 = 0
+  @Option(help: ArgumentHelp("Seed of the random choice and of the augmentation.", valueName: "n")) var seed: UInt64 = 0
 
   @OptionGroup var dataOptions: DataOptions
   @OptionGroup var output: OutputOptions

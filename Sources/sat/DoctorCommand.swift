@@ -3,8 +3,7 @@ import SAT
 
 struct DoctorCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "doctor",
-    abstract: "Report what sat runs on, and any fault.",
+    commandName: "doctor", abstract: "Report what sat runs on, and any fault.",
     discussion: """
       The exit status is 1 when a fault keeps sat from working.
 

@@ -4,8 +4,7 @@ import SwiftTorch
 
 struct EvaluateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "evaluate",
-    abstract: "Measure a model's accuracy, clean and under attack.",
+    commandName: "evaluate", abstract: "Measure a model's accuracy, clean and under attack.",
     discussion: """
       MODEL is a run folder, a .safetensors file that sat wrote, a TorchScript archive, or a PyTorch state_dict (zip or legacy, \
       with --model NAME). sat reads the file to find its kind. For a run folder, data, epsilon and attack default to those used in \
@@ -59,8 +58,7 @@ struct EvaluateCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Write one JSON line per sample: the attack that broke it, the step and the norm.", valueName: "file"))
   var records: String?
 
-  @Option(help: ArgumentHelp("Write an entry in RobustBench's model_info format.", valueName: "file"))
-  var robustbench: String?
+  @Option(help: ArgumentHelp("Write an entry in RobustBench's model_info format.", valueName: "file")) var robustbench: String?
 
   @OptionGroup var output: OutputOptions
 

@@ -6,8 +6,7 @@ extension Lanczos.End: ExpressibleByArgument {}
 
 struct HessianCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "hessian",
-    abstract: "Measure the curvature of a model's loss with respect to its weights.",
+    commandName: "hessian", abstract: "Measure the curvature of a model's loss with respect to its weights.",
     discussion: """
       The command takes the Hessian of the mean cross-entropy over the samples, with respect to all parameters, in evaluation mode \
       and without weight decay. --at adversarial uses the last images of PGD, as the paper's measure of smoothness does (Eq. 9). \
@@ -32,14 +31,12 @@ struct HessianCommand: ParsableCommand {
 
   @OptionGroup var subject: ModelOnImages
 
-  @Option(help: "Images at which the loss is taken: clean or adversarial.")
-  var at: ModelOnImages.Place = .clean
+  @Option(help: "Images at which the loss is taken: clean or adversarial.") var at: ModelOnImages.Place = .clean
 
   @Option(help: ArgumentHelp("Extreme eigenvalues. Default: 1; 0 with --trace, --density or --per-sample.", valueName: "k"))
   var top: Int?
 
-  @Option(help: "Eigenvalue solver: lanczos, or the paper's power method.")
-  var solver: SolverName = .lanczos
+  @Option(help: "Eigenvalue solver: lanczos, or the paper's power method.") var solver: SolverName = .lanczos
 
   @Option(help: "End of the spectrum: largest magnitude, largest or smallest (other than magnitude: lanczos only).")
   var end: Lanczos.End = .magnitude
@@ -52,32 +49,24 @@ struct HessianCommand: ParsableCommand {
       "Most Hessian-vector products: in total for lanczos, per eigenvalue for power, per sample for --per-sample.", valueName: "n"))
   var iterations = 200
 
-  @Flag(help: "Estimate the trace (Hutchinson).")
-  var trace = false
+  @Flag(help: "Estimate the trace (Hutchinson).") var trace = false
 
-  @Option(help: ArgumentHelp("Random vectors for the trace. Default: 30.", valueName: "n"))
-  var probes: Int?
+  @Option(help: ArgumentHelp("Random vectors for the trace. Default: 30.", valueName: "n")) var probes: Int?
 
-  @Flag(help: "Estimate the density of the eigenvalues (stochastic Lanczos quadrature).")
-  var density = false
+  @Flag(help: "Estimate the density of the eigenvalues (stochastic Lanczos quadrature).") var density = false
 
-  @Option(help: ArgumentHelp("Lanczos steps for the density. Default: 60.", valueName: "n"))
-  var densitySteps: Int?
+  @Option(help: ArgumentHelp("Lanczos steps for the density. Default: 60.", valueName: "n")) var densitySteps: Int?
 
-  @Option(help: ArgumentHelp("Random starting vectors for the density. Default: 4.", valueName: "n"))
-  var densityProbes: Int?
+  @Option(help: ArgumentHelp("Random starting vectors for the density. Default: 4.", valueName: "n")) var densityProbes: Int?
 
   @Option(help: ArgumentHelp("Standard deviation of the density's Gaussian. Default: 1 % of the range.", valueName: "width"))
   var densityWidth: Double?
 
-  @Flag(help: "Compute the dominant eigenvalue of each sample's Hessian.")
-  var perSample = false
+  @Flag(help: "Compute the dominant eigenvalue of each sample's Hessian.") var perSample = false
 
-  @Flag(help: "Add estimates of the per-sample eigenvalues (needs --per-sample).")
-  var approximations = false
+  @Flag(help: "Add estimates of the per-sample eigenvalues (needs --per-sample).") var approximations = false
 
-  @Option(help: "Data type of weights and derivatives: float32 or float64.")
-  var dtype: Precision = .float32
+  @Option(help: "Data type of weights and derivatives: float32 or float64.") var dtype: Precision = .float32
 
   @OptionGroup var output: OutputOptions
 
@@ -98,9 +87,7 @@ struct HessianCommand: ParsableCommand {
     for (option, isGiven) in [
       ("--density-steps", densitySteps != nil), ("--density-probes", densityProbes != nil),
       ("--density-width", densityWidth != nil),
-    ] where isGiven && !density {
-      throw ValidationError("\(option) needs --density.")
-    }
+    ] where isGiven && !density { throw ValidationError("\(option) needs --density.") }
     if approximations && !perSample { throw ValidationError("--approximations needs --per-sample.") }
     if solver == .power && end != .magnitude { throw ValidationError("--end \(end.rawValue) needs --solver lanczos.") }
   }

@@ -52,8 +52,7 @@ struct InputFiles {
     for output in outputs {
       guard let identity = Identity(output), let path = realPath(output) else { continue }
       guard !inputs.contains(identity), !inputFolders.contains(where: path.hasPrefix) else {
-        throw SATError(
-          "\(output) is an input of this command, and the result would replace it; name another file for the result")
+        throw SATError("\(output) is an input of this command, and the result would replace it; name another file for the result")
       }
     }
   }

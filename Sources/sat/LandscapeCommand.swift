@@ -6,8 +6,7 @@ extension LandscapeDirection.Vectors: ExpressibleByArgument {}
 
 struct LandscapeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "landscape",
-    abstract: "Sample a model's loss around its weights.",
+    commandName: "landscape", abstract: "Sample a model's loss around its weights.",
     discussion: """
       The command measures the mean loss on a grid along one or two random directions of the weights. Each filter of a direction \
       has the norm of the model's filter (Li et al. 2018). Two directions are orthogonal. Position 0 is the model itself.
@@ -29,11 +28,9 @@ struct LandscapeCommand: ParsableCommand {
   @Option(help: "Images: clean, fixed (attacked once, at position 0) or reattack (attacked at every point).")
   var examples: Examples = .fixed
 
-  @Option(help: ArgumentHelp("Number of directions: 1 for a curve, 2 for a surface.", valueName: "n"))
-  var dimensions = 2
+  @Option(help: ArgumentHelp("Number of directions: 1 for a curve, 2 for a surface.", valueName: "n")) var dimensions = 2
 
-  @Option(help: ArgumentHelp("Points along each direction.", valueName: "n"))
-  var points = 21
+  @Option(help: ArgumentHelp("Points along each direction.", valueName: "n")) var points = 21
 
   @Option(help: ArgumentHelp("Half-width of the grid: it reaches from -R to R along each direction.", valueName: "r"))
   var radius = 1.0
@@ -42,15 +39,13 @@ struct LandscapeCommand: ParsableCommand {
   var vectors: LandscapeDirection.Vectors = .fixed
 
   @Option(
-    help: ArgumentHelp(
-      "Points computed at once. Default: one per thread, for networks below 5 million parameters.", valueName: "n"))
-  var workers: Int?
+    help: ArgumentHelp("Points computed at once. Default: one per thread, for networks below 5 million parameters.", valueName: "n")
+  ) var workers: Int?
 
   @Option(help: ArgumentHelp("File for the saved state. A stopped measurement continues from it.", valueName: "file"))
   var state: String?
 
-  @Option(help: ArgumentHelp("Write one CSV line per point: x, y, loss, accuracy.", valueName: "file"))
-  var csv: String?
+  @Option(help: ArgumentHelp("Write one CSV line per point: x, y, loss, accuracy.", valueName: "file")) var csv: String?
 
   @Option(help: ArgumentHelp("Write loss, accuracy and positions as tensors to a .safetensors file.", valueName: "file"))
   var save: String?

@@ -3,8 +3,7 @@ import SAT
 
 /// The option that chooses a run folder's checkpoint.
 struct CheckpointChoice: ParsableArguments {
-  @Option(help: "Checkpoint of a run folder: best or last. Default: best.")
-  var checkpoint: RunFolder.Checkpoint?
+  @Option(help: "Checkpoint of a run folder: best or last. Default: best.") var checkpoint: RunFolder.Checkpoint?
 
   /// Returns the checkpoint to load.
   ///
@@ -21,16 +20,14 @@ struct CheckpointChoice: ParsableArguments {
 
 /// The options that name a model and its images.
 struct ModelAndData: ParsableArguments {
-  @Argument(help: ArgumentHelp("Run folder or model file.", valueName: "model"))
-  var path: String
+  @Argument(help: ArgumentHelp("Run folder or model file.", valueName: "model")) var path: String
 
   @OptionGroup var choice: CheckpointChoice
 
   @OptionGroup var architecture: ArchitectureOptions
   @OptionGroup var selection: DataSelection
 
-  @Option(help: ArgumentHelp("Seed of every random draw.", valueName: "n"))
-  var seed: UInt64 = 0
+  @Option(help: ArgumentHelp("Seed of every random draw.", valueName: "n")) var seed: UInt64 = 0
 
   @OptionGroup var execution: ExecutionOptions
   @OptionGroup var dataOptions: DataOptions

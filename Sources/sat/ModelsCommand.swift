@@ -4,8 +4,7 @@ import SwiftTorch
 
 struct ModelsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "models",
-    abstract: "List the networks that sat knows.",
+    commandName: "models", abstract: "List the networks that sat knows.",
     discussion: """
       `sat evaluate` also reads any other network from a TorchScript archive.
 
@@ -48,10 +47,8 @@ struct ModelsCommand: ParsableCommand {
       let architecture = Architecture(name: entry.name)
       return Entry(
         name: entry.name, summary: entry.summary,
-        parameters: try Initialization.skipping { () throws(SATError) in
-          try architecture.make(generator: Generator(seed: 0))
-        }.parameterCount,
-        inputShape: try architecture.inputShape(), options: entry.defaults, values: entry.allowed)
+        parameters: try Initialization.skipping { () throws(SATError) in try architecture.make(generator: Generator(seed: 0)) }
+          .parameterCount, inputShape: try architecture.inputShape(), options: entry.defaults, values: entry.allowed)
     }
     var rows = [["model", "", "options", "input", "parameters"]]
     for entry in entries {

@@ -5,11 +5,9 @@ import SwiftTorch
 
 /// The options that choose how a command prints its result and its progress.
 struct OutputOptions: ParsableArguments {
-  @Flag(name: .shortAndLong, help: "Show no progress on standard error. Warnings still appear.")
-  var quiet = false
+  @Flag(name: .shortAndLong, help: "Show no progress on standard error. Warnings still appear.") var quiet = false
 
-  @Flag(help: "Print one JSON document on standard output, and nothing else.")
-  var json = false
+  @Flag(help: "Print one JSON document on standard output, and nothing else.") var json = false
 
   @Option(help: ArgumentHelp("File for the JSON document, in addition to the printed result.", valueName: "file"))
   var jsonFile: String?

@@ -3,8 +3,7 @@ import SAT
 
 /// The options that bound a perturbation and set the steps of PGD. For a run folder, they default to the run's values.
 struct PerturbationOptions: ParsableArguments {
-  @Option(help: "Norm of the perturbations: linf, l2 or l1. Default: the run's, else linf.")
-  var norm: Norm?
+  @Option(help: "Norm of the perturbations: linf, l2 or l1. Default: the run's, else linf.") var norm: Norm?
 
   @Option(help: ArgumentHelp("Radius of the perturbations, such as 8/255 or 0.3. Default: the run's.", valueName: "radius"))
   var epsilon: Fraction?

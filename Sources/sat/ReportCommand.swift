@@ -5,8 +5,7 @@ import SwiftTorch
 
 struct ReportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "report",
-    abstract: "Write one HTML page about one or more runs.",
+    commandName: "report", abstract: "Write one HTML page about one or more runs.",
     discussion: """
       The page needs no network and no other files. It shows the training curves, the curriculum, the configuration and the source \
       of every number. It also shows measurements that lie in the run folder: JSON documents of `sat evaluate`, `sat hessian` and \
@@ -20,8 +19,7 @@ struct ReportCommand: ParsableCommand {
         sat report runs/digits-p-sat --csv charts
       """)
 
-  @Argument(help: ArgumentHelp("Run folders.", valueName: "run"))
-  var runs: [String]
+  @Argument(help: ArgumentHelp("Run folders.", valueName: "run")) var runs: [String]
 
   @Option(help: ArgumentHelp("HTML file to write. Default: report.html in the first run's folder.", valueName: "file"))
   var out: String?

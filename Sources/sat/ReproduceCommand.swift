@@ -7,8 +7,7 @@ extension ReproductionScale.Name: ExpressibleByArgument {}
 
 struct ReproduceCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "reproduce",
-    abstract: "Reproduce a table or figure of the paper and compare with the paper's numbers.",
+    commandName: "reproduce", abstract: "Reproduce a table or figure of the paper and compare with the paper's numbers.",
     discussion: """
       The command trains and measures everything that the item needs and that is still missing. A stopped reproduction continues \
       where it stopped. All items of a scale share their runs. The command prints the changes that a scale makes, and stores them \
@@ -30,16 +29,13 @@ struct ReproduceCommand: ParsableCommand {
       """)
 
   private static var itemList: String {
-    ReproductionItem.all
-      .map { "  \($0.name.padding(toLength: 9, withPad: " ", startingAt: 0)) \($0.summary)" }
-      .joined(separator: "\n")
+    ReproductionItem.all.map { "  \($0.name.padding(toLength: 9, withPad: " ", startingAt: 0)) \($0.summary)" }.joined(
+      separator: "\n")
   }
 
-  @Argument(help: "Item to reproduce, such as table-2 or fig-6.")
-  var item: String
+  @Argument(help: "Item to reproduce, such as table-2 or fig-6.") var item: String
 
-  @Option(help: "Share of the paper's work to do: smoke, small or paper.")
-  var scale: ReproductionScale.Name = .smoke
+  @Option(help: "Share of the paper's work to do: smoke, small or paper.") var scale: ReproductionScale.Name = .smoke
 
   @Option(help: ArgumentHelp("Settings of the item to use, separated by commas. Default: all.", valueName: "names"))
   var settings: String?
@@ -48,21 +44,16 @@ struct ReproduceCommand: ParsableCommand {
   var methods: String?
 
   @Option(
-    help: ArgumentHelp(
-      "Radius that replaces the settings' own, such as 0.1; step sizes change in proportion.", valueName: "radius"))
-  var epsilon: Fraction?
+    help: ArgumentHelp("Radius that replaces the settings' own, such as 0.1; step sizes change in proportion.", valueName: "radius")
+  ) var epsilon: Fraction?
 
-  @Flag(help: "Show the plan, and do nothing.")
-  var plan = false
+  @Flag(help: "Show the plan, and do nothing.") var plan = false
 
-  @Option(help: ArgumentHelp("Folder for runs and results.", valueName: "dir"))
-  var out = "runs/reproduce"
+  @Option(help: ArgumentHelp("Folder for runs and results.", valueName: "dir")) var out = "runs/reproduce"
 
-  @Option(help: ArgumentHelp("Seed of every random draw.", valueName: "n"))
-  var seed: UInt64 = 0
+  @Option(help: ArgumentHelp("Seed of every random draw.", valueName: "n")) var seed: UInt64 = 0
 
-  @Option(help: ArgumentHelp("CSV file for the numbers, in addition to the results folder.", valueName: "file"))
-  var csv: String?
+  @Option(help: ArgumentHelp("CSV file for the numbers, in addition to the results folder.", valueName: "file")) var csv: String?
 
   @OptionGroup var execution: ExecutionOptions
   @OptionGroup var dataOptions: DataOptions

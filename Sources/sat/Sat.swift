@@ -3,32 +3,19 @@ import Foundation
 import SAT
 import SwiftTorch
 
-@main
-struct Sat: ParsableCommand {
+@main struct Sat: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "sat",
-    abstract: "Train and evaluate adversarially robust image classifiers.",
+    commandName: "sat", abstract: "Train and evaluate adversarially robust image classifiers.",
     discussion: """
       Examples:
         sat train digits                        train P-SAT on 5,000 digits
         sat evaluate runs/digits-p-sat          measure accuracy, also under attack
         sat evaluate model.pt --model lenet5 --data mnist --epsilon 0.3
         sat help evaluate                       show options and examples
-      """,
-    version: isForCommand ? "" : "sat \(SATVersion.current), libtorch \(Torch.version)",
+      """, version: isForCommand ? "" : "sat \(SATVersion.current), libtorch \(Torch.version)",
     subcommands: [
-      TrainCommand.self,
-      EvaluateCommand.self,
-      VerifyCommand.self,
-      HessianCommand.self,
-      LandscapeCommand.self,
-      CompareCommand.self,
-      ModelsCommand.self,
-      DataCommand.self,
-      DoctorCommand.self,
-      BenchCommand.self,
-      ReportCommand.self,
-      ReproduceCommand.self,
+      TrainCommand.self, EvaluateCommand.self, VerifyCommand.self, HessianCommand.self, LandscapeCommand.self, CompareCommand.self,
+      ModelsCommand.self, DataCommand.self, DoctorCommand.self, BenchCommand.self, ReportCommand.self, ReproduceCommand.self,
     ])
 
   /// True if the arguments name a command, or help on one. sat then declares no version, because a command may have its own
@@ -55,11 +42,7 @@ struct Sat: ParsableCommand {
       }
       var command = try parseAsRoot()
       do { try command.run() } catch let error as ValidationError { failWithUsage(of: type(of: command), error) }
-    } catch let error as SATError {
-      fail(error.message)
-    } catch let error as TorchError {
-      fail(error.message)
-    } catch {
+    } catch let error as SATError { fail(error.message) } catch let error as TorchError { fail(error.message) } catch {
       guard exitCode(for: error).isSuccess else { exit(withError: error) }
       // Help and the version go to standard output, as results do.
       do { try StandardOutput.write(fullMessage(for: error) + "\n") } catch { fail("\(error)") }

@@ -10,9 +10,7 @@ enum StandardOutput {
   /// Writes the whole result. Ends the program without a message if the reader of a pipe has gone, as Unix tools do.
   ///
   /// - Throws: `SATError` with the system's reason.
-  static func write(_ text: String) throws {
-    do { try writePart(text) } catch { try finish([error]) }
-  }
+  static func write(_ text: String) throws { do { try writePart(text) } catch { try finish([error]) } }
 
   /// Writes one part of a result. The caller passes thrown errors to `finish` after the other parts.
   static func writePart(_ text: String) throws {

@@ -5,8 +5,7 @@ import SwiftTorch
 
 struct TrainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "train",
-    abstract: "Train a robust network from a preset.",
+    commandName: "train", abstract: "Train a robust network from a preset.",
     discussion: """
       A preset holds every setting of a run. --config changes it first, then the other options, then --set. Ctrl-C saves the run \
       and stops it; --resume continues it.
@@ -25,17 +24,13 @@ struct TrainCommand: ParsableCommand {
         sat train digits --set averaging.kind=ema --set optimizer.maxGradientNorm=1
       """)
 
-  @Argument(help: "Preset to start from. `--list` shows the presets.")
-  var preset: String?
+  @Argument(help: "Preset to start from. `--list` shows the presets.") var preset: String?
 
-  @Flag(help: "List the presets and the methods.")
-  var list = false
+  @Flag(help: "List the presets and the methods.") var list = false
 
-  @Option(help: ArgumentHelp("YAML file of settings that change the preset.", valueName: "file"))
-  var config: String?
+  @Option(help: ArgumentHelp("YAML file of settings that change the preset.", valueName: "file")) var config: String?
 
-  @Option(help: "Training method. Default: the preset's. `--list` shows the methods.")
-  var method: String?
+  @Option(help: "Training method. Default: the preset's. `--list` shows the methods.") var method: String?
 
   @Option(
     help: ArgumentHelp(
@@ -48,20 +43,16 @@ struct TrainCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Radius of the perturbations, such as 8/255 or 0.3. Default: the preset's.", valueName: "radius"))
   var epsilon: Fraction?
 
-  @Option(help: "Norm of the perturbations: linf, l2 or l1. Default: the preset's.")
-  var norm: Norm?
+  @Option(help: "Norm of the perturbations: linf, l2 or l1. Default: the preset's.") var norm: Norm?
 
-  @Option(help: ArgumentHelp("Epochs to train. Default: the preset's.", valueName: "n"))
-  var epochs: Int?
+  @Option(help: ArgumentHelp("Epochs to train. Default: the preset's.", valueName: "n")) var epochs: Int?
 
-  @Option(help: ArgumentHelp("Samples in a batch. Default: the preset's.", valueName: "n"))
-  var batchSize: Int?
+  @Option(help: ArgumentHelp("Samples in a batch. Default: the preset's.", valueName: "n")) var batchSize: Int?
 
   @Option(
     help: ArgumentHelp(
       "Model that gives the first weights: a run folder, a .safetensors file or a PyTorch state_dict. Default: random weights.",
-      valueName: "model"))
-  var from: String?
+      valueName: "model")) var from: String?
 
   @OptionGroup var architecture: ArchitectureOptions
 
@@ -70,8 +61,7 @@ struct TrainCommand: ParsableCommand {
     help: ArgumentHelp("Change any setting, such as attack.steps=20. May be repeated.", valueName: "key=value"))
   var settings: [String] = []
 
-  @Option(help: ArgumentHelp("Seed of every random draw. Default: 0.", valueName: "n"))
-  var seed: UInt64?
+  @Option(help: ArgumentHelp("Seed of every random draw. Default: 0.", valueName: "n")) var seed: UInt64?
 
   @Option(name: .customLong("run"), help: ArgumentHelp("Folder of the run. Default: runs/PRESET-METHOD.", valueName: "dir"))
   var folder: String?
@@ -80,11 +70,9 @@ struct TrainCommand: ParsableCommand {
     help: """
       Continue from the run's last checkpoint. Checkpoints, logs, smoothness, device, threads, precision and memory format may \
       change. Epochs may change unless the learning rate depends on them.
-      """)
-  var resume = false
+      """) var resume = false
 
-  @Flag(help: "Write steps.jsonl with one line per update of the weights.")
-  var logSteps = false
+  @Flag(help: "Write steps.jsonl with one line per update of the weights.") var logSteps = false
 
   @Option(
     help: ArgumentHelp(
@@ -102,8 +90,7 @@ struct TrainCommand: ParsableCommand {
     help: """
       Precision of the passes that make perturbations: fp32, bf16 or auto. auto chooses bf16 if the CPU has instructions for it, \
       else fp32. Default: the value of --precision.
-      """)
-  var attackPrecision: AttackPrecision?
+      """) var attackPrecision: AttackPrecision?
 
   @OptionGroup var dataOptions: DataOptions
   @OptionGroup var output: OutputOptions

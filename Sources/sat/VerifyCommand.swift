@@ -4,8 +4,7 @@ import SwiftTorch
 
 struct VerifyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "verify",
-    abstract: "Check saved adversarial images with the model.",
+    commandName: "verify", abstract: "Check saved adversarial images with the model.",
     discussion: """
       `sat evaluate --save` writes FILE with images, originals and results. `sat verify` checks its claims again: perturbations \
       lie within epsilon and the box; the model misclassifies each broken image, in a batch and alone; all other images are \
@@ -19,19 +18,16 @@ struct VerifyCommand: ParsableCommand {
         sat verify adversarial.safetensors --model-file lenet5.pt --model lenet5 --data mnist --indices 0:500 --json
       """)
 
-  @Argument(help: ArgumentHelp("File that `sat evaluate --save` wrote.", valueName: "file"))
-  var file: String
+  @Argument(help: ArgumentHelp("File that `sat evaluate --save` wrote.", valueName: "file")) var file: String
 
-  @Option(help: ArgumentHelp("Run folder or model file.", valueName: "model"))
-  var modelFile: String
+  @Option(help: ArgumentHelp("Run folder or model file.", valueName: "model")) var modelFile: String
 
   @OptionGroup var choice: CheckpointChoice
 
   @OptionGroup var architecture: ArchitectureOptions
   @OptionGroup var selection: DataSelection
 
-  @Option(help: ArgumentHelp("Samples in a batch.", valueName: "n"))
-  var batchSize = 128
+  @Option(help: ArgumentHelp("Samples in a batch.", valueName: "n")) var batchSize = 128
 
   @OptionGroup var execution: ExecutionOptions
   @OptionGroup var dataOptions: DataOptions

@@ -43,8 +43,7 @@ package enum ImageCodec {
     let (height, width) = (Int(image.height), Int(image.width))
     return Tensor(
       copying: UnsafeRawBufferPointer(start: pixels, count: 3 * height * width), shape: [height, width, 3], dtype: .uint8
-    )
-    .permuted(2, 0, 1)
+    ).permuted(2, 0, 1)
   }
 
   /// Encodes a picture as a PNG file.

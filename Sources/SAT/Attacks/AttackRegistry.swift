@@ -3,14 +3,7 @@
 /// A new attack needs a file with its entry, and one line here.
 public enum AttackRegistry {
   public static let entries: [AttackEntry] = [
-    PGD.fgsmEntry,
-    PGD.entry,
-    APGD.crossEntropyEntry,
-    APGD.dlrEntry,
-    APGD.targetedEntry,
-    FAB.entry,
-    FAB.targetedEntry,
-    Square.entry,
+    PGD.fgsmEntry, PGD.entry, APGD.crossEntropyEntry, APGD.dlrEntry, APGD.targetedEntry, FAB.entry, FAB.targetedEntry, Square.entry,
   ]
 
   /// Returns the entry with a name; nil if no attack has the name.

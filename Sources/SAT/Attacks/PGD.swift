@@ -10,11 +10,8 @@ public final class PGD: Attack {
     parameters: [
       .steps { settings, _ in settings.steps },
       .stepSize { settings, own in settings.stepSize ?? 2.5 * settings.threat.epsilon / Double(own.steps!) },
-      .restarts { _, _ in 1 },
-      .targets(from: 0) { _, _ in 0 },
-      .loss(.crossEntropy),
-    ],
-    minimumClasses: { $0.loss!.minimumClasses(isTargeted: $0.targets! > 0) },
+      .restarts { _, _ in 1 }, .targets(from: 0) { _, _ in 0 }, .loss(.crossEntropy),
+    ], minimumClasses: { $0.loss!.minimumClasses(isTargeted: $0.targets! > 0) },
     make: { settings, own in
       PGD(
         InnerMaximizer(threat: settings.threat, steps: own.steps!, stepSize: own.stepSize!), loss: own.loss!, targets: own.targets!,

@@ -69,8 +69,7 @@ extension Schedule: Codable {
       self = .linear(
         initial: try container.decode(Double.self, forKey: .initial), final: try container.decode(Double.self, forKey: .final),
         start: start, end: end)
-    case nil:
-      throw SATError("the lambda schedule's kind is '\(word)'; expected constant, step or linear")
+    case nil: throw SATError("the lambda schedule's kind is '\(word)'; expected constant, step or linear")
     }
   }
 

@@ -31,8 +31,7 @@ public struct ContactSheet {
       ])
       let tiles = bytes.unsqueezed(dim: 3).unsqueezed(dim: 5).expanded(to: [
         bytes.size(0), 3, bytes.size(2), factor, bytes.size(3), factor,
-      ])
-      .reshaped(to: bytes.size(0), 3, bytes.size(2) * factor, bytes.size(3) * factor)
+      ]).reshaped(to: bytes.size(0), 3, bytes.size(2) * factor, bytes.size(3) * factor)
       let (count, height, width) = (tiles.size(0), tiles.size(2), tiles.size(3))
       let across = min(columns, count)
       let rows = (count + across - 1) / across

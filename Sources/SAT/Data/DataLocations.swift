@@ -16,9 +16,7 @@ public struct DataRoot: Sendable, Equatable {
   }
 
   /// Returns the path of a file or folder under the root, such as `mnist/train-images-idx3-ubyte.gz`.
-  public func appending(_ relativePath: String) -> String {
-    path.hasSuffix("/") ? path + relativePath : "\(path)/\(relativePath)"
-  }
+  public func appending(_ relativePath: String) -> String { path.hasSuffix("/") ? path + relativePath : "\(path)/\(relativePath)" }
 }
 
 /// The folder of the 5,000 digits that the set-up makes (`scripts/make_digits.py`).

@@ -145,8 +145,7 @@ public enum DatasetCatalog {
 
   /// MNIST. TensorFlow Datasets publishes these sizes and checksums for the same files.
   private static let mnist = RemoteDataset(
-    name: "mnist",
-    summary: "60,000 + 10,000 handwritten digits, 28x28 grey, 10 classes",
+    name: "mnist", summary: "60,000 + 10,000 handwritten digits, 28x28 grey, 10 classes",
     license: "Y. LeCun, C. Cortes, C. J. C. Burges; CC BY-SA 3.0",
     files: [
       mnistFile("train-images-idx3-ubyte.gz", 9_912_422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
@@ -156,24 +155,20 @@ public enum DatasetCatalog {
     ])
 
   private static let cifar10 = RemoteDataset(
-    name: "cifar10",
-    summary: "50,000 + 10,000 photographs, 32x32 colour, 10 classes",
+    name: "cifar10", summary: "50,000 + 10,000 photographs, 32x32 colour, 10 classes",
     license: "A. Krizhevsky, V. Nair, G. Hinton; no licence stated, research use",
     files: [
       cifarFile(
         "cifar10", "cifar-10-binary.tar.gz", 170_052_171, "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd")
-    ],
-    parts: (1...5).map { "cifar10/data_batch_\($0).bin" } + ["cifar10/test_batch.bin"])
+    ], parts: (1...5).map { "cifar10/data_batch_\($0).bin" } + ["cifar10/test_batch.bin"])
 
   private static let cifar100 = RemoteDataset(
-    name: "cifar100",
-    summary: "50,000 + 10,000 photographs, 32x32 colour, 100 classes",
+    name: "cifar100", summary: "50,000 + 10,000 photographs, 32x32 colour, 100 classes",
     license: "A. Krizhevsky, V. Nair, G. Hinton; no licence stated, research use",
     files: [
       cifarFile(
         "cifar100", "cifar-100-binary.tar.gz", 168_513_733, "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec")
-    ],
-    parts: ["cifar100/train.bin", "cifar100/test.bin"])
+    ], parts: ["cifar100/train.bin", "cifar100/test.bin"])
 
   private static func cifarFile(_ dataset: String, _ name: String, _ size: Int64, _ sha256: String) -> RemoteFile {
     RemoteFile(path: "\(dataset)/\(name)", size: size, sha256: sha256, urls: ["https://www.cs.toronto.edu/~kriz/\(name)"])
@@ -181,8 +176,7 @@ public enum DatasetCatalog {
 
   /// Imagenette with a shorter edge of 320 pixels; larger versions add nothing, because evaluation resizes this edge to 256.
   private static let imagenette = RemoteDataset(
-    name: "imagenette",
-    summary: "9,469 + 3,925 photographs of ten easy classes of ImageNet, shorter edge 320, read at 224x224",
+    name: "imagenette", summary: "9,469 + 3,925 photographs of ten easy classes of ImageNet, shorter edge 320, read at 224x224",
     license: "fast.ai, Apache-2.0; the photographs are ImageNet's, for non-commercial research",
     files: [
       RemoteFile(

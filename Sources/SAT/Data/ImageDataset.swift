@@ -116,9 +116,7 @@ public struct ImageDataset {
   }
 
   /// All images in their stored dtype if they are in memory, else nil.
-  public var imagesInMemory: Tensor? {
-    if case .memory(let images) = storage { images } else { nil }
-  }
+  public var imagesInMemory: Tensor? { if case .memory(let images) = storage { images } else { nil } }
 
   /// Returns the images at the given int64 positions as float32 in [0, 1], and their labels.
   ///

@@ -24,9 +24,7 @@ public final class AdversarialWeightPerturbation {
     /// Subtracts the move from the current weights, and so keeps the optimizer's changes.
     func undo() { add(-1) }
 
-    private func add(_ sign: Double) {
-      withNoGrad { for (weight, move) in moves { weight.addInPlace(move, alpha: sign) } }
-    }
+    private func add(_ sign: Double) { withNoGrad { for (weight, move) in moves { weight.addInPlace(move, alpha: sign) } } }
   }
 
   /// Returns the move for the network's current weights; nil during the warm-up.

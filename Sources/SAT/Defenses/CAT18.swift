@@ -50,8 +50,7 @@ public final class CAT18: Defense {
     let n = batch.labels.count
     let counts = (0..<n).map { isMixing ? min($0 / max(n / (steps + 1), 1), steps) : steps }
     let drawn = Tensor.rand([steps + 1], generator: generator, dtype: .float64).array(of: Double.self)
-    let sizes = (0...steps).map { j in
-      j == 0 ? 0 : 2 * maximizer.threat.epsilon / Double(j) * (1 + (10 / Double(j) - 1) * drawn[j])
+    let sizes = (0...steps).map { j in j == 0 ? 0 : 2 * maximizer.threat.epsilon / Double(j) * (1 + (10 / Double(j) - 1) * drawn[j])
     }
     func place(_ values: [Double]) -> Tensor { Tensor(values).to(batch.images.dtype).to(batch.images.device) }
     return SampleLimits(

@@ -15,8 +15,7 @@ public final class InstanceAdaptiveAT: Defense {
       .whole("warmup", 10, from: 0, "first epochs, trained at epsilon"),
       .number("gamma", 0.2375, "change of the radius to try, as a fraction of epsilon (1.9/255 at 8/255)"),
       .number("rate", 0.1, in: 0...1, "fraction of the way that the radius moves towards its candidate"),
-    ],
-    adapt: { if $0.epochs <= 20 { $0.options.values["warmup"] = .number(Fraction(Double($0.epochs / 5))) } }
+    ], adapt: { if $0.epochs <= 20 { $0.options.values["warmup"] = .number(Fraction(Double($0.epochs / 5))) } }
   ) { InstanceAdaptiveAT($0) }
 
   private let maximizer: InnerMaximizer
@@ -66,14 +65,10 @@ public final class InstanceAdaptiveAT: Defense {
 
   /// Returns 1 for each image that is classified correctly and 0 for the others, [N].
   private func right(_ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor) throws(TorchError) -> Tensor {
-    try withNoGrad { () throws(TorchError) in
-      try network.logits(images).argmax(dim: 1).equal(to: labels).to(images.dtype)
-    }
+    try withNoGrad { () throws(TorchError) in try network.logits(images).argmax(dim: 1).equal(to: labels).to(images.dtype) }
   }
 
-  public func finishEpoch(_ epoch: Int, _ network: NetworkClassifier) -> EpochReport {
-    EpochReport(metrics: radii.metrics)
-  }
+  public func finishEpoch(_ epoch: Int, _ network: NetworkClassifier) -> EpochReport { EpochReport(metrics: radii.metrics) }
 
   public var state: NamedTensors { radii.state }
   public func restore(_ state: NamedTensors) throws(TorchError) { try radii.restore(state) }

@@ -11,8 +11,7 @@ public final class MART: Defense {
       .number("beta", 5, "weight of the divergence; the official code: 5 for a ResNet-18, 6 for a WideResNet"),
       .choice(
         "start", ["gaussian", "uniform", "none"], "gaussian: noise of 0.001, as published; uniform: in the ball; none: the image"),
-    ],
-    adapt: { if $0.network.hasPrefix("wrn") { $0.options.values["beta"] = .number(6) } }
+    ], adapt: { if $0.network.hasPrefix("wrn") { $0.options.values["beta"] = .number(6) } }
   ) { MART($0) }
 
   private let maximizer: InnerMaximizer

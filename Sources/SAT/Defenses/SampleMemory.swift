@@ -10,9 +10,7 @@ final class SampleMemory {
   init(count: Int) { values = Tensor.zeros([count], dtype: .float64) }
 
   /// Returns the numbers of a batch's samples [N], in the images' dtype and on their device.
-  func values(of batch: TrainingBatch) -> Tensor {
-    values.selecting(batch.indices).to(batch.images.dtype).to(batch.images.device)
-  }
+  func values(of batch: TrainingBatch) -> Tensor { values.selecting(batch.indices).to(batch.images.dtype).to(batch.images.device) }
 
   func set(_ new: Tensor, for batch: TrainingBatch) {
     _ = withNoGrad { values.copyInPlace(from: new.detached().to(.float64).to(.cpu), at: batch.indices) }

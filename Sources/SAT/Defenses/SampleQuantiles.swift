@@ -9,9 +9,7 @@ struct SampleQuantiles {
   /// The values since the last `take`, for a checkpoint inside an epoch.
   var state: NamedTensors { parts.isEmpty ? [] : [("statistics", Tensor.concatenated(parts))] }
 
-  mutating func restore(_ state: NamedTensors) {
-    parts = state.filter { $0.name == "statistics" }.map(\.tensor)
-  }
+  mutating func restore(_ state: NamedTensors) { parts = state.filter { $0.name == "statistics" }.map(\.tensor) }
 
   /// Returns the 5, 25, 50, 75 and 95 % quantiles of the values since the last call, named `psi.05` and so on for the prefix `psi`.
   ///

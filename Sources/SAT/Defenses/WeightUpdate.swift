@@ -62,9 +62,7 @@ public final class WeightUpdate {
   }
 
   /// Updates the weights by the mean cross-entropy on perturbed images, as AT does.
-  func crossEntropy(
-    _ batch: TrainingBatch, _ examples: InnerMaximizer.Outcome, _ threat: ThreatModel
-  ) throws -> TrainingOutcome {
+  func crossEntropy(_ batch: TrainingBatch, _ examples: InnerMaximizer.Outcome, _ threat: ThreatModel) throws -> TrainingOutcome {
     try self(batch, examples, threat) { network throws(TorchError) in
       let logits = try network.logits(examples.images)
       return (logits.crossEntropy(batch.labels), logits)

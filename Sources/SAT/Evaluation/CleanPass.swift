@@ -22,8 +22,7 @@ struct CleanPass {
       allProbabilities = false
     } else if allProbabilities {
       let sums = answers.sum(dim: 1)
-      allProbabilities =
-        answers.min().item() > -1e-5 && answers.max().item() < 1 + 1e-5 && (sums - 1).abs().max().item() < 1e-5
+      allProbabilities = answers.min().item() > -1e-5 && answers.max().item() < 1 + 1e-5 && (sums - 1).abs().max().item() < 1e-5
     }
   }
 

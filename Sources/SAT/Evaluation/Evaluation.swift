@@ -61,9 +61,7 @@ public struct Evaluation: Sendable {
 
   public var clean: [Bool] { zip(labels, predictions).map { $0 == $1 } }
   /// For each sample, true if it is correct on the clean image and after every attack.
-  public var robust: [Bool] {
-    attacks.reduce(clean) { flags, attack in zip(flags, attack.flags).map { $0 && $1 } }
-  }
+  public var robust: [Bool] { attacks.reduce(clean) { flags, attack in zip(flags, attack.flags).map { $0 && $1 } } }
   public var cleanCorrect: Int { clean.count { $0 } }
   public var robustCorrect: Int { robust.count { $0 } }
 

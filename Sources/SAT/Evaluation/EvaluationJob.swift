@@ -121,8 +121,7 @@ extension EvaluationJob.Result {
   public var document: EvaluationDocument {
     EvaluationDocument(
       evaluation, model: job.model.name, data: job.data, threat: job.plan.attacks.first?.threat, seed: job.seed,
-      batchSize: job.samplesInBatch,
-      mode: job.plan.mode, version: job.version, attacks: job.plan.attacks)
+      batchSize: job.samplesInBatch, mode: job.plan.mode, version: job.version, attacks: job.plan.attacks)
   }
 
   /// Writes images, originals, labels and the document to a .safetensors file, which `sat verify` checks.

@@ -115,8 +115,7 @@ extension EvaluationRun {
 
   /// Makes the records of the broken samples, and collects the image of each newly broken sample.
   private func records(
-    _ hits: [Int], _ attack: any Attack, _ result: AttackResult, _ batch: AttackBatch, _ positions: [Int],
-    alreadyBroken: Set<Int>
+    _ hits: [Int], _ attack: any Attack, _ result: AttackResult, _ batch: AttackBatch, _ positions: [Int], alreadyBroken: Set<Int>
   ) throws(TorchError) -> [Evaluation.Record] {
     guard !hits.isEmpty else { return [] }
     let rows = Tensor(hits).to(evaluator.device)

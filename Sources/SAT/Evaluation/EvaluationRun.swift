@@ -47,14 +47,12 @@ final class EvaluationRun {
       case .clean:
         try plan.seedGenerators("clean")
         phase = .checks(try cleanPass(votes: plan.expectsRandomness && plan.mode == .fast))
-      case .checks(let pass):
-        phase = .attack(try state(after: pass))
+      case .checks(let pass): phase = .attack(try state(after: pass))
       case .attack(let state):
         let attacks = try usableAttacks(state)
         let number = state.outcomes.count
         phase = number < attacks.count ? .attack(try run(attacks[number], state)) : .finished(state)
-      case .finished(let state):
-        return evaluation(state)
+      case .finished(let state): return evaluation(state)
       }
     }
   }
@@ -62,9 +60,7 @@ final class EvaluationRun {
   /// Returns the phase of the saved state, or the clean phase if no state was saved.
   private func firstPhase() -> Phase {
     guard let saved = store?.saved else { return .clean }
-    if let adversarial {
-      for (positions, images) in saved.adversarial { adversarial.put(images, at: positions) }
-    }
+    if let adversarial { for (positions, images) in saved.adversarial { adversarial.put(images, at: positions) } }
     return .attack(saved.state)
   }
 

@@ -111,8 +111,7 @@ public final class EvaluationStore {
     try file.write(
       Contents(
         predictions: state.predictions, warnings: state.warnings, isDifferentiable: state.isDifferentiable,
-        isRandom: state.isRandom,
-        outcomes: state.outcomes, current: state.current, done: state.done, records: state.records, seconds: state.seconds),
-      tensors: tensors)
+        isRandom: state.isRandom, outcomes: state.outcomes, current: state.current, done: state.done, records: state.records,
+        seconds: state.seconds), tensors: tensors)
   }
 }

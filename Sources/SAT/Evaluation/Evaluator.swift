@@ -25,9 +25,7 @@ public struct Evaluator {
   /// Runs attacks one after the other, without `SanityChecks`.
   ///
   /// - Throws: Any error of the model.
-  public func run(_ attacks: [any Attack]) throws -> Evaluation {
-    try run(EvaluationPlan(attacks, checks: false))
-  }
+  public func run(_ attacks: [any Attack]) throws -> Evaluation { try run(EvaluationPlan(attacks, checks: false)) }
 
   /// Runs a plan.
   ///

@@ -25,10 +25,8 @@ extension Verification {
       file: saved.path, model: modelName, threat: saved.threat, samples: claims.count, adversarial: claims.broken.count,
       holds: checks.allSatisfy(\.holds), checks: checks, largestPerturbation: largest.isFinite ? largest : nil,
       robust: answers.robust,
-      eightBit: try claims.eightBit { images, labels throws(TorchError) in
-        try judge(images, labels, batchSize: batchSize).isRight
-      },
-      warnings: judge.isRandom ? [answers.randomized] : [])
+      eightBit: try claims.eightBit { images, labels throws(TorchError) in try judge(images, labels, batchSize: batchSize).isRight
+      }, warnings: judge.isRandom ? [answers.randomized] : [])
   }
 }
 

@@ -80,8 +80,7 @@ final class BatchCurvature {
         continue
       }
       let gradient = try current.weightGradients(of: chunk).map { $0 / chunk.count }
-      scores.append(
-        try score.score(network, images[chunk], labels[chunk], current.losses[chunk], weights, gradient))
+      scores.append(try score.score(network, images[chunk], labels[chunk], current.losses[chunk], weights, gradient))
     }
     return scores
   }

@@ -24,9 +24,7 @@ public enum GaussNewton {
     return values
   }
 
-  private static func topEigenvalues(
-    _ network: LinearizedNetwork, _ layers: [any PerSampleLayer]
-  ) throws(TorchError) -> [Double] {
+  private static func topEigenvalues(_ network: LinearizedNetwork, _ layers: [any PerSampleLayer]) throws(TorchError) -> [Double] {
     let probabilities = network.probabilities
     let (samples, classes) = (probabilities.size(0), probabilities.size(1))
     var rows: [[Tensor]] = []

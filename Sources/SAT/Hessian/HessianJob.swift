@@ -35,9 +35,7 @@ public struct HessianJob {
   ///   asked before every 128 samples of the per-sample eigenvalues.
   /// - Throws: `JobStopped` when `shouldStop` returned true, `SATError` for a model that does not support the request or a state
   ///   file of another job, and the model's errors.
-  public func run(
-    progress: (JobProgress) -> Void = { _ in }, shouldStop: () -> Bool = { false }
-  ) throws -> Result {
+  public func run(progress: (JobProgress) -> Void = { _ in }, shouldStop: () -> Bool = { false }) throws -> Result {
     try model.check(data)
     let network = model.classifier as? NetworkClassifier
     if request.approximations, network == nil {
@@ -81,8 +79,7 @@ public struct HessianJob {
   /// Measures all at once; with a state file it measures the per-sample spectrum part by part.
   private func analyze(
     _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, _ store: inout SpectrumStore?,
-    _ progress: (JobProgress) -> Void,
-    _ shouldStop: () -> Bool
+    _ progress: (JobProgress) -> Void, _ shouldStop: () -> Bool
   ) throws -> HessianAnalysis {
     func show(_ part: String, _ fraction: Double) { progress(JobProgress(phase: part, fraction: fraction)) }
     guard store != nil, request.perSample != nil else {

@@ -75,8 +75,7 @@ public final class LossHessian: SymmetricOperator {
     }
     guard loss.isFinite else {
       throw TorchError(
-        .value,
-        "the loss is \(loss), which is not finite, so it has no Hessian; check weights and images for NaN and infinity")
+        .value, "the loss is \(loss), which is not finite, so it has no Hessian; check weights and images for NaN and infinity")
     }
     self.parts = parts
     self.loss = loss / Double(samples)
@@ -117,9 +116,7 @@ struct GradientGraph {
     }
     self.loss = loss.item()
     gradient = gradients.map { $0?.detached() }.orZeros(like: parameters)
-    graphs = gradients.enumerated().compactMap { index, gradient in
-      gradient.flatMap { $0.requiresGrad ? (index, $0) : nil }
-    }
+    graphs = gradients.enumerated().compactMap { index, gradient in gradient.flatMap { $0.requiresGrad ? (index, $0) : nil } }
   }
 
   /// Returns the second derivative along a direction, both with one tensor per parameter.

@@ -81,8 +81,7 @@ public struct PerSampleSpectrum: Codable, Sendable {
   ) throws(TorchError) -> Int? {
     guard let network = classifier as? NetworkClassifier else { return nil }
     guard let linearized = try LinearizedNetwork(network, images[0..<1], labels[0..<1]),
-      let layers = BatchedLanczos.layers(linearized),
-      try linearized.accountsForAllGradients(of: network.module.parameters)
+      let layers = BatchedLanczos.layers(linearized), try linearized.accountsForAllGradients(of: network.module.parameters)
     else { return nil }
     if let chunk = settings.chunk { return max(chunk, 1) }
     // A layer needs its kept tensors, as much again for a vector's images, and about twelve tensors of its input's and output's

@@ -60,8 +60,7 @@ struct SpectrumStore {
     analysis.perSample = contents.spectrum
     // Only estimates that every part has are complete.
     let whole = contents.approximations.filter { $0.value.count == norms.count }
-    analysis.approximations =
-      whole.isEmpty ? nil : whole.mapValues { .init(values: $0, spearman: Spearman.correlation($0, norms)) }
+    analysis.approximations = whole.isEmpty ? nil : whole.mapValues { .init(values: $0, spearman: Spearman.correlation($0, norms)) }
     analysis.seconds += contents.seconds
   }
 }

@@ -96,9 +96,7 @@ final class GridWork: Sendable {
         return state
       }
       failure = failure ?? news.error
-      if failure == nil {
-        do { for (point, value) in news.values { try found(point, value) } } catch { failure = error }
-      }
+      if failure == nil { do { for (point, value) in news.values { try found(point, value) } } catch { failure = error } }
       // This leaves no point for the threads, so they end.
       if failure != nil || shouldStop() { next.store(points.count, ordering: .relaxed) }
       if news.running == 0 { break }
@@ -108,6 +106,4 @@ final class GridWork: Sendable {
 }
 
 /// A value that only one thread at a time uses.
-private struct SendableBox<Value>: @unchecked Sendable {
-  let value: Value
-}
+private struct SendableBox<Value>: @unchecked Sendable { let value: Value }

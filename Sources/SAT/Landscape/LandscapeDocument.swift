@@ -99,7 +99,6 @@ extension LandscapeJob.Result {
   public var document: LandscapeDocument {
     LandscapeDocument(
       landscape, values, model: job.model.name, data: job.data, examples: job.examples.name,
-      perturbation: job.examples.perturbation?.maximizer,
-      vectors: job.vectors, seed: job.seed, seconds: seconds)
+      perturbation: job.examples.perturbation?.maximizer, vectors: job.vectors, seed: job.seed, seconds: seconds)
   }
 }

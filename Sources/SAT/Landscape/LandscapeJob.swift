@@ -71,9 +71,7 @@ public struct LandscapeJob {
   /// - Parameter shouldStop: asked before every batch of the perturbation and before every point.
   /// - Throws: `JobStopped` when `shouldStop` returned true, `SATError` for a model without weights or a state file of another job,
   ///   and the model's errors.
-  public func run(
-    progress: (JobProgress) -> Void = { _ in }, shouldStop: () -> Bool = { false }
-  ) throws -> Result {
+  public func run(progress: (JobProgress) -> Void = { _ in }, shouldStop: () -> Bool = { false }) throws -> Result {
     let clock = ContinuousClock()
     let start = clock.now
     try model.check(data)

@@ -48,9 +48,7 @@ public final class NetworkClassifier: Classifier {
   fileprivate var preparedPass: ((Tensor) -> Tensor)?
   fileprivate var preparedPrecision: Execution.Precision?
 
-  public var execution = Execution() {
-    didSet { module.setMemoryFormat(execution.memoryFormat.format) }
-  }
+  public var execution = Execution() { didSet { module.setMemoryFormat(execution.memoryFormat.format) } }
 
   public init(_ module: any Layer, architecture: Architecture, normalization: Normalization?) {
     self.module = module

@@ -102,8 +102,7 @@ public enum ModelFile {
   ) throws -> LoadedModel {
     let contents = try FileContents.read(file, expecting: "a model")
     switch contents.kind {
-    case .safetensors:
-      return try native(SafeTensors.decode(contents), file, architecture, normalization, device)
+    case .safetensors: return try native(SafeTensors.decode(contents), file, architecture, normalization, device)
     case .torchScript:
       guard architecture == nil else {
         throw SATError("\(file) is a TorchScript archive, which carries its own network; leave out --model")
@@ -174,9 +173,7 @@ public enum ModelFile {
     do {
       held = try own.resolvedOptions()
       saved = try contents.metadata[Key.normalization].map { (text) throws(SATError) in try Normalization(text) }
-    } catch {
-      throw SATError("\(file): its metadata does not fit this version of sat: \(error.message)")
-    }
+    } catch { throw SATError("\(file): its metadata does not fit this version of sat: \(error.message)") }
     if let architecture { try check(architecture, against: own, held, file) }
     return try named(contents.tensors, file, own, normalization ?? saved, device)
   }
@@ -197,15 +194,10 @@ public enum ModelFile {
 
   /// Loads weights from another program into the network that the user names.
   private static func foreign(
-    _ tensors: NamedTensors, _ file: String, _ architecture: Architecture?, _ normalization: Normalization?,
-    _ device: Device
+    _ tensors: NamedTensors, _ file: String, _ architecture: Architecture?, _ normalization: Normalization?, _ device: Device
   ) throws -> LoadedModel {
     var state: ForeignState
-    do {
-      state = try ForeignState(tensors)
-    } catch {
-      throw SATError("\(file): \(error.message)")
-    }
+    do { state = try ForeignState(tensors) } catch { throw SATError("\(file): \(error.message)") }
     guard let architecture else {
       throw SATError(
         "\(file) holds weights but does not say which network they belong to; "
@@ -236,8 +228,7 @@ public enum ModelFile {
   }
 
   private static func named(
-    _ state: NamedTensors, _ file: String, _ architecture: Architecture, _ normalization: Normalization?,
-    _ device: Device
+    _ state: NamedTensors, _ file: String, _ architecture: Architecture, _ normalization: Normalization?, _ device: Device
   ) throws -> LoadedModel {
     let inputShape = try architecture.inputShape()
     try normalization?.check(architecture)

@@ -99,8 +99,7 @@ public enum NetworkCatalog {
     }
     return entry.allowed.sorted { $0.key < $1.key }.reduce([[:]]) { variants, option in
       variants.flatMap { variant in
-        option.value.map { value in
-          value == entry.defaults[option.key] ? variant : variant.merging([option.key: "\(value)"]) { $1 }
+        option.value.map { value in value == entry.defaults[option.key] ? variant : variant.merging([option.key: "\(value)"]) { $1 }
         }
       }
     }

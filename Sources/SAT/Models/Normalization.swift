@@ -8,8 +8,7 @@ public struct Normalization: Sendable, Equatable, CustomStringConvertible {
   /// The statistics that most checkpoints use, by name.
   public static let named: [(name: String, mean: [Double], std: [Double])] = [
     ("cifar10", [0.4914, 0.4822, 0.4465], [0.2471, 0.2435, 0.2616]),
-    ("cifar100", [0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762]),
-    ("imagenet", [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+    ("cifar100", [0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762]), ("imagenet", [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
     ("mnist", [0.1307], [0.3081]),
   ]
 
@@ -80,7 +79,5 @@ public struct Normalization: Sendable, Equatable, CustomStringConvertible {
   }
 
   /// MEAN and STD in the form that the user types.
-  public var description: String {
-    [mean, std].map { $0.map { Fraction($0).text }.joined(separator: ",") }.joined(separator: " ")
-  }
+  public var description: String { [mean, std].map { $0.map { Fraction($0).text }.joined(separator: ",") }.joined(separator: " ") }
 }

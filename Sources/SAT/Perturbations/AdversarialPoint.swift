@@ -24,8 +24,7 @@ extension InnerMaximizer {
   /// - Returns: the images; nil when `shouldStop` returned true.
   func adversarialImages(
     _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, batchSize: Int, generator: Generator,
-    progress: (Double) -> Void,
-    shouldStop: () -> Bool
+    progress: (Double) -> Void, shouldStop: () -> Bool
   ) throws(TorchError) -> Tensor? {
     func ascend() throws(TorchError) -> Tensor? {
       var parts: [Tensor] = []

@@ -52,9 +52,7 @@ public struct Choice {
 }
 
 /// The curriculum that moves every sample at every step, as in plain adversarial training (Madry et al. 2018).
-public struct FullStrength: Curriculum {
-  public init() {}
-}
+public struct FullStrength: Curriculum { public init() {} }
 
 /// A curriculum with fixed radii, step lengths and numbers of steps per sample (IAAT, CAT20, CAT18).
 public struct SampleLimits: Curriculum {

@@ -54,9 +54,7 @@ public struct ThreatModel: Sendable, Equatable, Codable {
   }
 
   /// Returns the sizes [N] of the perturbations between two batches [N, …].
-  public func size(from clean: Tensor, to perturbed: Tensor) -> Tensor {
-    (perturbed - clean).norms(norm)
-  }
+  public func size(from clean: Tensor, to perturbed: Tensor) -> Tensor { (perturbed - clean).norms(norm) }
 
   /// Returns a random point inside the ball and the box around each image.
   ///

@@ -33,9 +33,7 @@ public struct EvaluationTable: CustomStringConvertible {
 
   private func row(_ name: String, _ correct: Int, _ total: Int, _ attack: Evaluation.Outcome? = nil) -> [String] {
     let interval = wilsonInterval(correct, of: total)
-    let cells = [
-      name, "\(correct)/\(total)", Self.share(correct, total), percentRange(interval.lowerBound, interval.upperBound),
-    ]
+    let cells = [name, "\(correct)/\(total)", Self.share(correct, total), percentRange(interval.lowerBound, interval.upperBound)]
     guard let attack else { return cells }
     let all = evaluation.attacks.reduce(0) { $0 + $1.seconds }
     return cells + [

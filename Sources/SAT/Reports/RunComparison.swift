@@ -130,9 +130,7 @@ public struct RunComparison: VersionedDocument {
       }.first
   }
 
-  private static func differences(
-    _ ours: TrainingConfiguration, from theirs: TrainingConfiguration
-  ) throws(SATError) -> [String] {
+  private static func differences(_ ours: TrainingConfiguration, from theirs: TrainingConfiguration) throws(SATError) -> [String] {
     var comparable = ours
     (comparable.checkpoints, comparable.logSteps) = (theirs.checkpoints, theirs.logSteps)
     (comparable.validation, comparable.smoothness) = (theirs.validation, theirs.smoothness)

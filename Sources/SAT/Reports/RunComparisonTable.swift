@@ -18,9 +18,7 @@ public struct RunComparisonTable: CustomStringConvertible {
   }
 
   private var stepsText: String {
-    guard let steps = comparison.steps else {
-      return "no steps to compare: `sat train --log-steps` writes steps.jsonl\n"
-    }
+    guard let steps = comparison.steps else { return "no steps to compare: `sat train --log-steps` writes steps.jsonl\n" }
     let largest =
       "largest difference: loss \(Self.small(steps.largestLossDifference)), gradient norm "
       + "\(Self.small(steps.largestGradientNormDifference))\n"

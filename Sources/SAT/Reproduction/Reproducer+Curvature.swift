@@ -71,8 +71,7 @@ extension Reproducer {
     if FileManager.default.fileExists(atPath: path) { return try LandscapeDocument.read(from: path) }
     var job = LandscapeJob(
       model: try loaded(run, .best), data: try trainingImages(run, count: run.limits.smoothnessImages),
-      examples: .fixed(try perturbation(run)),
-      axis: .init(points: run.limits.gridPoints))
+      examples: .fixed(try perturbation(run)), axis: .init(points: run.limits.gridPoints))
     job.seed = run.configuration.seed
     job.batchSize = run.configuration.batchSize
     job.state = "\(run.folder.path)/landscape-state"

@@ -161,8 +161,7 @@ private final class TrainingListener: TrainingObserver {
   func batchDone(epoch: Int, batch: Int, batches: Int, loss: Double) {
     let done = Double(epoch - first) + Double(batch + 1) / Double(batches)
     observer.progressed(
-      .train, to: overall(done / Double(max(epochs - first, 1))),
-      "\(name), epoch \(epoch + 1)/\(epochs), loss \(decimal(loss, 3))")
+      .train, to: overall(done / Double(max(epochs - first, 1))), "\(name), epoch \(epoch + 1)/\(epochs), loss \(decimal(loss, 3))")
   }
 
   func validating(epoch: Int) {}

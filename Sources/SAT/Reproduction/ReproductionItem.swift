@@ -33,27 +33,22 @@ public struct ReproductionItem: Sendable {
   public static let all: [ReproductionItem] = [
     .init(
       name: "fig-1", summary: "the adversarial loss in a plane around the weights", measurement: .landscape,
-      settings: ["cifar10-prn20"],
-      methods: three, otherSettings: ["mnist-0.3"]),
+      settings: ["cifar10-prn20"], methods: three, otherSettings: ["mnist-0.3"]),
     .init(
       name: "fig-4", summary: "sharpness of the adversarial loss during training", measurement: .smoothness,
-      settings: ["cifar10-prn20"],
-      methods: three, otherSettings: ["mnist-0.3"]),
+      settings: ["cifar10-prn20"], methods: three, otherSettings: ["mnist-0.3"]),
     .init(
       name: "fig-5", summary: "schedules of lambda", measurement: .schedule,
-      settings: ["mnist-0.3", "cifar10-prn20", "cifar10-wrn34-10"],
-      methods: ["h-sat", "p-sat"]),
+      settings: ["mnist-0.3", "cifar10-prn20", "cifar10-wrn34-10"], methods: ["h-sat", "p-sat"]),
     .init(
       name: "fig-6", summary: "mean norm of the training perturbations, without random starts", measurement: .perturbation,
       settings: ["cifar10-prn20"], methods: ["h-sat", "p-sat"], otherSettings: ["mnist-0.3"], startsClean: true),
     .init(
       name: "fig-7", summary: "eigenvalues of samples' Hessians, exact and estimated", measurement: .spectrum,
-      settings: ["cifar10-prn20"],
-      methods: three, otherSettings: ["mnist-0.3"]),
+      settings: ["cifar10-prn20"], methods: three, otherSettings: ["mnist-0.3"]),
     .init(
       name: "fig-8", summary: "adversarial images of Imagenette", measurement: .images,
-      settings: ["imagenette-rn34-16", "imagenette-rn34-24"],
-      methods: ["p-sat"]),
+      settings: ["imagenette-rn34-16", "imagenette-rn34-24"], methods: ["p-sat"]),
     .init(
       name: "table-1", summary: "accuracy on CIFAR-10 and CIFAR-100, two networks", measurement: .accuracy,
       settings: ["cifar10-prn20", "cifar10-wrn34-10", "cifar100-prn20", "cifar100-wrn34-10"], methods: six),

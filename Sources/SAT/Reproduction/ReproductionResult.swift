@@ -128,8 +128,7 @@ extension ReproductionResult.Figure {
       let interval = wilsonInterval(count, of: samples)
       return .init(
         setting: setting, method: method, quantity: quantity, value: 100 * Double(count) / Double(samples),
-        low: 100 * interval.lowerBound,
-        high: 100 * interval.upperBound, paper: PaperFigures.value(item, setting, method, quantity))
+        low: 100 * interval.lowerBound, high: 100 * interval.upperBound, paper: PaperFigures.value(item, setting, method, quantity))
     }
     let (a, b) = (proportion("clean", clean), proportion("adversarial", adversarial))
     // A robust sample is also correct when clean, so the covariance is p_b (1 − p_a).
@@ -153,8 +152,7 @@ extension ReproductionResult.Figure {
       return [
         ReproductionResult.Figure(
           setting: setting, method: method, quantity: quantity, value: value,
-          low: error.map { value - StandardNormal.reach95 * $0 },
-          high: error.map { value + StandardNormal.reach95 * $0 }),
+          low: error.map { value - StandardNormal.reach95 * $0 }, high: error.map { value + StandardNormal.reach95 * $0 }),
         ReproductionResult.Figure(
           setting: setting, method: method, quantity: rank, value: Double(1 + values.count { $0.value < value }),
           paper: PaperFigures.value(item, setting, method, rank)),

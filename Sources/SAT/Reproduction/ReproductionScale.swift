@@ -32,8 +32,7 @@ public struct ReproductionScale: Sendable, Equatable {
   func limits(_ configuration: TrainingConfiguration) -> Limits {
     let network = configuration.model.name
     return switch (name, network) {
-    case (.paper, _):
-      Limits(smoothnessImages: 512, spectrumImages: 1280, gridPoints: 51)
+    case (.paper, _): Limits(smoothnessImages: 512, spectrumImages: 1280, gridPoints: 51)
     case (.small, "mnist-cnn"):
       Limits(epochs: 14, steps: 10, testImages: 500, smoothnessImages: 256, spectrumImages: 256, gridPoints: 21)
     case (.small, _):
@@ -105,8 +104,7 @@ public struct ReproductionScale: Sendable, Equatable {
       [
         limits.testImages.map { "\($0) test images, evenly spread" },
         limits.pgdSteps.map { "PGD of \($0) steps instead of AutoAttack" },
-      ]
-      .compactMap { $0 }
+      ].compactMap { $0 }
     case .smoothness: name == .paper ? [] : ["measured on \(limits.smoothnessImages) training images"]
     case .landscape:
       name == .paper ? [] : ["\(limits.gridPoints) points along each direction, \(limits.smoothnessImages) training images"]

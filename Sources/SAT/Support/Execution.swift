@@ -8,9 +8,7 @@ public struct Execution: Codable, Sendable, Equatable {
     case bf16
 
     /// Returns bfloat16 for a CPU that has instructions for it, otherwise float32.
-    static func fastest(on device: Device) -> Precision {
-      !device.isCUDA && Torch.hasBFloat16Instructions ? .bf16 : .fp32
-    }
+    static func fastest(on device: Device) -> Precision { !device.isCUDA && Torch.hasBFloat16Instructions ? .bf16 : .fp32 }
   }
 
   public enum Layout: String, ConfigurationWord, Sendable {
@@ -57,7 +55,5 @@ public struct Execution: Codable, Sendable, Equatable {
   }
 
   /// The device that `device` names.
-  var place: Device {
-    get throws(TorchError) { device == "best" ? .best : try Device(device) }
-  }
+  var place: Device { get throws(TorchError) { device == "best" ? .best : try Device(device) } }
 }

@@ -23,8 +23,7 @@ final class FileLock {
         close(opened)
         throw SATError("another process is \(use) \(file); wait until it is done, or choose another file")
       }
-      attempts += 1
-      // The process that had the lock may have removed the file between the two calls.
+      attempts += 1  // The process that had the lock may have removed the file between the two calls.
     } while opened >= 0 && attempts < 100 && !Self.isFile(opened, at: path)
     descriptor = opened
   }

@@ -2,9 +2,7 @@
 public struct SATError: Error, Sendable, Equatable, CustomStringConvertible {
   public var message: String
 
-  public init(_ message: String) {
-    self.message = message
-  }
+  public init(_ message: String) { self.message = message }
 
   public var description: String { message }
 }

@@ -10,9 +10,7 @@ public struct StateIdentity: Sendable, Equatable, Codable, ExpressibleByDictiona
 
   public private(set) var aspects: [Aspect] = []
 
-  public init(dictionaryLiteral elements: (String, String)...) {
-    for (name, value) in elements { self[name] = value }
-  }
+  public init(dictionaryLiteral elements: (String, String)...) { for (name, value) in elements { self[name] = value } }
 
   /// The value of an aspect. A new aspect goes to the end; nil removes an aspect.
   public subscript(name: String) -> String? {

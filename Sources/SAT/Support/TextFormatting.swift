@@ -50,9 +50,7 @@ public func percent(_ fraction: Double, _ places: Int = 2) -> String { decimal(1
 public func percentRange(_ low: Double, _ high: Double) -> String { "\(decimal(100 * low, 2)) – \(decimal(100 * high, 2))" }
 
 /// Returns a number with four significant digits, the same in every locale; very large and very small numbers get an exponent.
-public func significant(_ value: Double) -> String {
-  String(format: "%.4g", locale: Locale(identifier: "en_US_POSIX"), value)
-}
+public func significant(_ value: Double) -> String { String(format: "%.4g", locale: Locale(identifier: "en_US_POSIX"), value) }
 
 /// Returns text that a shell reads as one word; it has quotes only when it needs them.
 func shellWord(_ text: String) -> String {

@@ -25,9 +25,7 @@ public enum ConfigurationFile {
   }
 
   /// Returns the configuration with the values of a YAML text applied.
-  public static func apply(
-    yaml: String, to base: TrainingConfiguration, source: String
-  ) throws(SATError) -> TrainingConfiguration {
+  public static func apply(yaml: String, to base: TrainingConfiguration, source: String) throws(SATError) -> TrainingConfiguration {
     let change: Node?
     do { change = try Yams.compose(yaml: yaml) } catch { throw SATError("\(source) is not YAML: \(Self.oneLine(error))") }
     guard let change else { return base }
@@ -180,9 +178,7 @@ public enum ConfigurationFile {
       return try YAMLDecoder().decode(TrainingConfiguration.self, from: node)
     } catch let error as SATError {
       throw SATError("\(source): \(error.message)")
-    } catch let error as DecodingError {
-      throw SATError("\(source): \(describe(error))")
-    } catch {
+    } catch let error as DecodingError { throw SATError("\(source): \(describe(error))") } catch {
       throw SATError("\(source): \(oneLine(error))")
     }
   }
@@ -212,7 +208,5 @@ public enum ConfigurationFile {
     }
   }
 
-  private static func oneLine(_ error: any Error) -> String {
-    "\(error)".split(separator: "\n").joined(separator: " ")
-  }
+  private static func oneLine(_ error: any Error) -> String { "\(error)".split(separator: "\n").joined(separator: " ") }
 }

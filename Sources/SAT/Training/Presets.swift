@@ -19,13 +19,11 @@ public enum Presets {
         digits.lambda = .linear(initial: 0, final: 1, start: 5, end: 11)
         digits.learningRateSchedule = LearningRateSettings(kind: .constant)
         return digits
-      }()),
-    Entry(name: "mnist-0.3", summary: "the paper's MNIST at epsilon 0.3", configuration: mnist(epsilon: 0.3)),
+      }()), Entry(name: "mnist-0.3", summary: "the paper's MNIST at epsilon 0.3", configuration: mnist(epsilon: 0.3)),
     Entry(name: "mnist-0.45", summary: "the paper's MNIST at epsilon 0.45", configuration: mnist(epsilon: 0.45)),
     Entry(
       name: "cifar10-prn20", summary: "the paper's CIFAR-10, PreActResNet, epsilon 8/255", configuration: preActResNet("cifar10", 8)
-    ),
-    Entry(name: "cifar10-prn20-16", summary: "the same at epsilon 16/255", configuration: preActResNet("cifar10", 16)),
+    ), Entry(name: "cifar10-prn20-16", summary: "the same at epsilon 16/255", configuration: preActResNet("cifar10", 16)),
     Entry(name: "cifar10-prn20-24", summary: "the same at epsilon 24/255", configuration: preActResNet("cifar10", 24)),
     Entry(
       name: "cifar10-wrn34-10", summary: "the paper's CIFAR-10, WideResNet, epsilon 8/255", configuration: wideResNet("cifar10")),
@@ -55,10 +53,8 @@ public enum Presets {
   private static func mnist(epsilon: Fraction) -> TrainingConfiguration {
     TrainingConfiguration(
       preset: "mnist-\(epsilon)", method: "p-sat", data: "mnist", model: Architecture(name: "mnist-cnn"), from: "none",
-      normalization: "none",
-      threat: .init(norm: .linf, epsilon: epsilon), attack: .init(steps: 40, stepSize: 0.02, randomStart: true),
-      lambda: thirds(at: [30, 45, 60]),
-      epochs: 70, batchSize: 128,
+      normalization: "none", threat: .init(norm: .linf, epsilon: epsilon),
+      attack: .init(steps: 40, stepSize: 0.02, randomStart: true), lambda: thirds(at: [30, 45, 60]), epochs: 70, batchSize: 128,
       optimizer: .init(name: .sgd, learningRate: 0.01, momentum: 0.9, nesterov: false, weightDecay: 5e-4, maxGradientNorm: 0),
       learningRateSchedule: LearningRateSettings(kind: .multiStep, milestones: [40, 50, 60]), averaging: .init(),
       validation: .init(every: 1), checkpoints: .init(), logSteps: false, seed: 0, execution: Execution())

@@ -3,9 +3,7 @@ internal import SwiftTorch
 /// Trains an epoch batch by batch, validates it, and computes the statistics of averaged weights.
 extension Trainer {
   /// Trains an epoch, or the rest of one; returns nil when `shouldStop` returned true.
-  func train(
-    _ epoch: Int, _ logs: RunLogs, _ observer: any TrainingObserver, _ shouldStop: () -> Bool
-  ) throws -> EpochMetrics? {
+  func train(_ epoch: Int, _ logs: RunLogs, _ observer: any TrainingObserver, _ shouldStop: () -> Bool) throws -> EpochMetrics? {
     let clock = ContinuousClock()
     var (order, sums) = current ?? (Tensor.randperm(trainSet.count, generator: shuffling), EpochSums())
     let loader = BatchLoader(
@@ -106,9 +104,7 @@ extension Trainer {
         try Evaluator(model: network, data: validationSet, batchSize: configuration.batchSize, device: device, layout: layout)
           .run(EvaluationPlan([attack], checks: false), shouldStop: shouldStop)
       }
-    } catch is JobStopped {
-      return nil
-    }
+    } catch is JobStopped { return nil }
     if Set(evaluation.predictions).count == 1 {
       observer.warn(
         "the network answers \(evaluation.predictions[0]) to every validation image; "

@@ -177,9 +177,7 @@ public final class Trainer {
   /// Trains the next epoch, or the rest of it, and lets defense and average finish it.
   ///
   /// - Returns: nil when `shouldStop` returned true.
-  private func finishedEpoch(
-    _ logs: RunLogs, _ observer: any TrainingObserver, _ shouldStop: () -> Bool
-  ) throws -> EpochMetrics? {
+  private func finishedEpoch(_ logs: RunLogs, _ observer: any TrainingObserver, _ shouldStop: () -> Bool) throws -> EpochMetrics? {
     let epoch = history.count
     guard var metrics = try train(epoch, logs, observer, shouldStop) else { return nil }
     let report = try defense.finishEpoch(epoch, network)

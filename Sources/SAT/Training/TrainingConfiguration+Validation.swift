@@ -9,8 +9,7 @@ extension TrainingConfiguration {
     try require("attack.steps", attack.steps, in: Limit.steps)
     try require("attack.stepSize", attack.stepSize.value, above: 0, to: Limit.number.upperBound)
     try methodOptions.validate(for: entry)
-    try require(
-      entry.usesLambda || lambda == .constant(1), "lambda", lambda, "to be left out: \(method) has no schedule of lambda")
+    try require(entry.usesLambda || lambda == .constant(1), "lambda", lambda, "to be left out: \(method) has no schedule of lambda")
     if entry.usesLambda { try validate(lambda, range: entry.lambdaRange) }
     try require(awp.gamma >= 0 && awp.gamma < 1, "awp.gamma", awp.gamma, "0 <= gamma < 1, 0 for none")
     try require("awp.warmup", awp.warmup, in: Limit.epoch)

@@ -139,10 +139,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     result.method = method
     var settings = AdaptableSettings(
       data: data, network: model.name, epsilon: threat.epsilon.value, options: MethodOptions(of: entry), lambda: lambda,
-      epochs: epochs,
-      augmentation: augmentation, stepSize: attack.stepSize, learningRate: optimizer.learningRate,
-      weightDecay: optimizer.weightDecay,
-      learningRateSchedule: learningRateSchedule)
+      epochs: epochs, augmentation: augmentation, stepSize: attack.stepSize, learningRate: optimizer.learningRate,
+      weightDecay: optimizer.weightDecay, learningRateSchedule: learningRateSchedule)
     entry.adapt(&settings)
     result.methodOptions = settings.options
     result.lambda = settings.lambda

@@ -2,18 +2,12 @@
 package struct FormatError: Error, Equatable {
   package let message: String
 
-  package init(_ message: String) {
-    self.message = message
-  }
+  package init(_ message: String) { self.message = message }
 }
 
 /// Runs a parser and puts the file's name in front of its error message.
 package func naming<R>(_ path: String, _ body: () throws(FormatError) -> R) throws(TorchError) -> R {
-  do {
-    return try body()
-  } catch {
-    throw TorchError(.value, "\(path): \(error.message)")
-  }
+  do { return try body() } catch { throw TorchError(.value, "\(path): \(error.message)") }
 }
 
 /// Returns text from a file in quotation marks, fit for a one-line message.

@@ -10,9 +10,7 @@ public struct StateDict: Sendable {
   public let ignored: [String]
 
   /// Makes CPU tensors of all entries. Tensors that share a storage in the file share memory.
-  public func tensors() -> NamedTensors {
-    TensorMaker.tensors(entries)
-  }
+  public func tensors() -> NamedTensors { TensorMaker.tensors(entries) }
 }
 
 extension Array {
@@ -20,10 +18,8 @@ extension Array {
   ///
   /// - Parameter isWrapper: returns true if a part belongs to a wrapper and not to the network.
   /// - Returns: the removed prefix.
-  @discardableResult
-  package mutating func removeSharedPrefix<Value>(
-    where isWrapper: (Substring) -> Bool = { _ in true }
-  ) -> String where Element == (name: String, tensor: Value) {
+  @discardableResult package mutating func removeSharedPrefix<Value>(where isWrapper: (Substring) -> Bool = { _ in true }) -> String
+  where Element == (name: String, tensor: Value) {
     var removed = ""
     while let name = first?.name, let dot = name.firstIndex(of: "."), case let part = name[...dot], isWrapper(part),
       allSatisfy({ $0.name.hasPrefix(part) && $0.name.count > part.count })
@@ -77,18 +73,14 @@ extension PyTorchCheckpoint {
     for name in wrappers {
       if let inner = value[name], let found = find(inner, at: path + [name], depth: depth + 1) { return found }
     }
-    let hasTensor = members.contains { member in
-      if case (.string, .tensor) = member { true } else { false }
-    }
+    let hasTensor = members.contains { member in if case (.string, .tensor) = member { true } else { false } }
     return hasTensor ? (path, members) : nil
   }
 
   private var summary: String {
     guard case .dictionary(let members) = root else { return root.kind }
     if members.isEmpty { return "an empty dictionary" }
-    let names = members.prefix(8).map { member in
-      if case .string(let name) = member.key { quoted(name) } else { member.key.kind }
-    }
+    let names = members.prefix(8).map { member in if case .string(let name) = member.key { quoted(name) } else { member.key.kind } }
     return "a dictionary with \(names.joined(separator: ", "))\(members.count > 8 ? ", …" : "")"
   }
 }

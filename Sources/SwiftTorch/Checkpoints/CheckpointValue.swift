@@ -28,9 +28,7 @@ public enum CheckpointValue: Sendable {
   }
 
   /// The tensor, or nil for any other value.
-  public var tensor: StoredTensor? {
-    if case .tensor(let tensor) = self { tensor } else { nil }
-  }
+  public var tensor: StoredTensor? { if case .tensor(let tensor) = self { tensor } else { nil } }
 
   /// The kind of the value in Python's words, for messages.
   var kind: String {

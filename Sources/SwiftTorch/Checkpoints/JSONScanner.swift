@@ -90,11 +90,7 @@ struct JSONScanner {
     while position < end, case let byte = bytes[position], byte != UInt8(ascii: "\"") {
       guard byte >= 0x20 else { throw failure("a string without control characters") }
       position += 1
-      if byte != UInt8(ascii: "\\") {
-        raw.append(byte)
-      } else {
-        try escape(into: &raw)
-      }
+      if byte != UInt8(ascii: "\\") { raw.append(byte) } else { try escape(into: &raw) }
     }
     try expect(UInt8(ascii: "\""))
     return try text(raw[...])

@@ -31,13 +31,9 @@ public enum NumPyFile {
       let contents = try archive.contents(of: entry)
       do {
         // A stored entry is a slice of the archive, so the cursor can share the archive's bytes.
-        let array =
-          entry.isDeflated
-          ? try decodeArray(Array(contents)) : try decodeArray(archive.bytes, in: entry.data)
+        let array = entry.isDeflated ? try decodeArray(Array(contents)) : try decodeArray(archive.bytes, in: entry.data)
         arrays.append((name, array))
-      } catch {
-        throw FormatError("array \(quoted(name)): \(error.message)")
-      }
+      } catch { throw FormatError("array \(quoted(name)): \(error.message)") }
     }
     if let missing = names?.subtracting(arrays.map(\.name)).sorted().first {
       let found = archive.entries.prefix(8).map { quoted($0.name) }.joined(separator: ", ")
@@ -135,9 +131,7 @@ private struct NumPyHeader {
     return true
   }
 
-  private mutating func expect(_ character: Unicode.Scalar) throws(FormatError) {
-    guard takes(character) else { throw failure }
-  }
+  private mutating func expect(_ character: Unicode.Scalar) throws(FormatError) { guard takes(character) else { throw failure } }
 
   private mutating func string() throws(FormatError) -> String {
     guard let quote = next, quote == UInt8(ascii: "'") || quote == UInt8(ascii: "\"") else { throw failure }

@@ -42,13 +42,11 @@ enum PickleGlobal: Equatable {
   private static let known: [String: PickleGlobal] = {
     var table: [String: PickleGlobal] = [
       "collections OrderedDict": .mapping, "collections defaultdict": .mapping, "collections Counter": .mapping,
-      "argparse Namespace": .namespace,
-      "torch._utils _rebuild_tensor": .rebuildTensor, "torch._utils _rebuild_tensor_v2": .rebuildTensorV2,
-      "torch._utils _rebuild_tensor_v3": .rebuildTensorV3,
+      "argparse Namespace": .namespace, "torch._utils _rebuild_tensor": .rebuildTensor,
+      "torch._utils _rebuild_tensor_v2": .rebuildTensorV2, "torch._utils _rebuild_tensor_v3": .rebuildTensorV3,
       "torch._utils _rebuild_parameter": .rebuildParameter, "torch._utils _rebuild_parameter_with_state": .rebuildParameter,
-      "torch.nn.parameter Parameter": .parameter, "torch.nn.parameter Buffer": .parameter,
-      "torch Size": .size, "torch device": .device,
-      "torch.storage UntypedStorage": .storage(.uint8), "torch.storage _UntypedStorage": .storage(.uint8),
+      "torch.nn.parameter Parameter": .parameter, "torch.nn.parameter Buffer": .parameter, "torch Size": .size,
+      "torch device": .device, "torch.storage UntypedStorage": .storage(.uint8), "torch.storage _UntypedStorage": .storage(.uint8),
       "torch.storage TypedStorage": .storage(.uint8), "torch.storage _TypedStorage": .storage(.uint8),
       "numpy.core.multiarray scalar": .numpyScalar, "numpy._core.multiarray scalar": .numpyScalar, "numpy dtype": .numpyType,
       "_codecs encode": .encode, "copyreg _reconstructor": .reconstructor, "copy_reg _reconstructor": .reconstructor,

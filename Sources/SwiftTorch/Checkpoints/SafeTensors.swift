@@ -13,9 +13,7 @@ public struct SafeTensors {
   }
 
   /// The tensor with this name, or nil.
-  public subscript(_ name: String) -> Tensor? {
-    tensors.first { $0.name == name }?.tensor
-  }
+  public subscript(_ name: String) -> Tensor? { tensors.first { $0.name == name }?.tensor }
 
   /// Reads a file into CPU tensors.
   ///

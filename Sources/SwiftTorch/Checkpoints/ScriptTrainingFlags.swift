@@ -37,10 +37,8 @@ struct ScriptTrainingFlags {
       guard let known = memo[try cursor.size(opcode == .binGet ? 1 : 4)] else { return }
       (text, isTextOnTop) = (known, true)
     case .newObj: path.append(text)
-    case .build:
-      guard path.popLast() != nil else { throw FormatError("the archive's objects end more often than they begin") }
-    case .newTrue:
-      if wasTextOnTop && text == "training" { modules.append(path.dropFirst().joined(separator: ".")) }
+    case .build: guard path.popLast() != nil else { throw FormatError("the archive's objects end more often than they begin") }
+    case .newTrue: if wasTextOnTop && text == "training" { modules.append(path.dropFirst().joined(separator: ".")) }
     case .global: for _ in 0..<2 { _ = try cursor.line() }
     case .binInt1, .proto: _ = try cursor.byte()
     case .binInt2: _ = try cursor.take(2)
@@ -50,8 +48,7 @@ struct ScriptTrainingFlags {
     case .long4, .binString: _ = try cursor.take(try cursor.size(4))
     case .shortBinString: _ = try cursor.take(Int(try cursor.byte()))
     case .mark, .pop, .popMark, .none, .newFalse, .emptyTuple, .tuple, .tuple1, .tuple2, .tuple3, .emptyList, .list, .append,
-      .appends,
-      .emptyDict, .dict, .setItem, .setItems, .reduce, .binPersID:
+      .appends, .emptyDict, .dict, .setItem, .setItems, .reduce, .binPersID:
       break
     default: throw FormatError("the archive's objects hold an instruction that TorchScript does not write")
     }

@@ -8,9 +8,7 @@ public struct StoredTensor: Sendable {
     /// Packed little-endian elements.
     public let bytes: ArraySlice<UInt8>
 
-    public init(bytes: ArraySlice<UInt8>) {
-      self.bytes = bytes
-    }
+    public init(bytes: ArraySlice<UInt8>) { self.bytes = bytes }
   }
 
   /// The most elements of a view that has more elements than its storage. A broadcast tensor repeats elements with a stride of 0.
@@ -47,9 +45,7 @@ public struct StoredTensor: Sendable {
   }
 
   /// Makes a view of `storage`. All its elements must lie inside the storage.
-  init(
-    storage: Storage, dtype: DType, shape: [Int], strides: [Int], offset: Int, requiresGrad: Bool
-  ) throws(FormatError) {
+  init(storage: Storage, dtype: DType, shape: [Int], strides: [Int], offset: Int, requiresGrad: Bool) throws(FormatError) {
     let stored = storage.bytes.count / dtype.size
     guard shape.count == strides.count, shape.count <= Self.maximumDimensions, offset >= 0,
       strides.allSatisfy({ $0 >= 0 }), let count = elementCount(shape)

@@ -7,9 +7,7 @@ struct TensorMaker {
     var uses: [ObjectIdentifier: Int] = [:]
     for (_, tensor) in stored { uses[ObjectIdentifier(tensor.storage), default: 0] += 1 }
     var maker = TensorMaker()
-    return stored.map { name, tensor in
-      (name, maker.tensor(tensor, isShared: uses[ObjectIdentifier(tensor.storage)]! > 1))
-    }
+    return stored.map { name, tensor in (name, maker.tensor(tensor, isShared: uses[ObjectIdentifier(tensor.storage)]! > 1)) }
   }
 
   mutating func tensor(_ stored: StoredTensor, isShared: Bool) -> Tensor {

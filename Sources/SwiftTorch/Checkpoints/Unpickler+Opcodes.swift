@@ -85,8 +85,7 @@ extension Unpickler {
       guard version <= 5 else {
         throw FormatError("the pickle has protocol \(version); expected 0 to 5; re-save it with a current PyTorch")
       }
-    case .frame:
-      guard try cursor.size(8) <= cursor.remaining else { throw damaged("has a frame that is cut off") }
+    case .frame: guard try cursor.size(8) <= cursor.remaining else { throw damaged("has a frame that is cut off") }
     case .persID:
       throw FormatError("the pickle has protocol 0, which cannot hold tensors; re-save it with torch.save's default protocol")
     case .ext1, .ext2, .ext4:
@@ -102,11 +101,7 @@ extension Unpickler {
 
   /// Does POP, which removes a mark if a mark is on top.
   private mutating func popOrUnmark() throws(FormatError) {
-    do {
-      _ = try pop()
-    } catch {
-      guard try popToMark().isEmpty else { throw error }
-    }
+    do { _ = try pop() } catch { guard try popToMark().isEmpty else { throw error } }
   }
 
   private mutating func asciiLine() throws(FormatError) -> String {

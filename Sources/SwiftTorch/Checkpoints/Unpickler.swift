@@ -111,9 +111,7 @@ struct Unpickler {
     return value
   }
 
-  mutating func mark() {
-    marks.append(stack.count)
-  }
+  mutating func mark() { marks.append(stack.count) }
 
   mutating func popToMark() throws(FormatError) -> [Value] {
     guard let mark = marks.popLast() else { throw damaged("lacks a mark") }

@@ -45,9 +45,7 @@ struct ZipArchive {
   }
 
   /// Returns the entry with this name, or nil.
-  func entry(_ name: String) -> Entry? {
-    indices[name].map { entries[$0] }
-  }
+  func entry(_ name: String) -> Entry? { indices[name].map { entries[$0] } }
 
   /// Returns an entry's contents after a check of their checksum. A stored entry is a slice of the archive, not a copy.
   func contents(of entry: Entry) throws(FormatError) -> ArraySlice<UInt8> {

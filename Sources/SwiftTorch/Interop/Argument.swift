@@ -59,9 +59,7 @@ extension [Argument] {
     return withUnsafeTemporaryAllocation(of: ts_value.self, capacity: count) { values in
       withUnsafeTemporaryAllocation(of: UInt64.self, capacity: Swift.max(words, 1)) { scratch in
         var free = UnsafeMutableRawBufferPointer(scratch)[...]
-        for (i, argument) in enumerated() {
-          values.initializeElement(at: i, to: ts_value(argument, scratch: &free))
-        }
+        for (i, argument) in enumerated() { values.initializeElement(at: i, to: ts_value(argument, scratch: &free)) }
         return withExtendedLifetime(self) { body(UnsafeBufferPointer(values)) }
       }
     }
@@ -69,8 +67,7 @@ extension [Argument] {
 }
 
 extension ts_value {
-  @inline(__always)
-  init(_ tensor: Tensor) {
+  @inline(__always) init(_ tensor: Tensor) {
     self.init()
     kind = Int32(TS_TENSOR)
     self.as.tensor = tensor.handle

@@ -8,8 +8,7 @@ extension Tensor {
   public var isLeaf: Bool { ts_tensor_is_leaf(handle) }
 
   /// Turns tracking on or off for a floating-point leaf in place, and returns the leaf (`requires_grad_`).
-  @discardableResult
-  public func requireGrad(_ required: Bool = true) -> Tensor {
+  @discardableResult public func requireGrad(_ required: Bool = true) -> Tensor {
     guard ts_tensor_set_requires_grad(handle, required) == TS_OK else { fatalError("requireGrad: \(lastErrorMessage())") }
     return self
   }
@@ -57,9 +56,7 @@ extension Tensor {
   ///   - createGraph: true to make the result differentiable.
   public static func gradient(
     of output: Tensor, withRespectTo input: Tensor, seed: Tensor? = nil, retainGraph: Bool = false, createGraph: Bool = false
-  ) -> Tensor {
-    gradient(of: output, withRespectTo: [input], seed: seed, retainGraph: retainGraph, createGraph: createGraph)[0]
-  }
+  ) -> Tensor { gradient(of: output, withRespectTo: [input], seed: seed, retainGraph: retainGraph, createGraph: createGraph)[0] }
 
   /// Returns the gradients of `output` with respect to several tensors (`torch.autograd.grad`).
   ///
@@ -126,14 +123,10 @@ extension Tensor {
 public var isGradEnabled: Bool { ts_grad_mode() }
 
 /// Runs `body` without recording for autograd (`torch.no_grad()`).
-public func withNoGrad<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
-  try withGradMode(false, body)
-}
+public func withNoGrad<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R { try withGradMode(false, body) }
 
 /// Runs `body` with recording on, for example inside `withNoGrad` (`torch.enable_grad()`).
-public func withGrad<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
-  try withGradMode(true, body)
-}
+public func withGrad<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R { try withGradMode(true, body) }
 
 /// Runs `body` with recording on or off, and restores the mode on every exit (`torch.set_grad_enabled(mode)`).
 ///

@@ -74,9 +74,7 @@ package final class FileStream {
     guard descriptor >= 0 else { throw TorchError(.io, "\(path): cannot be read (\(systemMessage(errno))); check the path") }
   }
 
-  deinit {
-    if descriptor >= 0 { close(descriptor) }
-  }
+  deinit { if descriptor >= 0 { close(descriptor) } }
 
   /// Reads the next bytes, at most `count`. It returns none at the file's end.
   package func read(_ count: Int) throws(FormatError) -> [UInt8] {
@@ -100,6 +98,4 @@ package func realPath(_ path: String) -> String? {
 }
 
 /// Returns the C library's text for an `errno` value.
-package func systemMessage(_ code: Int32) -> String {
-  String(cString: strerror(code))
-}
+package func systemMessage(_ code: Int32) -> String { String(cString: strerror(code)) }

@@ -40,9 +40,7 @@ public final class Generator {
   /// Continues from a saved state (`set_state`).
   ///
   /// - Throws: `TorchError` if `state` is not the state of a generator for this kind of device.
-  public func restore(_ state: Tensor) throws(TorchError) {
-    try TorchError.check(ts_generator_set_state(handle, state.handle))
-  }
+  public func restore(_ state: Tensor) throws(TorchError) { try TorchError.check(ts_generator_set_state(handle, state.handle)) }
 }
 
 extension Generator: RandomNumberGenerator {

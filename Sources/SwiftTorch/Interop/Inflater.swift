@@ -95,9 +95,7 @@ package final class Inflater {
   }
 
   /// The error for a stream with input that ends too early.
-  package static var cutOff: FormatError {
-    FormatError("the compressed data is cut off; copy or download the file again")
-  }
+  package static var cutOff: FormatError { FormatError("the compressed data is cut off; copy or download the file again") }
 
   /// Returns the CRC-32 of `bytes`, as zip and gzip use it.
   package static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt32 {

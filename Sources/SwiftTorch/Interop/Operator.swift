@@ -25,16 +25,14 @@ struct Operator: @unchecked Sendable {
 
   // MARK: Calls that trap on a programming error
 
-  @inline(__always)
-  func callAsFunction(_ a: Tensor) -> Tensor {
+  @inline(__always) func callAsFunction(_ a: Tensor) -> Tensor {
     withUnsafeTemporaryAllocation(of: ts_value.self, capacity: 1) { arguments in
       arguments.initializeElement(at: 0, to: ts_value(a))
       return withExtendedLifetime(a) { single(UnsafeBufferPointer(arguments)) { [a] } }
     }
   }
 
-  @inline(__always)
-  func callAsFunction(_ a: Tensor, _ b: Tensor) -> Tensor {
+  @inline(__always) func callAsFunction(_ a: Tensor, _ b: Tensor) -> Tensor {
     withUnsafeTemporaryAllocation(of: ts_value.self, capacity: 2) { arguments in
       arguments.initializeElement(at: 0, to: ts_value(a))
       arguments.initializeElement(at: 1, to: ts_value(b))
@@ -49,9 +47,7 @@ struct Operator: @unchecked Sendable {
 
   /// Returns all results that are tensors, with lists flattened. An undefined tensor (an unused optional result) is nil.
   func results(_ arguments: Argument...) -> [Tensor?] {
-    arguments.withValues { values in
-      do throws(TorchError) { return try invoke(values) } catch { trap(error, arguments.tensors) }
-    }
+    arguments.withValues { values in do throws(TorchError) { return try invoke(values) } catch { trap(error, arguments.tensors) } }
   }
 
   /// Returns the only scalar result as a Double.
@@ -88,8 +84,7 @@ struct Operator: @unchecked Sendable {
 
   // MARK: -
 
-  @inline(__always)
-  private func single(_ values: UnsafeBufferPointer<ts_value>, operands: () -> [Tensor]) -> Tensor {
+  @inline(__always) private func single(_ values: UnsafeBufferPointer<ts_value>, operands: () -> [Tensor]) -> Tensor {
     var result = ts_value()
     var produced = 0
     let status = ts_operator_call(handle, values.baseAddress, values.count, &result, 1, &produced)
@@ -109,18 +104,15 @@ struct Operator: @unchecked Sendable {
       var tensors: [Tensor?] = []
       for i in 0..<produced {
         switch Int(slots[i].kind) {
-        case TS_TENSOR:
-          tensors.append(slots[i].as.tensor.map { Tensor(owning: $0) })
+        case TS_TENSOR: tensors.append(slots[i].as.tensor.map { Tensor(owning: $0) })
         case TS_TENSOR_LIST, TS_OPTIONAL_TENSOR_LIST:
           for j in 0..<slots[i].count {
             tensors.append(slots[i].as.tensors[j].map { Tensor(owning: $0) })
             slots[i].as.tensors[j] = nil
           }
           ts_value_free(&slots[i])
-        case TS_NONE:
-          tensors.append(nil)
-        default:
-          ts_value_free(&slots[i])
+        case TS_NONE: tensors.append(nil)
+        default: ts_value_free(&slots[i])
         }
       }
       return .success(tensors)
@@ -128,8 +120,7 @@ struct Operator: @unchecked Sendable {
     return try outcome.get()
   }
 
-  @inline(never)
-  private func trap(_ error: TorchError, _ operands: [Tensor]) -> Never {
+  @inline(never) private func trap(_ error: TorchError, _ operands: [Tensor]) -> Never {
     let shapes = operands.map { "\($0.shape)" }.joined(separator: " and ")
     fatalError("\(name): \(error.message)\(shapes.isEmpty ? "" : " (operands of shape \(shapes))")")
   }
@@ -140,12 +131,8 @@ func lastErrorMessage() -> String { String(cString: ts_error_message()) }
 
 extension TorchError {
   /// Makes an error from the last failed call on this thread.
-  init(status: ts_status) {
-    self.init(Code(rawValue: status) ?? .runtime, lastErrorMessage())
-  }
+  init(status: ts_status) { self.init(Code(rawValue: status) ?? .runtime, lastErrorMessage()) }
 
   /// Throws if `status` is not success.
-  static func check(_ status: ts_status) throws(TorchError) {
-    if status != TS_OK { throw TorchError(status: status) }
-  }
+  static func check(_ status: ts_status) throws(TorchError) { if status != TS_OK { throw TorchError(status: status) } }
 }

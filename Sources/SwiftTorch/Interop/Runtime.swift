@@ -9,9 +9,7 @@ extension Device {
     }
   }
 
-  init(abi: ts_device) {
-    self = Int(abi.type) == TS_CPU ? .cpu : .cuda(Int(max(abi.index, 0)))
-  }
+  init(abi: ts_device) { self = Int(abi.type) == TS_CPU ? .cpu : .cuda(Int(max(abi.index, 0))) }
 
   /// The number of CUDA devices that libtorch sees.
   public static var cudaCount: Int { Int(ts_device_count(Int8(TS_CUDA))) }
@@ -25,9 +23,7 @@ extension Device {
   }
 
   /// Waits until the device has finished all its work. On the CPU it returns at once.
-  public func synchronize() throws(TorchError) {
-    if isCUDA { try TorchError.check(ts_device_synchronize(abi)) }
-  }
+  public func synchronize() throws(TorchError) { if isCUDA { try TorchError.check(ts_device_synchronize(abi)) } }
 
   /// Returns the bytes that libtorch's allocator holds on a CUDA device: now, and at most since the last `resetPeakMemory()`.
   public func memory() throws(TorchError) -> (allocated: Int, peak: Int) {
@@ -37,9 +33,7 @@ extension Device {
   }
 
   /// Restarts the measurement of peak memory on a CUDA device.
-  public func resetPeakMemory() throws(TorchError) {
-    try TorchError.check(ts_device_memory_reset_peak(abi))
-  }
+  public func resetPeakMemory() throws(TorchError) { try TorchError.check(ts_device_memory_reset_peak(abi)) }
 }
 
 /// Settings and facts of the loaded libtorch: versions, threads, memory.
@@ -94,17 +88,14 @@ public enum Torch {
   /// The setting belongs to the process, so programs should call it and libraries should not.
   ///
   /// - Returns: false if the C library has no such setting.
-  @discardableResult
-  public static func keepHostMemory() -> Bool { ts_host_memory_keep() }
+  @discardableResult public static func keepHostMemory() -> Bool { ts_host_memory_keep() }
 
   /// Runs `body` with operators on `device` that compute in `dtype` if autocast allows it (`torch.autocast`).
   ///
   /// Do not nest calls, because the end of the inner call turns autocast off.
   ///
   /// - Parameter dtype: the dtype of the computation; nil to run `body` without autocast.
-  public static func withAutocast<R, E: Error>(
-    _ dtype: DType?, on device: Device, _ body: () throws(E) -> R
-  ) throws(E) -> R {
+  public static func withAutocast<R, E: Error>(_ dtype: DType?, on device: Device, _ body: () throws(E) -> R) throws(E) -> R {
     guard let dtype else { return try body() }
     setAutocast(true, dtype, device)
     defer { setAutocast(false, dtype, device) }

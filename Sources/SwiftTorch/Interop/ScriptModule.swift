@@ -34,9 +34,7 @@ public final class ScriptModule {
         }
         if entry.name.hasSuffix("/data.pkl") { trainingModules = ScriptTrainingFlags(contents).modules }
       }
-    } catch {
-      throw TorchError(.io, "\(file.name) could not be loaded as TorchScript: \(error.message)")
-    }
+    } catch { throw TorchError(.io, "\(file.name) could not be loaded as TorchScript: \(error.message)") }
     var out: ts_script?
     let status = file.bytes.withUnsafeBytes { ts_script_load($0.baseAddress, $0.count, device.abi, &out) }
     guard status == TS_OK, let out else {
@@ -52,8 +50,7 @@ public final class ScriptModule {
     var out: ts_tensor?
     let status = withExtendedLifetime((self, input)) { ts_script_forward(handle, input.handle, &out) }
     guard status == TS_OK, let out else {
-      throw TorchError(
-        .value, "\(name) failed on an input of shape \(input.shape): \(Self.cause(lastErrorMessage()))")
+      throw TorchError(.value, "\(name) failed on an input of shape \(input.shape): \(Self.cause(lastErrorMessage()))")
     }
     guard DType(rawValue: ts_tensor_dtype(out)) != nil else {
       ts_tensor_free(out)
@@ -72,14 +69,10 @@ public final class ScriptModule {
   public var isTraining: Bool { ts_script_is_training(handle) }
 
   /// Sets the mode of all modules (`train(mode)`).
-  public func setTraining(_ training: Bool) throws(TorchError) {
-    try TorchError.check(ts_script_set_training(handle, training))
-  }
+  public func setTraining(_ training: Bool) throws(TorchError) { try TorchError.check(ts_script_set_training(handle, training)) }
 
   /// Moves parameters and buffers to a device (`to(device)`).
-  public func move(to device: Device) throws(TorchError) {
-    try TorchError.check(ts_script_to_device(handle, device.abi))
-  }
+  public func move(to device: Device) throws(TorchError) { try TorchError.check(ts_script_to_device(handle, device.abi)) }
 
   /// Returns the named parameters. They share memory with the module.
   public func namedParameters() throws(TorchError) -> NamedTensors { try state().parameters }

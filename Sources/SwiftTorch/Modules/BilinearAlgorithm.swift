@@ -75,9 +75,7 @@ struct BilinearAlgorithm: Sendable {
 
   private static func power(_ base: Double, _ exponent: Int) -> Double { (0..<exponent).reduce(1) { value, _ in value * base } }
 
-  private static func transposed(_ matrix: Matrix) -> Matrix {
-    matrix[0].indices.map { column in matrix.map { $0[column] } }
-  }
+  private static func transposed(_ matrix: Matrix) -> Matrix { matrix[0].indices.map { column in matrix.map { $0[column] } } }
 
   /// Inverts a matrix by elimination with the largest pivot of each column.
   private static func inverted(_ matrix: Matrix) -> Matrix {

@@ -109,10 +109,9 @@ struct BilinearConvolution {
       .reshaped(to: [n, height.tiles, products, width.tiles, products, channels])
       .permuted(0, 1, 3, 2, 4, 5).reshaped(to: [rows, products * products, channels])
     let multiplied = rows < Self.fewestRowsOfGroupedConvolution ? batchedProduct(transformed) : groupedProduct(transformed, rows)
-    return outputTransform.matmul(multiplied)
-      .reshaped(to: [n, height.tiles, width.tiles, tile, tile, outputs])
-      .permuted(0, 1, 3, 2, 4, 5).reshaped(to: [n, height.tiles * tile, width.tiles * tile, outputs])
-      .permuted(0, 3, 1, 2)
+    return outputTransform.matmul(multiplied).reshaped(to: [n, height.tiles, width.tiles, tile, tile, outputs]).permuted(
+      0, 1, 3, 2, 4, 5
+    ).reshaped(to: [n, height.tiles * tile, width.tiles * tile, outputs]).permuted(0, 3, 1, 2)
   }
 
   /// Maps [rows, products², inputs] to [rows, products², outputs] by products² matrix products.

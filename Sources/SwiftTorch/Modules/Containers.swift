@@ -11,14 +11,10 @@ public final class Sequential: Module, Layer {
 }
 
 /// Flattens [N, …] to [N, features] (`nn.Flatten`).
-public final class Flatten: Module, Layer {
-  public func callAsFunction(_ input: Tensor) -> Tensor { input.flattened(from: 1) }
-}
+public final class Flatten: Module, Layer { public func callAsFunction(_ input: Tensor) -> Tensor { input.flattened(from: 1) } }
 
 /// Computes max(x, 0) (`nn.ReLU`).
-public final class ReLU: Module, Layer {
-  public func callAsFunction(_ input: Tensor) -> Tensor { input.relu() }
-}
+public final class ReLU: Module, Layer { public func callAsFunction(_ input: Tensor) -> Tensor { input.relu() } }
 
 /// Wraps a pointwise function as a layer for `Sequential`: `Activation { $0.tanh() }`.
 public final class Activation: Module, Layer {

@@ -39,8 +39,7 @@ public final class Conv2d: Module, HookableLayer {
   public init(weight: Tensor, bias: Tensor? = nil, stride: Int = 1, padding: Int = 0, dilation: Int = 1, groups: Int = 1) {
     let shape = weight.shape
     require(
-      shape.count == 4 && shape[2] == shape[3],
-      "Conv2d: the weight has shape \(shape); expected [outputs, inputs / groups, k, k]")
+      shape.count == 4 && shape[2] == shape[3], "Conv2d: the weight has shape \(shape); expected [outputs, inputs / groups, k, k]")
     self.weight = Parameter(weight)
     self.bias = bias.map(Parameter.init)
     self.stride = stride

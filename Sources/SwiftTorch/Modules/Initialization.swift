@@ -41,18 +41,15 @@ public enum Initialization {
   }
 
   /// Draws from the uniform distribution on `range` (`uniform_`).
-  @discardableResult
-  public static func uniform(_ tensor: Tensor, in range: ClosedRange<Double>, generator: Generator) -> Tensor {
+  @discardableResult public static func uniform(_ tensor: Tensor, in range: ClosedRange<Double>, generator: Generator) -> Tensor {
     isSkipped ? tensor : withNoGrad { tensor.uniformInPlace(in: range, generator: generator) }
   }
 
   /// Draws from a normal distribution (`normal_`).
-  @discardableResult
-  public static func normal(
+  @discardableResult public static func normal(
     _ tensor: Tensor, mean: Double = 0, standardDeviation: Double = 1, generator: Generator
   ) -> Tensor {
-    isSkipped
-      ? tensor : withNoGrad { tensor.normalInPlace(mean: mean, standardDeviation: standardDeviation, generator: generator) }
+    isSkipped ? tensor : withNoGrad { tensor.normalInPlace(mean: mean, standardDeviation: standardDeviation, generator: generator) }
   }
 
   /// Sets every element to `value` (`constant_`).
@@ -60,8 +57,7 @@ public enum Initialization {
   public static func constant(_ tensor: Tensor, _ value: Double) -> Tensor { withNoGrad { tensor.fillInPlace(value) } }
 
   /// Draws uniformly on ±gain·√(3/fan) (`kaiming_uniform_`).
-  @discardableResult
-  public static func kaimingUniform(
+  @discardableResult public static func kaimingUniform(
     _ weight: Tensor, fan: Fan = .input, nonlinearity: Nonlinearity = .leakyRelu(negativeSlope: 0), generator: Generator
   ) -> Tensor {
     let bound = 3.0.squareRoot() * (nonlinearity.gain / Double(count(fan, weight)).squareRoot())
@@ -69,32 +65,27 @@ public enum Initialization {
   }
 
   /// Draws from a normal distribution of standard deviation gain/√fan (`kaiming_normal_`).
-  @discardableResult
-  public static func kaimingNormal(
+  @discardableResult public static func kaimingNormal(
     _ weight: Tensor, fan: Fan = .input, nonlinearity: Nonlinearity = .leakyRelu(negativeSlope: 0), generator: Generator
   ) -> Tensor {
     normal(weight, standardDeviation: nonlinearity.gain / Double(count(fan, weight)).squareRoot(), generator: generator)
   }
 
   /// Draws uniformly on ±gain·√(6/(fan_in + fan_out)) (`xavier_uniform_`).
-  @discardableResult
-  public static func xavierUniform(_ weight: Tensor, gain: Double = 1, generator: Generator) -> Tensor {
+  @discardableResult public static func xavierUniform(_ weight: Tensor, gain: Double = 1, generator: Generator) -> Tensor {
     let fans = fans(weight)
     let bound = 3.0.squareRoot() * (gain * (2.0 / Double(fans.input + fans.output)).squareRoot())
     return uniform(weight, in: -bound...bound, generator: generator)
   }
 
   /// Draws from a normal distribution of standard deviation gain·√(2/(fan_in + fan_out)) (`xavier_normal_`).
-  @discardableResult
-  public static func xavierNormal(_ weight: Tensor, gain: Double = 1, generator: Generator) -> Tensor {
+  @discardableResult public static func xavierNormal(_ weight: Tensor, gain: Double = 1, generator: Generator) -> Tensor {
     let fans = fans(weight)
     let deviation = gain * (2.0 / Double(fans.input + fans.output)).squareRoot()
     return normal(weight, standardDeviation: deviation, generator: generator)
   }
 
-  private static func count(_ fan: Fan, _ weight: Tensor) -> Int {
-    fan == .input ? fans(weight).input : fans(weight).output
-  }
+  private static func count(_ fan: Fan, _ weight: Tensor) -> Int { fan == .input ? fans(weight).input : fans(weight).output }
 
   /// Draws the default of `nn.Linear` and `nn.Conv2d`: the weight, then the bias, both uniform on ±1/√fan_in.
   static func defaults(weight: Tensor, bias: Tensor?, generator: Generator) {

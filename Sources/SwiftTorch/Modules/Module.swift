@@ -66,9 +66,7 @@ open class Module {
 
   /// The child modules with their names, in order.
   public var children: [(name: String, module: Module)] {
-    members.compactMap { name, member in
-      if case .module(let module) = member { (name, module) } else { nil }
-    }
+    members.compactMap { name, member in if case .module(let module) = member { (name, module) } else { nil } }
   }
 
   /// This module and all modules below it.
@@ -76,32 +74,23 @@ open class Module {
 
   /// The parameters of this module alone.
   var ownParameters: [(name: String, parameter: Parameter)] {
-    members.compactMap { name, member in
-      if case .parameter(let parameter) = member { (name, parameter) } else { nil }
-    }
+    members.compactMap { name, member in if case .parameter(let parameter) = member { (name, parameter) } else { nil } }
   }
 
   /// The buffers of this module alone.
   var ownBuffers: [(name: String, buffer: Buffer)] {
-    members.compactMap { name, member in
-      if case .buffer(let buffer) = member { (name, buffer) } else { nil }
-    }
+    members.compactMap { name, member in if case .buffer(let buffer) = member { (name, buffer) } else { nil } }
   }
 
   /// All parameters with PyTorch's names, module by module (`named_parameters`).
   public var namedParameters: [(name: String, parameter: Parameter)] {
     ownParameters
-      + children.flatMap { child in
-        child.module.namedParameters.map { (Self.join(child.name, $0.name), $0.parameter) }
-      }
+      + children.flatMap { child in child.module.namedParameters.map { (Self.join(child.name, $0.name), $0.parameter) } }
   }
 
   /// All buffers with PyTorch's names (`named_buffers`).
   public var namedBuffers: [(name: String, buffer: Buffer)] {
-    ownBuffers
-      + children.flatMap { child in
-        child.module.namedBuffers.map { (Self.join(child.name, $0.name), $0.buffer) }
-      }
+    ownBuffers + children.flatMap { child in child.module.namedBuffers.map { (Self.join(child.name, $0.name), $0.buffer) } }
   }
 
   private static func join(_ prefix: String, _ name: String) -> String { prefix.isEmpty ? name : "\(prefix).\(name)" }
@@ -118,9 +107,7 @@ open class Module {
   // MARK: Mode
 
   /// Sets the mode of this module and all modules below it (`train(mode)`).
-  public final func setTraining(_ training: Bool) {
-    for module in modules { module.isTraining = training }
-  }
+  public final func setTraining(_ training: Bool) { for module in modules { module.isTraining = training } }
 
   /// The mode in which a module works. BatchNorm and dropout behave differently in the two modes.
   public enum Mode: Sendable { case training, evaluation }
@@ -136,24 +123,16 @@ open class Module {
   // MARK: Gradients, device, layout
 
   /// Drops the gradients that `backward()` accumulated (`zero_grad(set_to_none=True)`).
-  public final func clearGradients() {
-    for parameter in parameters { parameter.value.grad = nil }
-  }
+  public final func clearGradients() { for parameter in parameters { parameter.value.grad = nil } }
 
   /// Moves parameters and buffers to a device (`to(device)`).
-  public final func move(to device: Device) {
-    replaceTensors { $0.to(device) }
-  }
+  public final func move(to device: Device) { replaceTensors { $0.to(device) } }
 
   /// Converts 4-dimensional parameters and buffers to a memory format (`to(memory_format=)`).
-  public final func setMemoryFormat(_ format: MemoryFormat) {
-    replaceTensors { $0.ndim == 4 ? $0.contiguous(format) : $0 }
-  }
+  public final func setMemoryFormat(_ format: MemoryFormat) { replaceTensors { $0.ndim == 4 ? $0.contiguous(format) : $0 } }
 
   /// Converts floating-point parameters and buffers to another dtype (`to(dtype)`).
-  public final func convert(to dtype: DType) {
-    replaceTensors { $0.dtype.isFloatingPoint ? $0.to(dtype) : $0 }
-  }
+  public final func convert(to dtype: DType) { replaceTensors { $0.dtype.isFloatingPoint ? $0.to(dtype) : $0 } }
 
   private func replaceTensors(_ transform: (Tensor) -> Tensor) {
     withNoGrad {
@@ -167,9 +146,7 @@ open class Module {
 }
 
 /// A module that maps one tensor to one tensor.
-public protocol Layer: Module {
-  func callAsFunction(_ input: Tensor) -> Tensor
-}
+public protocol Layer: Module { func callAsFunction(_ input: Tensor) -> Tensor }
 
 /// A function that gets a layer's input and output. Its result replaces the output.
 public typealias ForwardHook = (_ input: Tensor, _ output: Tensor) -> Tensor

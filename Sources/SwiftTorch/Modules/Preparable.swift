@@ -73,8 +73,7 @@ extension Conv2d: Preparable {
     guard dtype == weight.value.dtype, dtype != .bfloat16 else { return .direct }
     let algorithm = BilinearAlgorithm.fourOutputsOfFiveTaps
     let isOneTile = [height, width].allSatisfy { $0 + 2 * padding == algorithm.inputs }
-    if shape[0] * shape[1] >= (isOneTile ? 64 : 128) * 128,
-      BilinearConvolution.fits(self, algorithm, height: height, width: width)
+    if shape[0] * shape[1] >= (isOneTile ? 64 : 128) * 128, BilinearConvolution.fits(self, algorithm, height: height, width: width)
     {
       return .bilinear(algorithm)
     }

@@ -68,9 +68,7 @@ struct RowUnfoldedConvolution {
   /// - Returns: [N, inputs · kernel, H, width], channels last.
   private func shifted(_ input: Tensor, width: Int) -> Tensor {
     let padded = input.padded([padding, padding])
-    let copies = (0..<input.size(1)).flatMap { channel in
-      (0..<kernel).map { padded[.all, channel, .all, $0..<$0 + width] }
-    }
+    let copies = (0..<input.size(1)).flatMap { channel in (0..<kernel).map { padded[.all, channel, .all, $0..<$0 + width] } }
     return Tensor.stacked(copies, dim: 3).permuted(0, 3, 1, 2)
   }
 }

@@ -40,11 +40,7 @@ extension Module {
     guard faults.isEmpty else {
       throw TorchError(.value, "\(source) does not fit \(type(of: self)): \(faults.joined(separator: "; "))")
     }
-    withNoGrad {
-      for (name, tensor) in own {
-        if let value = given[name] { tensor.copyInPlace(from: value) }
-      }
-    }
+    withNoGrad { for (name, tensor) in own { if let value = given[name] { tensor.copyInPlace(from: value) } } }
   }
 
   private static func listed(_ names: [String]) -> String {

@@ -19,15 +19,12 @@ public protocol Optimizer: AnyObject {
 
 extension Optimizer {
   /// Drops the gradients of all parameters (`zero_grad()`).
-  public func clearGradients() {
-    for parameter in parameters { parameter.value.grad = nil }
-  }
+  public func clearGradients() { for parameter in parameters { parameter.value.grad = nil } }
 
   /// Scales all gradients so that their joint L2 norm is at most `maximum` (`clip_grad_norm_`).
   ///
   /// - Returns: the norm before the scaling.
-  @discardableResult
-  public func clipGradientNorm(to maximum: Double) -> Double {
+  @discardableResult public func clipGradientNorm(to maximum: Double) -> Double {
     withNoGrad {
       let norm = gradientNorm()
       let factor = maximum / (norm + 1e-6)
@@ -51,8 +48,7 @@ extension Optimizer {
     for (i, parameter) in parameters.enumerated() {
       let tensor = given["\(prefix).\(i)"]
       if let tensor, tensor.shape != parameter.value.shape {
-        throw TorchError(
-          .value, "the optimizer's \(prefix).\(i) has shape \(tensor.shape); expected \(parameter.value.shape)")
+        throw TorchError(.value, "the optimizer's \(prefix).\(i) has shape \(tensor.shape); expected \(parameter.value.shape)")
       }
       found.append(tensor.map { $0.to(parameter.value.device) })
     }

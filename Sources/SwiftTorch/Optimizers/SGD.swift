@@ -43,11 +43,7 @@ public final class SGD: Optimizer {
     }
   }
 
-  public var state: NamedTensors {
-    velocity.enumerated().compactMap { i, tensor in tensor.map { ("momentum.\(i)", $0) } }
-  }
+  public var state: NamedTensors { velocity.enumerated().compactMap { i, tensor in tensor.map { ("momentum.\(i)", $0) } } }
 
-  public func restore(_ state: NamedTensors) throws(TorchError) {
-    velocity = try slots("momentum", in: state).map { $0?.cloned() }
-  }
+  public func restore(_ state: NamedTensors) throws(TorchError) { velocity = try slots("momentum", in: state).map { $0?.cloned() } }
 }

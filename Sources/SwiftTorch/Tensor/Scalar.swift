@@ -6,29 +6,17 @@ public enum Scalar: Sendable, Hashable {
 }
 
 /// A Swift number that an operator accepts as a scalar.
-public protocol ScalarConvertible {
-  var scalar: Scalar { get }
-}
+public protocol ScalarConvertible { var scalar: Scalar { get } }
 
-extension Scalar: ScalarConvertible {
-  public var scalar: Scalar { self }
-}
+extension Scalar: ScalarConvertible { public var scalar: Scalar { self } }
 
-extension Bool: ScalarConvertible {
-  public var scalar: Scalar { .bool(self) }
-}
+extension Bool: ScalarConvertible { public var scalar: Scalar { .bool(self) } }
 
-extension Int: ScalarConvertible {
-  public var scalar: Scalar { .int(self) }
-}
+extension Int: ScalarConvertible { public var scalar: Scalar { .int(self) } }
 
-extension Double: ScalarConvertible {
-  public var scalar: Scalar { .double(self) }
-}
+extension Double: ScalarConvertible { public var scalar: Scalar { .double(self) } }
 
-extension Float: ScalarConvertible {
-  public var scalar: Scalar { .double(Double(self)) }
-}
+extension Float: ScalarConvertible { public var scalar: Scalar { .double(Double(self)) } }
 
 /// A Swift type that can be a tensor's element in host memory.
 public protocol TensorElement: BitwiseCopyable {

@@ -30,9 +30,7 @@ extension Tensor {
   public func remainder(_ divisor: some ScalarConvertible) -> Tensor { Op.remainder(.tensor(self), .scalar(divisor.scalar)) }
 
   /// Returns the quotient, rounded down (`torch.floor_divide`).
-  public func floorDivided(by divisor: some ScalarConvertible) -> Tensor {
-    Op.floorDivide(.tensor(self), .scalar(divisor.scalar))
-  }
+  public func floorDivided(by divisor: some ScalarConvertible) -> Tensor { Op.floorDivide(.tensor(self), .scalar(divisor.scalar)) }
 
   /// Raises each element to a power (`torch.pow`).
   public func pow(_ exponent: some ScalarConvertible) -> Tensor { Op.pow(.tensor(self), .scalar(exponent.scalar)) }
@@ -67,9 +65,7 @@ extension Tensor {
 
   public func clamped(to range: PartialRangeFrom<Double>) -> Tensor { Op.clamp(.tensor(self), .double(range.lowerBound)) }
 
-  public func clamped(to range: PartialRangeThrough<Double>) -> Tensor {
-    Op.clamp(.tensor(self), .none, .double(range.upperBound))
-  }
+  public func clamped(to range: PartialRangeThrough<Double>) -> Tensor { Op.clamp(.tensor(self), .none, .double(range.upperBound)) }
 
   /// Clamps each element between two tensors that broadcast to this tensor's shape (`torch.clamp`).
   public func clamped(between low: Tensor, and high: Tensor) -> Tensor {

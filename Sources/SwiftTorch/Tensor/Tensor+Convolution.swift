@@ -26,9 +26,8 @@ extension Tensor {
     input: Tensor, weight: Tensor, stride: Int = 1, padding: Int = 0, dilation: Int = 1, groups: Int = 1
   ) -> (weight: Tensor, bias: Tensor) {
     let results = Op.convolutionBackward.results(
-      .tensor(self), .tensor(input), .tensor(weight), .ints([weight.size(0)]), .ints([stride, stride]),
-      .ints([padding, padding]), .ints([dilation, dilation]), .bool(false), .ints([0, 0]), .int(groups),
-      .bools([false, true, true]))
+      .tensor(self), .tensor(input), .tensor(weight), .ints([weight.size(0)]), .ints([stride, stride]), .ints([padding, padding]),
+      .ints([dilation, dilation]), .bool(false), .ints([0, 0]), .int(groups), .bools([false, true, true]))
     return (results[1]!, results[2]!)
   }
 }

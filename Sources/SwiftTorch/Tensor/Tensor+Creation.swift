@@ -78,9 +78,7 @@ extension Tensor {
   }
 
   /// Draws whole numbers from a range as int64 (`torch.randint`).
-  public static func randint(
-    _ range: Range<Int>, _ shape: [Int], generator: Generator, device: Device? = nil
-  ) -> Tensor {
+  public static func randint(_ range: Range<Int>, _ shape: [Int], generator: Generator, device: Device? = nil) -> Tensor {
     Op.randint(
       .int(range.lowerBound), .int(range.upperBound), .ints(shape), .generator(generator), .dtype(.int64), .none,
       .device(device ?? generator.device))

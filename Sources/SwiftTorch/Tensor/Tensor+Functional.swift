@@ -21,9 +21,7 @@ extension Tensor {
   public func logSoftmax(dim: Int) -> Tensor { Op.logSoftmax(.tensor(self), .int(dim)) }
 
   /// Returns x Wᵀ + b with W of shape [out, in] (`F.linear`).
-  public func linear(weight: Tensor, bias: Tensor? = nil) -> Tensor {
-    Op.linear(.tensor(self), .tensor(weight), .optional(bias))
-  }
+  public func linear(weight: Tensor, bias: Tensor? = nil) -> Tensor { Op.linear(.tensor(self), .tensor(weight), .optional(bias)) }
 
   /// Returns a weight [out, in] in oneDNN's order of memory (`torch.ops.mkldnn._reorder_linear_weight`).
   ///
@@ -37,11 +35,9 @@ extension Tensor {
 
   /// Convolves [N, C, H, W] with a kernel [out, in / groups, h, w] (`F.conv2d`).
   public func conv2d(
-    weight: Tensor, bias: Tensor? = nil, stride: [Int] = [1, 1], padding: [Int] = [0, 0], dilation: [Int] = [1, 1],
-    groups: Int = 1
+    weight: Tensor, bias: Tensor? = nil, stride: [Int] = [1, 1], padding: [Int] = [0, 0], dilation: [Int] = [1, 1], groups: Int = 1
   ) -> Tensor {
-    Op.conv2d(
-      .tensor(self), .tensor(weight), .optional(bias), .ints(stride), .ints(padding), .ints(dilation), .int(groups))
+    Op.conv2d(.tensor(self), .tensor(weight), .optional(bias), .ints(stride), .ints(padding), .ints(dilation), .int(groups))
   }
 
   /// Takes the maximum of each square window (`F.max_pool2d`).
@@ -75,8 +71,7 @@ extension Tensor {
 
   /// Returns the cross-entropy of logits [N, C] and int64 labels [N] (`F.cross_entropy`).
   public func crossEntropy(_ labels: Tensor, reduction: Reduction = .mean, labelSmoothing: Double = 0) -> Tensor {
-    Op.crossEntropy(
-      .tensor(self), .tensor(labels), .none, .int(reduction.rawValue), .int(-100), .double(labelSmoothing))
+    Op.crossEntropy(.tensor(self), .tensor(labels), .none, .int(reduction.rawValue), .int(-100), .double(labelSmoothing))
   }
 
   /// Returns the negative log-likelihood of log-probabilities [N, C] and int64 labels [N] (`F.nll_loss`).

@@ -1,7 +1,5 @@
 /// An entry of a subscript, as in `x[0, 1..<3, .newAxis, .ellipsis, mask]`.
-public protocol TensorIndexConvertible {
-  var tensorIndex: TensorIndex { get }
-}
+public protocol TensorIndexConvertible { var tensorIndex: TensorIndex { get } }
 
 /// The effect of a subscript entry on its dimension.
 public struct TensorIndex: TensorIndexConvertible {
@@ -44,9 +42,7 @@ extension TensorIndex {
 }
 
 /// Picks one index and drops the dimension. A negative index counts from the end.
-extension Int: TensorIndexConvertible {
-  public var tensorIndex: TensorIndex { TensorIndex(.at(self)) }
-}
+extension Int: TensorIndexConvertible { public var tensorIndex: TensorIndex { TensorIndex(.at(self)) } }
 
 extension Range<Int>: TensorIndexConvertible {
   public var tensorIndex: TensorIndex { TensorIndex(.slice(from: lowerBound, to: upperBound, step: 1)) }
@@ -69,9 +65,7 @@ extension PartialRangeThrough<Int>: TensorIndexConvertible {
 }
 
 /// Picks elements by a bool mask or by int64 positions (PyTorch's advanced indexing).
-extension Tensor: TensorIndexConvertible {
-  public var tensorIndex: TensorIndex { TensorIndex(.tensor(self)) }
-}
+extension Tensor: TensorIndexConvertible { public var tensorIndex: TensorIndex { TensorIndex(.tensor(self)) } }
 
 extension Tensor {
   /// Picks elements by PyTorch's rules.
@@ -130,9 +124,7 @@ extension Tensor {
   }
 
   /// Returns the rows at the given int64 positions along `dim` (`torch.index_select`).
-  public func selecting(_ indices: Tensor, dim: Int = 0) -> Tensor {
-    Op.indexSelect(.tensor(self), .int(dim), .tensor(indices))
-  }
+  public func selecting(_ indices: Tensor, dim: Int = 0) -> Tensor { Op.indexSelect(.tensor(self), .int(dim), .tensor(indices)) }
 
   /// Picks the elements at int64 positions along a dimension (`torch.gather`).
   public func gathered(dim: Int, at indices: Tensor) -> Tensor { Op.gather(.tensor(self), .int(dim), .tensor(indices)) }

@@ -30,14 +30,10 @@ extension Tensor {
   public func min(dims: [Int] = [], keepDim: Bool = false) -> Tensor { Op.amin(.tensor(self), .ints(dims), .bool(keepDim)) }
 
   /// Returns the index of the largest value along `dim`, or in the flattened tensor, as int64 (`torch.argmax`).
-  public func argmax(dim: Int? = nil, keepDim: Bool = false) -> Tensor {
-    Op.argmax(.tensor(self), .optional(dim), .bool(keepDim))
-  }
+  public func argmax(dim: Int? = nil, keepDim: Bool = false) -> Tensor { Op.argmax(.tensor(self), .optional(dim), .bool(keepDim)) }
 
   /// Returns the index of the smallest value along `dim`, or in the flattened tensor, as int64 (`torch.argmin`).
-  public func argmin(dim: Int? = nil, keepDim: Bool = false) -> Tensor {
-    Op.argmin(.tensor(self), .optional(dim), .bool(keepDim))
-  }
+  public func argmin(dim: Int? = nil, keepDim: Bool = false) -> Tensor { Op.argmin(.tensor(self), .optional(dim), .bool(keepDim)) }
 
   /// Checks if all elements are nonzero, or all along `dim`, and returns a bool tensor (`torch.all`).
   public func all(dim: Int? = nil) -> Tensor { dim.map { Op.allDim(.tensor(self), .int($0)) } ?? Op.all(self) }

@@ -4,9 +4,7 @@ extension Tensor {
   public func reshaped(to shape: Int...) -> Tensor { reshaped(to: shape) }
 
   /// Joins the dimensions from `start` to `end` (`torch.flatten`).
-  public func flattened(from start: Int = 0, through end: Int = -1) -> Tensor {
-    Op.flatten(.tensor(self), .int(start), .int(end))
-  }
+  public func flattened(from start: Int = 0, through end: Int = -1) -> Tensor { Op.flatten(.tensor(self), .int(start), .int(end)) }
 
   /// Returns a view with two dimensions exchanged (`torch.transpose`).
   public func transposed(_ a: Int, _ b: Int) -> Tensor { Op.transpose(.tensor(self), .int(a), .int(b)) }

@@ -67,9 +67,7 @@ public final class APGD: Attack {
 
   /// Returns a random starting point inside the box: on the sphere in L-inf and L2, or normal noise projected on the ball in L1.
   func start(_ rows: SearchRows) -> Tensor {
-    if threat.norm == .l1 {
-      return L1Ball.projected(rows.clean + rows.draws(.normal), around: rows.clean, radius: threat.epsilon)
-    }
+    if threat.norm == .l1 { return L1Ball.projected(rows.clean + rows.draws(.normal), around: rows.clean, radius: threat.epsilon) }
     let noise = threat.norm == .linf ? 2 * rows.draws(.uniform) - 1 : rows.draws(.normal)
     return (rows.clean + threat.epsilon * (noise / (noise.perSampleNorm(threat.norm) + 1e-12))).clamped(to: 0...1)
   }
@@ -98,17 +96,13 @@ extension APGD {
   static let targetedEntry = form(
     "apgd-t", "APGD on the DLR loss towards other classes", .dlr,
     [
-      .steps { _, _ in 100 },
-      .restarts { _, _ in 1 },
-      .targets(from: 1) { settings, _ in startsLarge(settings) ? 5 : 9 },
+      .steps { _, _ in 100 }, .restarts { _, _ in 1 }, .targets(from: 1) { settings, _ in startsLarge(settings) ? 5 : 9 },
       .eot { _, _ in 1 },
     ])
 
   private static let untargeted: [AttackParameter] = [
     .steps { _, _ in 100 },
-    .restarts { settings, _ in
-      settings.version == .rand || (settings.version.isStandard && settings.threat.norm != .l1) ? 1 : 5
-    },
+    .restarts { settings, _ in settings.version == .rand || (settings.version.isStandard && settings.threat.norm != .l1) ? 1 : 5 },
     .eot { settings, _ in settings.version == .rand ? 20 : 1 },
   ]
 
@@ -131,9 +125,7 @@ extension APGD {
   }
 
   /// Returns the default of `usesLargeRadii`: true for the standard version in L1.
-  private static func startsLarge(_ settings: AttackSettings) -> Bool {
-    settings.version.isStandard && settings.threat.norm == .l1
-  }
+  private static func startsLarge(_ settings: AttackSettings) -> Bool { settings.version.isStandard && settings.threat.norm == .l1 }
 }
 
 extension AttackLoss {

@@ -130,9 +130,7 @@ struct SparseRule: APGDRule {
 
   var stepSizes: Tensor { step }
 
-  private static func moved(_ x: Tensor, _ clean: Tensor) -> Tensor {
-    x.notEqual(to: clean).to(clean.dtype).sum(dims: [1, 2, 3])
-  }
+  private static func moved(_ x: Tensor, _ clean: Tensor) -> Tensor { x.notEqual(to: clean).to(clean.dtype).sum(dims: [1, 2, 3]) }
 
   mutating func moved(_ points: APGDPoints, clean: Tensor) -> Tensor {
     let features = clean[0].count

@@ -59,8 +59,7 @@ public final class FAB: Attack {
 extension FAB {
   static let entry = form("fab", "fast adaptive boundary attack", [.steps { _, _ in 100 }, .restarts { _, _ in 5 }])
   static let targetedEntry = form(
-    "fab-t", "FAB towards other classes",
-    [.steps { _, _ in 100 }, .restarts { _, _ in 1 }, .targets(from: 1) { _, _ in 9 }])
+    "fab-t", "FAB towards other classes", [.steps { _, _ in 100 }, .restarts { _, _ in 1 }, .targets(from: 1) { _, _ in 9 }])
 
   private static func form(_ name: String, _ summary: String, _ parameters: [AttackParameter]) -> AttackEntry {
     AttackEntry(name: name, summary: "\(summary) (Croce and Hein 2020)", parameters: parameters) { settings, own in

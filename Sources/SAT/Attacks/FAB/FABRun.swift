@@ -137,8 +137,7 @@ struct FABRun {
     let classes = logits.size(1)
     var best: (boundary: Boundary, distance: Tensor)?
     for other in 0..<classes {
-      let one = try boundary(
-        rows, logits, input, labels, Tensor.full(like: labels, other), retainGraph: other < classes - 1)
+      let one = try boundary(rows, logits, input, labels, Tensor.full(like: labels, other), retainGraph: other < classes - 1)
       withNoGrad {
         let isOwn = labels.equal(to: other).reshaped(to: -1, 1, 1, 1)
         let distance = (one.difference.abs() / (one.normal.perSampleNorm(norm.dual) + 1e-12))

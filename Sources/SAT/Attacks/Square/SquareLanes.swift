@@ -124,9 +124,7 @@ struct SquareLanes {
     let draws = stream.uniform(step: 0, count: c * w)
     var isHigh = [Bool](repeating: false, count: c * h * w)
     for channel in 0..<c {
-      for row in 0..<h {
-        for column in 0..<w { isHigh[offset(channel, row, column)] = draws[channel * w + column] >= 0.5 }
-      }
+      for row in 0..<h { for column in 0..<w { isHigh[offset(channel, row, column)] = draws[channel * w + column] >= 0.5 } }
     }
     return Lane(sample: sample, stream: stream, isHigh: isHigh)
   }
@@ -188,9 +186,7 @@ struct SquareLanes {
   }
 
   /// Writes the windows of the lanes' proposals into the batch; a value depends on lane, position among all values and channel.
-  private func write(
-    _ lanes: [Lane], rows: [Int]? = nil, _ images: Tensor, _ value: (Lane, Int, Int) -> Double
-  ) {
+  private func write(_ lanes: [Lane], rows: [Int]? = nil, _ images: Tensor, _ value: (Lane, Int, Int) -> Double) {
     var (positions, values): ([Int], [Double]) = ([], [])
     for index in rows ?? Array(lanes.indices) {
       guard let proposal = lanes[index].proposal else { continue }

@@ -20,8 +20,7 @@ struct SquareProposals {
   ///   - size: The side of the window.
   ///   - step: The number of the query, from 1.
   func next(_ clean: Tensor, _ best: Tensor, size: Int, _ draws: any SquareDraws, samples: [Int], step: Int) -> Tensor {
-    threat.norm == .linf
-      ? colored(clean, best, size, draws, samples, step) : moved(clean, best, size, draws, samples, step)
+    threat.norm == .linf ? colored(clean, best, size, draws, samples, step) : moved(clean, best, size, draws, samples, step)
   }
 
   // MARK: L-inf
@@ -109,9 +108,7 @@ struct SquareProposals {
   }
 
   /// The norm of each perturbation, [N, 1, 1, 1].
-  private func length(_ perturbation: Tensor) -> Tensor {
-    perturbation.norms(threat.norm).aligned(with: perturbation)
-  }
+  private func length(_ perturbation: Tensor) -> Tensor { perturbation.norms(threat.norm).aligned(with: perturbation) }
 
   /// Returns the mass of each channel of windows [N, C, s, s].
   private func mass(_ window: Tensor) -> Tensor { window.norm(threat.norm == .l1 ? 1 : 2, dims: [2, 3], keepDim: true) }
@@ -180,8 +177,7 @@ struct SquareWindow {
   func write(_ values: Tensor, to images: Tensor) {
     switch place {
     case .shared(let rows, let columns): images[.all, .all, rows, columns].copyInPlace(from: values)
-    case .perSample(let positions):
-      images.flattened(from: 1).scatterInPlace(values.flattened(from: 1), dim: 1, at: positions)
+    case .perSample(let positions): images.flattened(from: 1).scatterInPlace(values.flattened(from: 1), dim: 1, at: positions)
     }
   }
 

@@ -65,9 +65,7 @@ struct ArchiveUnpacker {
     return Array(parts.dropFirst())
   }
 
-  private func create(_ folder: String) throws {
-    try OutputFolder.create(folder, advice: "choose a writable one with --data-root")
-  }
+  private func create(_ folder: String) throws { try OutputFolder.create(folder, advice: "choose a writable one with --data-root") }
 
   private func write(_ tar: inout TarReader, _ entry: TarReader.Entry, _ archive: String, to path: String) throws {
     guard !FileManager.default.fileExists(atPath: path), FileManager.default.createFile(atPath: path, contents: nil),

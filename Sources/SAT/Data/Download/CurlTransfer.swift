@@ -65,11 +65,7 @@ struct CurlTransfer {
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = output
     process.standardError = errors
-    do {
-      try process.run()
-    } catch {
-      throw SATError("cannot run \(curl): \(SystemError.reason(error))")
-    }
+    do { try process.run() } catch { throw SATError("cannot run \(curl): \(SystemError.reason(error))") }
     return process
   }
 
@@ -85,11 +81,7 @@ struct CurlTransfer {
       let chunk = output.fileHandleForReading.availableData
       if chunk.isEmpty { return nil }
       let body: Data
-      do {
-        body = try reader.body(of: chunk)
-      } catch {
-        return .refused(error.message)
-      }
+      do { body = try reader.body(of: chunk) } catch { return .refused(error.message) }
       if !hasStarted, let header = reader.header, (200..<300).contains(header.status) {
         if let objection = try prepare(part, for: header, url: url, size: size) { return objection }
         hasStarted = true

@@ -43,9 +43,7 @@ public struct Downloader: Sendable {
   ///
   /// - Parameter environment: the variables with the proxies (`https_proxy`, …) and the search path of `curl` (`PATH`); nil takes
   ///   those of the process.
-  public init(environment: [String: String]? = nil) {
-    self.environment = environment ?? ProcessInfo.processInfo.environment
-  }
+  public init(environment: [String: String]? = nil) { self.environment = environment ?? ProcessInfo.processInfo.environment }
 
   /// Fetches `file` into the data root unless the whole file is already there.
   ///
@@ -55,15 +53,12 @@ public struct Downloader: Sendable {
   ///   - mirror: a base address that replaces the file's own addresses; the downloader appends the file's name.
   ///   - onEvent: gets the events in order.
   /// - Throws: `SATError` with the file, the answer of each server, and the remedy.
-  @discardableResult
-  public func fetch(
+  @discardableResult public func fetch(
     _ file: RemoteFile, into root: DataRoot, mirror: String? = nil, onEvent: (DownloadEvent) -> Void = { _ in }
   ) throws(SATError) -> Result {
     let urls = try mirror.map { base throws(SATError) in [try Self.address(of: file, below: base)] } ?? file.urls
     let target = root.appending(file.path)
-    if file.state(under: root) == .present, try FileDigest.sha256(ofFileAt: target) == file.sha256 {
-      return .alreadyPresent
-    }
+    if file.state(under: root) == .present, try FileDigest.sha256(ofFileAt: target) == file.sha256 { return .alreadyPresent }
     let transfer = CurlTransfer(curl: try findCurl(), environment: environment, timeout: timeout)
     let part = try PartialFile(of: target)
     if part.size > file.size { try part.empty() }
@@ -112,8 +107,7 @@ public struct Downloader: Sendable {
         }
         mayStartAnew = false
         onEvent(.retrying(reason: "\(url) did not continue the same file, the part file was removed", delay: 0))
-      case .refused(let why):
-        return why
+      case .refused(let why): return why
       case .cannotResume(let why):
         if !mayResume { return why }
         mayResume = false
@@ -140,8 +134,7 @@ public struct Downloader: Sendable {
       onStart: { offset in
         isResumed = offset > 0
         onEvent(.started(url: url, offset: offset))
-      },
-      onBytes: { onEvent(.received(bytes: $0, total: file.size)) })
+      }, onBytes: { onEvent(.received(bytes: $0, total: file.size)) })
   }
 
   private static func address(of file: RemoteFile, below base: String) throws(SATError) -> String {

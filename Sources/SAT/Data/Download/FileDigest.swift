@@ -20,9 +20,7 @@ enum FileDigest {
       try process.run()
       answer = output.fileHandleForReading.readDataToEndOfFile()
       process.waitUntilExit()
-    } catch {
-      throw SATError("cannot read \(path) to check it: \(SystemError.reason(error))")
-    }
+    } catch { throw SATError("cannot read \(path) to check it: \(SystemError.reason(error))") }
     let digest = String(decoding: answer.prefix(64), as: UTF8.self)
     guard process.terminationStatus == 0, digest.count == 64 else {
       throw SATError("cannot check \(path): the program sha256sum failed; install the Debian package coreutils")

@@ -26,11 +26,7 @@ final class PartialFile {
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
       throw SATError("another process is fetching \(target); wait until it is done")
     }
-    do {
-      size = Int64(try handle.seekToEnd())
-    } catch {
-      throw SATError("cannot read \(path): \(SystemError.reason(error))")
-    }
+    do { size = Int64(try handle.seekToEnd()) } catch { throw SATError("cannot read \(path): \(SystemError.reason(error))") }
   }
 
   /// Returns the validator for `If-Range` when the download resumes from `url`; nil when the bytes came from another address.
@@ -60,11 +56,7 @@ final class PartialFile {
   /// Deletes the bytes that have arrived.
   func empty() throws(SATError) {
     guard size > 0 else { return }
-    do {
-      try handle.truncate(atOffset: 0)
-    } catch {
-      throw SATError("cannot empty \(path): \(SystemError.reason(error))")
-    }
+    do { try handle.truncate(atOffset: 0) } catch { throw SATError("cannot empty \(path): \(SystemError.reason(error))") }
     size = 0
     unlink(notePath)
   }
@@ -77,14 +69,8 @@ final class PartialFile {
 
   /// Gives the complete file its final name in one step and replaces an existing file.
   func commit() throws(SATError) {
-    do {
-      try handle.synchronize()
-    } catch {
-      throw SATError("cannot finish \(path): \(SystemError.reason(error))")
-    }
-    guard rename(path, target) == 0 else {
-      throw SATError("cannot rename \(path) to \(target): \(SystemError.reason(errno))")
-    }
+    do { try handle.synchronize() } catch { throw SATError("cannot finish \(path): \(SystemError.reason(error))") }
+    guard rename(path, target) == 0 else { throw SATError("cannot rename \(path) to \(target): \(SystemError.reason(errno))") }
     unlink(notePath)
   }
 }

@@ -63,9 +63,7 @@ public struct IDXFile: Sendable {
   }
 
   /// Returns the elements as a `uint8` tensor on the CPU, [N, H, W] or [N].
-  public func tensor() -> Tensor {
-    Tensor(bytes: bytes, shape: shape, dtype: .uint8)
-  }
+  public func tensor() -> Tensor { Tensor(bytes: bytes, shape: shape, dtype: .uint8) }
 
   private static func decode(_ file: [UInt8], as kind: Kind) throws(FormatError) -> IDXFile {
     let isCompressed = FileKind.isGzip(file)
@@ -98,11 +96,7 @@ public struct IDXFile: Sendable {
   }
 
   private static func unpacking(_ body: () throws(FormatError) -> [UInt8]) throws(FormatError) -> [UInt8] {
-    do {
-      return try body()
-    } catch {
-      throw FormatError("is a gzip file, but \(error.message)")
-    }
+    do { return try body() } catch { throw FormatError("is a gzip file, but \(error.message)") }
   }
 
   private static func mislabelled(_ magic: UInt32, _ kind: Kind, _ isCompressed: Bool) -> FormatError {

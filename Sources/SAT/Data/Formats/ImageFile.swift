@@ -9,8 +9,7 @@ enum ImageFile {
     let tensors: NamedTensors
     switch file.kind {
     case .safetensors: tensors = try SafeTensors.decode(file).tensors
-    case .npz:
-      tensors = try NumPyFile.decodeArchive(file, names: ["images", "labels"]).map { ($0.name, $0.tensor.makeTensor()) }
+    case .npz: tensors = try NumPyFile.decodeArchive(file, names: ["images", "labels"]).map { ($0.name, $0.tensor.makeTensor()) }
     default:
       if let batch = try CIFAR.file(path, file.bytes) { return batch }
       throw SATError(
@@ -27,9 +26,7 @@ enum ImageFile {
       return tensor
     }
     let (images, labels) = (try entry("images"), try entry("labels"))
-    guard !labels.dtype.isFloatingPoint else {
-      throw SATError("\(path): the labels are \(labels.dtype); expected whole numbers")
-    }
+    guard !labels.dtype.isFloatingPoint else { throw SATError("\(path): the labels are \(labels.dtype); expected whole numbers") }
     return try ImageDataset(
       name: path, split: "file", images: images.dtype.isFloatingPoint ? images.to(.float32) : images, labels: labels.to(.int64))
   }

@@ -110,9 +110,7 @@ struct PictureFolder {
         return try manager.contentsOfDirectory(atPath: path).filter { !$0.hasPrefix(".") }.sorted {
           $0.utf8.lexicographicallyPrecedes($1.utf8)
         }
-      } catch {
-        throw SATError("\(path) cannot be listed: \(SystemError.reason(error)); expected a folder of pictures")
-      }
+      } catch { throw SATError("\(path) cannot be listed: \(SystemError.reason(error)); expected a folder of pictures") }
     }
     classes = try entries(folder).filter { manager.isFolder("\(folder)/\($0)") }
     guard !classes.isEmpty else {

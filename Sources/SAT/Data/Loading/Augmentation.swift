@@ -26,8 +26,7 @@ public struct Augmentation: Codable, Sendable, Equatable {
 
   public init(
     padding: Int = 0, resizedCrop: Double = 0, flip: Bool = false, rotation: Double = 0, translation: Double = 0,
-    scaling: Double = 0,
-    shear: Double = 0, brightness: Double = 0
+    scaling: Double = 0, shear: Double = 0, brightness: Double = 0
   ) {
     self.padding = padding
     self.resizedCrop = resizedCrop

@@ -91,9 +91,7 @@ class PostActivationBlock: Module, Layer {
     }
     shape = conv1.outputShape(of: shape)
     let second = conv2.followed(by: bn2).prepared(inputShape: shape, dtype: dtype)
-    return { input in
-      second(first(input).reluInPlace()).addInPlace(project?(input) ?? self.shortcut(input)).reluInPlace()
-    }
+    return { input in second(first(input).reluInPlace()).addInPlace(project?(input) ?? self.shortcut(input)).reluInPlace() }
   }
 }
 
@@ -101,7 +99,5 @@ extension Sequential {
   /// Returns a stage of a residual network: `count` blocks; only the first changes the channels and the resolution.
   static func stage(
     _ count: Int, _ inputs: Int, _ outputs: Int, stride: Int, _ block: (_ inputs: Int, _ outputs: Int, _ stride: Int) -> any Layer
-  ) -> Sequential {
-    Sequential((0..<count).map { block($0 == 0 ? inputs : outputs, outputs, $0 == 0 ? stride : 1) })
-  }
+  ) -> Sequential { Sequential((0..<count).map { block($0 == 0 ? inputs : outputs, outputs, $0 == 0 ? stride : 1) }) }
 }

@@ -15,7 +15,5 @@ public final class ResNet18: PostActivationResNet {
     super.init(stem: stem, stages: stages, features: 512, classes: classes, generator: generator)
   }
 
-  private final class Block: PostActivationBlock {
-    override class var stateNames: [String: String] { ["projection": "shortcut"] }
-  }
+  private final class Block: PostActivationBlock { override class var stateNames: [String: String] { ["projection": "shortcut"] } }
 }

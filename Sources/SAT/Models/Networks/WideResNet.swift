@@ -78,8 +78,7 @@ public final class WideResNet: Module, Layer {
       conv1 = Conv2d(inputs, outputs, kernel: 3, stride: stride, padding: 1, bias: false, generator: generator)
       bn2 = BatchNorm2d(outputs)
       conv2 = Conv2d(outputs, outputs, kernel: 3, padding: 1, bias: false, generator: generator)
-      convShortcut =
-        inputs != outputs ? Conv2d(inputs, outputs, kernel: 1, stride: stride, bias: false, generator: generator) : nil
+      convShortcut = inputs != outputs ? Conv2d(inputs, outputs, kernel: 1, stride: stride, bias: false, generator: generator) : nil
     }
 
     func callAsFunction(_ input: Tensor) -> Tensor {

@@ -67,8 +67,7 @@ struct AdversarialExamples: Encodable {
     }
     return AdversarialExamples(
       width: images.size(3), height: images.size(2), channels: images.size(1), scale: scale, examples: examples,
-      changed: changed.count,
-      total: images.size(0), evaluation: evaluation)
+      changed: changed.count, total: images.size(0), evaluation: evaluation)
   }
 
   /// An image [C, H, W] of floats in [0, 1].

@@ -2,9 +2,7 @@ internal import Foundation
 
 /// A chart of a report: the data of its drawing, its table and its CSV file.
 public struct Chart: Encodable, Sendable, Equatable {
-  public enum Form: String, Encodable, Sendable {
-    case lines, steps, bars, points, surface, heatmap
-  }
+  public enum Form: String, Encodable, Sendable { case lines, steps, bars, points, surface, heatmap }
 
   public struct Axis: Encodable, Sendable, Equatable {
     /// The axis title.
@@ -81,9 +79,7 @@ public struct Chart: Encodable, Sendable, Equatable {
     public init(
       name: String, run: Int, role: Int = 0, x: Positions, y: [Double], low: [Double]? = nil, high: [Double]? = nil,
       z: [[Double]]? = nil
-    ) {
-      (self.name, self.run, self.role, self.x, self.y, self.low, self.high, self.z) = (name, run, role, x, y, low, high, z)
-    }
+    ) { (self.name, self.run, self.role, self.x, self.y, self.low, self.high, self.z) = (name, run, role, x, y, low, high, z) }
 
     /// Returns the series with an interval around each value.
     func between(_ low: [Double], _ high: [Double]) -> Series {
@@ -141,9 +137,7 @@ enum CSV {
   static func line(_ fields: [String]) -> String { fields.map(field).joined(separator: ",") + "\n" }
 
   /// Returns the shortest digits that read back as the same number.
-  static func number(_ value: Double) -> String {
-    value == value.rounded() && abs(value) < 1e15 ? String(Int(value)) : "\(value)"
-  }
+  static func number(_ value: Double) -> String { value == value.rounded() && abs(value) < 1e15 ? String(Int(value)) : "\(value)" }
 
   private static func field(_ text: String) -> String {
     guard text.contains(where: { $0 == "," || $0 == "\"" || $0.isNewline }) else { return text }

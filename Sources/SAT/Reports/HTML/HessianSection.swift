@@ -4,9 +4,7 @@ private protocol ImageMeasurement {
   var images: String { get }
 }
 
-extension HessianDocument: ImageMeasurement {
-  fileprivate var images: String { ReportRuns.images(data, perturbation, "") }
-}
+extension HessianDocument: ImageMeasurement { fileprivate var images: String { ReportRuns.images(data, perturbation, "") } }
 
 extension LandscapeDocument: ImageMeasurement {
   fileprivate var images: String {

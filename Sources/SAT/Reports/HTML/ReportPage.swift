@@ -90,8 +90,7 @@ public enum ReportPage {
       let runs = report.runs.count > 1 ? " (of \(omission.runs.joined(separator: ", ")))" : ""
       return "<li>\(HTML.escape(omission.what + runs)): <code>\(HTML.escape(omission.command))</code></li>"
     }
-    return
-      "<section id=\"missing\"><h2>Not shown</h2><p>These data are not in the run folder; the command makes "
+    return "<section id=\"missing\"><h2>Not shown</h2><p>These data are not in the run folder; the command makes "
       + "them.</p><ul>\(items.joined(separator: "\n"))</ul></section>\n"
   }
 }

@@ -41,9 +41,7 @@ extension ReportRuns {
   private typealias Named = (run: Int, name: String, contents: EvaluationDocument)
 
   private var evaluations: [Named] {
-    runs.enumerated().flatMap { index, run in
-      run.evaluations.map { (index, label($0.name, run), $0.contents) }
-    }
+    runs.enumerated().flatMap { index, run in run.evaluations.map { (index, label($0.name, run), $0.contents) } }
   }
 
   private func waterfall(_ evaluation: Named, id: String, isOne: Bool) -> Chart {
@@ -93,8 +91,7 @@ extension ReportRuns {
     for attack in contents.attacks {
       rows.append(row(attack.name, attack.robust) + [decimal(attack.seconds, 1), "\(attack.forward)", "\(attack.backward)"])
     }
-    return .init(
-      caption: "\(evaluation.name)\(threatText(contents)); forward and backward count samples, not batches", rows: rows)
+    return .init(caption: "\(evaluation.name)\(threatText(contents)); forward and backward count samples, not batches", rows: rows)
   }
 
   private static func threatText(_ evaluation: EvaluationDocument) -> String {

@@ -129,9 +129,7 @@ struct RunRecord {
 
   private mutating func note(_ path: String) {
     let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-    sources.append(
-      Source(
-        path: path, bytes: Self.size(path), modified: attributes?[.modificationDate] as? Date ?? .distantPast))
+    sources.append(Source(path: path, bytes: Self.size(path), modified: attributes?[.modificationDate] as? Date ?? .distantPast))
   }
 
   private static func size(_ path: String) -> Int {

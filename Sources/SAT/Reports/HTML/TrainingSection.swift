@@ -119,9 +119,7 @@ extension ReportRuns {
       chart(
         "trace", "Trace of the Hessian", place + " The band is the estimate's standard error.",
         y: Chart.Axis("trace", startsAtZero: true)
-      ) {
-        [traceSeries($0)]
-      },
+      ) { [traceSeries($0)] },
       chart("smoothness-gradient", "Gradient norm on the subset", place, y: Chart.Axis("gradient norm", startsAtZero: true)) {
         [series("", $0) { $0.smoothness?.gradientNorm }]
       },
