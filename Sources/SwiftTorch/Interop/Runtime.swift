@@ -72,9 +72,7 @@ public enum Torch {
   /// The number of threads that an operator may use (`torch.get_num_threads()`).
   public static var threadCount: Int { Int(ts_threads()) }
 
-  /// Sets the number of threads that an operator may use (`torch.set_num_threads`).
-  ///
-  /// - Throws: `TorchError` if `count` is not positive.
+  /// Sets the number of threads that an operator may use (`torch.set_num_threads`). The count must be positive.
   public static func setThreadCount(_ count: Int) throws(TorchError) {
     guard let narrow = Int32(exactly: count), narrow > 0 else {
       throw TorchError(.value, "\(count) threads were asked for; expected at least 1")
@@ -85,16 +83,12 @@ public enum Torch {
   /// Lets the C allocator keep freed memory for reuse instead of returning every large block to the system.
   ///
   /// A training step frees and allocates the same activations again. Without this setting, each costs a page fault per 4 KiB.
-  /// The setting belongs to the process, so programs should call it and libraries should not.
-  ///
-  /// - Returns: false if the C library has no such setting.
+  /// The setting belongs to the process, so only programs should call it. The result is false if the C library has none.
   @discardableResult public static func keepHostMemory() -> Bool { ts_host_memory_keep() }
 
   /// Runs `body` with operators on `device` that compute in `dtype` if autocast allows it (`torch.autocast`).
   ///
-  /// Do not nest calls, because the end of the inner call turns autocast off.
-  ///
-  /// - Parameter dtype: the dtype of the computation; nil to run `body` without autocast.
+  /// Nil runs `body` without autocast. Do not nest calls, because the end of the inner call turns autocast off.
   public static func withAutocast<R, E: Error>(_ dtype: DType?, on device: Device, _ body: () throws(E) -> R) throws(E) -> R {
     guard let dtype else { return try body() }
     setAutocast(true, dtype, device)

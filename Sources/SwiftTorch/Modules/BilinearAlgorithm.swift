@@ -32,9 +32,7 @@ struct BilinearAlgorithm: Sendable {
   /// their sums would cancel.
   static let fourOutputsOfFiveTaps = BilinearAlgorithm(outputs: 4, taps: 5, points: [0, 1, -1, 0.5, -2])
 
-  /// Makes the coefficients for a set of points.
-  ///
-  /// - Parameter points: outputs + taps - 4 distinct real numbers, including 1. The algorithm adds infinity and ±i.
+  /// Makes the coefficients for outputs + taps - 4 distinct real points, including 1. The algorithm adds infinity and ±i.
   init(outputs: Int, taps: Int, points: [Double]) {
     require(
       points.count + 3 == outputs + taps - 1,
@@ -54,7 +52,7 @@ struct BilinearAlgorithm: Sendable {
   ///
   /// The rows give the values at the points, at infinity, and at i: the real part, the imaginary part and their sum.
   private static func evaluation(_ points: [Double], length: Int) -> Matrix {
-    let finite = points.map { point in (0..<length).map { power(point, $0) } }
+    let finite = points.map { point in (0..<length).map { point.power($0) } }
     let leading = (0..<length).map { $0 == length - 1 ? 1.0 : 0.0 }
     let real = (0..<length).map { [1.0, 0, -1, 0][$0 % 4] }
     let imaginary = (0..<length).map { [0, 1.0, 0, -1][$0 % 4] }
@@ -72,8 +70,6 @@ struct BilinearAlgorithm: Sendable {
         return row.prefix(length - 2) + [re - im, -re - im, im]
       })
   }
-
-  private static func power(_ base: Double, _ exponent: Int) -> Double { (0..<exponent).reduce(1) { value, _ in value * base } }
 
   private static func transposed(_ matrix: Matrix) -> Matrix { matrix[0].indices.map { column in matrix.map { $0[column] } } }
 

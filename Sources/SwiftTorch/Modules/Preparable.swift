@@ -2,14 +2,9 @@
 public protocol Preparable: Layer {
   /// Returns the layer in evaluation mode, with its present weights, as a function of its input.
   ///
-  /// The function is differentiable with respect to the input only. It does not see later changes of the weights. Its values and
-  /// gradients equal the layer's up to rounding. The rounding of a sample depends on the size of its batch, but on no other sample.
-  /// Do not use the function under `Torch.withAutocast`.
-  ///
-  /// - Parameters:
-  ///   - inputShape: [C, H, W] of one input. The function takes batches [N, C, H, W] with any N.
-  ///   - dtype: the dtype of the computation and of the result; nil for the weights' dtype. On a processor with bfloat16
-  ///     instructions, bfloat16 is faster and keeps three significant digits.
+  /// The function takes batches [N, C, H, W] with any N, computes in `dtype` (nil: the weights' dtype), and is differentiable with
+  /// respect to the input only. It does not see later changes of the weights. Its values and gradients equal the layer's up to
+  /// rounding, which depends on the size of the batch, but on no other sample. Do not use it under `Torch.withAutocast`.
   func prepared(inputShape: [Int], dtype: DType?) -> (Tensor) -> Tensor
 }
 
@@ -26,13 +21,9 @@ extension Layer {
 }
 
 extension Conv2d: Preparable {
-  /// Returns the convolution with a copy of its weights, in the fastest form for this input.
+  /// Returns the convolution with a copy of its weights, in the fastest form for inputs of shape [inputs, H, W] in `dtype`.
   ///
-  /// - Parameters:
-  ///   - inputShape: [inputs, H, W].
-  ///   - dtype: the dtype of the inputs and the results; nil for the weights' dtype.
-  /// - Returns: a function of [N, inputs, H, W]. On the CPU its results have channels-last order, and it is fastest for inputs in
-  ///   that order.
+  /// On the CPU its results have channels-last order, and it is fastest for inputs in that order.
   public func prepared(inputShape: [Int], dtype: DType?) -> (Tensor) -> Tensor {
     require(
       inputShape.count == 3 && inputShape[0] == weight.value.size(1) * groups,
@@ -69,8 +60,7 @@ extension Conv2d: Preparable {
     {
       return .rowUnfolded
     }
-    guard weight.value.device == .cpu, dtype != .float16 else { return .direct }
-    guard dtype == weight.value.dtype, dtype != .bfloat16 else { return .direct }
+    guard weight.value.device == .cpu, dtype == weight.value.dtype, ![.float16, .bfloat16].contains(dtype) else { return .direct }
     let algorithm = BilinearAlgorithm.fourOutputsOfFiveTaps
     let isOneTile = [height, width].allSatisfy { $0 + 2 * padding == algorithm.inputs }
     if shape[0] * shape[1] >= (isOneTile ? 64 : 128) * 128, BilinearConvolution.fits(self, algorithm, height: height, width: width)
