@@ -39,8 +39,16 @@ struct Operator: @unchecked Sendable {
     arguments.withValues { values in single(values) { arguments.tensors } }
   }
 
+  /// Returns the two results, which must be tensors.
+  func pair(_ arguments: Argument...) -> (Tensor, Tensor) {
+    let all = results(arguments)
+    return (all[0]!, all[1]!)
+  }
+
   /// Returns all results that are tensors, with lists flattened. An undefined tensor (an unused optional result) is nil.
-  func results(_ arguments: Argument...) -> [Tensor?] {
+  func results(_ arguments: Argument...) -> [Tensor?] { results(arguments) }
+
+  private func results(_ arguments: [Argument]) -> [Tensor?] {
     arguments.withValues { values in
       withUnsafeTemporaryAllocation(of: ts_value.self, capacity: 8) { slots in
         slots.initialize(repeating: ts_value())
