@@ -47,9 +47,7 @@ extension [Argument] {
     }
   }
 
-  /// Gives `body` the arguments in the shim's layout. They are valid only inside `body`.
-  ///
-  /// The function copies lists to scratch memory, so no pointer into an array or a tensor outlives its owner.
+  /// Gives `body` the arguments in the shim's layout, with copies of lists. They are valid only inside `body`.
   func withValues<Result>(_ body: (UnsafeBufferPointer<ts_value>) -> Result) -> Result {
     let words = reduce(0) { $0 + $1.elementCount }
     return withUnsafeTemporaryAllocation(of: ts_value.self, capacity: count) { values in

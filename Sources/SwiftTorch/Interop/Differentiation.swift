@@ -63,9 +63,7 @@ extension Tensor {
     }
   }
 
-  /// Returns the gradient of a model that may not be differentiable, or nil if `output` does not depend on `input`.
-  ///
-  /// - Throws: `TorchError` with libtorch's message.
+  /// Returns the gradient or throws libtorch's message. It returns nil if `output` does not depend on `input`.
   public static func checkedGradient(
     of output: Tensor, withRespectTo input: Tensor, retainGraph: Bool = false
   ) throws(TorchError) -> Tensor? {
@@ -74,10 +72,8 @@ extension Tensor {
 
   /// Returns the gradients of Σ ⟨output, seed⟩ over several outputs with respect to several tensors, in one backward pass.
   ///
-  /// There is one seed per output, of its shape; nil means scalar outputs. A tensor that no output depends on gets nil.
-  /// PyTorch: `torch.autograd.grad` with `allow_unused=True`.
-  ///
-  /// - Throws: `TorchError` with libtorch's message.
+  /// There is one seed per output, of its shape; nil means scalar outputs. A tensor that no output depends on gets nil. The error
+  /// has libtorch's message. PyTorch: `torch.autograd.grad` with `allow_unused=True`.
   public static func checkedGradients(
     of outputs: [Tensor], withRespectTo inputs: [Tensor], seeds: [Tensor]? = nil, retainGraph: Bool = false,
     createGraph: Bool = false

@@ -34,9 +34,7 @@ public final class Generator {
     return Tensor(owning: out)
   }
 
-  /// Continues from a saved state (`set_state`).
-  ///
-  /// - Throws: `TorchError` if `state` is not the state of a generator for this kind of device.
+  /// Continues from a saved state (`set_state`). The state of a generator for another kind of device is an error.
   public func restore(_ state: Tensor) throws(TorchError) { try TorchError.check(ts_generator_set_state(handle, state.handle)) }
 }
 

@@ -1,8 +1,6 @@
 import CTorchShim
 
-/// One overload of an ATen operator. The code looks it up once and calls it through the shim's boxed entry point.
-///
-/// A new operator needs one line in `Operators.swift` and a method that exposes it.
+/// One overload of an ATen operator, which the shim's boxed entry point calls.
 struct Operator: @unchecked Sendable {
   // The handle is immutable and lives as long as the process.
   private let handle: ts_operator

@@ -1,5 +1,5 @@
 import CTorchShim
-import Glibc
+internal import Foundation
 
 extension Device {
   var abi: ts_device {
@@ -52,16 +52,9 @@ public enum Torch {
   public static var hasOneDNN: Bool { ts_has_onednn() }
   /// True if the processor has instructions for products of bfloat16 numbers. Without them, bfloat16 is slower than float32.
   public static let hasBFloat16Instructions: Bool = {
-    guard let file = fopen("/proc/cpuinfo", "r") else { return false }
-    defer { fclose(file) }
-    var (line, capacity): (UnsafeMutablePointer<CChar>?, Int) = (nil, 0)
-    defer { free(line) }
-    while getline(&line, &capacity, file) > 0, let line {
-      let words = String(cString: line).split { $0.isWhitespace || $0 == ":" }
-      guard ["flags", "Features"].contains(words.first) else { continue }
-      return !Set(words).isDisjoint(with: ["avx512_bf16", "amx_bf16", "bf16"])
-    }
-    return false
+    let lines = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8))?.split(separator: "\n") ?? []
+    let features = lines.first { $0.hasPrefix("flags") || $0.hasPrefix("Features") }?.split { $0.isWhitespace } ?? []
+    return !Set(features).isDisjoint(with: ["avx512_bf16", "amx_bf16", "bf16"])
   }()
   /// The number of live handles of the shim: tensors, generators, scripts and process groups. Tests for leaks use it.
   public static var liveHandleCount: Int { Int(ts_live_handles()) }

@@ -7,7 +7,7 @@ struct BilinearConvolution {
   /// The fewest rows (tiles of the batch). The direct convolution is faster for fewer rows, because its weights are 3.2 times
   /// smaller to read. Both limits were measured with 128 channels in a network, on 2 cores.
   static let fewestRows = 8
-  /// The fewest rows for one grouped convolution. A batch of matrix products does not reorder the weights, so it is faster for fewer.
+  /// The fewest rows for one grouped convolution. A batch of matrix products, without a reordering of weights, is faster for fewer.
   static let fewestRowsOfGroupedConvolution = 48
 
   private let direct: DirectConvolution

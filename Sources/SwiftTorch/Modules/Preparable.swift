@@ -50,30 +50,26 @@ extension Conv2d: Preparable {
   /// - Row unfolding was 1.0 to 7 times as fast for a kernel of 5 or more and at most 3 channels. It was 1.7 times as fast for a
   ///   kernel of 3 and one channel, and slower with 16 channels.
   /// - The bilinear kind was 1.1 to 2.5 times as fast from 64 · 128 channels on with one tile of outputs. With several tiles it was
-  ///   1.0 to 1.5 times as fast from 128 · 128 on. It lost accuracy or time for kernels of 3.
-  ///
-  /// The half precisions cannot hold the intermediate values of the bilinear kind.
+  ///   1.0 to 1.5 times as fast from 128 · 128 on. It lost accuracy or time for kernels of 3, and half precision is too coarse.
   func fastestPreparedKind(height: Int, width: Int, dtype: DType) -> PreparedKind {
     let shape = weight.value.shape
-    if prefersRowUnfolding(dtype) { return .rowUnfolded }
-    if shape[1] == 1, shape[2] == 3, stride == 1, dtype != .float16, weight.value.device == .cpu, RowUnfoldedConvolution.fits(self)
-    {
-      return .rowUnfolded
-    }
+    let hasOneSmallChannel = shape[1] == 1 && shape[2] == 3 && stride == 1
+    if prefersRowUnfolding(dtype) || hasOneSmallChannel && canUnfoldRows(dtype) { return .rowUnfolded }
     guard weight.value.device == .cpu, dtype == weight.value.dtype, ![.float16, .bfloat16].contains(dtype) else { return .direct }
     let algorithm = BilinearAlgorithm.fourOutputsOfFiveTaps
     let isOneTile = [height, width].allSatisfy { $0 + 2 * padding == algorithm.inputs }
-    if shape[0] * shape[1] >= (isOneTile ? 64 : 128) * 128, BilinearConvolution.fits(self, algorithm, height: height, width: width)
-    {
-      return .bilinear(algorithm)
-    }
-    return .direct
+    let isLarge = shape[0] * shape[1] >= (isOneTile ? 64 : 128) * 128
+    return isLarge && BilinearConvolution.fits(self, algorithm, height: height, width: width) ? .bilinear(algorithm) : .direct
   }
 
   /// Returns true if row unfolding is the fastest kind for a forward pass with an input gradient.
   func prefersRowUnfolding(_ dtype: DType) -> Bool {
     let shape = weight.value.shape
-    return shape[1] <= 3 && shape[2] >= 5 && weight.value.device == .cpu && dtype != .float16 && RowUnfoldedConvolution.fits(self)
+    return shape[1] <= 3 && shape[2] >= 5 && canUnfoldRows(dtype)
+  }
+
+  private func canUnfoldRows(_ dtype: DType) -> Bool {
+    weight.value.device == .cpu && dtype != .float16 && RowUnfoldedConvolution.fits(self)
   }
 }
 

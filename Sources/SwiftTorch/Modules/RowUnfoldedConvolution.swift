@@ -2,8 +2,7 @@
 ///
 /// The values side by side under the kernel, in `stride` rows of every channel, become the channels. The new convolution has
 /// inputs · stride · kernel channels and a kernel of ceil(kernel / stride) rows. A CPU runs it at full speed, but one or three
-/// channels leave most of a vector register empty. The gradient with respect to the input gains most.
-/// Every output is the same sum of the same products.
+/// channels leave most of a vector register empty. Every output is the same sum of the same products.
 struct RowUnfoldedConvolution {
   private let kernel: Int
   private let stride: Int

@@ -28,7 +28,8 @@ extension Tensor {
   }
 
   /// Makes a tensor with one value in every element (`torch.full`).
-  public static func full(_ shape: [Int], _ value: some ScalarConvertible, dtype: DType = .float32, device: Device = .cpu) -> Tensor {
+  public static func full(_ shape: [Int], _ value: some ScalarConvertible, dtype: DType = .float32, device: Device = .cpu) -> Tensor
+  {
     Op.full(.ints(shape), .scalar(value.scalar), .dtype(dtype), .none, .device(device))
   }
 
