@@ -113,9 +113,7 @@ public func withNoGrad<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R { 
 /// Runs `body` with recording on, for example inside `withNoGrad` (`torch.enable_grad()`).
 public func withGrad<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R { try withGradMode(true, body) }
 
-/// Runs `body` with recording on or off, and restores the mode on every exit (`torch.set_grad_enabled(mode)`).
-///
-/// The mode belongs to the thread, so `body` must be synchronous.
+/// Runs `body` with this thread's recording on or off, and restores it on every exit (`torch.set_grad_enabled(mode)`).
 public func withGradMode<R, E: Error>(_ enabled: Bool, _ body: () throws(E) -> R) throws(E) -> R {
   let previous = ts_grad_mode_set(enabled)
   defer { _ = ts_grad_mode_set(previous) }

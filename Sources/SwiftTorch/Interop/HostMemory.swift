@@ -59,9 +59,7 @@ extension Tensor {
     }
   }
 
-  /// A hash of shape, dtype and bytes, which tells files and data sets apart. It cannot detect forgeries.
-  ///
-  /// Different tensors have the same hash with a chance of one in 2^64.
+  /// A hash of shape, dtype and bytes that tells data apart, except one pair in 2^64. It cannot detect forgeries.
   public var fingerprint: UInt64 {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     func mix(_ word: UInt64) {

@@ -29,9 +29,7 @@ package final class Inflater {
     stream.deallocate()
   }
 
-  /// Returns the next bytes of the contents, and removes the used bytes from the front of `input`.
-  ///
-  /// It returns fewer than `count` bytes if the stream has ended or needs more input.
+  /// Removes bytes from the front of `input` and returns what they hold: `count` bytes, or fewer at the end of stream or input.
   package func next(_ count: Int, from input: inout ArraySlice<UInt8>) throws(FormatError) -> [UInt8] {
     var code = Z_OK
     var used = 0

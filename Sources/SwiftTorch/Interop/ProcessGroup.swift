@@ -18,9 +18,8 @@ public final class ProcessGroup {
 
   /// Joins the group that meets at a file, and waits `timeout` seconds for the others, here and in every operation.
   ///
-  /// All members must see the file's disk. The file must not exist before the first member arrives.
-  ///
-  /// - Throws: `TorchError` if the others do not arrive or this libtorch has no Gloo.
+  /// All members must see the file's disk. The file must not exist before the first member arrives. Members that do not arrive, and
+  /// a libtorch without Gloo, are errors.
   public init(meetingAt path: String, rank: Int, size: Int, timeout: Double = 300) throws(TorchError) {
     guard size > 0, (0..<size).contains(rank), let narrow = Int32(exactly: size) else {
       throw TorchError(.value, "rank \(rank) of a process group of \(size); expected 0 <= rank < size")

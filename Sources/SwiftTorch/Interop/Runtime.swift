@@ -79,9 +79,9 @@ public enum Torch {
   /// The setting belongs to the process, so only programs should call it. The result is false if the C library has none.
   @discardableResult public static func keepHostMemory() -> Bool { ts_host_memory_keep() }
 
-  /// Runs `body` with operators on `device` that compute in `dtype` if autocast allows it (`torch.autocast`).
+  /// Runs `body` with operators on `device` that compute in `dtype` if autocast allows it (`torch.autocast`), or without it if nil.
   ///
-  /// Nil runs `body` without autocast. Do not nest calls, because the end of the inner call turns autocast off.
+  /// Do not nest calls, because the end of the inner call turns autocast off.
   public static func withAutocast<R, E: Error>(_ dtype: DType?, on device: Device, _ body: () throws(E) -> R) throws(E) -> R {
     guard let dtype else { return try body() }
     setAutocast(true, dtype, device)

@@ -1,12 +1,8 @@
-/// Fills tensors as PyTorch's `torch.nn.init` does, with the same draws from the same generator state.
-///
-/// Each function overwrites its tensor and returns it.
+/// Overwrites tensors as PyTorch's `torch.nn.init` does, with the same draws from the same generator state, and returns them.
 public enum Initialization {
   @TaskLocal private static var isSkipped = false
 
-  /// Runs `body` without random initialisation, which leaves memory as it is (`torch.nn.utils.skip_init`).
-  ///
-  /// Use it for a network that loads its weights next, or that only needs its keys and shapes.
+  /// Runs `body` without random initialisation, for a network that loads its weights next (`torch.nn.utils.skip_init`).
   public static func skipping<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
     try $isSkipped.withValue(true) { () -> Result<R, E> in
       do throws(E) { return .success(try body()) } catch { return .failure(error) }

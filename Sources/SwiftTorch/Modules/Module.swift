@@ -24,9 +24,7 @@ open class Module {
 
   public init() {}
 
-  /// PyTorch's names for the properties with other Swift names ("runningMean": "running_mean").
-  ///
-  /// An empty name drops the level, as `Sequential` does for its children.
+  /// PyTorch's names for properties with other Swift names ("runningMean": "running_mean"). An empty name drops the level.
   open class var stateNames: [String: String] { [:] }
 
   // Reflection costs microseconds per property, and the members never change, so the module looks once.
@@ -79,9 +77,7 @@ open class Module {
     prefixedModules.flatMap { prefix, module in module.members(of: Buffer.self).map { (prefix + $0.name, $0.value) } }
   }
 
-  /// The parameters and buffers under PyTorch's keys, in the order of `state_dict()`: module by module, buffers last.
-  ///
-  /// The tensors share memory with the module.
+  /// The module's parameters and buffers, without copies, under PyTorch's keys and in the order of `state_dict()`.
   public var stateDict: NamedTensors {
     prefixedModules.flatMap { prefix, module in
       module.members(of: Parameter.self).map { (prefix + $0.name, $0.value.value.detached()) }
@@ -145,7 +141,5 @@ public protocol Layer: Module { func callAsFunction(_ input: Tensor) -> Tensor }
 /// A function that gets a layer's input and output. Its result replaces the output.
 public typealias ForwardHook = (_ input: Tensor, _ output: Tensor) -> Tensor
 
-/// A layer with a hook that runs at the end of every forward pass (`register_forward_hook`).
-///
-/// The layers of this library that hold parameters conform to it.
+/// A layer with parameters and a hook that runs at the end of every forward pass (`register_forward_hook`).
 public protocol HookableLayer: Layer { var forwardHook: ForwardHook? { get set } }

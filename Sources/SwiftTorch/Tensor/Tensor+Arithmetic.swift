@@ -84,8 +84,6 @@ extension Tensor {
   /// Returns the scalar product of two vectors (`torch.dot`).
   public func dot(_ other: Tensor) -> Tensor { Op.dot(self, other) }
 
-  /// Computes the eigenvalues [..., n], ascending, and eigenvectors, as columns, of symmetric matrices (`torch.linalg.eigh`).
-  ///
-  /// It reads the lower triangle of the matrices [..., n, n].
+  /// Returns ascending eigenvalues and eigenvectors as columns of the lower triangle of matrices [..., n, n] (`torch.linalg.eigh`).
   public func eigh() -> (values: Tensor, vectors: Tensor) { Op.eigh.pair(.tensor(self), .string("L")) }
 }

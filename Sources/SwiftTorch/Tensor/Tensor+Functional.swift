@@ -23,9 +23,7 @@ extension Tensor {
   /// Returns x Wᵀ + b with W of shape [out, in] (`F.linear`).
   public func linear(weight: Tensor, bias: Tensor? = nil) -> Tensor { Op.linear(.tensor(self), .tensor(weight), .optional(bias)) }
 
-  /// Returns a weight [out, in] in oneDNN's order of memory (`torch.ops.mkldnn._reorder_linear_weight`).
-  ///
-  /// Only `linear(packedWeight:addingTo:)` accepts the result.
+  /// Returns a weight [out, in] in oneDNN's order for `linear(packedWeight:addingTo:)` (`mkldnn._reorder_linear_weight`).
   func packedForLinear() -> Tensor { Op.packLinearWeight(.tensor(self), .none) }
 
   /// Returns x Wᵀ + `other` [N, out] with a packed weight (`torch.ops.mkldnn._linear_pointwise`). Autograd does not support it.
@@ -53,9 +51,9 @@ extension Tensor {
       .ints([stride, stride]))
   }
 
-  /// Computes a convolution's gradients with respect to its weight and bias, from the gradient `self` of its output.
+  /// Computes a convolution's gradients for its parameters from the gradient `self` of its output (`nn.grad.conv2d_weight`).
   ///
-  /// The function reads the shape and layout of `weight`, but not its values. PyTorch: `torch.nn.grad.conv2d_weight`.
+  /// The function reads the shape and layout of `weight`, but not its values.
   public func conv2dParameterGradients(
     input: Tensor, weight: Tensor, stride: Int = 1, padding: Int = 0, dilation: Int = 1, groups: Int = 1
   ) -> (weight: Tensor, bias: Tensor) {
