@@ -12,9 +12,7 @@ package final class GzipStream {
     self.refill = refill
   }
 
-  /// Opens a file.
-  ///
-  /// - Throws: `TorchError` that names `path` if the file cannot be read.
+  /// Opens a file. An error names `path`.
   package static func open(_ path: String) throws(TorchError) -> GzipStream {
     let file = try FileStream(path)
     return try naming(path) { () throws(FormatError) in try GzipStream { () throws(FormatError) in try file.read(1 << 18) } }
@@ -26,9 +24,7 @@ package final class GzipStream {
     input = bytes[...]
   }
 
-  /// Returns the whole contents of a gzip file.
-  ///
-  /// - Parameter limit: the most bytes that the caller accepts. More bytes are an error, and the function does not allocate them.
+  /// Returns the whole contents of a gzip file. More bytes than `limit` are an error, and the function does not allocate them.
   package static func contents(of bytes: [UInt8], limit: Int) throws(FormatError) -> [UInt8] {
     let stream = try GzipStream(bytes)
     let contents = try stream.read(limit)
@@ -55,15 +51,13 @@ package final class GzipStream {
     return output
   }
 
-  /// Steps over the zeros that may pad a member, and begins the next one. A gzip file may consist of several members.
-  ///
-  /// - Returns: false at the end of the file.
+  /// Steps over the zeros that may pad a member, and begins the next of several members. Returns false at the end of the file.
   private func beginsNextMember() throws(FormatError) -> Bool {
-    while true {
-      input = input.drop { $0 == 0 }
-      if !input.isEmpty { break }
-      input = try refill()[...]
-      if input.isEmpty { return false }
+    input = input.drop { $0 == 0 }
+    while input.isEmpty {
+      let more = try refill()
+      if more.isEmpty { return false }
+      input = more.drop { $0 == 0 }
     }
     guard input.first == 0x1F else {
       throw FormatError("other bytes follow the end of the compressed data; copy or download the file again")

@@ -1,7 +1,6 @@
 /// A failure that comes from outside the program: a file, a checkpoint, a device, a script, a download, or memory.
 ///
-/// Programming errors (shapes, dtypes, indices) are not thrown. They trap with the operator's name, libtorch's message and the
-/// operands' shapes.
+/// Programming errors (shapes, dtypes, indices) trap instead, with the operator's name and the operands' shapes.
 public struct TorchError: Error, Sendable, Equatable, CustomStringConvertible {
   /// The kind of the failure. The raw values are the status codes of `torch_shim.h`.
   public enum Code: Int32, Sendable {

@@ -38,8 +38,3 @@ import Testing
     report(run)
   }
 }
-
-/// Prints the measurements of the other process.
-private func report(_ run: ExitTest.Result?) {
-  print(String(decoding: run?.standardOutputContent ?? [], as: UTF8.self), terminator: "")
-}

@@ -12,11 +12,7 @@ import Testing
   ]
 
   static func problem(_ file: [UInt8], limit: Int) -> String {
-    do {
-      return "nothing was thrown but \(try GzipStream.contents(of: file, limit: limit)) returned"
-    } catch {
-      return error.message
-    }
+    message { try GzipStream.contents(of: file, limit: limit) }
   }
 
   @Test func gzipMembersFollowEachOther() throws {

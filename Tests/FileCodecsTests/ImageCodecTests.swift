@@ -13,13 +13,7 @@ import Testing
 
   static func bytes(_ name: String) throws -> [UInt8] { try FileBytes.read(Fixtures.path("pictures/\(name)")) }
 
-  static func problem(_ bytes: [UInt8]) -> String {
-    do {
-      return "nothing was thrown but \(try ImageCodec.decode(bytes).shape) returned"
-    } catch {
-      return error.message
-    }
-  }
+  static func problem(_ bytes: [UInt8]) -> String { message { try ImageCodec.decode(bytes).shape } }
 
   @Test(arguments: lossless) func pngIsExact(name: String) throws {
     expectIdentical(try ImageCodec.decode(Self.bytes(name)), try Fixtures.tensors("pictures")[name])

@@ -14,15 +14,13 @@ import Testing
   }
 
   @Test(arguments: ["ustar", "gnu", "pax"]) func systemArchivesAreRead(format: String) throws {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("tar-\(UUID().uuidString)").path
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    let files = try TarFile.archive(format: format, in: folder)
-    let found = try Self.entries(GzipStream.open("\(folder)/x.tgz"))
-    #expect(
-      Dictionary(uniqueKeysWithValues: found.filter { $0.entry.kind == .file }.map { ($0.entry.name, $0.contents.count) }) == files)
-    for (entry, contents) in found where entry.kind == .file {
-      #expect(contents == (try? [UInt8](Data(contentsOf: URL(filePath: "\(folder)/\(entry.name)")))), "\(entry.name)")
+    try withTemporaryFolder { folder in
+      let files = try TarFile.archive(format: format, in: folder)
+      let found = try Self.entries(GzipStream.open("\(folder)/x.tgz")).filter { $0.entry.kind == .file }
+      #expect(Dictionary(uniqueKeysWithValues: found.map { ($0.entry.name, $0.contents.count) }) == files)
+      for (entry, contents) in found {
+        #expect(contents == (try? [UInt8](Data(contentsOf: URL(filePath: "\(folder)/\(entry.name)")))), "\(entry.name)")
+      }
     }
   }
 
@@ -34,6 +32,6 @@ import Testing
         return !found.isEmpty
       }
     }
-    print(String(decoding: run?.standardOutputContent ?? [], as: UTF8.self), terminator: "")
+    report(run)
   }
 }

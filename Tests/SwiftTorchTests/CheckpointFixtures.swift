@@ -4,40 +4,15 @@ import Testing
 @testable import SwiftTorch
 
 /// Returns the path of a small file that `Tests/Fixtures/make_fixtures.py` wrote.
-func fixture(_ name: String) -> String {
-  URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    .appendingPathComponent("Fixtures/files/\(name)").path
-}
+func fixture(_ name: String) -> String { Fixtures.path("files/\(name)") }
 
 /// The folder with real data: SAT_TEST_DATA, or `../shared/data` beside the package, or nil if there is none.
 let realData: String? = {
-  let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-  let folder =
-    ProcessInfo.processInfo.environment["SAT_TEST_DATA"]
-    ?? package.deletingLastPathComponent().appendingPathComponent("shared/data").path
-  guard FileManager.default.fileExists(atPath: folder) else {
-    print("Tests with real data are skipped: there is no folder \(folder); set SAT_TEST_DATA to a folder.")
-    return nil
-  }
-  return folder
+  let folder = ProcessInfo.processInfo.environment["SAT_TEST_DATA"] ?? Fixtures.path("../../../shared/data")
+  if FileManager.default.fileExists(atPath: folder) { return folder }
+  print("Tests with real data are skipped: there is no folder \(folder); set SAT_TEST_DATA to a folder.")
+  return nil
 }()
-
-/// Makes a folder, runs `body` with its path and removes it.
-func withTemporaryFolder<R>(_ body: (String) throws -> R) throws -> R {
-  let folder = FileManager.default.temporaryDirectory.appendingPathComponent("checkpoints-\(UUID().uuidString)").path
-  try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-  defer { try? FileManager.default.removeItem(atPath: folder) }
-  return try body(folder)
-}
-
-/// Runs `body`, which must throw, and returns the error's message.
-func message(of body: () throws -> Any) -> String {
-  do {
-    return "nothing was thrown but \(try body()) returned"
-  } catch {
-    return "\((error as? FormatError)?.message ?? (error as? TorchError)?.message ?? "another error: \(error)")"
-  }
-}
 
 func little(_ value: some FixedWidthInteger) -> [UInt8] {
   withUnsafeBytes(of: value.littleEndian) { Array($0) }

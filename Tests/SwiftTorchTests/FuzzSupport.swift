@@ -1,4 +1,5 @@
 import Foundation
+import Testing
 
 /// The number of damaged files that each reader gets.
 let fuzzIterations = 100_000
@@ -109,4 +110,9 @@ func fuzz(_ name: String, seeds: [[UInt8]], iterations: Int = fuzzIterations, re
     "\(name): \(iterations) damaged files, \(accepted) still readable, \(clock.now - start), peak memory +\(grown.0 >> 10) KiB")
   precondition(accepted > 0 && accepted < iterations, "\(name): \(accepted) accepted; the damage does not reach the checks")
   precondition(grown.0 < 64 << 20 && grown.1 < 256 << 20, "\(name): memory grew by \(grown) bytes")
+}
+
+/// Prints the measurements of the process that ran `fuzz`.
+func report(_ run: ExitTest.Result?) {
+  print(String(decoding: run?.standardOutputContent ?? [], as: UTF8.self), terminator: "")
 }

@@ -83,11 +83,6 @@ import Testing
   }
 }
 
-/// Prints the measurements of the other process.
-private func report(_ run: ExitTest.Result?) {
-  print(String(decoding: run?.standardOutputContent ?? [], as: UTF8.self), terminator: "")
-}
-
 /// Reads a checkpoint and all its tensors, as a caller would.
 private func readsCheckpoint(_ bytes: [UInt8]) -> Bool {
   guard let checkpoint = try? PyTorchCheckpoint.decode(FileContents(bytes, name: "f")) else { return false }

@@ -112,3 +112,20 @@ func expectTorchError(
   }
   #expect(!error.message.contains("Exception raised from"), "a backtrace is in: \(error.message)", sourceLocation: sourceLocation)
 }
+
+/// Runs `body`, which must throw, and returns the error's message.
+func message(of body: () throws -> Any) -> String {
+  do {
+    return "nothing was thrown but \(try body()) returned"
+  } catch {
+    return "\((error as? FormatError)?.message ?? (error as? TorchError)?.message ?? "another error: \(error)")"
+  }
+}
+
+/// Makes a folder, runs `body` with its path and removes it.
+func withTemporaryFolder<R>(_ body: (String) throws -> R) throws -> R {
+  let folder = FileManager.default.temporaryDirectory.appendingPathComponent("sat-test-\(UUID().uuidString)").path
+  try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+  defer { try? FileManager.default.removeItem(atPath: folder) }
+  return try body(folder)
+}

@@ -20,11 +20,9 @@ package enum ImageCodec {
     return ic_is_png(bytes, bytes.count) != 0 ? .png : nil
   }
 
-  /// Decodes a file to red, green and blue.
+  /// Decodes a file to red, green and blue: [3, height, width], uint8, channels last in memory as in the file.
   ///
   /// It repeats grey, looks up a palette, drops alpha, rounds 16 bits to 8 and converts CMYK.
-  ///
-  /// - Returns: [3, height, width], uint8. The memory has the file's order of pixels (channels last).
   package static func decode(_ bytes: [UInt8]) throws(FormatError) -> Tensor {
     guard let format = format(bytes) else {
       throw FormatError("is neither a JPEG nor a PNG picture; expected one of them; remove it from the folder or convert it")
@@ -46,9 +44,7 @@ package enum ImageCodec {
     ).permuted(2, 0, 1)
   }
 
-  /// Encodes a picture as a PNG file.
-  ///
-  /// - Parameter picture: [3, H, W], uint8, on the CPU.
+  /// Encodes a picture [3, H, W], uint8, on the CPU, as a PNG file.
   package static func png(_ picture: Tensor) throws(TorchError) -> [UInt8] {
     require(
       picture.ndim == 3 && picture.size(0) == 3 && picture.dtype == .uint8,

@@ -14,17 +14,24 @@ enum Argument {
   case memoryFormat(MemoryFormat)
   case string(String)
   case ints([Int])
-  case doubles([Double])
   case bools([Bool])
   case tensors([Tensor])
   case optionalTensors([Tensor?])
 
   static func optional(_ tensor: Tensor?) -> Argument { tensor.map { .tensor($0) } ?? .none }
   static func optional(_ integer: Int?) -> Argument { integer.map { .int($0) } ?? .none }
-  static func optional(_ scalar: Scalar?) -> Argument { scalar.map { .scalar($0) } ?? .none }
-  static func optional(_ integers: [Int]?) -> Argument { integers.map { .ints($0) } ?? .none }
-  static func optional(_ dtype: DType?) -> Argument { dtype.map { .dtype($0) } ?? .none }
-  static func optional(_ generator: Generator?) -> Argument { generator.map { .generator($0) } ?? .none }
+
+  /// The number of elements that a list or a text needs in scratch memory.
+  fileprivate var elementCount: Int {
+    switch self {
+    case .string(let text): text.utf8.count + 1
+    case .ints(let list): list.count
+    case .bools(let list): list.count
+    case .tensors(let list): list.count
+    case .optionalTensors(let list): list.count
+    default: 0
+    }
+  }
 }
 
 extension [Argument] {
@@ -40,25 +47,12 @@ extension [Argument] {
     }
   }
 
-  /// Gives `body` the arguments in the shim's layout. They are valid only inside `body`.
-  ///
-  /// The function copies lists to scratch memory, so no pointer into an array or a tensor outlives its owner.
+  /// Gives `body` the arguments in the shim's layout, with copies of lists. They are valid only inside `body`.
   func withValues<Result>(_ body: (UnsafeBufferPointer<ts_value>) -> Result) -> Result {
-    var words = 0
-    for argument in self {
-      switch argument {
-      case .ints(let list): words += list.count
-      case .doubles(let list): words += list.count
-      case .bools(let list): words += list.count / 8 + 1
-      case .tensors(let list): words += list.count
-      case .optionalTensors(let list): words += list.count
-      case .string(let text): words += text.utf8.count / 8 + 1
-      default: break
-      }
-    }
+    let words = reduce(0) { $0 + $1.elementCount }
     return withUnsafeTemporaryAllocation(of: ts_value.self, capacity: count) { values in
       withUnsafeTemporaryAllocation(of: UInt64.self, capacity: Swift.max(words, 1)) { scratch in
-        var free = UnsafeMutableRawBufferPointer(scratch)[...]
+        var free = scratch[...]
         for (i, argument) in enumerated() { values.initializeElement(at: i, to: ts_value(argument, scratch: &free)) }
         return withExtendedLifetime(self) { body(UnsafeBufferPointer(values)) }
       }
@@ -73,7 +67,7 @@ extension ts_value {
     self.as.tensor = tensor.handle
   }
 
-  fileprivate init(_ argument: Argument, scratch: inout Slice<UnsafeMutableRawBufferPointer>) {
+  fileprivate init(_ argument: Argument, scratch: inout Slice<UnsafeMutableBufferPointer<UInt64>>) {
     self.init()
     switch argument {
     case .none: kind = Int32(TS_NONE)
@@ -89,54 +83,25 @@ extension ts_value {
     case .device(let value): (kind, self.as.device) = (Int32(TS_DEVICE), value.abi)
     case .memoryFormat(let value): (kind, self.as.integer) = (Int32(TS_MEMORY_FORMAT), Int64(value.rawValue))
     case .string(let text):
-      kind = Int32(TS_STRING)
-      count = text.utf8.count
-      let bytes = Self.take(count / 8 + 1, from: &scratch).bindMemory(to: CChar.self)
-      for (i, byte) in text.utf8.enumerated() { bytes[i] = CChar(bitPattern: byte) }
-      bytes[count] = 0
-      self.as.string = UnsafePointer(bytes.baseAddress)
-    case .ints(let list):
-      kind = Int32(TS_INT_LIST)
-      count = list.count
-      let words = Self.take(count, from: &scratch).bindMemory(to: Int64.self)
-      for (i, value) in list.enumerated() { words[i] = Int64(value) }
-      self.as.integers = UnsafePointer(words.baseAddress)
-    case .doubles(let list):
-      kind = Int32(TS_DOUBLE_LIST)
-      count = list.count
-      let words = Self.take(count, from: &scratch).bindMemory(to: Double.self)
-      for (i, value) in list.enumerated() { words[i] = value }
-      self.as.reals = UnsafePointer(words.baseAddress)
-    case .bools(let list):
-      kind = Int32(TS_BOOL_LIST)
-      count = list.count
-      let bytes = Self.take(count / 8 + 1, from: &scratch).bindMemory(to: Bool.self)
-      for (i, value) in list.enumerated() { bytes[i] = value }
-      self.as.booleans = UnsafePointer(bytes.baseAddress)
-    case .tensors(let list):
-      kind = Int32(TS_TENSOR_LIST)
-      count = list.count
-      self.as.tensors = Self.handles(list, scratch: &scratch)
-    case .optionalTensors(let list):
-      kind = Int32(TS_OPTIONAL_TENSOR_LIST)
-      count = list.count
-      self.as.tensors = Self.handles(list, scratch: &scratch)
+      self.as.string = UnsafePointer(fill(TS_STRING, text.utf8CString, &scratch) { $0 })
+      count -= 1  // The shim does not count the final zero.
+    case .ints(let list): self.as.integers = UnsafePointer(fill(TS_INT_LIST, list, &scratch) { Int64($0) })
+    case .bools(let list): self.as.booleans = UnsafePointer(fill(TS_BOOL_LIST, list, &scratch) { $0 })
+    case .tensors(let list): self.as.tensors = fill(TS_TENSOR_LIST, list, &scratch) { $0.handle }
+    case .optionalTensors(let list): self.as.tensors = fill(TS_OPTIONAL_TENSOR_LIST, list, &scratch) { $0?.handle }
     }
   }
 
-  private static func handles(
-    _ list: [Tensor?], scratch: inout Slice<UnsafeMutableRawBufferPointer>
-  ) -> UnsafeMutablePointer<ts_tensor?>? {
-    let slots = take(list.count, from: &scratch).bindMemory(to: ts_tensor?.self)
-    for (i, tensor) in list.enumerated() { slots[i] = tensor?.handle }
-    return slots.baseAddress
-  }
-
-  private static func take(
-    _ words: Int, from scratch: inout Slice<UnsafeMutableRawBufferPointer>
-  ) -> UnsafeMutableRawBufferPointer {
-    let taken = UnsafeMutableRawBufferPointer(rebasing: scratch.prefix(words * 8))
-    scratch = scratch.dropFirst(words * 8)
-    return taken
+  /// Sets the kind and the count, and copies the elements to the front of the scratch memory. No element is larger than a word.
+  private mutating func fill<List: Collection, Element>(
+    _ kind: Int, _ list: List, _ scratch: inout Slice<UnsafeMutableBufferPointer<UInt64>>, _ convert: (List.Element) -> Element
+  ) -> UnsafeMutablePointer<Element>? {
+    self.kind = Int32(kind)
+    count = list.count
+    let words = UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: scratch.prefix(list.count)))
+    scratch = scratch.dropFirst(list.count)
+    let elements = words.bindMemory(to: Element.self)
+    for (i, element) in list.enumerated() { elements[i] = convert(element) }
+    return elements.baseAddress
   }
 }

@@ -3,9 +3,8 @@ import Synchronization
 
 /// Writes files that appear whole or not at all.
 ///
-/// The writer uses a temporary name in the same folder, flushes the file to disk and renames it. After a failure it removes the
-/// temporary file, and an older file with the final name stays unchanged. The writer follows a symbolic link and replaces its
-/// target. It keeps the permissions of a replaced file.
+/// The writer uses a temporary name in the same folder, flushes the file to disk and renames it. A failure leaves an older file
+/// unchanged. The writer follows a symbolic link and replaces its target, with the target's permissions.
 public enum AtomicFile {
   /// Writes `bytes` as the whole contents of `path`.
   public static func write(_ bytes: [UInt8], to path: String) throws(TorchError) {
@@ -31,15 +30,15 @@ public enum AtomicFile {
     }
   }
 
-  /// Checks that `path` can be written, before a long computation of its contents.
-  ///
-  /// - Throws: the error that `write` would throw. The check leaves no file.
+  /// Throws the error that `write` would throw, before a long computation of the contents. The check leaves no file.
   public static func check(_ path: String) throws(TorchError) { try Writer(replacing: path).abandon() }
 
   /// The open temporary file. It is valid only inside the closure that receives it.
   public final class Writer {
     private let path: String
     private let destination: String
+    /// The folder of the destination with a slash at its end, or "" for the working folder.
+    private let folder: String
     private let temporary: String
     private var descriptor: Int32
 
@@ -62,8 +61,7 @@ public enum AtomicFile {
       }
       self.path = path
       self.destination = destination
-      let slash = destination.utf8.lastIndex(of: UInt8(ascii: "/"))
-      let folder = slash.map { String(destination[...$0]) } ?? ""
+      folder = destination.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(destination[...$0]) } ?? ""
       // A name derived from the target's name could exceed the 255 bytes of a file name.
       var name = ""
       var opened: Int32 = -1
@@ -79,27 +77,20 @@ public enum AtomicFile {
     }
 
     /// Adds bytes at the end.
-    public func append(_ bytes: ArraySlice<UInt8>) throws(TorchError) {
+    public func append(_ bytes: [UInt8]) throws(TorchError) {
       precondition(descriptor >= 0, "AtomicFile.Writer was used after its closure returned")
       let code = bytes.withUnsafeBytes { buffer -> Int32 in
         var done = 0
         while done < buffer.count {
           let wrote = Glibc.write(descriptor, buffer.baseAddress! + done, buffer.count - done)
-          if wrote > 0 {
-            done += wrote
-          } else if wrote == 0 {
-            return ENOSPC
-          } else if errno != EINTR {
-            return errno
-          }
+          if wrote == 0 { return ENOSPC }
+          if wrote < 0 && errno != EINTR { return errno }
+          done += max(wrote, 0)
         }
         return 0
       }
       guard code == 0 else { throw failure(code) }
     }
-
-    /// Adds bytes at the end.
-    public func append(_ bytes: [UInt8]) throws(TorchError) { try append(bytes[...]) }
 
     /// Adds text in UTF-8 at the end.
     public func append(_ text: String) throws(TorchError) { try append(Array(text.utf8)) }
@@ -111,12 +102,11 @@ public enum AtomicFile {
       descriptor = -1
       guard closed == 0 else { throw failure(errno) }
       guard rename(temporary, destination) == 0 else { throw failure(errno) }
-      let slash = destination.utf8.lastIndex(of: UInt8(ascii: "/"))
-      let folder = open(slash.map { String(destination[...$0]) } ?? ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-      if folder >= 0 {
+      let opened = open(folder.isEmpty ? "." : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+      if opened >= 0 {
         // This lets the new name survive a power cut. The contents are safe already, so a failure here does not matter.
-        _ = fsync(folder)
-        close(folder)
+        _ = fsync(opened)
+        close(opened)
       }
     }
 

@@ -28,10 +28,8 @@ extension Tensor {
 
   /// Adds the gradients of this tensor to the `grad` of every leaf that it depends on (`Tensor.backward`).
   ///
-  /// - Parameters:
-  ///   - gradient: the gradient with respect to this tensor, of its shape; nil for a scalar.
-  ///   - retainGraph: true to keep the graph for another backward pass.
-  ///   - createGraph: true to make the gradients differentiable.
+  /// `gradient` has this tensor's shape, and is nil for a scalar. The graph stays for another pass if `retainGraph` is true.
+  /// The gradients are differentiable if `createGraph` is true.
   public func backward(_ gradient: Tensor? = nil, retainGraph: Bool = false, createGraph: Bool = false) {
     let status = withExtendedLifetime((self, gradient)) {
       var output: ts_tensor? = handle
@@ -46,21 +44,14 @@ extension Tensor {
 
   /// Returns the gradient of `output` with respect to one tensor, in that tensor's shape (`torch.autograd.grad`).
   ///
-  /// The function computes no other gradient and accumulates none, so it spends no time on the weights.
-  ///
-  /// - Parameters:
-  ///   - output: a scalar, or a tensor of the shape of `seed`.
-  ///   - input: a tensor that `output` depends on.
-  ///   - seed: the gradient with respect to `output`; nil for a scalar.
-  ///   - retainGraph: true to keep the graph for another gradient.
-  ///   - createGraph: true to make the result differentiable.
+  /// The function computes no other gradient and accumulates none, so it spends no time on the weights. `seed` is the gradient with
+  /// respect to `output`, in its shape, and is nil for a scalar. The graph stays for another gradient if `retainGraph` is true.
+  /// The result is differentiable if `createGraph` is true.
   public static func gradient(
     of output: Tensor, withRespectTo input: Tensor, seed: Tensor? = nil, retainGraph: Bool = false, createGraph: Bool = false
   ) -> Tensor { gradient(of: output, withRespectTo: [input], seed: seed, retainGraph: retainGraph, createGraph: createGraph)[0] }
 
-  /// Returns the gradients of `output` with respect to several tensors (`torch.autograd.grad`).
-  ///
-  /// The function traps if `output` does not depend on one of the tensors.
+  /// Returns the gradients with respect to several tensors. It traps if `output` does not depend on one of them.
   public static func gradient(
     of output: Tensor, withRespectTo inputs: [Tensor], seed: Tensor? = nil, retainGraph: Bool = false, createGraph: Bool = false
   ) -> [Tensor] {
@@ -72,10 +63,7 @@ extension Tensor {
     }
   }
 
-  /// Returns the gradient of a model from elsewhere, which may not be differentiable. See `gradient(of:withRespectTo:)`.
-  ///
-  /// - Returns: the gradient, or nil if `output` does not depend on `input`.
-  /// - Throws: `TorchError` with libtorch's message.
+  /// Returns the gradient or throws libtorch's message. It returns nil if `output` does not depend on `input`.
   public static func checkedGradient(
     of output: Tensor, withRespectTo input: Tensor, retainGraph: Bool = false
   ) throws(TorchError) -> Tensor? {
@@ -84,11 +72,8 @@ extension Tensor {
 
   /// Returns the gradients of Σ ⟨output, seed⟩ over several outputs with respect to several tensors, in one backward pass.
   ///
-  /// PyTorch: `torch.autograd.grad` with `allow_unused=True`.
-  ///
-  /// - Parameter seeds: one tensor per output, of its shape; nil for scalar outputs.
-  /// - Returns: one gradient per tensor, or nil for a tensor that no output depends on.
-  /// - Throws: `TorchError` with libtorch's message.
+  /// There is one seed per output, of its shape; nil means scalar outputs. A tensor that no output depends on gets nil. The error
+  /// has libtorch's message. PyTorch: `torch.autograd.grad` with `allow_unused=True`.
   public static func checkedGradients(
     of outputs: [Tensor], withRespectTo inputs: [Tensor], seeds: [Tensor]? = nil, retainGraph: Bool = false,
     createGraph: Bool = false
@@ -128,9 +113,7 @@ public func withNoGrad<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R { 
 /// Runs `body` with recording on, for example inside `withNoGrad` (`torch.enable_grad()`).
 public func withGrad<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R { try withGradMode(true, body) }
 
-/// Runs `body` with recording on or off, and restores the mode on every exit (`torch.set_grad_enabled(mode)`).
-///
-/// The mode belongs to the thread, so `body` must be synchronous.
+/// Runs `body` with this thread's recording on or off, and restores it on every exit (`torch.set_grad_enabled(mode)`).
 public func withGradMode<R, E: Error>(_ enabled: Bool, _ body: () throws(E) -> R) throws(E) -> R {
   let previous = ts_grad_mode_set(enabled)
   defer { _ = ts_grad_mode_set(previous) }

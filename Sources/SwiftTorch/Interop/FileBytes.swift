@@ -2,11 +2,8 @@ import Glibc
 
 /// Reads whole files into memory, with one sentence for each thing that can go wrong.
 public enum FileBytes {
-  /// Reads a regular file.
+  /// Reads a regular file. The caller's expectation ("a checkpoint") goes into the message.
   ///
-  /// - Parameters:
-  ///   - path: the path of the file. A relative path starts at the working folder.
-  ///   - expected: the contents that the caller expects ("a checkpoint"), for the message.
   /// - Throws: `TorchError` that names `path` if the file is missing, a folder, a device or pipe, unreadable, empty, or larger than
   ///   the machine's memory.
   public static func read(_ path: String, expecting expected: String = "a file") throws(TorchError) -> [UInt8] {
@@ -33,15 +30,10 @@ public enum FileBytes {
     var failure: Int32 = 0
     let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
       while count < size {
-        let got = Glibc.read(descriptor, buffer.baseAddress! + count, size - count)
-        if got > 0 {
-          count += got
-        } else if got == 0 {
-          break
-        } else if errno != EINTR {
-          failure = errno
-          break
-        }
+        let got = readOnce(descriptor, UnsafeMutableBufferPointer(rebasing: buffer[count...]))
+        if got < 0 { failure = errno }
+        if got <= 0 { break }
+        count += got
       }
     }
     guard failure == 0 else { throw unreadable(path, expected, failure) }
@@ -62,13 +54,18 @@ public enum FileBytes {
   }
 }
 
+/// Reads at most as many bytes as the buffer holds, and returns their number or -1. A signal does not end the call.
+private func readOnce(_ descriptor: Int32, _ buffer: UnsafeMutableBufferPointer<UInt8>) -> Int {
+  var got = -1
+  repeat { got = Glibc.read(descriptor, buffer.baseAddress!, buffer.count) } while got < 0 && errno == EINTR
+  return got
+}
+
 /// A file that the reader reads piece by piece.
 package final class FileStream {
   private let descriptor: Int32
 
-  /// Opens a file.
-  ///
-  /// - Throws: `TorchError` that names `path` if the file cannot be opened.
+  /// Opens a file. An error names `path`.
   package init(_ path: String) throws(TorchError) {
     descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw TorchError(.io, "\(path): cannot be read (\(systemMessage(errno))); check the path") }
@@ -80,8 +77,7 @@ package final class FileStream {
   package func read(_ count: Int) throws(FormatError) -> [UInt8] {
     var failure: Int32 = 0
     let piece = [UInt8](unsafeUninitializedCapacity: count) { buffer, produced in
-      var got = -1
-      repeat { got = Glibc.read(descriptor, buffer.baseAddress!, buffer.count) } while got < 0 && errno == EINTR
+      let got = readOnce(descriptor, buffer)
       if got < 0 { failure = errno }
       produced = max(got, 0)
     }

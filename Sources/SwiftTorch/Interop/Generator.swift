@@ -2,8 +2,7 @@ import CTorchShim
 
 /// A source of random numbers, PyTorch's `torch.Generator`.
 ///
-/// Every random operation, layer and loader takes a generator, and there is no global seed. The CPU generator is PyTorch's Mersenne
-/// twister, so a seed gives the same draws as in PyTorch.
+/// There is no global seed. The CPU generator is PyTorch's Mersenne twister, so a seed gives the same draws as in PyTorch.
 public final class Generator {
   let handle: ts_generator
   public let device: Device
@@ -13,9 +12,7 @@ public final class Generator {
     do { try self.init(seed: seed, device: .cpu) } catch { fatalError("Generator: \(error.message)") }
   }
 
-  /// Makes a generator on a device.
-  ///
-  /// - Throws: `TorchError` if the machine does not have the device.
+  /// Makes a generator on a device, or throws if the machine does not have the device.
   public init(seed: UInt64, device: Device) throws(TorchError) {
     var out: ts_generator?
     try TorchError.check(ts_generator_new(device.abi, seed, &out))
@@ -37,9 +34,7 @@ public final class Generator {
     return Tensor(owning: out)
   }
 
-  /// Continues from a saved state (`set_state`).
-  ///
-  /// - Throws: `TorchError` if `state` is not the state of a generator for this kind of device.
+  /// Continues from a saved state (`set_state`). The state of a generator for another kind of device is an error.
   public func restore(_ state: Tensor) throws(TorchError) { try TorchError.check(ts_generator_set_state(handle, state.handle)) }
 }
 

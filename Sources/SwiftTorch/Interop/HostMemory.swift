@@ -2,36 +2,26 @@ import CTorchShim
 
 extension Tensor {
   /// The sizes of the dimensions, outermost first.
-  public var shape: [Int] {
-    let rank = ndim
-    return Array(unsafeUninitializedCapacity: rank) { buffer, initialized in
-      buffer.withMemoryRebound(to: Int64.self) { ts_tensor_sizes(handle, $0.baseAddress!) }
-      initialized = rank
-    }
-  }
+  public var shape: [Int] { numberPerDimension(ts_tensor_sizes) }
 
   /// The step between neighbours along each dimension, in elements.
-  public var strides: [Int] {
+  public var strides: [Int] { numberPerDimension(ts_tensor_strides) }
+
+  private func numberPerDimension(_ read: (ts_tensor?, UnsafeMutablePointer<Int64>?) -> Void) -> [Int] {
     let rank = ndim
     return Array(unsafeUninitializedCapacity: rank) { buffer, initialized in
-      buffer.withMemoryRebound(to: Int64.self) { ts_tensor_strides(handle, $0.baseAddress!) }
+      buffer.withMemoryRebound(to: Int64.self) { read(handle, $0.baseAddress!) }
       initialized = rank
     }
   }
 
-  /// Makes a CPU tensor with a copy of `elements` in row-major order.
-  ///
-  /// - Parameters:
-  ///   - elements: as many elements as `shape` needs.
-  ///   - shape: the shape; nil for one dimension of `elements.count`.
+  /// Makes a CPU tensor with a copy of `elements` in row-major order. Without a shape, it has one dimension.
   public convenience init<Element: TensorElement>(_ elements: [Element], shape: [Int]? = nil) {
     let shape = shape ?? [elements.count]
     self.init(owning: elements.withUnsafeBytes { Tensor.make($0, shape: shape, dtype: Element.dtype) })
   }
 
-  /// Makes a CPU tensor with a copy of packed, row-major, little-endian bytes.
-  ///
-  /// - Parameter bytes: exactly as many bytes as `shape` and `dtype` need.
+  /// Makes a CPU tensor with a copy of packed, row-major, little-endian bytes. Their number must fit `shape` and `dtype`.
   public convenience init(bytes: ArraySlice<UInt8>, shape: [Int], dtype: DType) {
     self.init(owning: bytes.withUnsafeBytes { Tensor.make($0, shape: shape, dtype: dtype) })
   }
@@ -50,30 +40,26 @@ extension Tensor {
     return out
   }
 
-  /// Copies the elements to the host in row-major order.
-  ///
-  /// The tensor's dtype must match the element type. Convert it with `to(_:)` first.
+  /// Copies the elements to the host in row-major order. The dtype must match the type; `to(_:)` converts it.
   public func array<Element: TensorElement>(of type: Element.Type = Element.self) -> [Element] {
     require(dtype == Element.dtype, "array(of: \(type)): the tensor is \(dtype), not \(Element.dtype); convert with to(_:)")
-    let total = count
-    return Array(unsafeUninitializedCapacity: total) { buffer, initialized in
-      copyToHost(UnsafeMutableRawBufferPointer(buffer))
-      initialized = total
-    }
+    return copiedToHost(count)
   }
 
   /// Copies the elements' bytes to the host in row-major order.
-  public func hostBytes() -> [UInt8] {
-    let total = count * dtype.size
+  public func hostBytes() -> [UInt8] { copiedToHost(count * dtype.size) }
+
+  private func copiedToHost<Element: BitwiseCopyable>(_ total: Int) -> [Element] {
+    guard total > 0 else { return [] }
     return Array(unsafeUninitializedCapacity: total) { buffer, initialized in
-      copyToHost(UnsafeMutableRawBufferPointer(buffer))
+      guard ts_tensor_copy_to_host(handle, buffer.baseAddress, total * MemoryLayout<Element>.stride) == TS_OK else {
+        fatalError("copy to host of a tensor of shape \(shape): \(lastErrorMessage())")
+      }
       initialized = total
     }
   }
 
-  /// A hash of shape, dtype and bytes. Different tensors have the same hash with a chance of one in 2^64.
-  ///
-  /// It tells files and data sets apart. It is not a cryptographic hash, so it cannot detect forgeries.
+  /// A hash of shape, dtype and bytes that tells data apart, except one pair in 2^64. It cannot detect forgeries.
   public var fingerprint: UInt64 {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     func mix(_ word: UInt64) {
@@ -88,13 +74,6 @@ extension Tensor {
       for byte in buffer[(8 * words)...] { mix(UInt64(byte)) }
     }
     return hash
-  }
-
-  private func copyToHost(_ buffer: UnsafeMutableRawBufferPointer) {
-    guard count > 0 else { return }
-    guard ts_tensor_copy_to_host(handle, buffer.baseAddress, count * dtype.size) == TS_OK else {
-      fatalError("copy to host of a tensor of shape \(shape): \(lastErrorMessage())")
-    }
   }
 
   /// Gives `body` the elements of a contiguous CPU tensor without a copy. The span is valid only inside `body`.

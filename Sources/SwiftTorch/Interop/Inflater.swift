@@ -1,8 +1,6 @@
 internal import CZlib
 
-/// Decompresses one deflate or gzip stream piece by piece. No other type of the package calls zlib.
-///
-/// It allocates output as it arrives, and never by a size that a file declares.
+/// Decompresses one deflate or gzip stream piece by piece. It allocates output as it arrives, and never by a declared size.
 package final class Inflater {
   package enum Format: Int32 {
     /// Deflate without a header, as in zip archives. The raw values are zlib's `windowBits`.
@@ -31,9 +29,7 @@ package final class Inflater {
     stream.deallocate()
   }
 
-  /// Returns the next bytes of the contents, at most `count`, and removes the used bytes from the front of `input`.
-  ///
-  /// It returns fewer than `count` bytes if the stream has ended or needs more input.
+  /// Removes bytes from the front of `input` and returns what they hold: `count` bytes, or fewer at the end of stream or input.
   package func next(_ count: Int, from input: inout ArraySlice<UInt8>) throws(FormatError) -> [UInt8] {
     var code = Z_OK
     var used = 0

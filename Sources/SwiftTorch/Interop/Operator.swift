@@ -1,18 +1,12 @@
 import CTorchShim
 
-/// One overload of an ATen operator. The code looks it up once and calls it through the shim's boxed entry point.
-///
-/// A new operator needs one line in `Operators.swift` and a method that exposes it.
+/// One overload of an ATen operator, which the shim's boxed entry point calls.
 struct Operator: @unchecked Sendable {
   // The handle is immutable and lives as long as the process.
   private let handle: ts_operator
   let name: String
 
-  /// Looks an operator up, and traps if libtorch does not have it.
-  ///
-  /// - Parameters:
-  ///   - name: the operator's name in the `aten` namespace, or a qualified name ("mkldnn::…").
-  ///   - overload: the overload's name without the dot.
+  /// Looks up an operator of the namespace `aten`, or one with a qualified name ("mkldnn::…"), and traps if libtorch lacks it.
   init(_ name: String, _ overload: String = "") {
     let qualified = name.contains("::") ? name : "aten::\(name)"
     var found: ts_operator?
@@ -22,8 +16,6 @@ struct Operator: @unchecked Sendable {
     handle = found
     self.name = overload.isEmpty ? name : "\(name).\(overload)"
   }
-
-  // MARK: Calls that trap on a programming error
 
   @inline(__always) func callAsFunction(_ a: Tensor) -> Tensor {
     withUnsafeTemporaryAllocation(of: ts_value.self, capacity: 1) { arguments in
@@ -45,18 +37,43 @@ struct Operator: @unchecked Sendable {
     arguments.withValues { values in single(values) { arguments.tensors } }
   }
 
+  /// Returns the two results, which must be tensors.
+  func pair(_ arguments: Argument...) -> (Tensor, Tensor) {
+    let all = results(arguments)
+    return (all[0]!, all[1]!)
+  }
+
   /// Returns all results that are tensors, with lists flattened. An undefined tensor (an unused optional result) is nil.
-  func results(_ arguments: Argument...) -> [Tensor?] {
-    arguments.withValues { values in do throws(TorchError) { return try invoke(values) } catch { trap(error, arguments.tensors) } }
+  func results(_ arguments: Argument...) -> [Tensor?] { results(arguments) }
+
+  private func results(_ arguments: [Argument]) -> [Tensor?] {
+    arguments.withValues { values in
+      withUnsafeTemporaryAllocation(of: ts_value.self, capacity: 8) { slots in
+        slots.initialize(repeating: ts_value())
+        let produced = call(values, slots) { arguments.tensors }
+        var tensors: [Tensor?] = []
+        for i in 0..<produced {
+          switch Int(slots[i].kind) {
+          case TS_TENSOR: tensors.append(slots[i].as.tensor.map { Tensor(owning: $0) })
+          case TS_TENSOR_LIST, TS_OPTIONAL_TENSOR_LIST:
+            for j in 0..<slots[i].count {
+              tensors.append(slots[i].as.tensors[j].map { Tensor(owning: $0) })
+              slots[i].as.tensors[j] = nil
+            }
+            ts_value_free(&slots[i])
+          case TS_NONE: tensors.append(nil)
+          default: ts_value_free(&slots[i])
+          }
+        }
+        return tensors
+      }
+    }
   }
 
   /// Returns the only scalar result as a Double.
   func double(_ arguments: Argument...) -> Double {
     arguments.withValues { values in
-      var result = ts_value()
-      var produced = 0
-      let status = ts_operator_call(handle, values.baseAddress, values.count, &result, 1, &produced)
-      if status != TS_OK { trap(TorchError(status: status), arguments.tensors) }
+      var result = only(values) { arguments.tensors }
       defer { ts_value_free(&result) }
       switch Int(result.kind) {
       case TS_BOOL: return result.as.boolean ? 1 : 0
@@ -67,62 +84,35 @@ struct Operator: @unchecked Sendable {
     }
   }
 
-  // MARK: Calls that can fail because of the environment
-
-  /// Calls the operator and throws instead of trapping, for calls that depend on files, devices or memory limits.
-  func checked(_ arguments: Argument...) throws(TorchError) -> Tensor {
-    let outcome: Result<Tensor, TorchError> = arguments.withValues { values in
-      do throws(TorchError) {
-        guard let tensor = try invoke(values).first ?? nil else {
-          return .failure(TorchError(.runtime, "\(name): expected a tensor, but there is no result"))
-        }
-        return .success(tensor)
-      } catch { return .failure(error) }
-    }
-    return try outcome.get()
-  }
-
-  // MARK: -
-
   @inline(__always) private func single(_ values: UnsafeBufferPointer<ts_value>, operands: () -> [Tensor]) -> Tensor {
-    var result = ts_value()
-    var produced = 0
-    let status = ts_operator_call(handle, values.baseAddress, values.count, &result, 1, &produced)
-    if status != TS_OK { trap(TorchError(status: status), operands()) }
+    let result = only(values, operands: operands)
     guard Int(result.kind) == TS_TENSOR, let tensor = result.as.tensor else {
       fatalError("\(name): expected a tensor, but the result has kind \(result.kind)")
     }
     return Tensor(owning: tensor)
   }
 
-  private func invoke(_ values: UnsafeBufferPointer<ts_value>) throws(TorchError) -> [Tensor?] {
-    let outcome: Result<[Tensor?], TorchError> = withUnsafeTemporaryAllocation(of: ts_value.self, capacity: 8) { slots in
-      slots.initialize(repeating: ts_value())
-      var produced = 0
-      let status = ts_operator_call(handle, values.baseAddress, values.count, slots.baseAddress, slots.count, &produced)
-      guard status == TS_OK else { return .failure(TorchError(status: status)) }
-      var tensors: [Tensor?] = []
-      for i in 0..<produced {
-        switch Int(slots[i].kind) {
-        case TS_TENSOR: tensors.append(slots[i].as.tensor.map { Tensor(owning: $0) })
-        case TS_TENSOR_LIST, TS_OPTIONAL_TENSOR_LIST:
-          for j in 0..<slots[i].count {
-            tensors.append(slots[i].as.tensors[j].map { Tensor(owning: $0) })
-            slots[i].as.tensors[j] = nil
-          }
-          ts_value_free(&slots[i])
-        case TS_NONE: tensors.append(nil)
-        default: ts_value_free(&slots[i])
-        }
-      }
-      return .success(tensors)
-    }
-    return try outcome.get()
+  @inline(__always) private func only(_ values: UnsafeBufferPointer<ts_value>, operands: () -> [Tensor]) -> ts_value {
+    var result = ts_value()
+    _ = withUnsafeMutablePointer(to: &result) { call(values, UnsafeMutableBufferPointer(start: $0, count: 1), operands: operands) }
+    return result
   }
 
-  @inline(never) private func trap(_ error: TorchError, _ operands: [Tensor]) -> Never {
+  /// Returns the number of results. A failure is a programming error, so it traps.
+  @inline(__always) private func call(
+    _ values: UnsafeBufferPointer<ts_value>, _ results: UnsafeMutableBufferPointer<ts_value>, operands: () -> [Tensor]
+  ) -> Int {
+    var produced = 0
+    let status = ts_operator_call(handle, values.baseAddress, values.count, results.baseAddress, results.count, &produced)
+    if status != TS_OK { trap(operands()) }
+    return produced
+  }
+
+  @inline(never) private func trap(_ operands: [Tensor]) -> Never {
+    // The shapes come from the shim, which may overwrite the message.
+    let message = lastErrorMessage()
     let shapes = operands.map { "\($0.shape)" }.joined(separator: " and ")
-    fatalError("\(name): \(error.message)\(shapes.isEmpty ? "" : " (operands of shape \(shapes))")")
+    fatalError("\(name): \(message)\(shapes.isEmpty ? "" : " (operands of shape \(shapes))")")
   }
 }
 

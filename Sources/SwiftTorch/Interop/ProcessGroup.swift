@@ -3,7 +3,7 @@ import CTorchShim
 /// A group of processes that work on one job and combine tensors over Gloo (`torch.distributed`).
 public final class ProcessGroup {
   private let handle: ts_process_group
-  /// The number of this process, from 0.
+  /// The number of this process, 0 <= rank < size.
   public let rank: Int
   /// The number of processes in the group.
   public let size: Int
@@ -16,14 +16,10 @@ public final class ProcessGroup {
     case maximum = 4
   }
 
-  /// Joins the group that meets at a file, and waits for all its members.
+  /// Joins the group that meets at a file, and waits `timeout` seconds for the others, here and in every operation.
   ///
-  /// - Parameters:
-  ///   - path: a file on a disk that all members see. It must not exist before the first member arrives.
-  ///   - rank: the number of this process, 0 <= rank < size.
-  ///   - size: the number of processes in the group.
-  ///   - timeout: the number of seconds to wait for the others, here and in every operation.
-  /// - Throws: `TorchError` if the others do not arrive or this libtorch has no Gloo.
+  /// All members must see the file's disk. The file must not exist before the first member arrives. Members that do not arrive, and
+  /// a libtorch without Gloo, are errors.
   public init(meetingAt path: String, rank: Int, size: Int, timeout: Double = 300) throws(TorchError) {
     guard size > 0, (0..<size).contains(rank), let narrow = Int32(exactly: size) else {
       throw TorchError(.value, "rank \(rank) of a process group of \(size); expected 0 <= rank < size")

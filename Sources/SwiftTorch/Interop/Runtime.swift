@@ -1,5 +1,5 @@
 import CTorchShim
-import Glibc
+internal import Foundation
 
 extension Device {
   var abi: ts_device {
@@ -52,16 +52,9 @@ public enum Torch {
   public static var hasOneDNN: Bool { ts_has_onednn() }
   /// True if the processor has instructions for products of bfloat16 numbers. Without them, bfloat16 is slower than float32.
   public static let hasBFloat16Instructions: Bool = {
-    guard let file = fopen("/proc/cpuinfo", "r") else { return false }
-    defer { fclose(file) }
-    var (line, capacity): (UnsafeMutablePointer<CChar>?, Int) = (nil, 0)
-    defer { free(line) }
-    while getline(&line, &capacity, file) > 0, let line {
-      let words = String(cString: line).split { $0.isWhitespace || $0 == ":" }
-      guard ["flags", "Features"].contains(words.first) else { continue }
-      return !Set(words).isDisjoint(with: ["avx512_bf16", "amx_bf16", "bf16"])
-    }
-    return false
+    let lines = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8))?.split(separator: "\n") ?? []
+    let features = lines.first { $0.hasPrefix("flags") || $0.hasPrefix("Features") }?.split { $0.isWhitespace } ?? []
+    return !Set(features).isDisjoint(with: ["avx512_bf16", "amx_bf16", "bf16"])
   }()
   /// The number of live handles of the shim: tensors, generators, scripts and process groups. Tests for leaks use it.
   public static var liveHandleCount: Int { Int(ts_live_handles()) }
@@ -72,9 +65,7 @@ public enum Torch {
   /// The number of threads that an operator may use (`torch.get_num_threads()`).
   public static var threadCount: Int { Int(ts_threads()) }
 
-  /// Sets the number of threads that an operator may use (`torch.set_num_threads`).
-  ///
-  /// - Throws: `TorchError` if `count` is not positive.
+  /// Sets the number of threads that an operator may use (`torch.set_num_threads`). The count must be positive.
   public static func setThreadCount(_ count: Int) throws(TorchError) {
     guard let narrow = Int32(exactly: count), narrow > 0 else {
       throw TorchError(.value, "\(count) threads were asked for; expected at least 1")
@@ -85,16 +76,12 @@ public enum Torch {
   /// Lets the C allocator keep freed memory for reuse instead of returning every large block to the system.
   ///
   /// A training step frees and allocates the same activations again. Without this setting, each costs a page fault per 4 KiB.
-  /// The setting belongs to the process, so programs should call it and libraries should not.
-  ///
-  /// - Returns: false if the C library has no such setting.
+  /// The setting belongs to the process, so only programs should call it. The result is false if the C library has none.
   @discardableResult public static func keepHostMemory() -> Bool { ts_host_memory_keep() }
 
-  /// Runs `body` with operators on `device` that compute in `dtype` if autocast allows it (`torch.autocast`).
+  /// Runs `body` with operators on `device` that compute in `dtype` if autocast allows it (`torch.autocast`), or without it if nil.
   ///
   /// Do not nest calls, because the end of the inner call turns autocast off.
-  ///
-  /// - Parameter dtype: the dtype of the computation; nil to run `body` without autocast.
   public static func withAutocast<R, E: Error>(_ dtype: DType?, on device: Device, _ body: () throws(E) -> R) throws(E) -> R {
     guard let dtype else { return try body() }
     setAutocast(true, dtype, device)

@@ -19,9 +19,7 @@ public final class ScriptModule {
 
   deinit { ts_script_free(handle) }
 
-  /// Loads an archive.
-  ///
-  /// - Throws: `TorchError` if the file is not a TorchScript archive or the machine does not have the device.
+  /// Loads an archive. A file of another kind and a device that the machine does not have are errors.
   public convenience init(_ file: FileContents, device: Device = .cpu) throws(TorchError) {
     // libtorch trusts a damaged archive and may allocate gigabytes, so the code verifies the checksums first.
     var (source, trainingModules) = ("", [String]())
@@ -43,9 +41,7 @@ public final class ScriptModule {
     self.init(owning: out, name: file.name, source: source, trainingModules: trainingModules)
   }
 
-  /// Runs `forward(input)`.
-  ///
-  /// - Throws: `TorchError` if the model rejects the input or does not return exactly one tensor.
+  /// Runs `forward(input)`. It is an error if the model rejects the input or does not return exactly one tensor.
   public func callAsFunction(_ input: Tensor) throws(TorchError) -> Tensor {
     var out: ts_tensor?
     let status = withExtendedLifetime((self, input)) { ts_script_forward(handle, input.handle, &out) }
@@ -93,9 +89,7 @@ public final class ScriptModule {
     return (Array(entries.prefix(parameters)), Array(entries.dropFirst(parameters)))
   }
 
-  /// Returns a copy with folded constants, for forward passes only (`torch.jit.freeze`).
-  ///
-  /// - Throws: `TorchError` if the module is not in evaluation mode.
+  /// Returns a copy with folded constants, for forward passes only (`torch.jit.freeze`). Training mode is an error.
   public func frozen() throws(TorchError) -> ScriptModule {
     var out: ts_script?
     try TorchError.check(ts_script_freeze(handle, &out))

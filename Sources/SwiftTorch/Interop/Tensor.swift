@@ -2,11 +2,9 @@ import CTorchShim
 
 /// An n-dimensional array on a device, libtorch's `at::Tensor`.
 ///
-/// A tensor has identity: views share storage, and autograd accumulates a gradient in one specific leaf. Swift frees a tensor with
-/// its last reference. Tensors are not `Sendable`, so move results between tasks as arrays (`array(of:)`).
-///
-/// Misuse (shapes that do not broadcast, a wrong dtype, an index out of range) traps with the operator's name, libtorch's message
-/// and the operands' shapes.
+/// A tensor has identity: views share storage, and autograd accumulates a gradient in one specific leaf. Tensors are not
+/// `Sendable`, so move results between tasks as arrays (`array(of:)`). Misuse (shapes that do not broadcast, a wrong dtype, an
+/// index out of range) traps with the operator's name, libtorch's message and the operands' shapes.
 public final class Tensor {
   let handle: ts_tensor
 

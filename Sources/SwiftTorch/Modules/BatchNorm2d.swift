@@ -35,10 +35,7 @@ public final class BatchNorm2d: Module, HookableLayer {
     }
   }
 
-  /// Normalises images.
-  ///
-  /// - Parameter input: [N, channels, H, W].
-  /// - Returns: the input's shape.
+  /// Normalises images [N, channels, H, W].
   public func callAsFunction(_ input: Tensor) -> Tensor {
     if isTraining { withNoGrad { _ = batchesTracked.value.addInPlace(Tensor(1).to(batchesTracked.value.device)) } }
     // Reading the count waits for the device, so the code reads it only when the factor depends on it.

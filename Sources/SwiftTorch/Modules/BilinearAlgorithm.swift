@@ -1,11 +1,9 @@
 /// The coefficients of a fast correlation in one dimension (Toom-Cook; Winograd, "Arithmetic Complexity of Computations", 1980).
 ///
 /// The algorithm computes `outputs` values y[j] = Σ_i g[i] x[i + j] from `taps` weights g. It uses the elementwise product of two
-/// short vectors, y = A ((G g) ⊙ (B x)), instead of outputs · taps products.
-///
-/// This is the transpose of a polynomial product that uses values at some points. The rows of G and Aᵀ evaluate at the points, and
-/// Bᵀ interpolates. The points are numbers, infinity (the leading coefficient) and the conjugate pair ±i. The pair needs one
-/// complex product, which takes three real products.
+/// short vectors, y = A ((G g) ⊙ (B x)), the transpose of a polynomial product by values at points. The rows of G and Aᵀ evaluate
+/// at the points, and Bᵀ interpolates. The points are numbers, infinity (the leading coefficient) and the conjugate pair ±i, whose
+/// complex product takes three real products.
 struct BilinearAlgorithm: Sendable {
   typealias Matrix = [[Double]]
 
@@ -28,13 +26,10 @@ struct BilinearAlgorithm: Sendable {
   /// Computes four outputs of five taps with 9 products instead of 20; in two dimensions, with 81 instead of 400.
   ///
   /// These points lost the least accuracy in our trials. With 128 channels in float32, the root mean square error is 0.8 times that
-  /// of the direct sum for outputs, and 2.3 times for input gradients. More numbers in place of ±i would give larger powers, and
-  /// their sums would cancel.
+  /// of the direct sum for outputs, and 2.3 times for input gradients.
   static let fourOutputsOfFiveTaps = BilinearAlgorithm(outputs: 4, taps: 5, points: [0, 1, -1, 0.5, -2])
 
-  /// Makes the coefficients for a set of points.
-  ///
-  /// - Parameter points: outputs + taps - 4 distinct real numbers, including 1. The algorithm adds infinity and ±i.
+  /// Makes the coefficients for outputs + taps - 4 distinct real points, including 1. The algorithm adds infinity and ±i.
   init(outputs: Int, taps: Int, points: [Double]) {
     require(
       points.count + 3 == outputs + taps - 1,
@@ -54,7 +49,7 @@ struct BilinearAlgorithm: Sendable {
   ///
   /// The rows give the values at the points, at infinity, and at i: the real part, the imaginary part and their sum.
   private static func evaluation(_ points: [Double], length: Int) -> Matrix {
-    let finite = points.map { point in (0..<length).map { power(point, $0) } }
+    let finite = points.map { point in (0..<length).map { point.power($0) } }
     let leading = (0..<length).map { $0 == length - 1 ? 1.0 : 0.0 }
     let real = (0..<length).map { [1.0, 0, -1, 0][$0 % 4] }
     let imaginary = (0..<length).map { [0, 1.0, 0, -1][$0 % 4] }
@@ -72,8 +67,6 @@ struct BilinearAlgorithm: Sendable {
         return row.prefix(length - 2) + [re - im, -re - im, im]
       })
   }
-
-  private static func power(_ base: Double, _ exponent: Int) -> Double { (0..<exponent).reduce(1) { value, _ in value * base } }
 
   private static func transposed(_ matrix: Matrix) -> Matrix { matrix[0].indices.map { column in matrix.map { $0[column] } } }
 

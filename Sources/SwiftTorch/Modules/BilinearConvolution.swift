@@ -1,17 +1,13 @@
-/// Computes a convolution of stride 1 by a fast bilinear algorithm in both dimensions.
+/// Computes a convolution of stride 1 by a fast bilinear algorithm in both dimensions (Lavin and Gray, "Fast Algorithms for
+/// Convolutional Neural Networks", 2016).
 ///
 /// Matrix products over space transform the input and the output. Between them, each product of the algorithm is one matrix product
 /// over channels. The data stay in channels-last order, and the transform of the input includes the padding.
-///
-/// Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016.
 struct BilinearConvolution {
-  /// The fewest rows (tiles of the batch) for the algorithm. The direct convolution is faster for fewer rows.
-  ///
-  /// The transformed weights are 3.2 times as large, and a small batch spends its time on reading them. Both limits were measured
-  /// with 128 channels in a network, on 2 cores.
+  /// The fewest rows (tiles of the batch). The direct convolution is faster for fewer rows, because its weights are 3.2 times
+  /// smaller to read. Both limits were measured with 128 channels in a network, on 2 cores.
   static let fewestRows = 8
-  /// The fewest rows for one grouped convolution. A batch of matrix products is faster for fewer rows, because it does not reorder
-  /// the weights.
+  /// The fewest rows for one grouped convolution. A batch of matrix products, without a reordering of weights, is faster for fewer.
   static let fewestRowsOfGroupedConvolution = 48
 
   private let direct: DirectConvolution
@@ -57,12 +53,7 @@ struct BilinearConvolution {
       }
   }
 
-  /// Copies and transforms the weights of a layer.
-  ///
-  /// - Parameters:
-  ///   - layer: a layer for which `fits` returns true.
-  ///   - height: the height of the input in pixels.
-  ///   - width: the width of the input in pixels.
+  /// Copies and transforms the weights of a layer for which `fits` returns true.
   init(_ layer: Conv2d, _ algorithm: BilinearAlgorithm, height: Int, width: Int) {
     direct = DirectConvolution(layer)
     let original = layer.weight.value.detached()
@@ -91,10 +82,7 @@ struct BilinearConvolution {
     return Op.kron(tensor, tensor)
   }
 
-  /// Convolves images.
-  ///
-  /// - Parameter input: [N, inputs, H, W].
-  /// - Returns: [N, outputs, H', W'], in channels-last order.
+  /// Convolves images [N, inputs, H, W] to [N, outputs, H', W'] in channels-last order.
   func callAsFunction(_ input: Tensor) -> Tensor {
     let shape = input.shape
     require(

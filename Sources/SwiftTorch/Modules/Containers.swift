@@ -25,8 +25,8 @@ public final class Activation: Module, Layer {
   public func callAsFunction(_ input: Tensor) -> Tensor { function(input) }
 }
 
-/// Takes the maximum of each square window (`nn.MaxPool2d`).
-public final class MaxPool2d: Module, Layer {
+/// A layer that pools square windows. The default stride is the size of the window.
+public class Pool2d: Module {
   public let kernel: Int
   public let stride: Int
   public let padding: Int
@@ -36,22 +36,15 @@ public final class MaxPool2d: Module, Layer {
     self.stride = stride ?? kernel
     self.padding = padding
   }
+}
 
+/// Takes the maximum of each square window (`nn.MaxPool2d`).
+public final class MaxPool2d: Pool2d, Layer {
   public func callAsFunction(_ input: Tensor) -> Tensor { input.maxPool2d(kernel, stride: stride, padding: padding) }
 }
 
 /// Takes the mean of each square window (`nn.AvgPool2d`).
-public final class AvgPool2d: Module, Layer {
-  public let kernel: Int
-  public let stride: Int
-  public let padding: Int
-
-  public init(_ kernel: Int, stride: Int? = nil, padding: Int = 0) {
-    self.kernel = kernel
-    self.stride = stride ?? kernel
-    self.padding = padding
-  }
-
+public final class AvgPool2d: Pool2d, Layer {
   public func callAsFunction(_ input: Tensor) -> Tensor { input.averagePool2d(kernel, stride: stride, padding: padding) }
 }
 
@@ -64,16 +57,12 @@ public final class AdaptiveAvgPool2d: Module, Layer {
   public func callAsFunction(_ input: Tensor) -> Tensor { input.adaptiveAveragePool2d(size) }
 }
 
-/// Drops random values in training mode and changes nothing in evaluation mode (`nn.Dropout`).
+/// Drops each value with probability `p`, 0 <= p < 1, in training mode, and none in evaluation mode (`nn.Dropout`).
 public final class Dropout: Module, Layer {
   public let p: Double
   private let generator: Generator
 
-  /// Makes a dropout layer.
-  ///
-  /// - Parameters:
-  ///   - p: the probability that a value is dropped, 0 <= p < 1.
-  ///   - generator: the source of every mask.
+  /// Makes a layer that draws every mask from the generator.
   public init(_ p: Double = 0.5, generator: Generator) {
     self.p = p
     self.generator = generator

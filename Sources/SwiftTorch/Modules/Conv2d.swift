@@ -10,32 +10,21 @@ public final class Conv2d: Module, HookableLayer {
   public let groups: Int
   public var forwardHook: ForwardHook?
 
-  /// Makes a layer with PyTorch's default initialisation.
-  ///
-  /// - Parameter generator: the source of the random weights.
-  public init(
+  /// Makes a layer with PyTorch's default initialisation, drawn from the generator.
+  public convenience init(
     _ inputs: Int, _ outputs: Int, kernel: Int, stride: Int = 1, padding: Int = 0, dilation: Int = 1, groups: Int = 1,
     bias: Bool = true, generator: Generator
   ) {
     require(
       inputs % groups == 0 && outputs % groups == 0,
       "Conv2d: \(groups) groups do not divide \(inputs) inputs and \(outputs) outputs")
-    let weightValue = Tensor.empty([outputs, inputs / groups, kernel, kernel])
-    let biasValue = bias ? Tensor.empty([outputs]) : nil
-    Initialization.defaults(weight: weightValue, bias: biasValue, generator: generator)
-    weight = Parameter(weightValue)
-    self.bias = biasValue.map(Parameter.init)
-    self.stride = stride
-    self.padding = padding
-    self.dilation = dilation
-    self.groups = groups
+    let weight = Tensor.empty([outputs, inputs / groups, kernel, kernel])
+    let bias = bias ? Tensor.empty([outputs]) : nil
+    Initialization.defaults(weight: weight, bias: bias, generator: generator)
+    self.init(weight: weight, bias: bias, stride: stride, padding: padding, dilation: dilation, groups: groups)
   }
 
-  /// Makes a layer from given weights.
-  ///
-  /// - Parameters:
-  ///   - weight: [outputs, inputs / groups, kernel, kernel].
-  ///   - bias: [outputs].
+  /// Makes a layer from weights [outputs, inputs / groups, kernel, kernel] and a bias [outputs].
   public init(weight: Tensor, bias: Tensor? = nil, stride: Int = 1, padding: Int = 0, dilation: Int = 1, groups: Int = 1) {
     let shape = weight.shape
     require(
@@ -48,10 +37,7 @@ public final class Conv2d: Module, HookableLayer {
     self.groups = groups
   }
 
-  /// Convolves images.
-  ///
-  /// - Parameter input: [N, inputs, H, W].
-  /// - Returns: [N, outputs, H', W'].
+  /// Convolves images [N, inputs, H, W] to [N, outputs, H', W'].
   public func callAsFunction(_ input: Tensor) -> Tensor {
     let output =
       input.requiresGrad && prefersRowUnfolding(input.dtype) ? RowUnfoldedConvolution(differentiating: self)(input) : direct(input)

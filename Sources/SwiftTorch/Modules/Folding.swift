@@ -1,5 +1,5 @@
-// This file moves factors and shifts of channels into the weights of a convolution, for networks with fixed weights.
-// The arithmetic runs in double precision, so it adds only the rounding of its result. Autograd does not record it.
+// Moves factors and shifts of channels into the weights of a convolution, for networks with fixed weights. The arithmetic runs in
+// double precision, so it adds only the rounding of its result. Autograd does not record it.
 
 extension BatchNorm2d {
   /// The layer in evaluation mode as scale · x + shift. Both are float64 with one value per channel.
@@ -22,9 +22,7 @@ extension Conv2d {
     }
   }
 
-  /// Returns the convolution that first multiplies each input channel by a factor.
-  ///
-  /// - Parameter factors: [inputs].
+  /// Returns the convolution that first multiplies each input channel by a factor. The factors are [inputs].
   public func scalingInputs(by factors: Tensor) -> Conv2d {
     require(
       groups == 1 && factors.shape == [weight.value.size(1)],
@@ -35,9 +33,7 @@ extension Conv2d {
     }
   }
 
-  /// Returns the convolution that adds a number to each output channel.
-  ///
-  /// - Parameter shift: [outputs].
+  /// Returns the convolution that adds a number to each output channel. The numbers are [outputs].
   public func addingToOutputs(_ shift: Tensor) -> Conv2d {
     withNoGrad {
       let shift = shift.to(.float64)

@@ -1,12 +1,8 @@
-/// Fills tensors as PyTorch's `torch.nn.init` does, with the same draws from the same generator state.
-///
-/// Each function overwrites its tensor and returns it.
+/// Overwrites tensors as PyTorch's `torch.nn.init` does, with the same draws from the same generator state, and returns them.
 public enum Initialization {
   @TaskLocal private static var isSkipped = false
 
-  /// Runs `body` without random initialisation, which leaves memory as it is (`torch.nn.utils.skip_init`).
-  ///
-  /// Use it for a network that loads its weights next, or that only needs its keys and shapes.
+  /// Runs `body` without random initialisation, for a network that loads its weights next (`torch.nn.utils.skip_init`).
   public static func skipping<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
     try $isSkipped.withValue(true) { () -> Result<R, E> in
       do throws(E) { return .success(try body()) } catch { return .failure(error) }
@@ -60,32 +56,38 @@ public enum Initialization {
   @discardableResult public static func kaimingUniform(
     _ weight: Tensor, fan: Fan = .input, nonlinearity: Nonlinearity = .leakyRelu(negativeSlope: 0), generator: Generator
   ) -> Tensor {
-    let bound = 3.0.squareRoot() * (nonlinearity.gain / Double(count(fan, weight)).squareRoot())
-    return uniform(weight, in: -bound...bound, generator: generator)
+    uniform(weight, deviation: kaimingDeviation(weight, fan, nonlinearity), generator)
   }
 
   /// Draws from a normal distribution of standard deviation gain/√fan (`kaiming_normal_`).
   @discardableResult public static func kaimingNormal(
     _ weight: Tensor, fan: Fan = .input, nonlinearity: Nonlinearity = .leakyRelu(negativeSlope: 0), generator: Generator
   ) -> Tensor {
-    normal(weight, standardDeviation: nonlinearity.gain / Double(count(fan, weight)).squareRoot(), generator: generator)
+    normal(weight, standardDeviation: kaimingDeviation(weight, fan, nonlinearity), generator: generator)
   }
 
   /// Draws uniformly on ±gain·√(6/(fan_in + fan_out)) (`xavier_uniform_`).
   @discardableResult public static func xavierUniform(_ weight: Tensor, gain: Double = 1, generator: Generator) -> Tensor {
-    let fans = fans(weight)
-    let bound = 3.0.squareRoot() * (gain * (2.0 / Double(fans.input + fans.output)).squareRoot())
-    return uniform(weight, in: -bound...bound, generator: generator)
+    uniform(weight, deviation: xavierDeviation(weight, gain), generator)
   }
 
   /// Draws from a normal distribution of standard deviation gain·√(2/(fan_in + fan_out)) (`xavier_normal_`).
   @discardableResult public static func xavierNormal(_ weight: Tensor, gain: Double = 1, generator: Generator) -> Tensor {
-    let fans = fans(weight)
-    let deviation = gain * (2.0 / Double(fans.input + fans.output)).squareRoot()
-    return normal(weight, standardDeviation: deviation, generator: generator)
+    normal(weight, standardDeviation: xavierDeviation(weight, gain), generator: generator)
   }
 
-  private static func count(_ fan: Fan, _ weight: Tensor) -> Int { fan == .input ? fans(weight).input : fans(weight).output }
+  private static func uniform(_ weight: Tensor, deviation: Double, _ generator: Generator) -> Tensor {
+    let bound = 3.0.squareRoot() * deviation
+    return uniform(weight, in: -bound...bound, generator: generator)
+  }
+
+  private static func kaimingDeviation(_ weight: Tensor, _ fan: Fan, _ nonlinearity: Nonlinearity) -> Double {
+    nonlinearity.gain / Double(fan == .input ? fans(weight).input : fans(weight).output).squareRoot()
+  }
+
+  private static func xavierDeviation(_ weight: Tensor, _ gain: Double) -> Double {
+    gain * (2.0 / Double(fans(weight).input + fans(weight).output)).squareRoot()
+  }
 
   /// Draws the default of `nn.Linear` and `nn.Conv2d`: the weight, then the bias, both uniform on ±1/√fan_in.
   static func defaults(weight: Tensor, bias: Tensor?, generator: Generator) {

@@ -15,85 +15,75 @@ public final class Buffer {
 
 /// A part of a network that owns parameters, buffers and other modules (`torch.nn.Module`).
 ///
-/// The module finds its parts by reflection, so a program registers nothing. The parts are the stored properties of type
-/// `Parameter`, `Buffer` and `Module`, also optional ones, and arrays of parameters or modules. The module looks once, in the order
-/// of their declaration, superclass first. Their names are PyTorch's `state_dict` keys: `layer1.0.conv1.weight`. Plain `Tensor`
-/// properties are not state.
+/// The module finds its parts by reflection: the stored properties of type `Parameter`, `Buffer` and `Module`, also optional ones,
+/// and arrays of parameters or modules. It looks once, in the order of their declaration, superclass first. Their names are
+/// PyTorch's `state_dict` keys: `layer1.0.conv1.weight`. Plain `Tensor` properties are not state.
 open class Module {
   /// True in training mode, false in evaluation mode. `setTraining(_:)` and `withMode(_:_:)` set it.
   public private(set) final var isTraining = true
 
   public init() {}
 
-  /// PyTorch's names for the properties with other Swift names ("runningMean": "running_mean").
-  ///
-  /// An empty name drops the level, as `Sequential` does for its children.
+  /// PyTorch's names for properties with other Swift names ("runningMean": "running_mean"). An empty name drops the level.
   open class var stateNames: [String: String] { [:] }
 
-  private enum Member {
-    case parameter(Parameter)
-    case buffer(Buffer)
-    case module(Module)
-  }
-
   // Reflection costs microseconds per property, and the members never change, so the module looks once.
-  private lazy var members: [(name: String, member: Member)] = findMembers()
+  private lazy var members: [(name: String, value: AnyObject)] = findMembers()
 
-  private func findMembers() -> [(name: String, member: Member)] {
-    var mirrors: [Mirror] = []
-    var next: Mirror? = Mirror(reflecting: self)
-    while let mirror = next, mirror.subjectType != Module.self {
-      mirrors.append(mirror)
-      next = mirror.superclassMirror
-    }
-    var found: [(String, Member)] = []
+  private func findMembers() -> [(name: String, value: AnyObject)] {
+    let mirrors = sequence(first: Mirror(reflecting: self)) { $0.superclassMirror }.prefix { $0.subjectType != Module.self }
+    var found: [(String, AnyObject)] = []
     for child in mirrors.reversed().flatMap(\.children) {
       guard let label = child.label else { continue }
       let name = Self.stateNames[label] ?? label
       switch child.value {
-      case let parameter as Parameter: found.append((name, .parameter(parameter)))
-      case let buffer as Buffer: found.append((name, .buffer(buffer)))
-      case let module as Module: found.append((name, .module(module)))
-      case let list as [Parameter]:
-        for (i, parameter) in list.enumerated() { found.append(("\(name).\(i)", .parameter(parameter))) }
+      case let parameter as Parameter: found.append((name, parameter))
+      case let buffer as Buffer: found.append((name, buffer))
+      case let module as Module: found.append((name, module))
+      case let list as [Parameter]: for (i, parameter) in list.enumerated() { found.append(("\(name).\(i)", parameter)) }
       case let list as [Module]:
-        for (i, module) in list.enumerated() { found.append((name.isEmpty ? "\(i)" : "\(name).\(i)", .module(module))) }
+        for (i, module) in list.enumerated() { found.append((name.isEmpty ? "\(i)" : "\(name).\(i)", module)) }
       default: continue
       }
     }
     return found
   }
 
+  private func members<Member>(of type: Member.Type) -> [(name: String, value: Member)] {
+    members.compactMap { name, value in (value as? Member).map { (name, $0) } }
+  }
+
   /// The child modules with their names, in order.
-  public var children: [(name: String, module: Module)] {
-    members.compactMap { name, member in if case .module(let module) = member { (name, module) } else { nil } }
+  public var children: [(name: String, module: Module)] { members(of: Module.self).map { ($0.name, $0.value) } }
+
+  /// This module and all modules below it, each before its children. The prefix ("layer1.0.") begins the names of its members.
+  private var prefixedModules: [(prefix: String, module: Module)] {
+    [("", self)]
+      + children.flatMap { name, child in
+        child.prefixedModules.map { (name.isEmpty ? $0.prefix : "\(name).\($0.prefix)", $0.module) }
+      }
   }
 
   /// This module and all modules below it.
-  public var modules: [Module] { [self] + children.flatMap { $0.module.modules } }
-
-  /// The parameters of this module alone.
-  var ownParameters: [(name: String, parameter: Parameter)] {
-    members.compactMap { name, member in if case .parameter(let parameter) = member { (name, parameter) } else { nil } }
-  }
-
-  /// The buffers of this module alone.
-  var ownBuffers: [(name: String, buffer: Buffer)] {
-    members.compactMap { name, member in if case .buffer(let buffer) = member { (name, buffer) } else { nil } }
-  }
+  public var modules: [Module] { prefixedModules.map(\.module) }
 
   /// All parameters with PyTorch's names, module by module (`named_parameters`).
   public var namedParameters: [(name: String, parameter: Parameter)] {
-    ownParameters
-      + children.flatMap { child in child.module.namedParameters.map { (Self.join(child.name, $0.name), $0.parameter) } }
+    prefixedModules.flatMap { prefix, module in module.members(of: Parameter.self).map { (prefix + $0.name, $0.value) } }
   }
 
   /// All buffers with PyTorch's names (`named_buffers`).
   public var namedBuffers: [(name: String, buffer: Buffer)] {
-    ownBuffers + children.flatMap { child in child.module.namedBuffers.map { (Self.join(child.name, $0.name), $0.buffer) } }
+    prefixedModules.flatMap { prefix, module in module.members(of: Buffer.self).map { (prefix + $0.name, $0.value) } }
   }
 
-  private static func join(_ prefix: String, _ name: String) -> String { prefix.isEmpty ? name : "\(prefix).\(name)" }
+  /// The module's parameters and buffers, without copies, under PyTorch's keys and in the order of `state_dict()`.
+  public var stateDict: NamedTensors {
+    prefixedModules.flatMap { prefix, module in
+      module.members(of: Parameter.self).map { (prefix + $0.name, $0.value.value.detached()) }
+        + module.members(of: Buffer.self).map { (prefix + $0.name, $0.value.value) }
+    }
+  }
 
   /// Every parameter once (`parameters()`). A parameter that modules share appears once, so an optimizer moves it once.
   public var parameters: [Parameter] {
@@ -151,10 +141,5 @@ public protocol Layer: Module { func callAsFunction(_ input: Tensor) -> Tensor }
 /// A function that gets a layer's input and output. Its result replaces the output.
 public typealias ForwardHook = (_ input: Tensor, _ output: Tensor) -> Tensor
 
-/// A layer with a hook that can watch and change its forward passes (`register_forward_hook`).
-///
-/// The layers of this library that hold parameters conform to it.
-public protocol HookableLayer: Layer {
-  /// The hook that runs at the end of every forward pass, or nil.
-  var forwardHook: ForwardHook? { get set }
-}
+/// A layer with parameters and a hook that runs at the end of every forward pass (`register_forward_hook`).
+public protocol HookableLayer: Layer { var forwardHook: ForwardHook? { get set } }

@@ -2,14 +2,9 @@
 public protocol Preparable: Layer {
   /// Returns the layer in evaluation mode, with its present weights, as a function of its input.
   ///
-  /// The function is differentiable with respect to the input only. It does not see later changes of the weights. Its values and
-  /// gradients equal the layer's up to rounding. The rounding of a sample depends on the size of its batch, but on no other sample.
-  /// Do not use the function under `Torch.withAutocast`.
-  ///
-  /// - Parameters:
-  ///   - inputShape: [C, H, W] of one input. The function takes batches [N, C, H, W] with any N.
-  ///   - dtype: the dtype of the computation and of the result; nil for the weights' dtype. On a processor with bfloat16
-  ///     instructions, bfloat16 is faster and keeps three significant digits.
+  /// The function takes batches [N, C, H, W] with any N, computes in `dtype` (nil: the weights' dtype), and is differentiable with
+  /// respect to the input only. It does not see later changes of the weights. Its values and gradients equal the layer's up to
+  /// rounding, which depends on the size of the batch, but on no other sample. Do not use it under `Torch.withAutocast`.
   func prepared(inputShape: [Int], dtype: DType?) -> (Tensor) -> Tensor
 }
 
@@ -26,13 +21,9 @@ extension Layer {
 }
 
 extension Conv2d: Preparable {
-  /// Returns the convolution with a copy of its weights, in the fastest form for this input.
+  /// Returns the convolution with a copy of its weights, in the fastest form for inputs of shape [inputs, H, W] in `dtype`.
   ///
-  /// - Parameters:
-  ///   - inputShape: [inputs, H, W].
-  ///   - dtype: the dtype of the inputs and the results; nil for the weights' dtype.
-  /// - Returns: a function of [N, inputs, H, W]. On the CPU its results have channels-last order, and it is fastest for inputs in
-  ///   that order.
+  /// On the CPU its results have channels-last order, and it is fastest for inputs in that order.
   public func prepared(inputShape: [Int], dtype: DType?) -> (Tensor) -> Tensor {
     require(
       inputShape.count == 3 && inputShape[0] == weight.value.size(1) * groups,
@@ -59,31 +50,26 @@ extension Conv2d: Preparable {
   /// - Row unfolding was 1.0 to 7 times as fast for a kernel of 5 or more and at most 3 channels. It was 1.7 times as fast for a
   ///   kernel of 3 and one channel, and slower with 16 channels.
   /// - The bilinear kind was 1.1 to 2.5 times as fast from 64 · 128 channels on with one tile of outputs. With several tiles it was
-  ///   1.0 to 1.5 times as fast from 128 · 128 on. It lost accuracy or time for kernels of 3.
-  ///
-  /// The half precisions cannot hold the intermediate values of the bilinear kind.
+  ///   1.0 to 1.5 times as fast from 128 · 128 on. It lost accuracy or time for kernels of 3, and half precision is too coarse.
   func fastestPreparedKind(height: Int, width: Int, dtype: DType) -> PreparedKind {
     let shape = weight.value.shape
-    if prefersRowUnfolding(dtype) { return .rowUnfolded }
-    if shape[1] == 1, shape[2] == 3, stride == 1, dtype != .float16, weight.value.device == .cpu, RowUnfoldedConvolution.fits(self)
-    {
-      return .rowUnfolded
-    }
-    guard weight.value.device == .cpu, dtype != .float16 else { return .direct }
-    guard dtype == weight.value.dtype, dtype != .bfloat16 else { return .direct }
+    let hasOneSmallChannel = shape[1] == 1 && shape[2] == 3 && stride == 1
+    if prefersRowUnfolding(dtype) || hasOneSmallChannel && canUnfoldRows(dtype) { return .rowUnfolded }
+    guard weight.value.device == .cpu, dtype == weight.value.dtype, ![.float16, .bfloat16].contains(dtype) else { return .direct }
     let algorithm = BilinearAlgorithm.fourOutputsOfFiveTaps
     let isOneTile = [height, width].allSatisfy { $0 + 2 * padding == algorithm.inputs }
-    if shape[0] * shape[1] >= (isOneTile ? 64 : 128) * 128, BilinearConvolution.fits(self, algorithm, height: height, width: width)
-    {
-      return .bilinear(algorithm)
-    }
-    return .direct
+    let isLarge = shape[0] * shape[1] >= (isOneTile ? 64 : 128) * 128
+    return isLarge && BilinearConvolution.fits(self, algorithm, height: height, width: width) ? .bilinear(algorithm) : .direct
   }
 
   /// Returns true if row unfolding is the fastest kind for a forward pass with an input gradient.
   func prefersRowUnfolding(_ dtype: DType) -> Bool {
     let shape = weight.value.shape
-    return shape[1] <= 3 && shape[2] >= 5 && weight.value.device == .cpu && dtype != .float16 && RowUnfoldedConvolution.fits(self)
+    return shape[1] <= 3 && shape[2] >= 5 && canUnfoldRows(dtype)
+  }
+
+  private func canUnfoldRows(_ dtype: DType) -> Bool {
+    weight.value.device == .cpu && dtype != .float16 && RowUnfoldedConvolution.fits(self)
   }
 }
 

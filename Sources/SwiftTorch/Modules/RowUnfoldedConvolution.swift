@@ -2,8 +2,7 @@
 ///
 /// The values side by side under the kernel, in `stride` rows of every channel, become the channels. The new convolution has
 /// inputs · stride · kernel channels and a kernel of ceil(kernel / stride) rows. A CPU runs it at full speed, but one or three
-/// channels leave most of a vector register empty. The gradient with respect to the input gains most.
-/// Every output is the same sum of the same products.
+/// channels leave most of a vector register empty. Every output is the same sum of the same products.
 struct RowUnfoldedConvolution {
   private let kernel: Int
   private let stride: Int
@@ -14,11 +13,7 @@ struct RowUnfoldedConvolution {
 
   static func fits(_ layer: Conv2d) -> Bool { layer.dilation == 1 && layer.groups == 1 }
 
-  /// Copies the weights of a layer.
-  ///
-  /// - Parameters:
-  ///   - layer: a layer for which `fits` returns true.
-  ///   - dtype: the dtype of the computation; nil for the weights' dtype.
+  /// Copies the weights of a layer for which `fits` returns true, in the dtype of the computation.
   init(_ layer: Conv2d, dtype: DType? = nil) {
     let original = layer.weight.value.detached().to(dtype ?? layer.weight.value.dtype)
     let bias = layer.bias?.value.detached().to(original.dtype)
@@ -29,8 +24,7 @@ struct RowUnfoldedConvolution {
   init(differentiating layer: Conv2d) { self.init(layer, weight: layer.weight.value, bias: layer.bias?.value) }
 
   private init(_ layer: Conv2d, weight: Tensor, bias: Tensor?) {
-    let outputs = weight.size(0)
-    let inputs = weight.size(1)
+    let (outputs, inputs) = (weight.size(0), weight.size(1))
     kernel = weight.size(2)
     stride = layer.stride
     padding = layer.padding
@@ -41,10 +35,7 @@ struct RowUnfoldedConvolution {
       .reshaped(to: [outputs, bands, 1, inputs * stride * kernel]).contiguous().permuted(0, 3, 1, 2)
   }
 
-  /// Convolves images.
-  ///
-  /// - Parameter input: [N, inputs, H, W].
-  /// - Returns: [N, outputs, H', W'], in channels-last order.
+  /// Convolves images [N, inputs, H, W] to [N, outputs, H', W'] in channels-last order.
   func callAsFunction(_ input: Tensor) -> Tensor {
     let shape = input.shape
     require(shape.count == 4, "a convolution takes images [N, C, H, W], not an input of shape \(shape)")
@@ -61,11 +52,9 @@ struct RowUnfoldedConvolution {
       .permuted(0, 3, 1, 2).conv2d(weight: weight, bias: bias)
   }
 
-  /// Stacks copies of the input that begin 0, 1, … columns further to the right, as channels.
+  /// Stacks copies of the input that begin 0, 1, … columns further to the right, as channels: [N, inputs · kernel, H, width].
   ///
-  /// With stride 1 this is the unfolding. It and its gradient are plain copies.
-  ///
-  /// - Returns: [N, inputs · kernel, H, width], channels last.
+  /// With stride 1 this is the unfolding, in channels-last order. It and its gradient are plain copies.
   private func shifted(_ input: Tensor, width: Int) -> Tensor {
     let padded = input.padded([padding, padding])
     let copies = (0..<input.size(1)).flatMap { channel in (0..<kernel).map { padded[.all, channel, .all, $0..<$0 + width] } }

@@ -1,30 +1,18 @@
 /// Named tensors in the order of a module or a file (PyTorch's `state_dict()`).
 public typealias NamedTensors = [(name: String, tensor: Tensor)]
 
-extension Module {
-  /// The parameters and buffers under PyTorch's keys, in the order of `state_dict()`.
-  ///
-  /// The order is module by module, with the parameters of a module before its buffers. The tensors share memory with the module.
-  public var stateDict: NamedTensors {
-    var entries: NamedTensors = []
-    func walk(_ module: Module, _ prefix: String) {
-      func key(_ name: String) -> String { prefix.isEmpty ? name : "\(prefix).\(name)" }
-      for (name, parameter) in module.ownParameters { entries.append((key(name), parameter.value.detached())) }
-      for (name, buffer) in module.ownBuffers { entries.append((key(name), buffer.value)) }
-      for (name, child) in module.children { walk(child, name.isEmpty ? prefix : key(name)) }
-    }
-    walk(self, "")
-    return entries
-  }
+extension NamedTensors {
+  /// The tensors by name. The first of several with one name counts.
+  package var byName: [String: Tensor] { Dictionary(map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first }) }
+}
 
-  /// Copies tensors into this module's parameters and buffers by name (`load_state_dict`).
+extension Module {
+  /// Copies tensors into this module's parameters and buffers by name (`load_state_dict`). They keep their dtypes and devices.
   ///
-  /// - Parameters:
-  ///   - state: the tensors to copy. Each takes the dtype, device and layout of the module's tensor.
-  ///   - source: the name of the state in error messages, such as a file's path.
-  /// - Throws: `TorchError` that lists missing keys, unexpected keys and wrong shapes. The module has not changed then.
+  /// - Throws: `TorchError` that names `source`, such as a file's path, and lists missing keys, unexpected keys and wrong shapes.
+  ///   The module has not changed then.
   public func loadStateDict(_ state: NamedTensors, source: String = "the state_dict") throws(TorchError) {
-    let given = Dictionary(state.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })
+    let given = state.byName
     let own = stateDict
     let known = Set(own.map(\.name))
     // Files older than PyTorch 0.4.1 lack `num_batches_tracked`, and only momentum=None reads it.
@@ -33,10 +21,8 @@ extension Module {
     let mismatched = own.compactMap { name, tensor in
       given[name].flatMap { $0.shape == tensor.shape ? nil : "\(name) is \($0.shape), expected \(tensor.shape)" }
     }
-    var faults: [String] = []
-    if !missing.isEmpty { faults.append("missing keys: \(Self.listed(missing))") }
-    if !unexpected.isEmpty { faults.append("unexpected keys: \(Self.listed(unexpected))") }
-    if !mismatched.isEmpty { faults.append("wrong shapes: \(Self.listed(mismatched))") }
+    let faults = [("missing keys", missing), ("unexpected keys", unexpected), ("wrong shapes", mismatched)]
+      .filter { !$0.1.isEmpty }.map { "\($0): \(Self.listed($1))" }
     guard faults.isEmpty else {
       throw TorchError(.value, "\(source) does not fit \(type(of: self)): \(faults.joined(separator: "; "))")
     }

@@ -35,14 +35,12 @@ public final class Adam: Optimizer {
         steps[i] += 1
         m.interpolateInPlace(to: gradient, weight: 1 - betas.0)
         v.multiplyInPlace(by: betas.1).addProductInPlace(gradient, gradient, value: 1 - betas.1)
-        let correction1 = 1 - power(betas.0, steps[i])
-        let correction2 = (1 - power(betas.1, steps[i])).squareRoot()
+        let correction1 = 1 - betas.0.power(steps[i])
+        let correction2 = (1 - betas.1.power(steps[i])).squareRoot()
         weight.addQuotientInPlace(m, (v.sqrt() / correction2) + epsilon, value: -learningRate / correction1)
       }
     }
   }
-
-  private func power(_ base: Double, _ exponent: Int) -> Double { (0..<exponent).reduce(1) { value, _ in value * base } }
 
   public var state: NamedTensors {
     parameters.indices.flatMap { i -> NamedTensors in
@@ -52,9 +50,8 @@ public final class Adam: Optimizer {
   }
 
   public func restore(_ state: NamedTensors) throws(TorchError) {
-    let m = try slots("first", in: state)
-    let v = try slots("second", in: state)
-    let counts = Dictionary(state.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })
+    let (m, v) = (try slots("first", in: state), try slots("second", in: state))
+    let counts = state.byName
     var restored = steps
     for i in parameters.indices {
       guard (m[i] == nil) == (v[i] == nil) else {

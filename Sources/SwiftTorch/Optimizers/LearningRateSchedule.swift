@@ -7,9 +7,7 @@ import Foundation
 public struct LearningRateSchedule: Sendable {
   private let factor: @Sendable (Double) -> Double
 
-  /// Makes a schedule from a function of the time.
-  ///
-  /// - Parameter factor: returns the factor of the base rate at a time in epochs.
+  /// Makes a schedule from a function that maps the time in epochs to a factor of the base rate.
   public init(_ factor: @escaping @Sendable (Double) -> Double) { self.factor = factor }
 
   /// Returns the rate at a time in epochs.
@@ -41,9 +39,7 @@ public struct LearningRateSchedule: Sendable {
     .init { t in start + (end - start) * Swift.min(t / epochs, 1) }
   }
 
-  /// Follows straight lines between (epoch, factor) points and stays level outside them.
-  ///
-  /// A triangle gives the cyclic schedule of Fast AT.
+  /// Follows straight lines between (epoch, factor) points and stays level outside them, as in the triangle of Fast AT.
   public static func piecewiseLinear(_ points: [(epoch: Double, factor: Double)]) -> LearningRateSchedule {
     require(!points.isEmpty, "piecewiseLinear: expected at least one point")
     return .init { t in

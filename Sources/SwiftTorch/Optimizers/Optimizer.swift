@@ -10,10 +10,7 @@ public protocol Optimizer: AnyObject {
   /// The named tensors that a checkpoint needs besides the parameters, so that a later `step()` gives the same result.
   var state: NamedTensors { get }
 
-  /// Restores a saved `state`.
-  ///
-  /// - Throws: `TorchError` if the state belongs to another kind of optimizer or to other parameters. The optimizer has not changed
-  ///   then.
+  /// Restores a saved `state`. A state of another kind of optimizer or of other parameters throws and changes nothing.
   func restore(_ state: NamedTensors) throws(TorchError)
 }
 
@@ -21,9 +18,7 @@ extension Optimizer {
   /// Drops the gradients of all parameters (`zero_grad()`).
   public func clearGradients() { for parameter in parameters { parameter.value.grad = nil } }
 
-  /// Scales all gradients so that their joint L2 norm is at most `maximum` (`clip_grad_norm_`).
-  ///
-  /// - Returns: the norm before the scaling.
+  /// Scales all gradients to a joint L2 norm of at most `maximum`, and returns the norm before it (`clip_grad_norm_`).
   @discardableResult public func clipGradientNorm(to maximum: Double) -> Double {
     withNoGrad {
       let norm = gradientNorm()
@@ -43,7 +38,7 @@ extension Optimizer {
 
   /// Finds the saved tensors `prefix.i` of the parameters and checks their shapes. A parameter without one gets nil.
   func slots(_ prefix: String, in state: NamedTensors) throws(TorchError) -> [Tensor?] {
-    let given = Dictionary(state.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })
+    let given = state.byName
     var found: [Tensor?] = []
     for (i, parameter) in parameters.enumerated() {
       let tensor = given["\(prefix).\(i)"]
@@ -54,4 +49,9 @@ extension Optimizer {
     }
     return found
   }
+}
+
+extension Double {
+  /// Returns the power by repeated multiplication, which rounds in the same way on every machine.
+  func power(_ exponent: Int) -> Double { (0..<exponent).reduce(1) { value, _ in value * self } }
 }

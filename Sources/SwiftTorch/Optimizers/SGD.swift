@@ -1,6 +1,4 @@
 /// Stochastic gradient descent with the update rule of `torch.optim.SGD`.
-///
-/// It supports momentum, dampening, Nesterov's variant and weight decay.
 public final class SGD: Optimizer {
   public var learningRate: Double
   public let momentum: Double

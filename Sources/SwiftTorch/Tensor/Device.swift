@@ -4,9 +4,7 @@ public enum Device: Sendable, Hashable, CustomStringConvertible {
   /// The CUDA device with this index.
   case cuda(Int)
 
-  /// Parses PyTorch's notation: "cpu", "cuda", "cuda:1".
-  ///
-  /// - Throws: `TorchError` for any other text, and for a device that this machine or this libtorch does not have.
+  /// Parses PyTorch's notation: "cpu", "cuda", "cuda:1". A device that is not there throws too.
   public init(_ text: String) throws(TorchError) {
     if text == "cpu" {
       self = .cpu

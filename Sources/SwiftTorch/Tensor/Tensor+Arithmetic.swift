@@ -64,7 +64,6 @@ extension Tensor {
   }
 
   public func clamped(to range: PartialRangeFrom<Double>) -> Tensor { Op.clamp(.tensor(self), .double(range.lowerBound)) }
-
   public func clamped(to range: PartialRangeThrough<Double>) -> Tensor { Op.clamp(.tensor(self), .none, .double(range.upperBound)) }
 
   /// Clamps each element between two tensors that broadcast to this tensor's shape (`torch.clamp`).
@@ -85,13 +84,6 @@ extension Tensor {
   /// Returns the scalar product of two vectors (`torch.dot`).
   public func dot(_ other: Tensor) -> Tensor { Op.dot(self, other) }
 
-  /// Computes the eigenvalues and eigenvectors of symmetric matrices [..., n, n] (`torch.linalg.eigh`).
-  ///
-  /// It reads the lower triangle.
-  ///
-  /// - Returns: the eigenvalues [..., n] in ascending order, and the eigenvectors [..., n, n] as orthonormal columns.
-  public func eigh() -> (values: Tensor, vectors: Tensor) {
-    let results = Op.eigh.results(.tensor(self), .string("L"))
-    return (results[0]!, results[1]!)
-  }
+  /// Returns ascending eigenvalues and eigenvectors as columns of the lower triangle of matrices [..., n, n] (`torch.linalg.eigh`).
+  public func eigh() -> (values: Tensor, vectors: Tensor) { Op.eigh.pair(.tensor(self), .string("L")) }
 }

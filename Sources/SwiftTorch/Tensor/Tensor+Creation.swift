@@ -28,9 +28,8 @@ extension Tensor {
   }
 
   /// Makes a tensor with one value in every element (`torch.full`).
-  public static func full(
-    _ shape: [Int], _ value: some ScalarConvertible, dtype: DType = .float32, device: Device = .cpu
-  ) -> Tensor {
+  public static func full(_ shape: [Int], _ value: some ScalarConvertible, dtype: DType = .float32, device: Device = .cpu) -> Tensor
+  {
     Op.full(.ints(shape), .scalar(value.scalar), .dtype(dtype), .none, .device(device))
   }
 
@@ -91,9 +90,8 @@ extension Tensor {
 
   /// Draws from the uniform distribution on a range, with the shape and dtype of `other`, packed in row-major order.
   public static func uniform(like other: Tensor, in range: ClosedRange<Double>, generator: Generator) -> Tensor {
-    let drawn = Tensor.empty(other.shape, dtype: other.dtype, device: generator.device)
-      .uniformInPlace(in: range, generator: generator)
-    return drawn.to(other.device)
+    Tensor.empty(other.shape, dtype: other.dtype, device: generator.device)
+      .uniformInPlace(in: range, generator: generator).to(other.device)
   }
 
   /// Draws `count` indices with the weights along the last dimension (`torch.multinomial`).

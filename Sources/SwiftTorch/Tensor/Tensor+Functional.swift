@@ -23,9 +23,7 @@ extension Tensor {
   /// Returns x Wᵀ + b with W of shape [out, in] (`F.linear`).
   public func linear(weight: Tensor, bias: Tensor? = nil) -> Tensor { Op.linear(.tensor(self), .tensor(weight), .optional(bias)) }
 
-  /// Returns a weight [out, in] in oneDNN's order of memory (`torch.ops.mkldnn._reorder_linear_weight`).
-  ///
-  /// Only `linear(packedWeight:addingTo:)` accepts the result.
+  /// Returns a weight [out, in] in oneDNN's order for `linear(packedWeight:addingTo:)` (`mkldnn._reorder_linear_weight`).
   func packedForLinear() -> Tensor { Op.packLinearWeight(.tensor(self), .none) }
 
   /// Returns x Wᵀ + `other` [N, out] with a packed weight (`torch.ops.mkldnn._linear_pointwise`). Autograd does not support it.
@@ -38,6 +36,31 @@ extension Tensor {
     weight: Tensor, bias: Tensor? = nil, stride: [Int] = [1, 1], padding: [Int] = [0, 0], dilation: [Int] = [1, 1], groups: Int = 1
   ) -> Tensor {
     Op.conv2d(.tensor(self), .tensor(weight), .optional(bias), .ints(stride), .ints(padding), .ints(dilation), .int(groups))
+  }
+
+  /// Returns the windows [N, C · kernel², positions] that a `kernel` x `kernel` convolution reads from [N, C, H, W] (`F.unfold`).
+  public func unfolded(kernel: Int, stride: Int = 1, padding: Int = 0, dilation: Int = 1) -> Tensor {
+    Op.im2col(
+      .tensor(self), .ints([kernel, kernel]), .ints([dilation, dilation]), .ints([padding, padding]), .ints([stride, stride]))
+  }
+
+  /// Adds windows [N, C · kernel², positions] at their places in an image [N, C, height, width] (`F.fold`).
+  public func folded(height: Int, width: Int, kernel: Int, stride: Int = 1, padding: Int = 0, dilation: Int = 1) -> Tensor {
+    Op.col2im(
+      .tensor(self), .ints([height, width]), .ints([kernel, kernel]), .ints([dilation, dilation]), .ints([padding, padding]),
+      .ints([stride, stride]))
+  }
+
+  /// Computes a convolution's gradients for its parameters from the gradient `self` of its output (`nn.grad.conv2d_weight`).
+  ///
+  /// The function reads the shape and layout of `weight`, but not its values.
+  public func conv2dParameterGradients(
+    input: Tensor, weight: Tensor, stride: Int = 1, padding: Int = 0, dilation: Int = 1, groups: Int = 1
+  ) -> (weight: Tensor, bias: Tensor) {
+    let results = Op.convolutionBackward.results(
+      .tensor(self), .tensor(input), .tensor(weight), .ints([weight.size(0)]), .ints([stride, stride]), .ints([padding, padding]),
+      .ints([dilation, dilation]), .bool(false), .ints([0, 0]), .int(groups), .bools([false, true, true]))
+    return (results[1]!, results[2]!)
   }
 
   /// Takes the maximum of each square window (`F.max_pool2d`).
@@ -54,8 +77,6 @@ extension Tensor {
   public func adaptiveAveragePool2d(_ size: Int) -> Tensor { Op.adaptiveAvgPool2d(.tensor(self), .ints([size, size])) }
 
   /// Sets elements to zero with probability `p` and scales the others by 1 / (1 - p) (`F.dropout`).
-  ///
-  /// - Parameter generator: the source of the mask.
   public func dropout(_ p: Double, generator: Generator) -> Tensor {
     require((0..<1).contains(p), "dropout: p is \(p); expected 0 <= p < 1")
     let mask = Tensor.empty(shape, dtype: dtype, device: generator.device).bernoulliInPlace(1 - p, generator: generator)
@@ -79,13 +100,9 @@ extension Tensor {
     Op.nll(.tensor(self), .tensor(labels), .none, .int(reduction.rawValue))
   }
 
-  /// Returns KL(target ‖ exp(self)) of log-probabilities (`F.kl_div`).
+  /// Returns KL(target ‖ exp(self)) of log-probabilities (`F.kl_div`). The target holds log-probabilities if `logTarget` is true.
   ///
   /// `.mean` divides by the number of elements, as PyTorch's "mean" does. For "batchmean", divide `.sum` by the size of the batch.
-  ///
-  /// - Parameters:
-  ///   - target: probabilities, or log-probabilities with `logTarget`.
-  ///   - logTarget: true if `target` holds log-probabilities.
   public func klDivergence(from target: Tensor, reduction: Reduction = .sum, logTarget: Bool = false) -> Tensor {
     Op.klDiv(.tensor(self), .tensor(target), .int(reduction.rawValue), .bool(logTarget))
   }

@@ -31,13 +31,10 @@ extension TensorIndexConvertible where Self == TensorIndex {
   public static func stride(from: Int = 0, to: Int? = nil, by step: Int) -> TensorIndex {
     TensorIndex(.slice(from: from, to: to, step: step))
   }
-}
 
-extension TensorIndex {
-  /// Picks the indices from `start` through `last`. An upper bound of nil is needed after -1, because 0 would mean the first
-  /// element.
+  /// Picks the indices from `start` through `last`. After -1 comes nil, because 0 would mean the first element.
   fileprivate static func slice(from start: Int, through last: Int) -> TensorIndex {
-    TensorIndex(.slice(from: start, to: last == -1 ? nil : last + 1, step: 1))
+    .stride(from: start, to: last == -1 ? nil : last + 1, by: 1)
   }
 }
 
@@ -45,20 +42,16 @@ extension TensorIndex {
 extension Int: TensorIndexConvertible { public var tensorIndex: TensorIndex { TensorIndex(.at(self)) } }
 
 extension Range<Int>: TensorIndexConvertible {
-  public var tensorIndex: TensorIndex { TensorIndex(.slice(from: lowerBound, to: upperBound, step: 1)) }
+  public var tensorIndex: TensorIndex { .stride(from: lowerBound, to: upperBound, by: 1) }
 }
 
 extension ClosedRange<Int>: TensorIndexConvertible {
   public var tensorIndex: TensorIndex { .slice(from: lowerBound, through: upperBound) }
 }
 
-extension PartialRangeFrom<Int>: TensorIndexConvertible {
-  public var tensorIndex: TensorIndex { TensorIndex(.slice(from: lowerBound, to: nil, step: 1)) }
-}
+extension PartialRangeFrom<Int>: TensorIndexConvertible { public var tensorIndex: TensorIndex { .stride(from: lowerBound, by: 1) } }
 
-extension PartialRangeUpTo<Int>: TensorIndexConvertible {
-  public var tensorIndex: TensorIndex { TensorIndex(.slice(from: 0, to: upperBound, step: 1)) }
-}
+extension PartialRangeUpTo<Int>: TensorIndexConvertible { public var tensorIndex: TensorIndex { .stride(to: upperBound, by: 1) } }
 
 extension PartialRangeThrough<Int>: TensorIndexConvertible {
   public var tensorIndex: TensorIndex { .slice(from: 0, through: upperBound) }
@@ -68,10 +61,9 @@ extension PartialRangeThrough<Int>: TensorIndexConvertible {
 extension Tensor: TensorIndexConvertible { public var tensorIndex: TensorIndex { TensorIndex(.tensor(self)) } }
 
 extension Tensor {
-  /// Picks elements by PyTorch's rules.
+  /// Picks elements by PyTorch's rules: numbers and ranges give a view, and masks and positions give a copy.
   ///
-  /// Numbers and ranges give a view; masks and positions give a copy. An assignment changes the storage of this tensor in place
-  /// (`index_put_`, `copy_`).
+  /// An assignment changes the storage of this tensor in place (`index_put_`, `copy_`).
   public subscript(_ indices: any TensorIndexConvertible...) -> Tensor {
     get {
       let (view, positions) = resolved(indices.map(\.tensorIndex))

@@ -63,18 +63,14 @@ extension Tensor {
 
   // MARK: Order
 
-  /// Sorts along `dim` and returns the values with their original indices (`torch.sort(stable=True)`).
-  ///
-  /// Equal values keep their order.
+  /// Sorts along `dim`, keeps the order of equal values, and returns the original indices too (`torch.sort(stable=True)`).
   public func sorted(dim: Int = -1, descending: Bool = false) -> (values: Tensor, indices: Tensor) {
-    let results = Op.sort.results(.tensor(self), .bool(true), .int(dim), .bool(descending))
-    return (results[0]!, results[1]!)
+    Op.sort.pair(.tensor(self), .bool(true), .int(dim), .bool(descending))
   }
 
   /// Returns the `k` largest (or smallest) values along `dim`, in order, with their indices (`torch.topk`).
   public func topK(_ k: Int, dim: Int = -1, largest: Bool = true) -> (values: Tensor, indices: Tensor) {
-    let results = Op.topk.results(.tensor(self), .int(k), .int(dim), .bool(largest))
-    return (results[0]!, results[1]!)
+    Op.topk.pair(.tensor(self), .int(k), .int(dim), .bool(largest))
   }
 
   /// Returns the indices of the nonzero elements as int64 of shape [found, ndim] (`torch.nonzero`).

@@ -32,9 +32,7 @@ extension Tensor {
     Op.asStrided(.tensor(self), .ints(size), .ints(stride), .int(offset))
   }
 
-  /// Pads the last dimensions with a value (`F.pad`).
-  ///
-  /// - Parameter amounts: (before, after) pairs, from the last dimension backwards.
+  /// Pads with a value by (before, after) pairs, from the last dimension backwards (`F.pad`).
   public func padded(_ amounts: [Int], value: Double = 0) -> Tensor {
     Op.pad(.tensor(self), .ints(amounts), .string("constant"), .double(value))
   }
