@@ -14,10 +14,7 @@ final class BatchCurvature {
   private var known: [Tensor] = []
   private var trace: LayerTrace?
 
-  /// - Parameters:
-  ///   - labels: [N], int64.
-  ///   - chunk: the number of samples that share a gradient (Appendix C.2), in the batch's order.
-  ///   - imageGradients: true to keep the gradients with respect to the images.
+  /// Labels [N] are int64; `chunk` successive samples share a gradient (Appendix C.2).
   init(_ network: NetworkClassifier, _ score: CurvatureScore, _ labels: Tensor, chunk: Int, imageGradients: Bool = false) {
     self.network = network
     self.score = score
@@ -28,14 +25,12 @@ final class BatchCurvature {
 
   /// The gradients of the cross-entropies with respect to the images, [N, C, H, W], from the latest passes.
   ///
-  /// Nil if the initializer did not ask for them, or if the score is `power`, which does not compute them.
+  /// Nil if the initializer did not ask for them, or for the score `power`, which does not compute them.
   var imageGradients: Tensor? { trace?.imageGradients }
 
-  /// Returns one score per sample [N], in the images' dtype.
+  /// Returns one score per sample [N], in the dtype of the images [N, C, H, W].
   ///
-  /// - Parameters:
-  ///   - images: [N, C, H, W].
-  ///   - moved: positions of the samples with new images since the last call; nil for all.
+  /// `moved` holds the positions of the samples with new images since the last call; nil for all.
   func scores(_ images: Tensor, moved: [Int]? = nil) throws(TorchError) -> Tensor {
     try network.withMode(.evaluation) { () throws(TorchError) in
       let moved = known.isEmpty ? Array(0..<labels.count) : (moved ?? Array(0..<labels.count)).sorted()

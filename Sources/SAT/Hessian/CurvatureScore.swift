@@ -28,20 +28,12 @@ public enum CurvatureScore: String, Sendable, CaseIterable {
   /// The name is the paper's method; `PerSampleSpectrum` uses Lanczos instead.
   case power
 
-  /// alpha as a fraction of ‖G‖ (Appendix C.1).
-  static let relativeStep = 0.01
-
   /// Returns one score per sample [N], in the images' dtype.
   ///
   /// The network computes in evaluation mode. The loss is the cross-entropy, without weight decay. The method moves the weights and
-  /// restores them bit for bit.
-  /// - Parameters:
-  ///   - images: [N, C, H, W].
-  ///   - labels: [N], int64.
-  ///   - chunk: the number of samples that share a gradient (Appendix C.2).
-  public func scores(
-    _ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor, chunk: Int = 32
-  ) throws(TorchError) -> Tensor {
+  /// restores them bit for bit. Images are [N, C, H, W], labels int64 [N]; `chunk` samples share a gradient (Appendix C.2).
+  public func scores(_ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor, chunk: Int = 32) throws(TorchError) -> Tensor
+  {
     try BatchCurvature(network, self, labels, chunk: chunk).scores(images)
   }
 
@@ -72,12 +64,12 @@ public enum CurvatureScore: String, Sendable, CaseIterable {
     }
   }
 
-  /// Returns alpha: 1 % of the gradient's norm, with a lower bound for scores that divide by alpha².
+  /// Returns alpha: 1 % of the gradient's norm (Appendix C.1), with a lower bound for scores that divide by alpha².
   ///
   /// A small alpha would leave only rounding error in such scores. The bound is the fourth root of the dtype's precision, at which
   /// rounding and truncation errors are about equal.
   private func step(_ norm: Double, _ dtype: DType) -> Double {
-    let alpha = Self.relativeStep * norm
+    let alpha = 0.01 * norm
     if self == .paperUpper || self == .paperLower { return alpha }
     let precision = dtype == .float64 ? Double.ulpOfOne : Double(Float.ulpOfOne)
     return max(alpha, precision.squareRoot().squareRoot())

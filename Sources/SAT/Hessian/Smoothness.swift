@@ -38,9 +38,7 @@ struct SmoothnessTracker {
   private let images: Tensor
   private let labels: Tensor
 
-  /// - Parameters:
-  ///   - data: the training set; its images are used without augmentation.
-  ///   - seed: the run's seed; these draws do not affect other draws.
+  /// Draws the images from the training set, without augmentation. `seed` is the run's; these draws do not affect others.
   init(
     _ settings: Smoothness.Settings, maximizer: InnerMaximizer, data: ImageDataset, device: Device, seed: UInt64
   ) throws(TorchError) {
