@@ -12,7 +12,7 @@ final class SmallestCurvature: Curriculum {
   private var positions: Tensor?
   private let observe: (Tensor) -> Void
 
-  /// - Parameter observe: called with the scores of every ranking.
+  /// Creates the curriculum of one batch; `observe` gets the scores of every ranking.
   init(_ curvature: BatchCurvature, count: Int, every: Int = 1, observe: @escaping (Tensor) -> Void = { _ in }) {
     self.curvature = curvature
     self.count = count

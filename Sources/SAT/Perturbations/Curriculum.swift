@@ -5,9 +5,7 @@ public import SwiftTorch
 /// The requirements are the mechanisms of Table 4: radii, numbers of steps, a subset for each step, and an early end for a sample.
 /// Their defaults change nothing. One curriculum serves one batch, so it may keep state from step to step.
 public protocol Curriculum {
-  /// The largest perturbation of each sample [N], in the threat model's norm; nil for the threat model's epsilon.
-  ///
-  /// IAAT, CAT20 and the epsilon schedule use it.
+  /// The largest perturbation of each sample [N]; nil for the threat model's epsilon. IAAT, CAT20 and the epsilon schedule use it.
   var radii: Tensor? { get }
 
   /// The step length of each sample [N]; nil for the maximiser's step length.

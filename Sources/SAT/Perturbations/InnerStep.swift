@@ -44,9 +44,7 @@ public final class InnerStep {
   public var index: Int { samples.index }
   public var labels: Tensor { samples.labels }
 
-  /// Returns the gradient of each sample's loss with respect to its image, [n, C, H, W].
-  ///
-  /// The first call computes it; later calls return the same tensor.
+  /// Returns the gradient of each sample's loss with respect to its image, [n, C, H, W]; only the first call computes it.
   public func gradient() throws(TorchError) -> Tensor {
     if let found { return found }
     let gradient = try differentiate()
