@@ -43,9 +43,7 @@ public final class FirstOrderConvergence: Curriculum {
   private let alwaysSteps: Bool
   private var origin: Tensor?
 
-  /// Creates the rule; a threshold of 0 or less turns it off.
-  ///
-  /// `alwaysSteps` makes every sample take the first step, as in the official code.
+  /// Creates the rule; a threshold of 0 or less turns it off, and `alwaysSteps` makes every sample take the first step.
   public init(_ threat: ThreatModel, threshold: Double, displacement: Displacement = .clean, alwaysSteps: Bool = false) {
     self.threat = threat
     self.threshold = threshold
@@ -67,9 +65,7 @@ public final class FirstOrderConvergence: Curriculum {
   }
 }
 
-/// FAT's rule (Zhang et al. 2020): a sample finishes after `tolerance` more steps as a misclassified sample.
-///
-/// At tolerance 0 a sample finishes as soon as it is misclassified.
+/// FAT's rule (Zhang et al. 2020): a misclassified sample takes `tolerance` more steps and then finishes; none at tolerance 0.
 public final class MisclassificationCount: Curriculum {
   private let tolerance: Int
   // The number of steps that each sample of the batch may still take while misclassified.

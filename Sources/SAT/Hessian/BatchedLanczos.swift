@@ -12,9 +12,7 @@ struct BatchedLanczos {
   /// The value of `LinearizedNetwork.isCurved`; nil until the first product.
   var isCurved: Bool?
 
-  /// Returns the network's layers for per-sample changes of parameters.
-  ///
-  /// Nil if a convolution has groups, or if parameters are used more than once.
+  /// Returns the network's per-sample layers; nil if a convolution has groups, or if parameters are used more than once.
   static func layers(_ network: LinearizedNetwork) -> [any PerSampleLayer]? {
     let used = network.calls.flatMap { $0.parameters.map(ObjectIdentifier.init) }
     guard Set(used).count == used.count else { return nil }

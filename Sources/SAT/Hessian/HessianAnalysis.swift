@@ -61,10 +61,9 @@ public struct HessianAnalysis {
 }
 
 extension HessianAnalysis {
-  /// Makes the measurements of a request.
+  /// Makes the measurements of a request, for a classifier in evaluation mode and full precision.
   ///
-  /// The classifier is in evaluation mode and full precision. Images [N, C, H, W] have the parameters' dtype and device; labels [N]
-  /// are int64.
+  /// Images [N, C, H, W] have the parameters' dtype and device; labels [N] are int64.
   /// - Throws: the model's errors, and `TorchError` when the loss, its gradient or its curvature is not finite.
   public static func measure(
     _ classifier: any Classifier, images: Tensor, labels: Tensor, _ request: Request,

@@ -1,8 +1,6 @@
 public import SwiftTorch
 
-/// A job that measures the curvature of a model's loss at clean or perturbed images.
-///
-/// The model computes in full precision during the job. Afterwards it has its own precision again.
+/// A job that measures the curvature of a model's loss, in full precision, at clean or perturbed images.
 public struct HessianJob {
   public let model: LoadedModel
   public let data: ImageDataset

@@ -1,8 +1,6 @@
 public import SwiftTorch
 
-/// The Lanczos process with full re-orthogonalisation, which finds both ends of the spectrum from few products.
-///
-/// It stores all its vectors, steps · size numbers.
+/// The Lanczos process, which finds both ends of the spectrum from few products. It stores steps · size numbers.
 public struct Lanczos: Sendable {
   /// The largest accepted ‖Hv − λv‖ / |λ|.
   public var tolerance: Double
@@ -19,9 +17,7 @@ public struct Lanczos: Sendable {
     case smallest
   }
 
-  /// Returns up to `count` extreme eigenvalues, in order from the wanted end.
-  ///
-  /// A CPU generator draws the starting vector. Each step reports its number and the current first eigenvalue.
+  /// Returns up to `count` extreme eigenvalues, in order from the wanted end; a CPU generator draws the starting vector.
   public func eigenvalues(
     of matrix: some SymmetricOperator, count: Int = 1, end: End = .magnitude, generator: Generator,
     progress: (_ step: Int, _ value: Double) -> Void = { _, _ in }

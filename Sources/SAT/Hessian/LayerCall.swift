@@ -37,9 +37,7 @@ struct LayerCall {
   /// One pass of a layer: its input, and the zeros added to its output, through which autograd differentiates.
   typealias Record = (layer: any HookableLayer, input: Tensor, shift: Tensor)
 
-  /// Runs a differentiable pass of a network and records the given layers, in the order of their calls.
-  ///
-  /// The layers' own hooks do not run; they are restored on every exit.
+  /// Runs a differentiable pass and records the given layers, in the order of their calls; their own hooks return afterwards.
   static func recorded(
     _ layers: [any HookableLayer], _ pass: () throws(TorchError) -> Tensor
   ) throws(TorchError) -> (calls: [Record], result: Tensor) {

@@ -59,9 +59,7 @@ final class LayerTrace {
     return try Tensor.checkedGradients(of: [loss], withRespectTo: parameters).orZeros(like: parameters)
   }
 
-  /// Returns true if the layers' products give the whole gradient.
-  ///
-  /// It tests the sample with the largest loss, because rounding affects its gradient least.
+  /// Returns true if the layers' products give the whole gradient of the sample of largest loss, which rounding affects least.
   private func accountsForAllGradients() throws(TorchError) -> Bool {
     if calls.isEmpty { return false }
     let sample = Int(losses.argmax().item())

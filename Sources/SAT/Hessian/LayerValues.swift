@@ -12,9 +12,7 @@ struct LayerValues {
     LayerValues(outputs: outputs.map { $0.selecting(positions) }, inputs: inputs.map { $0?.selecting(positions) })
   }
 
-  /// Returns the scalar product for each sample, [N].
-  ///
-  /// The product of the images of V with a change (Ḋ, Ȧ) is ⟨V, V'⟩ for V' = Ḋ⊗a + D⊗Ȧ.
+  /// Returns the scalar product for each sample, [N]: ⟨V, Ḋ⊗a + D⊗Ȧ⟩ if these are the images of V, and the others are (Ḋ, Ȧ).
   func dot(_ other: LayerValues) -> Tensor {
     var sum: Tensor?
     func add(_ a: Tensor, _ b: Tensor) {

@@ -24,14 +24,10 @@ final class LinearizedNetwork {
   private let inputSeeds: [Tensor?]
   private let inputs: [Tensor]
   private let adjoints: [Tensor]
-  /// True if an operation between the layers is curved; nil until the first `change`.
-  ///
-  /// If all are piecewise linear, such as ReLU and pooling, the code skips a backward pass that would only carry zeros.
+  /// True if an operation between the layers is curved; nil until the first `change`. If none is, a backward pass is skipped.
   private(set) var isCurved: Bool?
 
-  /// Linearizes a network around a batch; nil for a network with parameters in other kinds of layers.
-  ///
-  /// `isCurved` is the value found on other samples of this network; nil if unknown.
+  /// Linearizes a network around a batch; nil if other kinds of layers have parameters. `isCurved` may come from other samples.
   init?(_ classifier: NetworkClassifier, _ images: Tensor, _ labels: Tensor, isCurved: Bool? = nil) throws(TorchError) {
     self.isCurved = isCurved
     guard let layers = LayerCall.layers(of: classifier.module) else { return nil }
@@ -88,8 +84,7 @@ final class LinearizedNetwork {
   /// Returns the moves of logits and layer inputs when the layers' outputs move by `tangents`, and the bends of the adjoints.
   ///
   /// A bend is the change of an adjoint at fixed seeds; it is nil if the network is not curved. The adjoints are linear in their
-  /// seeds, with the network's Jacobian as coefficients. Their derivatives with respect to the seeds along `tangents` are therefore
-  /// the moves.
+  /// seeds, with the network's Jacobian as coefficients, so their derivatives with respect to the seeds are the moves.
   private func forward(_ tangents: [Tensor]) throws(TorchError) -> (logits: Tensor, inputs: [Tensor?], bends: [Tensor?]) {
     let seeds = inputSeeds.compactMap { $0 }
     let mayBend = isCurved ?? true
@@ -114,9 +109,7 @@ final class LinearizedNetwork {
     try Tensor.checkedGradients(of: [logits], withRespectTo: shifts, seeds: [seed], retainGraph: true).orZeros(like: shifts)
   }
 
-  /// Returns true if the layers' gradients are the whole gradients of the parameters.
-  ///
-  /// They are not if the network uses a weight in another way than through its layer.
+  /// Returns true if the layers' gradients are the whole gradients of the parameters: no weight is used outside its layer.
   func accountsForAllGradients(of parameters: [Parameter]) throws(TorchError) -> Bool {
     let values = parameters.map(\.value)
     let found = try Tensor.checkedGradients(

@@ -32,13 +32,11 @@ public final class LossHessian: SymmetricOperator {
     var graph: GradientGraph?
   }
 
-  /// Computes loss and gradient, and prepares the products.
+  /// Computes loss and gradient for a classifier in evaluation mode and full precision, and prepares the products.
   ///
-  /// The classifier is in evaluation mode and full precision. Images [N, C, H, W] have the parameters' dtype and device; labels [N]
-  /// are int64. `chunk` is the number of images per pass; nil for at most 128, and fewer if their graph would exceed 1 GiB.
-  /// `keptBytes` is an approximate limit on the memory of kept graphs.
-  /// - Throws: the network's errors, or `TorchError` when the output has no gradient with respect to the parameters or the loss is
-  ///   not finite.
+  /// Images [N, C, H, W] have the parameters' dtype and device; labels [N] are int64. `chunk` is the number of images per pass; nil
+  /// means 128, or fewer if their graph would exceed 1 GiB. `keptBytes` is an approximate limit on the memory of kept graphs.
+  /// - Throws: the network's errors, or `TorchError` for an output without a gradient, or a loss that is not finite.
   public init(
     _ classifier: any Classifier, images: Tensor, labels: Tensor, chunk: Int? = nil, keptBytes: Int = 2 << 30,
     progress: (Double) -> Void = { _ in }
@@ -120,9 +118,7 @@ struct GradientGraph {
     return second.orZeros(like: parameters)
   }
 
-  /// Returns the approximate bytes that one image adds to a graph: the layers' inputs and outputs, and their gradients.
-  ///
-  /// Nil for a model without hooks on its layers.
+  /// Returns the approximate bytes of one image in a graph: layers' inputs and outputs, and gradients; nil without hooks.
   static func bytesPerImage(_ classifier: any Classifier, _ image: Tensor) throws(TorchError) -> Int? {
     guard let network = classifier as? NetworkClassifier else { return nil }
     let layers = network.module.modules.compactMap { $0 as? any HookableLayer }

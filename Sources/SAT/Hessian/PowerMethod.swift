@@ -20,9 +20,7 @@ public struct PowerMethod: Sendable {
     self.maximumIterations = maximumIterations
   }
 
-  /// Returns up to `count` eigenvalues of largest magnitude, in falling order of magnitude.
-  ///
-  /// A CPU generator draws the starting vectors.
+  /// Returns up to `count` eigenvalues, in falling order of magnitude; a CPU generator draws the starting vectors.
   public func eigenvalues(
     of matrix: some SymmetricOperator, count: Int = 1, generator: Generator,
     progress: (_ index: Int, _ iteration: Int, _ value: Double) -> Void = { _, _, _ in }

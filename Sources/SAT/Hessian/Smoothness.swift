@@ -28,9 +28,7 @@ public struct Smoothness: Codable, Sendable, Equatable {
   }
 }
 
-/// Measures the smoothness at fixed training images, under the training attack at full strength.
-///
-/// Images and draws are the same in every epoch, so only the network changes.
+/// Measures the smoothness under the training attack at full strength, with the same images and draws in every epoch.
 struct SmoothnessTracker {
   private let settings: Smoothness.Settings
   private let maximizer: InnerMaximizer

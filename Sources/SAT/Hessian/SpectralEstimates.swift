@@ -25,9 +25,7 @@ public struct HutchinsonTrace: Codable, Sendable, Equatable {
   }
 }
 
-/// The density of a matrix's eigenvalues, smoothed by a Gaussian.
-///
-/// The method is stochastic Lanczos quadrature (Ghorbani et al. 2019; Yao et al. 2020).
+/// The density of a matrix's eigenvalues, smoothed by a Gaussian: stochastic Lanczos quadrature (Ghorbani et al. 2019).
 public struct SpectralDensity: Codable, Sendable, Equatable {
   /// The grid's points, rising and evenly spaced.
   public var grid: [Double]
@@ -36,10 +34,10 @@ public struct SpectralDensity: Codable, Sendable, Equatable {
   /// The standard deviation of the Gaussian.
   public var width: Double
 
-  /// Estimates the density of a matrix's eigenvalues, as the mean over `probes` random starting vectors from a CPU generator.
+  /// Estimates the density as the mean over `probes` random starting vectors from a CPU generator.
   ///
-  /// `steps` is the number of Lanczos steps per probe, equal to the nodes of its quadrature. A width of nil means a hundredth of
-  /// the range of the eigenvalues. The grid of `points` reaches five widths past the extreme nodes.
+  /// Each probe takes `steps` Lanczos steps. A width of nil means a hundredth of the range of the eigenvalues. The grid of `points`
+  /// reaches five widths past the extreme nodes.
   public static func estimate(
     of matrix: some SymmetricOperator, probes: Int = 4, steps: Int = 60, width: Double? = nil, points: Int = 1000,
     generator: Generator, progress: (Double) -> Void = { _ in }

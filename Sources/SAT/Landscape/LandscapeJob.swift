@@ -1,8 +1,6 @@
 internal import SwiftTorch
 
-/// A job that measures a model's loss on a grid around its weights.
-///
-/// The model computes in full precision during the job. Afterwards it has its own precision again.
+/// A job that measures a model's loss, in full precision, on a grid around its weights.
 public struct LandscapeJob {
   /// The images at which the loss is measured.
   public enum Examples: Sendable {
@@ -39,9 +37,7 @@ public struct LandscapeJob {
   /// The seed of the directions.
   public var seed: UInt64 = 0
   public var batchSize = 128
-  /// The number of points to compute at once.
-  ///
-  /// Nil means libtorch's number of threads for a network of fewer than 5 million parameters on the CPU, and 1 otherwise.
+  /// The number of points to compute at once; nil for libtorch's threads on the CPU with fewer than 5 million parameters, else 1.
   public var workers: Int?
   /// The file that saves finished points; nil saves nothing.
   public var state: String?

@@ -1,8 +1,6 @@
 public import SwiftTorch
 
-/// A network's loss along one or two random directions of its parameters (paper, Fig. 1; Li et al. 2018).
-///
-/// BatchNorm is in evaluation mode and keeps its statistics.
+/// A network's loss along one or two random directions of its parameters (paper, Fig. 1; Li et al. 2018), in evaluation mode.
 public struct LossLandscape {
   /// Evenly spaced positions along a direction, including both ends.
   public struct Axis: Sendable, Equatable, Codable {
@@ -65,11 +63,10 @@ public struct LossLandscape {
     return axes.count == 1 ? [first] : [first, axes[1].positions[point / axes[0].points]]
   }
 
-  /// Evaluates points of the grid.
+  /// Evaluates points of the grid, and restores the weights; `found` runs on the caller's thread, `shouldStop` before every point.
   ///
   /// For networks from the catalogue, `workers` threads compute points at once, each with its own copy. The results do not depend
-  /// on the number of threads. Other models compute one point after another with libtorch's threads. The caller's thread runs
-  /// `found` for each value. True from `shouldStop`, asked before every point, ends the work. The weights are restored.
+  /// on their number. Other models compute one point after another with libtorch's threads.
   /// - Throws: the model's errors, and `TorchError` for a loss that is not finite.
   public func evaluate(
     _ points: [Int], workers: Int = 1, found: (Int, Value) throws -> Void, shouldStop: () -> Bool = { false }

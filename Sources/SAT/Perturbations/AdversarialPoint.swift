@@ -1,11 +1,10 @@
 public import SwiftTorch
 
 extension InnerMaximizer {
-  /// Returns the last iterate of every image after ascent at full strength, [N, C, H, W], outside the graph.
+  /// Returns the last iterate of every image, also of misclassified ones, after ascent at full strength, [N, C, H, W].
   ///
-  /// The Hessian of the adversarial loss is taken at these images (Eq. 9). Misclassified images take all steps too. A network from
-  /// the catalogue uses prepared weights. Images [N, C, H, W] lie in [0, 1], labels [N] are int64, and a CPU generator draws the
-  /// starting points.
+  /// The Hessian of the adversarial loss is taken at these images (Eq. 9). Images [N, C, H, W] lie in [0, 1], labels [N] are int64,
+  /// and a CPU generator draws the starting points. A network from the catalogue uses prepared weights.
   public func adversarialImages(
     _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, batchSize: Int = 128, generator: Generator,
     progress: (Double) -> Void = { _ in }
@@ -52,9 +51,7 @@ public struct ImagePerturbation: Sendable {
       progress: { progress(JobProgress(phase: "perturbing", fraction: $0)) }, shouldStop: shouldStop)
   }
 
-  /// Describes everything that determines the perturbed images, except model and data.
-  ///
-  /// A saved state's identity contains this text, so a state from other settings is refused.
+  /// Describes everything that determines the perturbed images, except model and data, for the identity of a saved state.
   func description(batchSize: Int) -> String {
     let start =
       switch maximizer.start {

@@ -46,9 +46,7 @@ func inputGradient(of losses: Tensor, at images: Tensor, retainGraph: Bool = fal
   return withNoGrad { gradient.replacingNonFinite(with: 0) }
 }
 
-/// Returns the gradient of a scalar with respect to the images, as autograd computes it, with NaN and infinity.
-///
-/// - Throws: the errors of `inputGradient`.
+/// Returns the gradient of a scalar as autograd computes it, with NaN and infinity; it throws what `inputGradient` throws.
 func rawInputGradient(of total: Tensor, at images: Tensor, retainGraph: Bool = false) throws(TorchError) -> Tensor {
   guard total.requiresGrad, let gradient = try Tensor.checkedGradient(of: total, withRespectTo: images, retainGraph: retainGraph)
   else {

@@ -1,8 +1,6 @@
 public import SwiftTorch
 
-/// Random numbers that are a pure function of seed, attack, sample, target, restart and step.
-///
-/// A draw uses up nothing. It therefore does not depend on the batch, on earlier samples, on the device or on interrupted runs.
+/// Random numbers that are a pure function of seed, attack, sample, target, restart and step, on every device and in every batch.
 public struct CounterRandom: Sendable {
   public enum Distribution: Sendable {
     /// Uniform on [0, 1).

@@ -1,6 +1,6 @@
 public import SwiftTorch
 
-/// Projected gradient ascent on a batch under a `Curriculum`, the inner maximisation of every method (Eq. 10, Algorithm 1, Table 4).
+/// Projected gradient ascent on a batch under a `Curriculum`: the inner maximisation of every method (Eq. 10, Alg. 1, Table 4).
 ///
 /// A finished sample leaves the batch, never moves again and costs nothing more. A sample that a step does not choose costs nothing
 /// in that step. The other samples get the same results, because the caller sets evaluation mode, where samples are independent.
