@@ -59,10 +59,10 @@ struct RitzValue {
   var value: Double
   /// The residual ‖Hv − λv‖ of its vector.
   var residual: Double
-  /// Its weight in the quadrature of the start vector's spectral measure: the squared first component of its eigenvector of T.
-  var weight: Double
-  /// The coefficients of its vector in the basis.
+  /// The coefficients of its vector in the basis: its eigenvector of T.
   var coefficients: [Double]
+  /// Its weight in the quadrature of the start vector's spectral measure.
+  var weight: Double { coefficients[0] * coefficients[0] }
 }
 
 /// The symmetric tridiagonal matrix T of a Lanczos process.
@@ -131,8 +131,7 @@ struct LanczosProcess {
     return values.array(of: Double.self).enumerated().map { index, value in
       let coefficients = Array(columns[index * steps..<(index + 1) * steps])
       return RitzValue(
-        value: value, residual: abs(tridiagonal.offDiagonal[steps - 1] * coefficients[steps - 1]),
-        weight: coefficients[0] * coefficients[0], coefficients: coefficients)
+        value: value, residual: abs(tridiagonal.offDiagonal[steps - 1] * coefficients[steps - 1]), coefficients: coefficients)
     }
   }
 

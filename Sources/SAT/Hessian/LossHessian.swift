@@ -79,8 +79,7 @@ public final class LossHessian: SymmetricOperator {
     let direction = layout.parts(of: vector.detached())
     let sum = Tensor.zeros([size], dtype: dtype, device: device)
     for part in parts {
-      let graph: GradientGraph
-      if let kept = part.graph { graph = kept } else { graph = try GradientGraph(classifier, parameters, part.images, part.labels) }
+      let graph = if let kept = part.graph { kept } else { try GradientGraph(classifier, parameters, part.images, part.labels) }
       sum.addInPlace(layout.joined(try graph.product(direction)))
     }
     return sum.multiplyInPlace(by: 1 / Double(samples))

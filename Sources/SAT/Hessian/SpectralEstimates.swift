@@ -25,7 +25,7 @@ public struct HutchinsonTrace: Codable, Sendable, Equatable {
   }
 }
 
-/// The density of a matrix's eigenvalues, smoothed by a Gaussian: stochastic Lanczos quadrature (Ghorbani et al. 2019).
+/// A matrix's spectral density, smoothed by a Gaussian: stochastic Lanczos quadrature (Ghorbani et al. 2019; Yao et al. 2020).
 public struct SpectralDensity: Codable, Sendable, Equatable {
   /// The grid's points, rising and evenly spaced.
   public var grid: [Double]

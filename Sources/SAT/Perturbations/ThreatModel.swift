@@ -78,7 +78,7 @@ public struct ThreatModel: Sendable, Equatable, Codable {
     switch norm {
     case .linf: (clean + (radii.map { noise * $0.aligned(with: clean) } ?? noise)).clamped(to: 0...1)
     case .l2: (clean + shrunk(noise, to: radii?.aligned(with: clean))).clamped(to: 0...1)
-    case .l1: L1Ball.projected(clean + noise, around: clean, radii: radii ?? Tensor.full(like: clean[.all, 0, 0, 0], epsilon))
+    case .l1: FeasibleSet(self, around: clean, radii: radii).projected(clean + noise)
     }
   }
 
@@ -139,8 +139,8 @@ struct FeasibleSet {
   func projected(_ images: Tensor) -> Tensor {
     if let low, let high { return images.clamped(between: low, and: high) }
     if threat.norm == .l1 {
-      return L1Ball.projected(
-        images, around: clean, radii: radii?.flattened() ?? Tensor.full(like: clean[.all, 0, 0, 0], threat.epsilon))
+      return radii.map { L1Ball.projected(images, around: clean, radii: $0.flattened()) }
+        ?? L1Ball.projected(images, around: clean, radius: threat.epsilon)
     }
     return (clean + threat.shrunk(images - clean, to: radii)).clamped(to: 0...1)
   }
