@@ -6,9 +6,7 @@ public struct LearningRateSettings: Codable, Sendable, Equatable {
     case constant
     case multiStep = "multi-step"
     case cosine
-    /// Rises linearly from 0 to the rate and falls back to 0, with a change at every update (`CyclicLR`, triangular).
-    ///
-    /// Fast AT uses it.
+    /// Fast AT's rise from 0 to the rate and fall back to 0, linear with every update (`CyclicLR`, triangular).
     case cyclic
   }
 

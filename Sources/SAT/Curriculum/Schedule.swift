@@ -3,9 +3,7 @@ public enum Schedule: Sendable, Equatable {
   case constant(Double)
   /// `initial` until the first milestone, then the value of the last milestone reached; epochs are 0-based.
   case step(initial: Double, milestones: [Milestone])
-  /// `initial` before epoch `start`, `final` from epoch `end − 1` on, and equal increments in between.
-  ///
-  /// The paper's code adds the increment before it trains an epoch. Epoch `start` therefore already has one increment.
+  /// `initial` before epoch `start`, `final` from epoch `end − 1` on, and equal increments, the first at epoch `start`.
   case linear(initial: Double, final: Double, start: Int, end: Int)
 
   public struct Milestone: Sendable, Equatable, Codable {

@@ -1,8 +1,6 @@
 internal import SwiftTorch
 
-/// H-SAT's curriculum: each step moves the samples of a batch with the smallest scores (Appendix B.3).
-///
-/// The curriculum ranks the whole batch at every step, or at every n-th step.
+/// H-SAT's curriculum: each step moves the samples with the smallest scores of the last ranking of the batch (Appendix B.3).
 final class SmallestCurvature: Curriculum {
   private let curvature: BatchCurvature
   /// The number of samples that a step moves.
@@ -12,7 +10,7 @@ final class SmallestCurvature: Curriculum {
   private var positions: Tensor?
   private let observe: (Tensor) -> Void
 
-  /// - Parameter observe: called with the scores of every ranking.
+  /// Creates the curriculum of one batch; `observe` gets the scores of every ranking.
   init(_ curvature: BatchCurvature, count: Int, every: Int = 1, observe: @escaping (Tensor) -> Void = { _ in }) {
     self.curvature = curvature
     self.count = count

@@ -2,8 +2,8 @@ internal import SwiftTorch
 
 /// The curvature scores of a batch, recomputed while some images move and the weights stay.
 ///
-/// A `LayerTrace` keeps each sample's loss, its image gradient, and its share of its chunk's weight gradient. Only moved samples
-/// need another pass. A chunk without a moved sample keeps its scores.
+/// A `LayerTrace` keeps what the scores need of each sample, so only moved samples need another pass. A chunk without one keeps its
+/// scores.
 final class BatchCurvature {
   private let network: NetworkClassifier
   private let score: CurvatureScore
@@ -14,10 +14,7 @@ final class BatchCurvature {
   private var known: [Tensor] = []
   private var trace: LayerTrace?
 
-  /// - Parameters:
-  ///   - labels: [N], int64.
-  ///   - chunk: the number of samples that share a gradient (Appendix C.2), in the batch's order.
-  ///   - imageGradients: true to keep the gradients with respect to the images.
+  /// Labels [N] are int64; `chunk` successive samples share a gradient (Appendix C.2).
   init(_ network: NetworkClassifier, _ score: CurvatureScore, _ labels: Tensor, chunk: Int, imageGradients: Bool = false) {
     self.network = network
     self.score = score
@@ -26,16 +23,10 @@ final class BatchCurvature {
     chunks = (0..<labels.count).chunks(of: chunk)
   }
 
-  /// The gradients of the cross-entropies with respect to the images, [N, C, H, W], from the latest passes.
-  ///
-  /// Nil if the initializer did not ask for them, or if the score is `power`, which does not compute them.
+  /// The latest gradients of the cross-entropies with respect to the images, [N, C, H, W]; nil if not asked for, and for `power`.
   var imageGradients: Tensor? { trace?.imageGradients }
 
-  /// Returns one score per sample [N], in the images' dtype.
-  ///
-  /// - Parameters:
-  ///   - images: [N, C, H, W].
-  ///   - moved: positions of the samples with new images since the last call; nil for all.
+  /// Returns one score per sample [N]; `moved` are the positions of the samples with new images since the last call, nil for all.
   func scores(_ images: Tensor, moved: [Int]? = nil) throws(TorchError) -> Tensor {
     try network.withMode(.evaluation) { () throws(TorchError) in
       let moved = known.isEmpty ? Array(0..<labels.count) : (moved ?? Array(0..<labels.count)).sorted()

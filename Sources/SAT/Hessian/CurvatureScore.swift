@@ -7,9 +7,7 @@ public import SwiftTorch
 /// ℓ± = ℓ ± alpha·gᵀG_i + ½alpha²·q_i + …, and the estimates approximate q_i = gᵀH_i g. q_i is a Rayleigh quotient, so it never
 /// exceeds the spectral norm. `docs/paper-map.md` lists the errors in the printed equations.
 public enum CurvatureScore: String, Sendable, CaseIterable {
-  /// Eq. 20 as printed: (1/alpha)(ℓ+ + alpha·s) − ℓ, with the leading terms ℓ(1/alpha − 1) + 2s.
-  ///
-  /// It is the default because it ranks best (`docs/results.md`).
+  /// Eq. 20 as printed: (1/alpha)(ℓ+ + alpha·s) − ℓ, with the leading terms ℓ(1/alpha − 1) + 2s. It ranks best (`docs/results.md`).
   case paperUpper = "paper-upper"
   /// The central difference (ℓ+ − 2ℓ + ℓ−)/alpha²: q up to O(alpha²), without gradient terms.
   case central
@@ -19,29 +17,17 @@ public enum CurvatureScore: String, Sendable, CaseIterable {
   case fixedUpper = "fixed-upper"
   /// Eq. 19 with its scale corrected: (2/alpha²)·max(ℓ+ − ℓ − alpha·s, ℓ− − ℓ + alpha·s) = q + O(alpha) if G_i = G.
   case fixedLower = "fixed-lower"
-  /// The loss ℓ itself, without any curvature; it costs no further pass.
-  ///
-  /// The printed equations rank by ℓ too, up to their smaller terms.
+  /// The loss ℓ itself, which costs no further pass; the printed equations rank by ℓ too, up to their smaller terms.
   case loss
-  /// The spectral norm itself for each sample, which is slow.
-  ///
-  /// The name is the paper's method; `PerSampleSpectrum` uses Lanczos instead.
+  /// The spectral norm itself, which is slow. The name is the paper's method; `PerSampleSpectrum` uses Lanczos instead.
   case power
-
-  /// alpha as a fraction of ‖G‖ (Appendix C.1).
-  static let relativeStep = 0.01
 
   /// Returns one score per sample [N], in the images' dtype.
   ///
-  /// The network computes in evaluation mode. The loss is the cross-entropy, without weight decay. The method moves the weights and
-  /// restores them bit for bit.
-  /// - Parameters:
-  ///   - images: [N, C, H, W].
-  ///   - labels: [N], int64.
-  ///   - chunk: the number of samples that share a gradient (Appendix C.2).
-  public func scores(
-    _ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor, chunk: Int = 32
-  ) throws(TorchError) -> Tensor {
+  /// The network computes in evaluation mode, and its weights end bit for bit as they were. The loss is the cross-entropy, without
+  /// weight decay. Images are [N, C, H, W], labels int64 [N]; `chunk` samples share a gradient (Appendix C.2).
+  public func scores(_ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor, chunk: Int = 32) throws(TorchError) -> Tensor
+  {
     try BatchCurvature(network, self, labels, chunk: chunk).scores(images)
   }
 
@@ -72,12 +58,11 @@ public enum CurvatureScore: String, Sendable, CaseIterable {
     }
   }
 
-  /// Returns alpha: 1 % of the gradient's norm, with a lower bound for scores that divide by alpha².
+  /// Returns alpha: 1 % of the gradient's norm (Appendix C.1), with a lower bound for scores that divide by alpha².
   ///
-  /// A small alpha would leave only rounding error in such scores. The bound is the fourth root of the dtype's precision, at which
-  /// rounding and truncation errors are about equal.
+  /// The bound is the fourth root of the dtype's precision, at which rounding and truncation errors are about equal.
   private func step(_ norm: Double, _ dtype: DType) -> Double {
-    let alpha = Self.relativeStep * norm
+    let alpha = 0.01 * norm
     if self == .paperUpper || self == .paperLower { return alpha }
     let precision = dtype == .float64 ? Double.ulpOfOne : Double(Float.ulpOfOne)
     return max(alpha, precision.squareRoot().squareRoot())

@@ -5,10 +5,7 @@ public import SwiftTorch
 /// G is the Hessian without the term Σ_c (p − y)_c ∇²z_c. It is positive semidefinite, and close to the Hessian if the network fits
 /// the sample. Its non-zero eigenvalues are those of a C x C matrix, which needs one backward pass per class.
 public enum GaussNewton {
-  /// Returns the largest eigenvalue of G for each sample, [N].
-  ///
-  /// The parameters are those of `PerSampleSpectrum.topEigenvalues`.
-  /// - Returns: nil if the network does not support per-sample changes in batches (`PerSampleSpectrum`).
+  /// Returns the largest eigenvalue of G for each sample, [N]; nil for a network that `PerSampleSpectrum` measures one by one.
   public static func topEigenvalues(
     _ classifier: any Classifier, images: Tensor, labels: Tensor, chunk: Int = 32, progress: (_ done: Int) -> Void = { _ in }
   ) throws(TorchError) -> [Double]? {

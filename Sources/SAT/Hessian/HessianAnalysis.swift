@@ -61,20 +61,15 @@ public struct HessianAnalysis {
 }
 
 extension HessianAnalysis {
-  /// Makes the measurements of a request.
+  /// Makes the measurements of a request, for a classifier in evaluation mode and full precision.
   ///
-  /// - Parameters:
-  ///   - classifier: a classifier in evaluation mode and full precision.
-  ///   - images: [N, C, H, W] in the parameters' dtype, on their device.
-  ///   - labels: [N], int64.
-  ///   - progress: called with the part in progress and the fraction of it that is done.
+  /// Images [N, C, H, W] have the parameters' dtype and device; labels [N] are int64.
   /// - Throws: the model's errors, and `TorchError` when the loss, its gradient or its curvature is not finite.
   public static func measure(
     _ classifier: any Classifier, images: Tensor, labels: Tensor, _ request: Request,
     progress: (_ part: String, _ fraction: Double) -> Void = { _, _ in }
   ) throws(TorchError) -> HessianAnalysis {
-    let clock = ContinuousClock()
-    let start = clock.now
+    let start = ContinuousClock.now
     let hessian = try LossHessian(classifier, images: images, labels: labels, chunk: request.chunk) { progress("gradient", $0) }
     var analysis = HessianAnalysis(
       loss: hessian.loss, gradientNorm: hessian.gradientNorm, parameters: hessian.size, samples: labels.count,
@@ -91,7 +86,7 @@ extension HessianAnalysis {
     }
     try analysis.checkFinite()
     analysis.products = hessian.products
-    analysis.seconds = (clock.now - start) / .seconds(1)
+    analysis.seconds = (.now - start) / .seconds(1)
     return analysis
   }
 

@@ -13,17 +13,8 @@ public struct HessianDocument: VersionedDocument {
     public var converged: Bool
   }
 
-  public struct Trace: Codable, Sendable, Equatable {
-    public var mean: Double
-    public var standardError: Double
-    public var probes: Int
-  }
-
-  public struct Density: Codable, Sendable, Equatable {
-    public var grid: [Double]
-    public var values: [Double]
-    public var width: Double
-  }
+  public typealias Trace = HutchinsonTrace
+  public typealias Density = SpectralDensity
 
   /// The dominant eigenvalue of every sample's own Hessian.
   public struct PerSample: Codable, Sendable, Equatable {
@@ -56,7 +47,7 @@ public struct HessianDocument: VersionedDocument {
   public var seconds: Double
   public var versions: [String: String]
 
-  /// - Parameter perturbation: nil at clean images.
+  /// A perturbation of nil means clean images.
   public init(_ analysis: HessianAnalysis, model: String, data: ImageDataset, perturbation: InnerMaximizer?, seed: UInt64) {
     self.model = model
     self.data = data.summary
@@ -71,8 +62,8 @@ public struct HessianDocument: VersionedDocument {
     eigenvalues = analysis.eigenvalues?.map {
       Eigenvalue(value: $0.value, residual: $0.residual, iterations: $0.iterations, converged: $0.isConverged)
     }
-    trace = analysis.trace.map { Trace(mean: $0.mean, standardError: $0.standardError, probes: $0.probes) }
-    density = analysis.density.map { Density(grid: $0.grid, values: $0.values, width: $0.width) }
+    trace = analysis.trace
+    density = analysis.density
     perSample = PerSample(analysis)
     products = analysis.products
     seconds = analysis.seconds
@@ -82,7 +73,7 @@ public struct HessianDocument: VersionedDocument {
   public var inconsistency: String? { density?.inconsistency ?? perSample?.inconsistency(samples: samples) }
 }
 
-extension HessianDocument.Density {
+extension SpectralDensity {
   fileprivate var inconsistency: String? {
     guard grid.count == values.count else { return "density has \(values.count) values at \(grid.count) positions" }
     return grid.allSatisfy(\.isFinite) && !grid.isEmpty

@@ -1,8 +1,6 @@
 public import SwiftTorch
 
-/// A job that measures the curvature of a model's loss at clean or perturbed images.
-///
-/// The model computes in full precision during the job. Afterwards it has its own precision again.
+/// A job that measures the curvature of a model's loss, in full precision, at clean or perturbed images.
 public struct HessianJob {
   public let model: LoadedModel
   public let data: ImageDataset
@@ -31,32 +29,30 @@ public struct HessianJob {
 
   /// Runs the job.
   ///
-  /// - Parameter shouldStop: asked before every batch of the perturbation and before the measurement. With a state file it is also
-  ///   asked before every 128 samples of the per-sample eigenvalues.
+  /// It asks `shouldStop` before every batch of the perturbation and before the measurement. With a state file it also asks before
+  /// every 128 samples of the per-sample eigenvalues.
   /// - Throws: `JobStopped` when `shouldStop` returned true, `SATError` for a model that does not support the request or a state
   ///   file of another job, and the model's errors.
   public func run(progress: (JobProgress) -> Void = { _ in }, shouldStop: () -> Bool = { false }) throws -> Result {
     try model.check(data)
     let network = model.classifier as? NetworkClassifier
-    if request.approximations, network == nil {
+    if network == nil, request.approximations || dtype == .float64 {
+      let (reason, option) =
+        request.approximations
+        ? ("and the scores cannot read its layers", "--approximations")
+        : ("which keeps the precision of its file", "--dtype float64")
       throw SATError(
-        "\(model.name) is a TorchScript archive, and the scores cannot read its layers; leave out --approximations, or use a "
-          + "state_dict of one of the networks `sat models` lists")
-    }
-    if dtype == .float64, network == nil {
-      throw SATError(
-        "\(model.name) is a TorchScript archive, which keeps the precision of its file; leave out --dtype float64, or use a "
-          + "state_dict of one of the networks `sat models` lists")
+        "\(model.name) is a TorchScript archive, \(reason); leave out \(option), or use a state_dict of one of the networks "
+          + "`sat models` lists")
     }
     return try model.measuringLoss(on: data) { clean, labels in
       var store = try state.map { try SpectrumStore($0, identity: identity()) }
       var images = clean
       if let perturbation {
-        let perturbed = try perturbation.maximizer.adversarialImages(
-          model.classifier, clean, labels, batchSize: batchSize, generator: Generator(seed: perturbation.seed),
-          progress: { progress(JobProgress(phase: "perturbing", fraction: $0)) }, shouldStop: shouldStop)
-        guard let perturbed else { throw JobStopped() }
-        images = perturbed
+        guard let found = try perturbation.images(model.classifier, clean, labels, batchSize, progress, shouldStop) else {
+          throw JobStopped()
+        }
+        images = found
       }
       var classifier = model.classifier
       if dtype == .float64, let network {

@@ -55,37 +55,39 @@ struct KernelPairs {
     return whole[.all, .all, 0..<input.height, 0..<input.width]
   }
 
+  /// The shapes, without the batch, of values at pairs of pixels, at pairs summed over kernel rows, and at pairs of positions.
+  private var pixelShape: [Int] { [stride, stride, phase.height, phase.width, phase.height, phase.width] }
+  private var rowShape: [Int] { [stride, output.height, phase.width, output.height, phase.width] }
+  private var positionShape: [Int] { [output.height, output.width, output.height, output.width] }
+
   /// Sums over the pairs of pixels, from [N, phases, pixels, pixels] to [N, positions, positions].
   func gathered(_ products: Tensor) -> Tensor {
     let count = products.size(0)
-    func zeros(_ shape: Int...) -> Tensor { Tensor.zeros(shape, dtype: products.dtype, device: products.device) }
-    let all = products.reshaped(to: count, stride, stride, phase.height, phase.width, phase.height, phase.width)
-    let byRow = zeros(count, stride, output.height, phase.width, output.height, phase.width)
-    for row in rows {
-      byRow[.all, .all, row.outputs, .all, row.outputs].addInPlace(all[.all, row.phase, .all, row.pixels, .all, row.pixels])
-    }
-    let sums = zeros(count, output.height, output.width, output.height, output.width)
-    for column in columns {
-      sums[.all, .all, column.outputs, .all, column.outputs].addInPlace(
-        byRow[.all, column.phase, .all, column.pixels, .all, column.pixels])
-    }
-    return sums.reshaped(to: count, output.height * output.width, -1)
+    let byRow = added(products.reshaped(to: [count] + pixelShape), rows, rowShape, from: pixels, to: outputs)
+    return added(byRow, columns, positionShape, from: pixels, to: outputs).reshaped(to: count, output.height * output.width, -1)
   }
 
   /// Applies the adjoint of `gathered`, from [N, positions, positions] to [N, phases, pixels, pixels].
   func spread(_ values: Tensor) -> Tensor {
     let count = values.size(0)
-    func zeros(_ shape: Int...) -> Tensor { Tensor.zeros(shape, dtype: values.dtype, device: values.device) }
-    let all = values.reshaped(to: count, output.height, output.width, output.height, output.width)
-    let byRow = zeros(count, stride, output.height, phase.width, output.height, phase.width)
-    for column in columns {
-      byRow[.all, column.phase, .all, column.pixels, .all, column.pixels].addInPlace(
-        all[.all, .all, column.outputs, .all, column.outputs])
-    }
-    let sums = zeros(count, stride, stride, phase.height, phase.width, phase.height, phase.width)
-    for row in rows {
-      sums[.all, row.phase, .all, row.pixels, .all, row.pixels].addInPlace(byRow[.all, .all, row.outputs, .all, row.outputs])
-    }
-    return sums.reshaped(to: count, stride * stride, phase.height * phase.width, -1)
+    let byRow = added(values.reshaped(to: [count] + positionShape), columns, rowShape, from: outputs, to: pixels)
+    return added(byRow, rows, pixelShape, from: outputs, to: pixels)
+      .reshaped(to: count, stride * stride, phase.height * phase.width, -1)
+  }
+
+  /// The values that a reach reads before its kernel axis is summed, and those it serves after.
+  private func pixels(_ values: Tensor, _ reach: Reach) -> Tensor {
+    values[.all, reach.phase, .all, reach.pixels, .all, reach.pixels]
+  }
+  private func outputs(_ values: Tensor, _ reach: Reach) -> Tensor { values[.all, .all, reach.outputs, .all, reach.outputs] }
+
+  /// Returns zeros of a shape, with the values of every reach added to their targets.
+  private func added(
+    _ values: Tensor, _ reaches: [Reach], _ shape: [Int], from source: (Tensor, Reach) -> Tensor,
+    to target: (Tensor, Reach) -> Tensor
+  ) -> Tensor {
+    let sums = Tensor.zeros([values.size(0)] + shape, dtype: values.dtype, device: values.device)
+    for reach in reaches { target(sums, reach).addInPlace(source(values, reach)) }
+    return sums
   }
 }

@@ -1,8 +1,6 @@
 public import SwiftTorch
 
-/// The Lanczos process with full re-orthogonalisation, which finds both ends of the spectrum from few products.
-///
-/// It stores all its vectors, steps · size numbers.
+/// The Lanczos process, which finds both ends of the spectrum from few products. It stores steps · size numbers.
 public struct Lanczos: Sendable {
   /// The largest accepted ‖Hv − λv‖ / |λ|.
   public var tolerance: Double
@@ -19,12 +17,7 @@ public struct Lanczos: Sendable {
     case smallest
   }
 
-  /// Returns extreme eigenvalues, in order from the wanted end.
-  ///
-  /// - Parameters:
-  ///   - count: the number of eigenvalues; at most the operator's size.
-  ///   - generator: a CPU generator; it draws the starting vector.
-  ///   - progress: called with the step and the current first eigenvalue.
+  /// Returns up to `count` extreme eigenvalues, in order from the wanted end; a CPU generator draws the starting vector.
   public func eigenvalues(
     of matrix: some SymmetricOperator, count: Int = 1, end: End = .magnitude, generator: Generator,
     progress: (_ step: Int, _ value: Double) -> Void = { _, _ in }
@@ -66,21 +59,37 @@ struct RitzValue {
   var value: Double
   /// The residual ‖Hv − λv‖ of its vector.
   var residual: Double
-  /// Its weight in the quadrature of the start vector's spectral measure: the squared first component of its eigenvector of T.
-  var weight: Double
-  /// The coefficients of its vector in the basis.
+  /// The coefficients of its vector in the basis: its eigenvector of T.
   var coefficients: [Double]
+  /// Its weight in the quadrature of the start vector's spectral measure.
+  var weight: Double { coefficients[0] * coefficients[0] }
+}
+
+/// The symmetric tridiagonal matrix T of a Lanczos process.
+struct TridiagonalMatrix {
+  var diagonal: [Double] = []
+  /// The entries below the diagonal; the last one couples to the next vector and lies outside T.
+  var offDiagonal: [Double] = []
+
+  /// The entries of T row by row, with zeros above the diagonal, which `eigh` does not read.
+  var entries: [Double] {
+    let size = diagonal.count
+    var entries = Array(repeating: 0.0, count: size * size)
+    for i in 0..<size {
+      entries[i * size + i] = diagonal[i]
+      if i > 0 { entries[i * size + i - 1] = offDiagonal[i - 1] }
+    }
+    return entries
+  }
 }
 
 /// One Lanczos process: H Q = Q T + β q eᵀ with orthonormal Q and tridiagonal T.
 struct LanczosProcess {
   let capacity: Int
-  private(set) var steps = 0
   /// The basis, [capacity + 1, size]; the rows up to `steps` are filled.
   private let basis: Tensor
-  private var diagonal: [Double] = []
-  /// The entries below T's diagonal; the last one couples to the next vector.
-  private var offDiagonal: [Double] = []
+  private var tridiagonal = TridiagonalMatrix()
+  var steps: Int { tridiagonal.diagonal.count }
 
   init(_ matrix: some SymmetricOperator, start: Tensor, capacity: Int) {
     self.capacity = capacity
@@ -91,28 +100,24 @@ struct LanczosProcess {
   mutating func step(_ matrix: some SymmetricOperator, _ generator: Generator) throws(TorchError) {
     let current = basis[steps]
     let image = try matrix.product(current)
-    diagonal.append(current.dot(image).item())
-    steps += 1
-    let scale = zip(diagonal, offDiagonal + [0]).reduce(0) { max($0, abs($1.0), $1.1) }
+    tridiagonal.diagonal.append(current.dot(image).item())
+    let scale = zip(tridiagonal.diagonal, tridiagonal.offDiagonal + [0]).reduce(0) { max($0, abs($1.0), $1.1) }
     let precision = matrix.dtype == .float64 ? 1e-14 : 1e-6
     let rest = orthogonalized(image)
     let length = rest.norm().item()
-    if length > precision * scale * Double(matrix.size).squareRoot().squareRoot() {
-      offDiagonal.append(length)
+    // Otherwise the space is invariant.
+    let grows = length > precision * scale * Double(matrix.size).squareRoot().squareRoot()
+    tridiagonal.offDiagonal.append(grows ? length : 0)
+    if grows {
       basis[steps].copyInPlace(from: rest / length)
     } else if steps < matrix.size {
-      // The space is invariant. A new random vector can add missing parts, such as a second vector of a multiple eigenvalue.
-      offDiagonal.append(0)
+      // A new random vector can add missing parts, such as a second vector of a multiple eigenvalue.
       let fresh = orthogonalized(matrix.randomDirection(generator))
       basis[steps].copyInPlace(from: fresh / fresh.norm())
-    } else {
-      offDiagonal.append(0)
     }
   }
 
-  /// Returns the vector without its components along the basis.
-  ///
-  /// It subtracts twice, because rounding of large components survives one subtraction.
+  /// Subtracts the components along the basis, twice, because rounding of large components survives one subtraction.
   private func orthogonalized(_ vector: Tensor) -> Tensor {
     let rows = basis[0..<steps]
     let once = vector - rows.matmul(vector).matmul(rows)
@@ -121,18 +126,12 @@ struct LanczosProcess {
 
   /// Returns the eigenvalues of T in rising order.
   func ritzValues() -> [RitzValue] {
-    var matrix = Array(repeating: Array(repeating: 0.0, count: steps), count: steps)
-    for i in 0..<steps {
-      matrix[i][i] = diagonal[i]
-      if i > 0 { (matrix[i][i - 1], matrix[i - 1][i]) = (offDiagonal[i - 1], offDiagonal[i - 1]) }
-    }
-    let (values, vectors) = Tensor(matrix).eigh()
+    let (values, vectors) = Tensor(tridiagonal.entries, shape: [steps, steps]).eigh()
     let columns = vectors.transposed(0, 1).array(of: Double.self)
     return values.array(of: Double.self).enumerated().map { index, value in
       let coefficients = Array(columns[index * steps..<(index + 1) * steps])
       return RitzValue(
-        value: value, residual: abs(offDiagonal[steps - 1] * coefficients[steps - 1]), weight: coefficients[0] * coefficients[0],
-        coefficients: coefficients)
+        value: value, residual: abs(tridiagonal.offDiagonal[steps - 1] * coefficients[steps - 1]), coefficients: coefficients)
     }
   }
 

@@ -18,7 +18,7 @@ struct LayerCall {
   var parameters: [Parameter] { Self.parameters(of: layer) }
 
   /// Returns a layer's parameters; none for an unknown kind of layer.
-  static func parameters(of layer: any HookableLayer) -> [Parameter] {
+  private static func parameters(of layer: any HookableLayer) -> [Parameter] {
     switch layer {
     case let layer as Conv2d: [layer.weight] + (layer.bias.map { [$0] } ?? [])
     case let layer as Linear: [layer.weight] + (layer.bias.map { [$0] } ?? [])
@@ -27,9 +27,7 @@ struct LayerCall {
     }
   }
 
-  /// Returns the layers of a network that hold its parameters.
-  ///
-  /// - Returns: nil if an unknown kind of layer holds parameters.
+  /// Returns the layers of a network that hold its parameters; nil if an unknown kind of layer holds some.
   static func layers(of module: any Layer) -> [any HookableLayer]? {
     let layers = module.modules.compactMap { $0 as? any HookableLayer }.filter { !parameters(of: $0).isEmpty }
     let known = Set(layers.flatMap { parameters(of: $0).map(ObjectIdentifier.init) })
@@ -39,17 +37,21 @@ struct LayerCall {
   /// One pass of a layer: its input, and the zeros added to its output, through which autograd differentiates.
   typealias Record = (layer: any HookableLayer, input: Tensor, shift: Tensor)
 
-  /// Runs a pass of a network and records the given layers, in the order of their calls.
+  /// Runs a differentiable pass and records the given layers, in the order of their calls; their own hooks return afterwards.
   static func recorded(
-    _ layers: [any HookableLayer], _ body: () throws(TorchError) -> Tensor
+    _ layers: [any HookableLayer], _ pass: () throws(TorchError) -> Tensor
   ) throws(TorchError) -> (calls: [Record], result: Tensor) {
     var calls: [Record] = []
-    let result = try layers.withForwardHook(
-      { layer, input, output in
+    let hooks = layers.map(\.forwardHook)
+    defer { for (layer, hook) in zip(layers, hooks) { layer.forwardHook = hook } }
+    for layer in layers {
+      layer.forwardHook = { input, output in
         let shift = Tensor.zeros(like: output.detached()).requireGrad()
         calls.append((layer, input, shift))
         return output + shift
-      }, during: body)
+      }
+    }
+    let result = try withGrad(pass)
     return (calls, result)
   }
 
@@ -59,7 +61,7 @@ struct LayerCall {
   }
 
   /// Returns the gradient of the parameters: D⊗a summed over the batch.
-  func gradient() -> [Tensor] {
+  private func gradient() -> [Tensor] {
     switch layer {
     case let layer as Conv2d:
       let (weight, bias) = adjoint.conv2dParameterGradients(
@@ -75,17 +77,23 @@ struct LayerCall {
     default: fatalError("LayerCall: \(type(of: layer)) is not known")
     }
   }
+
+  /// Returns the gradients of a network's parameters, summed over calls; zeros for a parameter without a call.
+  static func gradients(of parameters: [Parameter], from calls: [LayerCall]) -> [Tensor] {
+    var sums: [ObjectIdentifier: Tensor] = [:]
+    for call in calls {
+      for (parameter, gradient) in zip(call.parameters.map(ObjectIdentifier.init), call.gradient()) {
+        sums[parameter] = sums[parameter].map { $0 + gradient } ?? gradient
+      }
+    }
+    return parameters.map { sums[ObjectIdentifier($0)] ?? Tensor.zeros(like: $0.value.detached()) }
+  }
 }
 
-extension [any HookableLayer] {
-  /// Runs `body` with a forward hook on these layers, and restores their own hooks on every exit.
-  func withForwardHook<R, E: Error>(
-    _ hook: @escaping (_ layer: any HookableLayer, _ input: Tensor, _ output: Tensor) -> Tensor, during body: () throws(E) -> R
-  ) throws(E) -> R {
-    let before = map(\.forwardHook)
-    for layer in self { layer.forwardHook = { hook(layer, $0, $1) } }
-    defer { for (layer, own) in zip(self, before) { layer.forwardHook = own } }
-    return try body()
+extension [Tensor] {
+  /// Returns true if each tensor differs from the expected one by at most 0.1 % of its norm.
+  func agree(with expected: [Tensor]) -> Bool {
+    withNoGrad { zip(self, expected).allSatisfy { ($0 - $1).norm().item() <= 1e-3 * $1.norm().item() } }
   }
 }
 

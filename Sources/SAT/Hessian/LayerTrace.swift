@@ -18,11 +18,7 @@ final class LayerTrace {
   private var layers: [any HookableLayer]
   private var calls: [LayerCall]
 
-  /// - Parameters:
-  ///   - images: [N, C, H, W].
-  ///   - labels: [N], int64.
-  ///   - imageGradients: true to compute the gradients with respect to the images.
-  ///   - weightGradients: true if the caller will ask for weight gradients.
+  /// Runs the first pass for images [N, C, H, W] and int64 labels [N]; the flags name the gradients that the caller needs.
   init(
     _ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor, imageGradients: Bool, weightGradients: Bool
   ) throws(TorchError) {
@@ -30,10 +26,7 @@ final class LayerTrace {
     self.images = images
     self.labels = labels
     layers = weightGradients ? LayerCall.layers(of: network.module) ?? [] : []
-    let found = try Self.pass(network, images, labels, layers, imageGradients: imageGradients)
-    losses = found.losses
-    calls = found.calls
-    self.imageGradients = found.imageGradients
+    (losses, calls, self.imageGradients) = try Self.pass(network, images, labels, layers, imageGradients: imageGradients)
     if try !accountsForAllGradients() { (layers, calls) = ([], []) }
   }
 
@@ -55,15 +48,7 @@ final class LayerTrace {
   /// Returns the summed gradient of some samples' losses, one tensor per parameter of the network.
   func weightGradients(of samples: Range<Int>) throws(TorchError) -> [Tensor] {
     if calls.isEmpty { return try gradientsByPass(of: samples) }
-    return withNoGrad {
-      var sums: [ObjectIdentifier: Tensor] = [:]
-      for call in calls {
-        for (parameter, gradient) in zip(call.parameters, call.samples(samples).gradient()) {
-          sums[ObjectIdentifier(parameter)] = sums[ObjectIdentifier(parameter)].map { $0 + gradient } ?? gradient
-        }
-      }
-      return network.module.parameters.map { sums[ObjectIdentifier($0)] ?? Tensor.zeros(like: $0.value.detached()) }
-    }
+    return withNoGrad { LayerCall.gradients(of: network.module.parameters, from: calls.map { $0.samples(samples) }) }
   }
 
   private func gradientsByPass(of samples: Range<Int>) throws(TorchError) -> [Tensor] {
@@ -71,18 +56,14 @@ final class LayerTrace {
     let loss = try withGrad { () throws(TorchError) in
       try CurvatureScore.losses(network, images[samples].detached(), labels[samples]).sum()
     }
-    let found = try Tensor.checkedGradients(of: [loss], withRespectTo: parameters)
-    return found.orZeros(like: parameters)
+    return try Tensor.checkedGradients(of: [loss], withRespectTo: parameters).orZeros(like: parameters)
   }
 
-  /// Returns true if the layers' products give the whole gradient.
-  ///
-  /// It tests the sample with the largest loss, because rounding affects its gradient least.
+  /// Returns true if the layers' products give the whole gradient of the sample of largest loss, which rounding affects least.
   private func accountsForAllGradients() throws(TorchError) -> Bool {
     if calls.isEmpty { return false }
     let sample = Int(losses.argmax().item())
-    let (found, expected) = (try weightGradients(of: sample..<sample + 1), try gradientsByPass(of: sample..<sample + 1))
-    return withNoGrad { zip(found, expected).allSatisfy { ($0 - $1).norm().item() <= 1e-3 * $1.norm().item() } }
+    return try weightGradients(of: sample..<sample + 1).agree(with: gradientsByPass(of: sample..<sample + 1))
   }
 
   private static func pass(
@@ -91,7 +72,7 @@ final class LayerTrace {
     // The layers' inputs are kept and later overwritten, so they must not share memory with the caller's images.
     let input = withNoGrad { images.cloned() }.requireGrad(imageGradients)
     let (records, losses) = try LayerCall.recorded(layers) { () throws(TorchError) in
-      try withGrad { () throws(TorchError) in try CurvatureScore.losses(network, input, labels) }
+      try CurvatureScore.losses(network, input, labels)
     }
     let points = (imageGradients ? [input] : []) + records.map(\.shift)
     if points.isEmpty { return (losses.detached(), [], nil) }

@@ -3,9 +3,8 @@ internal import SwiftTorch
 /// A network linearized around a batch for second-order passes (Pearlmutter's R-operator, 1994).
 ///
 /// It supports networks with all parameters in convolutions, linear layers and BatchNorm, and any operations between them. Each
-/// such layer's output gets a shift of zeros, so logits and layer inputs depend on the shifts. Autograd differentiates only with
-/// respect to the shifts, with the shared weights. The layers' own arithmetic covers the parameters (`PerSampleLayer`). One pass of
-/// the batch therefore serves a different direction for each sample.
+/// such layer's output gets a shift of zeros. Autograd differentiates only with respect to the shifts, with the shared weights. The
+/// layers' own arithmetic covers the parameters (`PerSampleLayer`), so one pass serves a different direction for each sample.
 ///
 /// The loss of a sample is its cross-entropy divided by `scale`, the length of its gradient with respect to the logits. Otherwise
 /// confident samples would underflow. Second derivatives are linear in this factor.
@@ -21,27 +20,18 @@ final class LinearizedNetwork {
   let probabilities: Tensor
   private let shifts: [Tensor]
   /// The seeds of the first backward pass: the gradient with respect to the logits, and zeros for every layer's input.
-  ///
-  /// The adjoints are linear in the seeds, so their derivatives with respect to the seeds are the network's tangents.
   private let logitSeed: Tensor
   private let inputSeeds: [Tensor?]
   private let inputs: [Tensor]
   private let adjoints: [Tensor]
-  /// True if an operation between the layers is curved; nil until the first `change`.
-  ///
-  /// If all operations are piecewise linear, such as ReLU and pooling, the code skips a backward pass that would only carry zeros.
+  /// True if an operation between the layers is curved; nil until the first `change`. If none is, a backward pass is skipped.
   private(set) var isCurved: Bool?
 
-  /// Linearizes a network around a batch.
-  ///
-  /// - Parameter isCurved: the value found on other samples of this network; nil if unknown.
-  /// - Returns: nil for a network with parameters in other kinds of layers.
+  /// Linearizes a network around a batch; nil if other kinds of layers have parameters. `isCurved` may come from other samples.
   init?(_ classifier: NetworkClassifier, _ images: Tensor, _ labels: Tensor, isCurved: Bool? = nil) throws(TorchError) {
     self.isCurved = isCurved
     guard let layers = LayerCall.layers(of: classifier.module) else { return nil }
-    let (recorded, logits) = try LayerCall.recorded(layers) { () throws(TorchError) in
-      try withGrad { () throws(TorchError) in try classifier.logits(images) }
-    }
+    let (recorded, logits) = try LayerCall.recorded(layers) { () throws(TorchError) in try classifier.logits(images) }
     guard logits.requiresGrad else { return nil }
     self.logits = logits
     self.labels = labels
@@ -57,8 +47,7 @@ final class LinearizedNetwork {
 
     let seeds = recorded.map { call in call.input.requiresGrad ? Tensor.zeros(like: call.input.detached()).requireGrad() : nil }
     let dependent = zip(recorded, seeds).compactMap { call, seed in seed.map { (call.input, $0) } }
-    let outputs = [logits] + dependent.map(\.0)
-    let outputSeeds = [logitSeed] + dependent.map(\.1)
+    let (outputs, outputSeeds) = ([logits] + dependent.map(\.0), [logitSeed] + dependent.map(\.1))
     let found = try withGrad { () throws(TorchError) in
       try Tensor.checkedGradients(of: outputs, withRespectTo: recorded.map(\.shift), seeds: outputSeeds, createGraph: true)
     }
@@ -74,25 +63,14 @@ final class LinearizedNetwork {
     }
   }
 
-  /// The first-order effect of a parameter change on the inputs and gradients of all layers.
-  struct Change {
-    /// Ḋ per call.
-    var adjoints: [Tensor]
-    /// Ȧ per call; nil where the input is fixed.
-    var inputs: [Tensor?]
-  }
-
-  /// Returns the effect of a parameter change.
+  /// Returns the first-order changes (Ḋ, Ȧ) of all calls for a change V of the parameters, given by its images (V·a, Vᵀ·D).
   ///
   /// The first direction must be generic: a network that is straight along it counts as straight along all directions.
-  /// - Parameters:
-  ///   - tangents: V·a for every call, with V the change of its parameters.
-  ///   - cotangents: Vᵀ·D for every call; nil for a fixed input.
-  func change(_ tangents: [Tensor], _ cotangents: [Tensor?]) throws(TorchError) -> Change {
-    let forward = try forward(tangents)
+  func change(_ images: LayerValues) throws(TorchError) -> LayerValues {
+    let forward = try forward(images.outputs)
     if isCurved == nil { isCurved = forward.bends.contains { $0.map { $0.abs().max().item() > 0 } ?? false } }
     // The backward pass starts from the change of the logits' gradient and from the changed weights' cotangents.
-    let returned = zip(inputs, cotangents).compactMap { input, cotangent in cotangent.map { (input, $0) } }
+    let returned = zip(inputs, images.inputs).compactMap { input, cotangent in cotangent.map { (input, $0) } }
     let backward = try Tensor.checkedGradients(
       of: [logits] + returned.map(\.0), withRespectTo: shifts, seeds: [softmaxChange(forward.logits)] + returned.map(\.1),
       retainGraph: true)
@@ -100,14 +78,13 @@ final class LinearizedNetwork {
       let terms = [backward[i], forward.bends[i]].compactMap { $0 }
       return terms.dropFirst().reduce(terms.first ?? Tensor.zeros(like: calls[i].adjoint)) { $0 + $1 }
     }
-    return Change(adjoints: adjointChanges, inputs: forward.inputs)
+    return LayerValues(outputs: adjointChanges, inputs: forward.inputs)
   }
 
   /// Returns the moves of logits and layer inputs when the layers' outputs move by `tangents`, and the bends of the adjoints.
   ///
   /// A bend is the change of an adjoint at fixed seeds; it is nil if the network is not curved. The adjoints are linear in their
-  /// seeds, with the network's Jacobian as coefficients. Their derivatives with respect to the seeds along `tangents` are therefore
-  /// the moves.
+  /// seeds, with the network's Jacobian as coefficients, so their derivatives with respect to the seeds are the moves.
   private func forward(_ tangents: [Tensor]) throws(TorchError) -> (logits: Tensor, inputs: [Tensor?], bends: [Tensor?]) {
     let seeds = inputSeeds.compactMap { $0 }
     let mayBend = isCurved ?? true
@@ -129,27 +106,14 @@ final class LinearizedNetwork {
 
   /// Returns the gradient of every call's output for the logits' gradient `seed` [N, C]: rows of the Jacobian.
   func vectorJacobianProduct(_ seed: Tensor) throws(TorchError) -> [Tensor] {
-    let found = try Tensor.checkedGradients(of: [logits], withRespectTo: shifts, seeds: [seed], retainGraph: true)
-    return found.orZeros(like: shifts)
+    try Tensor.checkedGradients(of: [logits], withRespectTo: shifts, seeds: [seed], retainGraph: true).orZeros(like: shifts)
   }
 
-  /// Returns true if the layers' gradients are the whole gradients of the parameters.
-  ///
-  /// They are not if the network uses a weight in another way than through its layer.
+  /// Returns true if the layers' gradients are the whole gradients of the parameters: no weight is used outside its layer.
   func accountsForAllGradients(of parameters: [Parameter]) throws(TorchError) -> Bool {
-    var own = Dictionary(uniqueKeysWithValues: parameters.map { (ObjectIdentifier($0), Tensor.zeros(like: $0.value.detached())) })
-    for call in calls {
-      for (parameter, gradient) in zip(call.parameters, call.gradient()) {
-        own[ObjectIdentifier(parameter)] = own[ObjectIdentifier(parameter)]! + gradient
-      }
-    }
+    let values = parameters.map(\.value)
     let found = try Tensor.checkedGradients(
-      of: [logits], withRespectTo: parameters.map(\.value), seeds: [logitSeed.detached()], retainGraph: true)
-    for (parameter, gradient) in zip(parameters, found) {
-      let value = own[ObjectIdentifier(parameter)]!
-      let difference = gradient.map { (value - $0).norm().item() } ?? value.norm().item()
-      guard difference <= 1e-3 * value.norm().item() else { return false }
-    }
-    return true
+      of: [logits], withRespectTo: values, seeds: [logitSeed.detached()], retainGraph: true)
+    return LayerCall.gradients(of: parameters, from: calls).agree(with: found.orZeros(like: values))
   }
 }

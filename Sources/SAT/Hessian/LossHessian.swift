@@ -4,10 +4,7 @@ public import SwiftTorch
 ///
 /// At adversarial images it is H_ε of Eq. 9. It excludes weight decay, and BatchNorm is in evaluation mode. A parameter that does
 /// not affect the output has a row of zeros. A product differentiates the gradient once more (Pearlmutter 1994) and costs about two
-/// gradients.
-///
-/// The code processes the images in chunks and weights them by their sizes. It keeps the graphs of the chunks' gradients for all
-/// products while they fit into `keptBytes`, and rebuilds the others for each product.
+/// gradients. The graphs of the gradients stay for all products while they fit into a limit; each product rebuilds the others.
 public final class LossHessian: SymmetricOperator {
   /// The mean cross-entropy.
   public let loss: Double
@@ -35,17 +32,11 @@ public final class LossHessian: SymmetricOperator {
     var graph: GradientGraph?
   }
 
-  /// Computes loss and gradient, and prepares the products.
+  /// Computes loss and gradient for a classifier in evaluation mode and full precision, and prepares the products.
   ///
-  /// - Parameters:
-  ///   - classifier: a classifier in evaluation mode and full precision.
-  ///   - images: [N, C, H, W] in the parameters' dtype, on their device.
-  ///   - labels: [N], int64.
-  ///   - chunk: the number of images per pass; nil for at most 128, and fewer if their graph would exceed 1 GiB.
-  ///   - keptBytes: an approximate limit on the memory of kept graphs.
-  ///   - progress: called after each chunk with the fraction done.
-  /// - Throws: the network's errors, or `TorchError` when the output has no gradient with respect to the parameters or the loss is
-  ///   not finite.
+  /// Images [N, C, H, W] have the parameters' dtype and device; labels [N] are int64. `chunk` is the number of images per pass; nil
+  /// means 128, or fewer if their graph would exceed 1 GiB. `keptBytes` is an approximate limit on the memory of kept graphs.
+  /// - Throws: the network's errors, or `TorchError` for an output without a gradient, or a loss that is not finite.
   public init(
     _ classifier: any Classifier, images: Tensor, labels: Tensor, chunk: Int? = nil, keptBytes: Int = 2 << 30,
     progress: (Double) -> Void = { _ in }
@@ -88,8 +79,7 @@ public final class LossHessian: SymmetricOperator {
     let direction = layout.parts(of: vector.detached())
     let sum = Tensor.zeros([size], dtype: dtype, device: device)
     for part in parts {
-      let graph: GradientGraph
-      if let kept = part.graph { graph = kept } else { graph = try GradientGraph(classifier, parameters, part.images, part.labels) }
+      let graph = if let kept = part.graph { kept } else { try GradientGraph(classifier, parameters, part.images, part.labels) }
       sum.addInPlace(layout.joined(try graph.product(direction)))
     }
     return sum.multiplyInPlace(by: 1 / Double(samples))
@@ -127,18 +117,11 @@ struct GradientGraph {
     return second.orZeros(like: parameters)
   }
 
-  /// Returns the approximate bytes that one image adds to a graph: the layers' inputs and outputs, and their gradients.
-  ///
-  /// - Returns: nil for a model without hooks on its layers.
+  /// Returns the approximate bytes of one image in a graph: layers' inputs and outputs, and gradients; nil without hooks.
   static func bytesPerImage(_ classifier: any Classifier, _ image: Tensor) throws(TorchError) -> Int? {
     guard let network = classifier as? NetworkClassifier else { return nil }
-    var bytes = 0
-    _ = try network.module.modules.compactMap { $0 as? any HookableLayer }.withForwardHook { _, input, output in
-      bytes += 2 * (input.count + output.count) * output.dtype.size
-      return output
-    } during: { () throws(TorchError) in
-      try withNoGrad { () throws(TorchError) in try network.logits(image) }
-    }
-    return max(bytes, 1)
+    let layers = network.module.modules.compactMap { $0 as? any HookableLayer }
+    let (calls, _) = try LayerCall.recorded(layers) { () throws(TorchError) in try network.logits(image) }
+    return max(calls.reduce(0) { $0 + 2 * ($1.input.count + $1.shift.count) * $1.shift.dtype.size }, 1)
   }
 }

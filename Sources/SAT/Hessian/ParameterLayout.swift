@@ -13,7 +13,8 @@ public struct ParameterLayout: Sendable {
 
   /// Joins tensors of the parameters' shapes into one vector [count].
   public func joined(_ parts: [Tensor]) -> Tensor {
-    require(parts.map(\.shape), equals: shapes)
+    let given = parts.map(\.shape)
+    precondition(given == shapes, "ParameterLayout: parts of shapes \(given); expected \(shapes)")
     return parts.isEmpty ? .zeros(0) : Tensor.concatenated(parts.map { $0.reshaped(to: -1) })
   }
 
@@ -26,8 +27,21 @@ public struct ParameterLayout: Sendable {
       return vector[start..<start + length].reshaped(to: shape)
     }
   }
+}
 
-  private func require(_ given: [[Int]], equals expected: [[Int]]) {
-    precondition(given == expected, "ParameterLayout: parts of shapes \(given); expected \(expected)")
+extension LoadedModel {
+  /// Returns the values of all parameters with a gradient.
+  public func parameters() throws(TorchError) -> [Tensor] { try classifier.differentiableParameters() }
+}
+
+extension Classifier {
+  /// Returns all parameters of a floating-point type, with `requiresGrad` set.
+  func differentiableParameters() throws(TorchError) -> [Tensor] {
+    switch self {
+    case let network as NetworkClassifier: return network.module.parameters.map(\.value)
+    case let script as ScriptClassifier:
+      return try script.script.namedParameters().map(\.tensor).filter(\.dtype.isFloatingPoint).map { $0.requireGrad() }
+    default: return []
+    }
   }
 }

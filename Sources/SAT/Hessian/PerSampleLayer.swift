@@ -2,17 +2,23 @@ internal import SwiftTorch
 
 /// A `LayerCall` with a different change of the parameters for each sample.
 ///
-/// A sample's Hessian maps every change of the parameters to the form Ḋ⊗a + D⊗Ȧ (`LayerCall`). All vectors of its Krylov space have
-/// this form. The code stores such a vector as the pair (Ḋ, Ȧ), which has the size of activations instead of weights. Its tangent
-/// and cotangent come from scalar products between the windows that the layer reads.
+/// A sample's Hessian maps every change of the parameters to the form Ḋ⊗a + D⊗Ȧ (`LayerCall`), so all vectors of its Krylov space
+/// have it. The pair (Ḋ, Ȧ) has the size of activations instead of weights. Its images, the tangent and the cotangent, come from
+/// scalar products between the windows that the layer reads.
 protocol PerSampleLayer {
-  /// Returns V·a and Vᵀ·D for each sample's V = Ḋ⊗a + D⊗Ȧ.
-  ///
-  /// They have the shapes of the layer's output and input; the second is nil if the input is fixed.
+  /// Returns V·a and Vᵀ·D for each sample's V = Ḋ⊗a + D⊗Ȧ, in the shapes of output and input; nil for a fixed input.
   func images(_ adjointChange: Tensor, _ inputChange: Tensor?) -> (tangent: Tensor, cotangent: Tensor?)
 
   /// The tensors that the layer keeps for all vectors.
   var kept: [Tensor] { get }
+}
+
+extension [any PerSampleLayer] {
+  /// Returns all layers' images for changes (Ḋ, Ȧ).
+  func images(of change: LayerValues) -> LayerValues {
+    let found = indices.map { self[$0].images(change.outputs[$0], change.inputs[$0]) }
+    return LayerValues(outputs: found.map(\.tangent), inputs: found.map(\.cotangent))
+  }
 }
 
 /// A convolution or a linear layer: y_p = W a_p + b for each position p, with a_p the window that the layer reads there.

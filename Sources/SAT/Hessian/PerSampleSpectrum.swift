@@ -3,13 +3,13 @@ public import SwiftTorch
 /// The eigenvalue σ₁ of largest magnitude of each sample's own Hessian ∇²_θ ℓ (paper, Section 4.2 and Fig. 7).
 public struct PerSampleSpectrum: Codable, Sendable {
   /// The eigenvalues of largest magnitude with their signs, [N]; a magnitude is the spectral norm ‖∇²_θ ℓ‖₍₂₎.
-  public var eigenvalues: [Double]
+  public var eigenvalues: [Double] = []
   /// The residual ‖Hv − λv‖ / |λ| of each sample: an eigenvalue lies within this fraction of λ.
-  public var residuals: [Double]
+  public var residuals: [Double] = []
   /// The number of products with each sample's Hessian.
-  public var iterations: [Int]
+  public var iterations: [Int] = []
   /// True for each sample that met the tolerance before the iterations ran out.
-  public var isConverged: [Bool]
+  public var isConverged: [Bool] = []
 
   public struct Settings: Sendable {
     /// The largest accepted ‖Hv − λv‖ / |λ|; the relative error of λ is about its square.
@@ -28,17 +28,13 @@ public struct PerSampleSpectrum: Codable, Sendable {
   ///
   /// The method works on whole batches if all parameters are in convolutions, linear layers and BatchNorm. Otherwise it takes one
   /// sample after another. Unlike the power method, Lanczos separates a dominant pair λ, −λ; the Hessian of a misclassified sample
-  /// nearly has such a pair.
-  /// - Parameters:
-  ///   - classifier: a classifier in evaluation mode and full precision.
-  ///   - images: [N, C, H, W] in the parameters' dtype, on their device.
-  ///   - labels: [N], int64.
-  ///   - progress: called with the number of samples done.
+  /// nearly has such a pair. The classifier is in evaluation mode and full precision. Images [N, C, H, W] have the parameters'
+  /// dtype and device; labels [N] are int64.
   public static func topEigenvalues(
     _ classifier: any Classifier, images: Tensor, labels: Tensor, settings: Settings = Settings(),
     progress: (_ done: Int) -> Void = { _ in }
   ) throws(TorchError) -> PerSampleSpectrum {
-    var result = PerSampleSpectrum(eigenvalues: [], residuals: [], iterations: [], isConverged: [])
+    var result = PerSampleSpectrum()
     let chunk = try chunkSize(classifier, images, labels, settings)
     // The first chunk finds the value for all samples.
     var isCurved: Bool?
@@ -46,7 +42,8 @@ public struct PerSampleSpectrum: Codable, Sendable {
     for range in (0..<labels.count).chunks(of: chunk ?? 1) {
       let part: PerSampleSpectrum
       if chunk != nil, let network = classifier as? NetworkClassifier {
-        var lanczos = BatchedLanczos(network, images[range], labels[range], settings, isCurved: isCurved)
+        var lanczos = BatchedLanczos(
+          classifier: network, images: images[range], labels: labels[range], settings: settings, isCurved: isCurved)
         part = try lanczos.run()
         isCurved = lanczos.isCurved
       } else {
@@ -84,8 +81,7 @@ public struct PerSampleSpectrum: Codable, Sendable {
       let layers = BatchedLanczos.layers(linearized), try linearized.accountsForAllGradients(of: network.module.parameters)
     else { return nil }
     if let chunk = settings.chunk { return max(chunk, 1) }
-    // A layer needs its kept tensors, as much again for a vector's images, and about twelve tensors of its input's and output's
-    // size.
+    // A layer needs its kept tensors, as much again for a vector's images, and about twelve tensors of input's and output's size.
     let kept = layers.flatMap(\.kept).reduce(0) { $0 + 2 * $1.count }
     let passing = linearized.calls.reduce(0) { $0 + 12 * ($1.input.count + $1.adjoint.count) }
     return min(max((512 << 20) / max((kept + passing) * images.dtype.size, 1), 1), 32)

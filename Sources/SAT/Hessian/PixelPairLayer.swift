@@ -2,9 +2,8 @@ internal import SwiftTorch
 
 /// A convolution that computes its images from scalar products of pixels instead of windows.
 ///
-/// Windows overlap: a kernel of 6 x 6 at a stride of 2 reads every pixel nine times. ⟨a_p, a_q⟩ of two windows is the sum of ⟨a_i,
-/// a_j⟩ over the pairs of pixels (i, j) in `KernelPairs`. The code therefore multiplies pixels and adds the products, and writes no
-/// window.
+/// Windows overlap: a kernel of 6 x 6 at a stride of 2 reads every pixel nine times. ⟨a_p, a_q⟩ of two windows is the sum of
+/// ⟨a_i, a_j⟩ over the pairs of pixels (i, j) in `KernelPairs`, so the code multiplies pixels and writes no window.
 struct PixelPairLayer: PerSampleLayer {
   private let call: LayerCall
   private let pairs: KernelPairs
@@ -19,7 +18,7 @@ struct PixelPairLayer: PerSampleLayer {
 
   var kept: [Tensor] { [pixels, adjoint, windowProducts, adjointProducts] }
 
-  /// - Parameter call: a call of `layer`, a convolution in one group with an input that depends on other layers.
+  /// Prepares a convolution in one group whose input depends on other layers.
   init(_ call: LayerCall, _ layer: Conv2d) {
     self.call = call
     pairs = KernelPairs(layer, call)

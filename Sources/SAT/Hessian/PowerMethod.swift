@@ -2,11 +2,10 @@ public import SwiftTorch
 
 /// The power method (paper, Section 5; LeCun et al. 1992) for the eigenvalues of largest magnitude, one after another.
 ///
-/// An eigenvalue keeps its sign: λ is the Rayleigh quotient vᵀHv. The method deflates the pairs it has found, H − Σ λ v vᵀ, and
-/// keeps them out of the iterates. Each vector is exact only to a tolerance, and its error remains in the products of later
-/// vectors. The method therefore solves the matrix in the space of all vectors found (Rayleigh–Ritz), which needs no further
-/// products. Two eigenvalues of nearly the same magnitude make the method slow. Opposite eigenvalues of the same magnitude prevent
-/// convergence, and `isConverged` and `residual` report it. `Lanczos` has neither problem.
+/// An eigenvalue keeps its sign: λ is the Rayleigh quotient vᵀHv. The method keeps the pairs it has found out of the iterates. The
+/// error of each vector remains in the products of later ones, so the method solves the matrix in the space of all vectors found
+/// (Rayleigh–Ritz), without further products. Two eigenvalues of nearly the same magnitude make the method slow. Opposite
+/// eigenvalues of the same magnitude prevent convergence, as `isConverged` and `residual` report. `Lanczos` has neither problem.
 public struct PowerMethod: Sendable {
   /// The largest accepted relative change of λ in the last iteration.
   public var tolerance: Double
@@ -21,12 +20,7 @@ public struct PowerMethod: Sendable {
     self.maximumIterations = maximumIterations
   }
 
-  /// Returns the eigenvalues of largest magnitude, in falling order of magnitude.
-  ///
-  /// - Parameters:
-  ///   - count: the number of eigenvalues; at most the operator's size.
-  ///   - generator: a CPU generator; it draws the starting vectors.
-  ///   - progress: called with the eigenvalue's number, the iteration, and λ.
+  /// Returns up to `count` eigenvalues, in falling order of magnitude; a CPU generator draws the starting vectors.
   public func eigenvalues(
     of matrix: some SymmetricOperator, count: Int = 1, generator: Generator,
     progress: (_ index: Int, _ iteration: Int, _ value: Double) -> Void = { _, _, _ in }
@@ -69,9 +63,7 @@ public struct PowerMethod: Sendable {
     }
   }
 
-  /// Finds the next pair.
-  ///
-  /// - Parameter limit: the largest accepted residual in the matrix without the pairs found.
+  /// Finds the next pair; `limit` is the largest accepted residual in the matrix without the pairs found.
   private func next(
     _ matrix: some SymmetricOperator, _ found: [EigenPair], _ limit: Double, _ generator: Generator,
     _ progress: (Int, Double) -> Void
@@ -93,14 +85,14 @@ public struct PowerMethod: Sendable {
       guard size > 0, size.isFinite else {
         pair.residual = size == 0 ? 0 : .infinity
         pair.isConverged = size == 0
-        return Found(pair: pair, product: product)
+        break
       }
       // `residual` is for the matrix itself, `remaining` for the rest: iterations cannot remove the errors of other vectors.
       pair.residual = product.adding(vector, alpha: -pair.value).norm().item() / abs(pair.value)
       let remaining = found.isEmpty ? pair.residual : image.adding(vector, alpha: -pair.value).norm().item() / abs(pair.value)
       if abs(pair.value - before) <= tolerance * abs(pair.value), remaining <= limit {
         pair.isConverged = true
-        return Found(pair: pair, product: product)
+        break
       }
       vector = image / size
     }

@@ -28,9 +28,7 @@ public struct Smoothness: Codable, Sendable, Equatable {
   }
 }
 
-/// Measures the smoothness at fixed training images, under the training attack at full strength.
-///
-/// Images and draws are the same in every epoch, so only the network changes.
+/// Measures the smoothness under the training attack at full strength, with the same images and draws in every epoch.
 struct SmoothnessTracker {
   private let settings: Smoothness.Settings
   private let maximizer: InnerMaximizer
@@ -38,9 +36,7 @@ struct SmoothnessTracker {
   private let images: Tensor
   private let labels: Tensor
 
-  /// - Parameters:
-  ///   - data: the training set; its images are used without augmentation.
-  ///   - seed: the run's seed; these draws do not affect other draws.
+  /// Draws the images from the training set, without augmentation. `seed` is the run's; these draws do not affect others.
   init(
     _ settings: Smoothness.Settings, maximizer: InnerMaximizer, data: ImageDataset, device: Device, seed: UInt64
   ) throws(TorchError) {

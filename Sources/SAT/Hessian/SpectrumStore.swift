@@ -8,7 +8,7 @@ struct SpectrumStore {
   private static let kind = StateFile.Kind(format: "sat-spectrum-state/2", work: "a spectrum")
 
   private struct Contents: Codable {
-    var spectrum = PerSampleSpectrum(eigenvalues: [], residuals: [], iterations: [], isConverged: [])
+    var spectrum = PerSampleSpectrum()
     var approximations: [String: [Double]] = [:]
     var seconds = 0.0
   }
@@ -16,23 +16,18 @@ struct SpectrumStore {
   private let file: StateFile
   private var contents: Contents
 
-  /// Opens the file or starts a new one.
+  /// Opens the file or starts a new one; runs that may share a file have the same identity.
   ///
-  /// - Parameter identity: the identity of this measurement; runs that may share a file have the same one.
   /// - Throws: `SATError` when the file belongs to another measurement, or when another process uses it.
   init(_ path: String, identity: StateIdentity) throws {
     file = try StateFile(path, Self.kind, identity: identity)
     contents = try file.read(Contents.self)?.contents ?? Contents()
   }
 
-  /// Measures the samples that are not in the file.
+  /// Measures the samples that are not in the file; only the request's per-sample settings, approximations and chunk matter.
   ///
-  /// - Parameters:
-  ///   - images: [N, C, H, W].
-  ///   - request: the request; only its per-sample settings, approximations and chunk matter.
-  ///   - progress: called with the part in progress and the fraction of the whole that is done.
-  ///   - shouldStop: asked before every batch.
-  /// - Throws: `JobStopped` when `shouldStop` returned true, and the measurement's errors; the file holds all finished batches.
+  /// - Throws: `JobStopped` when `shouldStop` returned true before a batch, and the measurement's errors; the file holds all
+  ///   finished batches.
   mutating func measure(
     _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, _ request: HessianAnalysis.Request, batch: Int = Self.batch,
     progress: (String, Double) -> Void = { _, _ in }, shouldStop: () -> Bool = { false }

@@ -2,8 +2,8 @@ internal import Foundation
 internal import SwiftTorch
 internal import Synchronization
 
-/// A network that moves from point to point of a landscape's grid.
-final class GridMover {
+/// A network that moves from point to point of a landscape's grid; only one thread at a time uses it.
+final class GridMover: @unchecked Sendable {
   private let classifier: any Classifier
   private let landscape: LossLandscape
   private let weights: RestorableTensors
@@ -20,13 +20,13 @@ final class GridMover {
   func value(at point: Int) throws(TorchError) -> LossLandscape.Value {
     let position = landscape.position(of: point)
     weights.move(along: zip(landscape.directions, position).map { ($0.parts, $1) })
-    let images: Tensor
-    switch landscape.examples {
-    case .fixed(let fixed): images = fixed
-    case .reattacked(let clean, let maximizer, let seed):
-      images = try maximizer.adversarialImages(
-        classifier, clean, landscape.labels, batchSize: landscape.batchSize, generator: Generator(seed: seed))
-    }
+    let images =
+      switch landscape.examples {
+      case .fixed(let fixed): fixed
+      case .reattacked(let clean, let maximizer, let seed):
+        try maximizer.adversarialImages(
+          classifier, clean, landscape.labels, batchSize: landscape.batchSize, generator: Generator(seed: seed))
+      }
     return try withNoGrad { () throws(TorchError) in
       var (loss, correct) = (0.0, 0.0)
       for (x, y) in zip(images.split(size: landscape.batchSize), landscape.labels.split(size: landscape.batchSize)) {
@@ -51,30 +51,29 @@ final class GridWork: Sendable {
   private struct Results {
     var values: [(point: Int, value: LossLandscape.Value)] = []
     var error: (any Error)?
-    var running = 0
+    var running: Int
   }
 
   private let points: [Int]
   /// The index of the next point.
   private let next = Atomic<Int>(0)
-  private let results = Mutex(Results())
+  private let results: Mutex<Results>
   private let arrived = DispatchSemaphore(value: 0)
 
-  init(_ points: [Int]) { self.points = points }
-
   /// Starts a thread for each network.
-  func start(_ movers: [GridMover]) {
-    results.withLock { $0.running = movers.count }
-    for mover in movers.map(SendableBox.init) { Thread.detachNewThread { self.run(mover) } }
+  init(_ points: [Int], _ movers: [GridMover]) {
+    self.points = points
+    results = Mutex(Results(running: movers.count))
+    for mover in movers { Thread.detachNewThread { self.run(mover) } }
   }
 
-  private func run(_ mover: SendableBox<GridMover>) {
+  private func run(_ mover: GridMover) {
     try? Torch.setThreadCount(1)
     while true {
       let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
       if index >= points.count { break }
       do {
-        let value = try mover.value.value(at: points[index])
+        let value = try mover.value(at: points[index])
         results.withLock { $0.values.append((points[index], value)) }
       } catch { results.withLock { $0.error = error } }
       arrived.signal()
@@ -83,9 +82,8 @@ final class GridWork: Sendable {
     arrived.signal()
   }
 
-  /// Passes every value to `found`, one call at a time, until all threads have ended.
+  /// Passes every value to `found`, one call at a time, until all threads have ended; `shouldStop` may end the work after a value.
   ///
-  /// - Parameter shouldStop: asked after each value; true ends the work.
   /// - Throws: the first error of a network or of `found`, once the threads have ended.
   func collect(_ found: (Int, LossLandscape.Value) throws -> Void, _ shouldStop: () -> Bool) throws {
     var failure: (any Error)?
@@ -104,6 +102,3 @@ final class GridWork: Sendable {
     if let failure { throw failure }
   }
 }
-
-/// A value that only one thread at a time uses.
-private struct SendableBox<Value>: @unchecked Sendable { let value: Value }

@@ -4,9 +4,7 @@ public import SwiftTorch
 public struct LandscapeDirection {
   public let parts: [Tensor]
 
-  /// The treatment of one-dimensional parameters: biases and BatchNorm's factors.
-  ///
-  /// Their filters would be single numbers.
+  /// The treatment of one-dimensional parameters, biases and BatchNorm's factors, whose filters would be single numbers.
   public enum Vectors: String, Sendable, CaseIterable {
     /// The parameters do not move, as in Li et al.'s figures.
     case fixed
@@ -14,9 +12,7 @@ public struct LandscapeDirection {
     case scaled
   }
 
-  /// Returns the random directions of a landscape, orthogonal to each other.
-  ///
-  /// They depend only on the seed and the weights, not on the device.
+  /// Returns random directions that are orthogonal to each other, and depend only on the seed and the weights, not on the device.
   public static func orthogonal(_ count: Int, for weights: [Tensor], vectors: Vectors = .fixed, seed: UInt64)
     -> [LandscapeDirection]
   {
@@ -28,11 +24,8 @@ public struct LandscapeDirection {
 
   /// Returns a random direction with each filter as long as the weights' filter (Li et al. 2018, Section 4).
   ///
-  /// The rule is d_f ← d_f · ‖w_f‖ / (‖d_f‖ + 1e-10). A filter is the part of a weight that belongs to one output.
-  /// - Parameters:
-  ///   - weights: the parameters' values.
-  ///   - others: earlier directions. Each filter is first made orthogonal to theirs, so the whole direction is too.
-  ///   - generator: a CPU generator.
+  /// The rule is d_f ← d_f · ‖w_f‖ / (‖d_f‖ + 1e-10). A filter is the part of a weight that belongs to one output. Each filter is
+  /// first made orthogonal to the other directions' filter, so the whole direction is too. The generator is a CPU generator.
   public static func random(
     for weights: [Tensor], orthogonalTo others: [LandscapeDirection] = [], vectors: Vectors = .fixed, generator: Generator
   ) -> LandscapeDirection {

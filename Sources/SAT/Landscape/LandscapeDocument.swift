@@ -5,9 +5,7 @@ public struct LandscapeDocument: VersionedDocument {
   public static let format = "sat-landscape/1"
   public static var remedy: String { "make it again with `sat landscape`" }
 
-  /// The recipe for the directions.
-  ///
-  /// The directions themselves are as large as the weights, so the document leaves them out.
+  /// The recipe for the directions, which are too large for a document.
   public struct Directions: Codable, Sendable, Equatable {
     public var count: Int
     /// The rule of `LandscapeDirection.orthogonal`, in words.
@@ -37,10 +35,8 @@ public struct LandscapeDocument: VersionedDocument {
   public var seconds: Double
   public var versions: [String: String]
 
-  /// - Parameters:
-  ///   - values: the values at every point of the grid, by the point's number.
-  ///   - vectors: the directions' treatment of one-dimensional parameters.
-  ///   - seed: the seed of the directions and the attack.
+  /// Creates the document from the values at every point of the grid, by the point's number; `seed` is that of the
+  /// directions and the attack.
   public init(
     _ landscape: LossLandscape, _ values: [Int: LossLandscape.Value], model: String, data: ImageDataset, examples: String,
     perturbation: InnerMaximizer?, vectors: LandscapeDirection.Vectors, seed: UInt64, seconds: Double

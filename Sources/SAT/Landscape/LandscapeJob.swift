@@ -1,8 +1,6 @@
 internal import SwiftTorch
 
-/// A job that measures a model's loss on a grid around its weights.
-///
-/// The model computes in full precision during the job. Afterwards it has its own precision again.
+/// A job that measures a model's loss, in full precision, on a grid around its weights.
 public struct LandscapeJob {
   /// The images at which the loss is measured.
   public enum Examples: Sendable {
@@ -39,9 +37,7 @@ public struct LandscapeJob {
   /// The seed of the directions.
   public var seed: UInt64 = 0
   public var batchSize = 128
-  /// The number of points to compute at once.
-  ///
-  /// Nil means libtorch's number of threads for a network of fewer than 5 million parameters on the CPU, and 1 otherwise.
+  /// The number of points to compute at once; nil for libtorch's threads on the CPU with fewer than 5 million parameters, else 1.
   public var workers: Int?
   /// The file that saves finished points; nil saves nothing.
   public var state: String?
@@ -55,9 +51,7 @@ public struct LandscapeJob {
     public let seconds: Double
   }
 
-  /// - Parameters:
-  ///   - dimensions: 1 or 2.
-  ///   - axis: the positions along every direction.
+  /// Creates a job with 1 or 2 dimensions, and the same positions along every direction.
   public init(model: LoadedModel, data: ImageDataset, examples: Examples, dimensions: Int = 2, axis: LossLandscape.Axis) {
     self.model = model
     self.data = data
@@ -66,14 +60,12 @@ public struct LandscapeJob {
     self.axis = axis
   }
 
-  /// Runs the job.
+  /// Runs the job; it asks `shouldStop` before every batch of the perturbation and before every point.
   ///
-  /// - Parameter shouldStop: asked before every batch of the perturbation and before every point.
   /// - Throws: `JobStopped` when `shouldStop` returned true, `SATError` for a model without weights or a state file of another job,
   ///   and the model's errors.
   public func run(progress: (JobProgress) -> Void = { _ in }, shouldStop: () -> Bool = { false }) throws -> Result {
-    let clock = ContinuousClock()
-    let start = clock.now
+    let start = ContinuousClock.now
     try model.check(data)
     let weights = try model.parameters()
     guard !weights.isEmpty else {
@@ -92,23 +84,21 @@ public struct LandscapeJob {
         model.classifier, directions: directions, axes: Array(repeating: axis, count: dimensions), examples: images, labels: labels,
         batchSize: batchSize)
       func report() {
-        progress(
-          JobProgress(
-            phase: "landscape", fraction: Double(store.values.count) / Double(all), detail: "\(store.values.count)/\(all) points"))
+        let done = store.values.count
+        progress(JobProgress(phase: "landscape", fraction: Double(done) / Double(all), detail: "\(done)/\(all) points"))
+      }
+      func save(_ point: Int, _ value: LossLandscape.Value) throws {
+        try store.put(value, at: point)
+        report()
       }
       report()
       let isSmall = weights.reduce(0) { $0 + $1.count } < 5_000_000
       try landscape.evaluate(
-        (0..<all).filter { store.values[$0] == nil }, workers: workers ?? (isSmall && !model.device.isCUDA ? Torch.threadCount : 1)
-      ) { point, value in
-        try store.put(value, at: point)
-        report()
-      } shouldStop: {
-        shouldStop()
-      }
+        (0..<all).filter { store.values[$0] == nil }, workers: workers ?? (isSmall && !model.device.isCUDA ? Torch.threadCount : 1),
+        found: save, shouldStop: shouldStop)
       guard store.values.count == all else { throw try stopped() }
       try store.write()
-      return Result(job: self, landscape: landscape, values: store.values, seconds: (clock.now - start) / .seconds(1))
+      return Result(job: self, landscape: landscape, values: store.values, seconds: (.now - start) / .seconds(1))
     }
   }
 
@@ -117,13 +107,10 @@ public struct LandscapeJob {
     _ clean: Tensor, _ labels: Tensor, _ progress: (JobProgress) -> Void, _ shouldStop: () -> Bool
   ) throws -> LossLandscape.Examples? {
     switch examples {
-    case .clean: return .fixed(clean)
-    case .reattacked(let perturbation): return .reattacked(clean, perturbation.maximizer, seed: perturbation.seed)
+    case .clean: .fixed(clean)
+    case .reattacked(let perturbation): .reattacked(clean, perturbation.maximizer, seed: perturbation.seed)
     case .fixed(let perturbation):
-      let found = try perturbation.maximizer.adversarialImages(
-        model.classifier, clean, labels, batchSize: batchSize, generator: Generator(seed: perturbation.seed),
-        progress: { progress(JobProgress(phase: "perturbing", fraction: $0)) }, shouldStop: shouldStop)
-      return found.map { .fixed($0) }
+      try perturbation.images(model.classifier, clean, labels, batchSize, progress, shouldStop).map { .fixed($0) }
     }
   }
 
@@ -131,8 +118,8 @@ public struct LandscapeJob {
   private func identity() throws -> StateIdentity {
     var identity = try StateIdentity(model: model, data: data, seed: seed)
     identity["precision"] = "fp32"
-    identity["examples"] = ([examples.name] + (examples.perturbation.map { [$0.description(batchSize: batchSize)] } ?? [])).joined(
-      separator: ", ")
+    let perturbation = examples.perturbation.map { ", \($0.description(batchSize: batchSize))" }
+    identity["examples"] = examples.name + (perturbation ?? "")
     identity["grid"] = "\(dimensions) x \(axis.points) points from \(axis.start) to \(axis.end), vectors \(vectors.rawValue)"
     return identity
   }

@@ -10,9 +10,8 @@ final class LandscapeStore {
   private let file: StateFile?
   private(set) var values: [Int: LossLandscape.Value] = [:]
 
-  /// - Parameters:
-  ///   - path: the path of the file; nil keeps the values in memory only.
-  ///   - identity: the identity of this landscape; runs that may share a file have the same one.
+  /// Opens or starts a file; a path of nil keeps the values in memory only. Runs that may share a file have the same identity.
+  ///
   /// - Throws: `SATError` when the file belongs to another landscape, or when another process uses it.
   init(_ path: String?, identity: StateIdentity) throws {
     file = try path.map { try StateFile($0, Self.kind, identity: identity, interval: .seconds(5)) }

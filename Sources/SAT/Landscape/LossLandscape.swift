@@ -1,8 +1,6 @@
 public import SwiftTorch
 
-/// A network's loss along one or two random directions of its parameters (paper, Fig. 1; Li et al. 2018).
-///
-/// BatchNorm is in evaluation mode and keeps its statistics.
+/// A network's loss along one or two random directions of its parameters (paper, Fig. 1; Li et al. 2018), in evaluation mode.
 public struct LossLandscape {
   /// Evenly spaced positions along a direction, including both ends.
   public struct Axis: Sendable, Equatable, Codable {
@@ -45,10 +43,7 @@ public struct LossLandscape {
   /// The number of points of the grid, numbered with the first axis fastest.
   public var count: Int { axes.reduce(1) { $0 * $1.points } }
 
-  /// - Parameters:
-  ///   - classifier: a classifier in evaluation mode; every call restores its weights.
-  ///   - directions: one or two directions, as many as axes.
-  ///   - labels: [N], int64.
+  /// Creates the landscape of a classifier in evaluation mode, with one or two directions, as many as axes; labels [N] are int64.
   public init(
     _ classifier: any Classifier, directions: [LandscapeDirection], axes: [Axis], examples: Examples, labels: Tensor,
     batchSize: Int = 128
@@ -68,13 +63,10 @@ public struct LossLandscape {
     return axes.count == 1 ? [first] : [first, axes[1].positions[point / axes[0].points]]
   }
 
-  /// Evaluates points of the grid.
+  /// Evaluates points of the grid, and restores the weights; `found` runs on the caller's thread, `shouldStop` before every point.
   ///
   /// For networks from the catalogue, `workers` threads compute points at once, each with its own copy. The results do not depend
-  /// on the number of threads. Other models compute one point after another with libtorch's threads.
-  /// - Parameters:
-  ///   - found: called with each point's value, one call at a time.
-  ///   - shouldStop: asked before every point; true ends the work.
+  /// on their number. Other models compute one point after another with libtorch's threads.
   /// - Throws: the model's errors, and `TorchError` for a loss that is not finite.
   public func evaluate(
     _ points: [Int], workers: Int = 1, found: (Int, Value) throws -> Void, shouldStop: () -> Bool = { false }
@@ -88,8 +80,6 @@ public struct LossLandscape {
     let threads = Torch.threadCount
     defer { try? Torch.setThreadCount(threads) }
     let movers = try (0..<min(workers, points.count)).map { _ in try GridMover(network.copy(), self) }
-    let work = GridWork(points)
-    work.start(movers)
-    try work.collect(found, shouldStop)
+    try GridWork(points, movers).collect(found, shouldStop)
   }
 }

@@ -5,21 +5,13 @@ struct ActiveSet {
   /// Current iterates of the active samples.
   private(set) var images: Tensor
   private(set) var labels: Tensor
-  private var feasible: FeasibleSet
-  private var stepSizes: Tensor?
-  private var stepCounts: Tensor?
+  private(set) var feasible: FeasibleSet
+  private(set) var stepSizes: Tensor?
+  private(set) var stepCounts: Tensor?
   /// Positions of the active samples in the batch; nil while all are active.
-  private var positions: Tensor?
+  private(set) var positions: Tensor?
   /// Final iterates of the whole batch, once some sample has finished.
-  private var finalImages: Tensor?
-
-  init(start: Tensor, labels: Tensor, feasible: FeasibleSet, stepSizes: Tensor? = nil, stepCounts: Tensor? = nil) {
-    images = start
-    self.labels = labels
-    self.feasible = feasible
-    self.stepSizes = stepSizes
-    self.stepCounts = stepCounts
-  }
+  private(set) var finalImages: Tensor?
 
   var count: Int { labels.count }
 
@@ -41,33 +33,26 @@ struct ActiveSet {
     if left.count < count { drop(allBut: left) }
   }
 
-  /// Moves a step's samples along their gradient and drops those that finished.
+  /// Moves a step's samples by `size` along their gradient and drops those that finished.
   ///
-  /// - Parameters:
-  ///   - chosen: positions of the step's samples among the active ones; nil for all.
-  ///   - remaining: positions, among the step's samples, of those that go on; nil for all.
-  ///   - gradient: the gradient of the step's samples; nil when none goes on.
-  ///   - noise: the noise of the whole batch; this method adds the active samples' rows to the step.
+  /// `chosen` are the positions of the step's samples among the active ones, `remaining` the positions among those of the samples
+  /// that go on; nil for all. The gradient is that of the step's samples, nil when none goes on; the noise is the whole batch's.
   mutating func advance(_ chosen: Tensor?, _ remaining: Tensor?, _ gradient: Tensor?, _ size: Double, noise: Tensor?) {
     withNoGrad {
-      guard let chosen else {
-        if let remaining { drop(allBut: remaining) }
-        if let gradient { images = moved(along: remaining.map { gradient.selecting($0) } ?? gradient, size, noise) }
-        return
-      }
-      let going = remaining.map { chosen.selecting($0) } ?? chosen
+      // Positions of the samples that move; nil for all.
+      let going = remaining.map { chosen?.selecting($0) ?? $0 } ?? chosen
       if let gradient {
-        let part = selecting(going)
+        let part = going.map { selecting($0) } ?? self
         let ends = part.moved(along: remaining.map { gradient.selecting($0) } ?? gradient, size, noise)
-        images = images.cloned().copyInPlace(from: ends, at: going)
+        images = going.map { images.cloned().copyInPlace(from: ends, at: $0) } ?? ends
       }
-      if remaining != nil {
-        // Keeps all samples that were not chosen, and the chosen ones that go on.
-        let keeping = Tensor.ones([count], dtype: .int64, device: labels.device)
-          .copyInPlace(from: Tensor.zeros([chosen.count], dtype: .int64, device: labels.device), at: chosen)
-          .copyInPlace(from: Tensor.ones([going.count], dtype: .int64, device: labels.device), at: going)
-        drop(allBut: keeping.nonzero().squeezed(dim: 1))
-      }
+      guard let remaining else { return }
+      guard let chosen, let going else { return drop(allBut: remaining) }
+      // Keeps all samples that were not chosen, and the chosen ones that go on.
+      let keeping = Tensor.ones([count], dtype: .int64, device: labels.device)
+        .copyInPlace(from: Tensor.zeros([chosen.count], dtype: .int64, device: labels.device), at: chosen)
+        .copyInPlace(from: Tensor.ones([going.count], dtype: .int64, device: labels.device), at: going)
+      drop(allBut: keeping.nonzero().squeezed(dim: 1))
     }
   }
 

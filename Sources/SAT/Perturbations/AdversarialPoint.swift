@@ -1,16 +1,10 @@
 public import SwiftTorch
 
 extension InnerMaximizer {
-  /// Returns the last iterate of every image after ascent at full strength.
+  /// Returns the last iterate of every image, also of misclassified ones, after ascent at full strength, [N, C, H, W].
   ///
-  /// The Hessian of the adversarial loss is taken at these images (Eq. 9). Misclassified images take all steps too. A network from
-  /// the catalogue uses prepared weights.
-  /// - Parameters:
-  ///   - images: [N, C, H, W] in [0, 1].
-  ///   - labels: [N], int64.
-  ///   - generator: a CPU generator; it draws the starting points.
-  ///   - progress: called after each batch with the fraction done.
-  /// - Returns: [N, C, H, W], outside the graph.
+  /// The Hessian of the adversarial loss is taken at these images (Eq. 9). Images [N, C, H, W] lie in [0, 1], labels [N] are int64,
+  /// and a CPU generator draws the starting points. A network from the catalogue uses prepared weights.
   public func adversarialImages(
     _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, batchSize: Int = 128, generator: Generator,
     progress: (Double) -> Void = { _ in }
@@ -18,11 +12,8 @@ extension InnerMaximizer {
     try adversarialImages(classifier, images, labels, batchSize: batchSize, generator: generator, progress: progress) { false }!
   }
 
-  /// Does the same for work that can be stopped.
-  ///
-  /// - Parameter shouldStop: asked before every batch.
-  /// - Returns: the images; nil when `shouldStop` returned true.
-  func adversarialImages(
+  /// Does the same for work that can be stopped; nil when `shouldStop` returned true before a batch.
+  fileprivate func adversarialImages(
     _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, batchSize: Int, generator: Generator,
     progress: (Double) -> Void, shouldStop: () -> Bool
   ) throws(TorchError) -> Tensor? {
@@ -50,9 +41,17 @@ public struct ImagePerturbation: Sendable {
     self.seed = seed
   }
 
-  /// Describes everything that determines the perturbed images, except model and data.
-  ///
-  /// A saved state's identity contains this text, so a state from other settings is refused.
+  /// Returns the perturbed images; nil when `shouldStop` returned true before a batch.
+  func images(
+    _ classifier: any Classifier, _ clean: Tensor, _ labels: Tensor, _ batchSize: Int, _ progress: (JobProgress) -> Void,
+    _ shouldStop: () -> Bool
+  ) throws(TorchError) -> Tensor? {
+    try maximizer.adversarialImages(
+      classifier, clean, labels, batchSize: batchSize, generator: Generator(seed: seed),
+      progress: { progress(JobProgress(phase: "perturbing", fraction: $0)) }, shouldStop: shouldStop)
+  }
+
+  /// Describes everything that determines the perturbed images, except model and data, for the identity of a saved state.
   func description(batchSize: Int) -> String {
     let start =
       switch maximizer.start {
@@ -61,9 +60,7 @@ public struct ImagePerturbation: Sendable {
       case .gaussian(let deviation): "Gaussian noise of \(deviation)"
       }
     let noise = maximizer.noise > 0 ? ", noise \(maximizer.noise)" : ""
-    return
-      "\(maximizer.threat.norm.rawValue) \(maximizer.threat.epsilon), \(maximizer.steps) steps of \(maximizer.stepSize) from "
-      + "\(start)"
-      + "\(noise), seed \(seed), batches of \(batchSize)"
+    return "\(maximizer.threat.norm.rawValue) \(maximizer.threat.epsilon), \(maximizer.steps) steps of \(maximizer.stepSize) from "
+      + "\(start)\(noise), seed \(seed), batches of \(batchSize)"
   }
 }

@@ -17,13 +17,7 @@ public enum AttackLoss: String, Sendable, Codable, CaseIterable {
     }
   }
 
-  /// Returns the loss of each sample.
-  ///
-  /// - Parameters:
-  ///   - logits: [N, classes].
-  ///   - labels: [N], int64.
-  ///   - targets: [N], int64; nil for an untargeted attack.
-  /// - Returns: [N], in the graph of the logits.
+  /// Returns the loss of each sample [N] in the graph of its logits [N, classes]; labels and targets are int64 [N].
   func values(_ logits: Tensor, _ labels: Tensor, _ targets: Tensor?) -> Tensor {
     switch self {
     case .crossEntropy:
@@ -45,17 +39,14 @@ public enum AttackLoss: String, Sendable, Codable, CaseIterable {
 
 /// Returns the gradient of the summed losses with respect to the images; weights get no gradient.
 ///
-/// Entries that are NaN or infinite become 0, as for a square root at 0. A pixel without a slope then stays, and NaN does not
-/// spread.
+/// Entries that are NaN or infinite become 0, as for a square root at 0. A pixel without a slope then stays.
 /// - Throws: `TorchError` when autograd cannot trace the losses to the images.
 func inputGradient(of losses: Tensor, at images: Tensor, retainGraph: Bool = false) throws(TorchError) -> Tensor {
   let gradient = try rawInputGradient(of: withGrad { losses.sum() }, at: images, retainGraph: retainGraph)
   return withNoGrad { gradient.replacingNonFinite(with: 0) }
 }
 
-/// Returns the gradient of a scalar with respect to the images, as autograd computes it, with NaN and infinity.
-///
-/// - Throws: the errors of `inputGradient`.
+/// Returns the gradient of a scalar as autograd computes it, with NaN and infinity; it throws what `inputGradient` throws.
 func rawInputGradient(of total: Tensor, at images: Tensor, retainGraph: Bool = false) throws(TorchError) -> Tensor {
   guard total.requiresGrad, let gradient = try Tensor.checkedGradient(of: total, withRespectTo: images, retainGraph: retainGraph)
   else {

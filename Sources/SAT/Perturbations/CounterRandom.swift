@@ -1,8 +1,6 @@
 public import SwiftTorch
 
-/// Random numbers that are a pure function of seed, attack, sample, target, restart and step.
-///
-/// A draw uses up nothing. It therefore does not depend on the batch, on earlier samples, on the device or on interrupted runs.
+/// Random numbers that are a pure function of seed, attack, sample, target, restart and step, on every device and in every batch.
 public struct CounterRandom: Sendable {
   public enum Distribution: Sendable {
     /// Uniform on [0, 1).
@@ -13,12 +11,7 @@ public struct CounterRandom: Sendable {
 
   private let key: UInt64
 
-  /// Creates the stream of one sample in one attack.
-  ///
-  /// - Parameters:
-  ///   - sample: the sample's number, as in `AttackBatch.samples`.
-  ///   - attack: the attack's name.
-  ///   - target: the target class; nil for an untargeted attack.
+  /// Creates the stream of a sample, numbered as in `AttackBatch.samples`, in a named attack; a target of nil means untargeted.
   public init(seed: UInt64, sample: Int, attack: String, target: Int? = nil, restart: Int = 0) {
     var key = Self.mixed(seed)
     for byte in attack.utf8 { key = Self.mixed(key ^ UInt64(byte)) }
@@ -41,9 +34,7 @@ public struct CounterRandom: Sendable {
     Self.draw(Generator(seed: seed(step)), shape, distribution, dtype)
   }
 
-  /// Returns the draws of several samples, [N] + `shape` on the CPU.
-  ///
-  /// Each sample gets the same draws as from its own `tensor(step:)`.
+  /// Returns the draws of several samples, [N] + `shape` on the CPU, the same as each sample's own `tensor(step:)`.
   static func tensors(
     _ streams: [CounterRandom], step: Int = 0, _ shape: [Int], _ distribution: Distribution, dtype: DType = .float32
   ) -> Tensor {
@@ -93,8 +84,6 @@ enum Philox {
 }
 
 extension Generator {
-  /// Creates a CPU generator for one stream of a seed.
-  ///
-  /// Each kind of draw has its own stream, so a change in one kind leaves the others unchanged.
+  /// Creates a CPU generator for one stream of a seed; with a stream per kind of draw, a change in one leaves the others unchanged.
   convenience init(seed: UInt64, stream: UInt64) { self.init(seed: seed &* 4 &+ stream) }
 }

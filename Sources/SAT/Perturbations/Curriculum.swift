@@ -5,9 +5,7 @@ public import SwiftTorch
 /// The requirements are the mechanisms of Table 4: radii, numbers of steps, a subset for each step, and an early end for a sample.
 /// Their defaults change nothing. One curriculum serves one batch, so it may keep state from step to step.
 public protocol Curriculum {
-  /// The largest perturbation of each sample [N], in the threat model's norm; nil for the threat model's epsilon.
-  ///
-  /// IAAT, CAT20 and the epsilon schedule use it.
+  /// The largest perturbation of each sample [N]; nil for the threat model's epsilon. IAAT, CAT20 and the epsilon schedule use it.
   var radii: Tensor? { get }
 
   /// The step length of each sample [N]; nil for the maximiser's step length.
@@ -16,15 +14,12 @@ public protocol Curriculum {
   /// The largest number of steps of each sample, int64 [N]; nil for the maximiser's number. CAT18 uses it.
   var stepCounts: Tensor? { get }
 
-  /// Chooses the active samples that this step moves; nil for all.
-  ///
-  /// The maximiser asks before the forward pass. The other samples keep their iterates and may be chosen later. H-SAT uses it.
+  /// Chooses, before the forward pass, the active samples that this step moves; nil for all. The others stay active. H-SAT uses it.
   func chosen(_ samples: InnerSamples) throws(TorchError) -> Choice?
 
-  /// Marks the step's samples that are hard enough, as a bool tensor [n]; nil when no sample can be.
+  /// Marks, before they move, the samples that are hard enough, as a bool tensor [n]; nil when no sample can be.
   ///
-  /// The maximiser asks after the forward pass and before it moves the samples. A marked sample keeps its iterate for good. P-SAT,
-  /// DAT and FAT use it.
+  /// A marked sample keeps its iterate for good. P-SAT, DAT and FAT use it.
   func finished(_ step: InnerStep) throws(TorchError) -> Tensor?
 }
 
@@ -40,9 +35,7 @@ extension Curriculum {
 public struct Choice {
   /// Positions of the samples among the active samples, int64.
   public var positions: Tensor
-  /// The gradients of the cross-entropy with respect to the images, [n, C, H, W]; nil when the choice did not compute them.
-  ///
-  /// With gradients the step needs no forward pass, and the maximiser does not call `finished`.
+  /// The gradients of the cross-entropy, [n, C, H, W], which save the forward pass and the call of `finished`; nil if not known.
   public var gradient: Tensor?
 
   public init(positions: Tensor, gradient: Tensor? = nil) {

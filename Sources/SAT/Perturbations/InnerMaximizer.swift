@@ -1,11 +1,9 @@
 public import SwiftTorch
 
-/// Projected gradient ascent on a batch under a `Curriculum`: the inner maximisation of every method of the paper (Eq. 10,
-/// Algorithm 1, Table 4).
+/// Projected gradient ascent on a batch under a `Curriculum`: the inner maximisation of every method (Eq. 10, Alg. 1, Table 4).
 ///
 /// A finished sample leaves the batch, never moves again and costs nothing more. A sample that a step does not choose costs nothing
-/// in that step. The other samples get the same results, because samples do not influence each other in evaluation mode. The caller
-/// sets that mode.
+/// in that step. The other samples get the same results, because the caller sets evaluation mode, where samples are independent.
 public struct InnerMaximizer: Sendable {
   public var threat: ThreatModel
   /// The largest number of gradient steps.
@@ -53,14 +51,9 @@ public struct InnerMaximizer: Sendable {
     public var cost: AttackCost
   }
 
-  /// Perturbs a batch from the starting points that `start` describes.
+  /// Perturbs images [N, C, H, W] in [0, 1] with int64 labels [N], so that the loss of a model in evaluation mode rises.
   ///
-  /// - Parameters:
-  ///   - model: a classifier in evaluation mode.
-  ///   - images: [N, C, H, W] in [0, 1].
-  ///   - labels: [N], int64.
-  ///   - loss: the loss to increase.
-  ///   - generator: a CPU generator; it draws the starting points and the noise of the steps.
+  /// A CPU generator draws the starting points and the noise of the steps.
   /// - Throws: the model's errors, or `TorchError` when the model's output has no gradient with respect to its input.
   public func callAsFunction(
     _ model: some Classifier, _ images: Tensor, _ labels: Tensor, curriculum: some Curriculum, loss: InnerLoss = .crossEntropy,
@@ -99,7 +92,7 @@ public struct InnerMaximizer: Sendable {
     let counts = curriculum.stepCounts
     let steps = counts.map { Int($0.max().item()) } ?? steps
     var active = ActiveSet(
-      start: start.detached(), labels: labels, feasible: FeasibleSet(threat, around: clean.detached(), radii: curriculum.radii),
+      images: start.detached(), labels: labels, feasible: FeasibleSet(threat, around: clean.detached(), radii: curriculum.radii),
       stepSizes: curriculum.stepSizes, stepCounts: counts)
     var (moved, cost) = ([Double](), AttackCost())
     for index in 0..<steps {

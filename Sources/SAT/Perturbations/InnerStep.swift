@@ -25,9 +25,7 @@ public struct InnerSamples {
   public func rows(of tensor: Tensor) -> Tensor { positions.map { tensor.selecting($0) } ?? tensor }
 }
 
-/// The data of one step before its samples move.
-///
-/// Logits and gradient come from the same forward pass, so a curriculum costs no further pass.
+/// The data of one step before its samples move; logits and gradient come from one forward pass, so a curriculum costs no other.
 public final class InnerStep {
   public let samples: InnerSamples
   /// The logits [n, C] of the current iterates, outside the graph.
@@ -44,9 +42,7 @@ public final class InnerStep {
   public var index: Int { samples.index }
   public var labels: Tensor { samples.labels }
 
-  /// Returns the gradient of each sample's loss with respect to its image, [n, C, H, W].
-  ///
-  /// The first call computes it; later calls return the same tensor.
+  /// Returns the gradient of each sample's loss with respect to its image, [n, C, H, W]; only the first call computes it.
   public func gradient() throws(TorchError) -> Tensor {
     if let found { return found }
     let gradient = try differentiate()
@@ -58,9 +54,7 @@ public final class InnerStep {
   var hasGradient: Bool { found != nil }
 }
 
-/// The loss that the inner maximisation increases.
-///
-/// It is a sum over samples, so a sample's gradient does not depend on the rest of the batch.
+/// The loss that the inner maximisation increases: a sum, so a sample's gradient does not depend on the rest of the batch.
 public struct InnerLoss {
   /// Computes the sum over the samples, a scalar in the graph of their logits [n, C].
   public let sum: (_ logits: Tensor, _ samples: InnerSamples) -> Tensor

@@ -4,13 +4,9 @@ internal import SwiftTorch
 enum L1Ball {
   /// Returns the Euclidean projection on {u : |u − x|₁ <= radius, 0 <= u <= 1}, exact up to rounding.
   ///
-  /// With d = z − x, coordinate i of the solution moves by min(max(|dᵢ| − λ, 0), roomᵢ) towards zᵢ. Here roomᵢ is the distance from
-  /// xᵢ to the box's side in that direction. λ >= 0 makes the moves sum to the radius; λ is 0 if the box alone keeps the sum within
-  /// it.
-  /// - Parameters:
-  ///   - points: z, [N, …].
-  ///   - clean: x, [N, …] in [0, 1].
-  ///   - radii: [N].
+  /// The points z and clean images x in [0, 1] are [N, …], the radii [N]. With d = z − x, coordinate i of the solution moves by
+  /// min(max(|dᵢ| − λ, 0), roomᵢ) towards zᵢ. Here roomᵢ is the distance from xᵢ to the box's side in that direction. λ >= 0 makes
+  /// the moves sum to the radius; λ is 0 if the box alone keeps the sum within it.
   static func projected(_ points: Tensor, around clean: Tensor, radii: Tensor) -> Tensor {
     let radius = radii.unsqueezed(dim: 1)
     let offset = (points - clean).flattened(from: 1)

@@ -22,9 +22,7 @@ extension Tensor {
     }
   }
 
-  /// Returns the norm of each image, [N, 1, 1, 1], by the operations of AutoAttack's reference.
-  ///
-  /// They round differently from `norms`.
+  /// Returns the norm of each image, [N, 1, 1, 1], by the operations of AutoAttack's reference, which round differently.
   func perSampleNorm(_ norm: Norm) -> Tensor {
     switch norm {
     case .linf: abs().max(dims: [1, 2, 3], keepDim: true)

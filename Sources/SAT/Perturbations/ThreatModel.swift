@@ -25,10 +25,7 @@ public struct ThreatModel: Sendable, Equatable, Codable {
   /// The radius of the ball, in pixel units; in (0, 1] for L-inf.
   public let epsilon: Double
 
-  /// Creates a threat model.
-  ///
-  /// - Throws: `SATError` when epsilon is not positive, above 1 in L-inf, where it would reach every image, or above
-  ///   `Limit.number`.
+  /// - Throws: `SATError` when epsilon is not positive, above `Limit.number`, or above 1 in L-inf, where it reaches every image.
   public init(norm: Norm = .linf, epsilon: Double) throws(SATError) {
     let most = norm == .linf ? 1 : Limit.number.upperBound
     guard epsilon > 0, epsilon <= most else {
@@ -56,13 +53,10 @@ public struct ThreatModel: Sendable, Equatable, Codable {
   /// Returns the sizes [N] of the perturbations between two batches [N, …].
   public func size(from clean: Tensor, to perturbed: Tensor) -> Tensor { (perturbed - clean).norms(norm) }
 
-  /// Returns a random point inside the ball and the box around each image.
+  /// Returns a random point inside the ball and the box around each image, for radii [N] or epsilon.
   ///
   /// The noise is uniform in L-inf. L2 uses normal noise and shrinks it to the sphere if it is longer, as the paper's code does.
-  /// L1 uses normal noise and projects it.
-  /// - Parameters:
-  ///   - radii: the radii of the balls [N]; nil for epsilon.
-  ///   - generator: a CPU generator, so the draws are the same on every device.
+  /// L1 uses normal noise and projects it. The generator is a CPU generator, so the draws are the same on every device.
   public func randomStart(around clean: Tensor, radii: Tensor? = nil, generator: Generator) -> Tensor {
     let noise: Tensor
     if norm == .linf {
@@ -84,7 +78,7 @@ public struct ThreatModel: Sendable, Equatable, Codable {
     switch norm {
     case .linf: (clean + (radii.map { noise * $0.aligned(with: clean) } ?? noise)).clamped(to: 0...1)
     case .l2: (clean + shrunk(noise, to: radii?.aligned(with: clean))).clamped(to: 0...1)
-    case .l1: L1Ball.projected(clean + noise, around: clean, radii: radii ?? Tensor.full(like: clean[.all, 0, 0, 0], epsilon))
+    case .l1: FeasibleSet(self, around: clean, radii: radii).projected(clean + noise)
     }
   }
 
@@ -96,18 +90,16 @@ public struct ThreatModel: Sendable, Equatable, Codable {
 }
 
 /// The set of images that an attack may reach from a batch: the intersection of each image's ball with the box [0, 1].
-///
-/// Each batch has one such set. It shrinks as samples finish.
 struct FeasibleSet {
   let threat: ThreatModel
-  let clean: Tensor
+  private(set) var clean: Tensor
   // The L-inf ball intersected with the box is a box, so one clamp projects on it.
-  private let low: Tensor?
-  private let high: Tensor?
+  private var low: Tensor?
+  private var high: Tensor?
   // The radii of L2 and L1 balls that differ from epsilon, shaped to broadcast.
-  private let radii: Tensor?
+  private var radii: Tensor?
 
-  /// - Parameter radii: the radii of the balls [N]; nil for the threat model's epsilon.
+  /// Creates the set for balls of the given radii [N]; nil for the threat model's epsilon.
   init(_ threat: ThreatModel, around clean: Tensor, radii: Tensor? = nil) {
     self.threat = threat
     self.clean = clean
@@ -116,14 +108,6 @@ struct FeasibleSet {
     low = isBox ? (radii.map { clean - $0 } ?? (clean - threat.epsilon)).clamped(to: 0...) : nil
     high = isBox ? (radii.map { clean + $0 } ?? (clean + threat.epsilon)).clamped(to: ...1) : nil
     self.radii = isBox ? nil : radii
-  }
-
-  private init(_ threat: ThreatModel, _ clean: Tensor, _ low: Tensor?, _ high: Tensor?, _ radii: Tensor?) {
-    self.threat = threat
-    self.clean = clean
-    self.low = low
-    self.high = high
-    self.radii = radii
   }
 
   /// Moves `images` by `size`, or by the given sizes [n], along the norm's steepest ascent, then projects them on the set.
@@ -155,14 +139,17 @@ struct FeasibleSet {
   func projected(_ images: Tensor) -> Tensor {
     if let low, let high { return images.clamped(between: low, and: high) }
     if threat.norm == .l1 {
-      return L1Ball.projected(
-        images, around: clean, radii: radii?.flattened() ?? Tensor.full(like: clean[.all, 0, 0, 0], threat.epsilon))
+      return radii.map { L1Ball.projected(images, around: clean, radii: $0.flattened()) }
+        ?? L1Ball.projected(images, around: clean, radius: threat.epsilon)
     }
     return (clean + threat.shrunk(images - clean, to: radii)).clamped(to: 0...1)
   }
 
   /// Returns the set for the samples at `indices`.
   func selecting(_ indices: Tensor) -> FeasibleSet {
-    FeasibleSet(threat, clean.selecting(indices), low?.selecting(indices), high?.selecting(indices), radii?.selecting(indices))
+    var part = self
+    part.clean = clean.selecting(indices)
+    (part.low, part.high, part.radii) = (low?.selecting(indices), high?.selecting(indices), radii?.selecting(indices))
+    return part
   }
 }

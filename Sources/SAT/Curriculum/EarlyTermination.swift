@@ -1,5 +1,28 @@
 public import SwiftTorch
 
+// The rules that end the ascent of a sample.
+
+/// P-SAT's difficulty: a sample is hard enough once its probability gap psi_P exceeds lambda (Eq. 12 and Algorithm 1).
+///
+/// The gap of the current iterate is psi_P = max_{j≠y} p_j − p_y, in [-1, 1]. At lambda = 1 no sample finishes and training equals
+/// AT bit for bit. At lambda = 0 a sample finishes as soon as it is misclassified. Below -1 every sample stays at its random start.
+public struct ProbabilityGap: Curriculum {
+  public let lambda: Double
+
+  public init(lambda: Double) { self.lambda = lambda }
+
+  public func finished(_ step: InnerStep) -> Tensor? {
+    if lambda >= 1 { return nil }
+    return Self.gap(step.logits, step.labels).greater(than: lambda)
+  }
+
+  /// Returns psi_P [n] from logits [n, C] and labels [n].
+  public static func gap(_ logits: Tensor, _ labels: Tensor) -> Tensor {
+    let probabilities = logits.softmax(dim: 1)
+    return probabilities.largestOther(than: labels) - probabilities.entries(at: labels)
+  }
+}
+
 /// DAT's difficulty (Wang et al. 2019): a sample is hard enough once its first-order stationary condition falls below a threshold.
 ///
 /// The condition of an iterate x is c(x) = eps · ‖∇ℓ‖₁ − ⟨x − x⁰, ∇ℓ⟩ ≥ 0; balls other than L-inf use their dual norm. Table 4 has
@@ -20,11 +43,7 @@ public final class FirstOrderConvergence: Curriculum {
   private let alwaysSteps: Bool
   private var origin: Tensor?
 
-  /// Creates the rule.
-  ///
-  /// - Parameters:
-  ///   - threshold: samples with c below it finish; 0 or less turns the rule off.
-  ///   - alwaysSteps: true if every sample takes the first step, as in the official code.
+  /// Creates the rule; a threshold of 0 or less turns it off, and `alwaysSteps` makes every sample take the first step.
   public init(_ threat: ThreatModel, threshold: Double, displacement: Displacement = .clean, alwaysSteps: Bool = false) {
     self.threat = threat
     self.threshold = threshold
@@ -43,5 +62,25 @@ public final class FirstOrderConvergence: Curriculum {
   /// Returns c [n] from displacements x − x⁰ and gradients, both [n, …].
   public static func condition(_ threat: ThreatModel, _ displacement: Tensor, _ gradient: Tensor) -> Tensor {
     gradient.norms(threat.norm.dual) * threat.epsilon - (displacement.flattened(from: 1) * gradient.flattened(from: 1)).sum(dim: 1)
+  }
+}
+
+/// FAT's rule (Zhang et al. 2020): a misclassified sample takes `tolerance` more steps and then finishes; none at tolerance 0.
+public final class MisclassificationCount: Curriculum {
+  private let tolerance: Int
+  // The number of steps that each sample of the batch may still take while misclassified.
+  private var left: Tensor?
+
+  public init(tolerance: Int) { self.tolerance = tolerance }
+
+  public func finished(_ step: InnerStep) -> Tensor? {
+    let wrong = step.logits.argmax(dim: 1).notEqual(to: step.labels)
+    if tolerance == 0 { return wrong }
+    let whole = left ?? Tensor.full(step.labels.shape, tolerance, dtype: .int64, device: step.labels.device)
+    let own = step.samples.rows(of: whole)
+    let finished = wrong && own.equal(to: 0)
+    let reduced = own - (wrong && !finished).to(.int64)
+    left = step.samples.positions.map { whole.cloned().copyInPlace(from: reduced, at: $0) } ?? reduced
+    return finished
   }
 }

@@ -1,9 +1,32 @@
 public import SwiftTorch
 
-/// The density of a matrix's eigenvalues, smoothed by a Gaussian.
-///
-/// The method is stochastic Lanczos quadrature (Ghorbani et al. 2019; Yao et al. 2020).
-public struct SpectralDensity: Sendable, Equatable {
+/// An estimate of a matrix's trace: the mean of zᵀHz over vectors z of random signs (Hutchinson 1990).
+public struct HutchinsonTrace: Codable, Sendable, Equatable {
+  public var mean: Double
+  /// The standard error of the mean: the standard deviation of the probes divided by the square root of their number.
+  public var standardError: Double
+  public var probes: Int
+
+  /// Estimates the trace of a matrix with signs from a CPU generator; 2 probes are the fewest for which the error is defined.
+  public static func estimate(
+    of matrix: some SymmetricOperator, probes: Int = 30, generator: Generator, progress: (Double) -> Void = { _ in }
+  ) throws(TorchError) -> HutchinsonTrace {
+    precondition(probes >= 2, "HutchinsonTrace: \(probes) probes; expected at least 2")
+    var samples: [Double] = []
+    for _ in 0..<probes {
+      let signs = Tensor.empty([matrix.size], dtype: matrix.dtype).bernoulliInPlace(0.5, generator: generator)
+      let vector = (signs * 2.0 - 1.0).to(matrix.device)
+      samples.append(vector.dot(try matrix.product(vector)).item())
+      progress(Double(samples.count) / Double(probes))
+    }
+    let mean = samples.reduce(0, +) / Double(probes)
+    let variance = samples.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(probes - 1)
+    return HutchinsonTrace(mean: mean, standardError: (variance / Double(probes)).squareRoot(), probes: probes)
+  }
+}
+
+/// A matrix's spectral density, smoothed by a Gaussian: stochastic Lanczos quadrature (Ghorbani et al. 2019; Yao et al. 2020).
+public struct SpectralDensity: Codable, Sendable, Equatable {
   /// The grid's points, rising and evenly spaced.
   public var grid: [Double]
   /// The density at the grid's points; its integral over the grid, by the trapezoidal rule, is 1.
@@ -11,15 +34,10 @@ public struct SpectralDensity: Sendable, Equatable {
   /// The standard deviation of the Gaussian.
   public var width: Double
 
-  /// Estimates the density of a matrix's eigenvalues.
+  /// Estimates the density as the mean over `probes` random starting vectors from a CPU generator.
   ///
-  /// - Parameters:
-  ///   - probes: the number of random starting vectors; the result is the mean of their densities.
-  ///   - steps: the number of Lanczos steps per probe, equal to the nodes of its quadrature.
-  ///   - width: the Gaussian's standard deviation; nil for a hundredth of the range of the eigenvalues.
-  ///   - points: the number of grid points; the grid reaches five widths past the extreme nodes.
-  ///   - generator: a CPU generator; it draws the probes.
-  ///   - progress: called with the fraction done.
+  /// Each probe takes `steps` Lanczos steps. A width of nil means a hundredth of the range of the eigenvalues. The grid of `points`
+  /// reaches five widths past the extreme nodes.
   public static func estimate(
     of matrix: some SymmetricOperator, probes: Int = 4, steps: Int = 60, width: Double? = nil, points: Int = 1000,
     generator: Generator, progress: (Double) -> Void = { _ in }
