@@ -26,13 +26,7 @@ public struct AttackParameter: Sendable {
     AttackParameter(name: name, kind: .number(range)) { .number(standard($0, $1)) }
   }
 
-  static func choice(_ name: String, _ choices: [String], _ standard: String) -> AttackParameter {
-    AttackParameter(name: name, kind: .choice(choices)) { _, _ in .word(standard) }
-  }
-
-  /// Describes the allowed values in words.
-  ///
-  /// - Parameter classes: The number of the model's classes; nil if it is not known yet.
+  /// Describes the allowed values in words. `classes` is the model's number of classes; nil if it is not known yet.
   public func expectation(classes: Int? = nil) -> String {
     switch kind {
     case .whole(let range): "\(range.lowerBound) to \(range.upperBound)"
@@ -68,15 +62,15 @@ extension AttackParameter {
     whole(AttackParameters.Shared.restarts.rawValue, in: Limit.restarts, standard)
   }
 
-  /// Makes the parameter `targets`.
-  ///
-  /// - Parameter least: The smallest number; 0 if the attack can also run untargeted.
+  /// Makes the parameter `targets` with its smallest number; 0 if the attack can also run untargeted.
   static func targets(from least: Int, _ standard: @escaping Default<Int>) -> AttackParameter {
     AttackParameter(name: AttackParameters.Shared.targets.rawValue, kind: .targets(from: least)) { .whole(standard($0, $1)) }
   }
 
   static func loss(_ standard: AttackLoss) -> AttackParameter {
-    choice(AttackParameters.Shared.loss.rawValue, AttackLoss.allCases.map(\.rawValue), standard.rawValue)
+    AttackParameter(name: AttackParameters.Shared.loss.rawValue, kind: .choice(AttackLoss.allCases.map(\.rawValue))) { _, _ in
+      .word(standard.rawValue)
+    }
   }
 
   static func queries(_ standard: @escaping Default<Int>) -> AttackParameter {

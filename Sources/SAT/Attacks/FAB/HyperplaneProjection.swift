@@ -9,10 +9,8 @@ internal import SwiftTorch
 enum HyperplaneProjection {
   /// Returns the steps, [R, C, H, W]. If a plane misses the box, the step goes to the corner of the box nearest to the plane.
   ///
-  /// - Parameters:
-  ///   - points: [R, C, H, W] in [0, 1].
-  ///   - normal: w, [R, C, H, W].
-  ///   - distance: ⟨w, x⟩ − b, [R, 1, 1, 1]; the step makes it zero, from either side.
+  /// `points` are x in [0, 1] and `normal` is w, both [R, C, H, W]. The step makes `distance`, ⟨w, x⟩ − b [R, 1, 1, 1], zero from
+  /// either side.
   static func step(_ norm: Norm, from points: Tensor, normal: Tensor, distance: Tensor) -> Tensor {
     // The sign makes ⟨w, x⟩ fall.
     let downhill = -normal.sign() * (distance.greaterOrEqual(to: 0).to(points.dtype) * 2.0 - 1.0)

@@ -30,7 +30,7 @@ struct SquareLanes {
     high = (stored + epsilon).clamped(to: ...1).to(.float64).array(of: Double.self)
   }
 
-  /// Returns a view of images [N, C, H, W] with its row-major order equal to the memory order.
+  /// Returns a view of images [N, C, H, W] in the order of their memory.
   private static func stored(_ images: Tensor, _ layout: MemoryFormat) -> Tensor {
     layout == .contiguous ? images : images.permuted(0, 2, 3, 1)
   }
@@ -176,11 +176,14 @@ struct SquareLanes {
 
   private func accept(_ lane: inout Lane) {
     guard let proposal = lane.proposal else { return }
+    forEachValue(of: proposal) { channel, place in lane.isHigh[place] = proposal.isHigh[channel] }
+  }
+
+  /// Calls `body` with the channel of each value in the window, and the value's position within its image.
+  private func forEachValue(of proposal: Proposal, _ body: (_ channel: Int, _ place: Int) -> Void) {
     for channel in 0..<shape[1] {
       for row in proposal.row..<proposal.row + proposal.side {
-        for column in proposal.column..<proposal.column + proposal.side {
-          lane.isHigh[offset(channel, row, column)] = proposal.isHigh[channel]
-        }
+        for column in proposal.column..<proposal.column + proposal.side { body(channel, offset(channel, row, column)) }
       }
     }
   }
@@ -191,14 +194,9 @@ struct SquareLanes {
     for index in rows ?? Array(lanes.indices) {
       guard let proposal = lanes[index].proposal else { continue }
       let size = lanes[index].isHigh.count
-      for channel in 0..<shape[1] {
-        for row in proposal.row..<proposal.row + proposal.side {
-          for column in proposal.column..<proposal.column + proposal.side {
-            let place = offset(channel, row, column)
-            positions.append(index * size + place)
-            values.append(value(lanes[index], lanes[index].sample * size + place, channel))
-          }
-        }
+      forEachValue(of: proposal) { channel, place in
+        positions.append(index * size + place)
+        values.append(value(lanes[index], lanes[index].sample * size + place, channel))
       }
     }
     guard !positions.isEmpty else { return }
