@@ -2,9 +2,8 @@ internal import SwiftTorch
 
 /// A random model that is judged by its mean logits over many passes (expectation over transformation, Athalye et al. 2018).
 ///
-/// A vote adds rounds of passes until the mean margin between the label and its nearest rival is some standard errors away from
-/// 0. Most images need few rounds. Every vote uses new draws, because a search tests hundreds of points and its luckiest pass
-/// proves nothing.
+/// A vote adds rounds of passes until the mean margin between the label and its nearest rival is some standard errors away from 0.
+/// Every vote uses new draws, because a search tests hundreds of points and its luckiest pass proves nothing.
 final class AveragedClassifier: Classifier {
   /// Passes in a round. AutoAttack's version `rand` averages gradients over as many.
   static let passesPerRound = 20
@@ -29,9 +28,7 @@ final class AveragedClassifier: Classifier {
 
   func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor { try model.confirmedLogits(images) }
 
-  /// Holds a vote that ends for an image as soon as its mean is right.
-  ///
-  /// A finding of an attack is therefore proven, and frequent votes stay cheap.
+  /// Holds a vote that ends for an image as soon as its mean is right, so that an attack's frequent votes stay cheap.
   func misclassified(_ images: Tensor, _ labels: Tensor) throws(TorchError) -> (isWrong: [Bool], passes: Int) {
     let vote = try vote(images, labels, presumesRight: true)
     return (vote.isRight.map { !$0 }, vote.passes)
@@ -47,11 +44,7 @@ final class AveragedClassifier: Classifier {
     var passes = 0
   }
 
-  /// Holds a vote that ends for an image as soon as its mean is clearly right or clearly wrong.
-  ///
-  /// - Parameters:
-  ///   - images: [N, C, H, W].
-  ///   - labels: [N], int64.
+  /// Holds a vote that ends for an image [N, C, H, W] as soon as its mean is clearly right or clearly wrong.
   func vote(_ images: Tensor, _ labels: Tensor) throws(TorchError) -> Vote { try vote(images, labels, presumesRight: false) }
 
   private func vote(_ images: Tensor, _ labels: Tensor, presumesRight: Bool) throws(TorchError) -> Vote {
