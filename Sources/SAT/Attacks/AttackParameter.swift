@@ -50,16 +50,17 @@ public struct AttackParameter: Sendable {
 
 /// The parameters that several attacks share. The caller gives the default for its attack.
 extension AttackParameter {
-  static func steps(_ standard: @escaping Default<Int>) -> AttackParameter {
-    whole(AttackParameters.Shared.steps.rawValue, in: Limit.steps, standard)
-  }
+  static func steps(_ standard: @escaping Default<Int>) -> AttackParameter { whole(.steps, in: Limit.steps, standard) }
+  static func restarts(_ standard: @escaping Default<Int>) -> AttackParameter { whole(.restarts, in: Limit.restarts, standard) }
+  static func queries(_ standard: @escaping Default<Int>) -> AttackParameter { whole(.queries, in: Limit.steps, standard) }
+  static func eot(_ standard: @escaping Default<Int>) -> AttackParameter { whole(.eot, in: Limit.restarts, standard) }
+
+  private static func whole(
+    _ name: AttackParameters.Shared, in range: ClosedRange<Int>, _ standard: @escaping Default<Int>
+  ) -> AttackParameter { whole(name.rawValue, in: range, standard) }
 
   static func stepSize(_ standard: @escaping Default<Double>) -> AttackParameter {
     number(AttackParameters.Shared.stepSize.rawValue, in: positive, standard)
-  }
-
-  static func restarts(_ standard: @escaping Default<Int>) -> AttackParameter {
-    whole(AttackParameters.Shared.restarts.rawValue, in: Limit.restarts, standard)
   }
 
   /// Makes the parameter `targets` with its smallest number; 0 if the attack can also run untargeted.
@@ -71,13 +72,5 @@ extension AttackParameter {
     AttackParameter(name: AttackParameters.Shared.loss.rawValue, kind: .choice(AttackLoss.allCases.map(\.rawValue))) { _, _ in
       .word(standard.rawValue)
     }
-  }
-
-  static func queries(_ standard: @escaping Default<Int>) -> AttackParameter {
-    whole(AttackParameters.Shared.queries.rawValue, in: Limit.steps, standard)
-  }
-
-  static func eot(_ standard: @escaping Default<Int>) -> AttackParameter {
-    whole(AttackParameters.Shared.eot.rawValue, in: Limit.restarts, standard)
   }
 }

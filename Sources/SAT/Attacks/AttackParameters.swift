@@ -107,11 +107,10 @@ extension AttackParameters.Value: Equatable, Codable {
   }
 
   public func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
     switch self {
-    case .whole(let value): try container.encode(value)
-    case .number(let value): try container.encode(value)
-    case .word(let value): try container.encode(value)
+    case .whole(let value): try value.encode(to: encoder)
+    case .number(let value): try value.encode(to: encoder)
+    case .word(let value): try value.encode(to: encoder)
     }
   }
 }

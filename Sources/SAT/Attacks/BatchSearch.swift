@@ -5,14 +5,14 @@ final class BatchSearch {
   let model: any Classifier
   let batch: AttackBatch
   let mode: AttackMode
-  private let name: String
-  private let seed: UInt64
+  fileprivate let name: String
+  fileprivate let seed: UInt64
   private var images: Tensor
   private(set) var findings: [Finding?]
   fileprivate(set) var cost = AttackCost()
   /// The generator that the reference draws from; every batch seeds it again.
-  private let generator: Generator
-  private let deviceGenerator: Generator
+  fileprivate let generator: Generator
+  fileprivate let deviceGenerator: Generator
 
   init(_ model: any Classifier, _ batch: AttackBatch, _ mode: AttackMode, name: String, seed: UInt64) throws(TorchError) {
     self.model = model
@@ -60,21 +60,6 @@ final class BatchSearch {
       try runs(jobs[..<1])
       if jobs.count > 1 { try runs(jobs[1...]) }
     }
-  }
-
-  /// Returns the draws of a step for the rows, [R, C, H, W]; `compat` ignores the step and takes its generator's next numbers.
-  fileprivate func draws(_ rows: [SearchRows.Row], _ distribution: CounterRandom.Distribution, step: Int, onDevice: Bool) -> Tensor
-  {
-    let shape = Array(batch.images.shape.dropFirst())
-    let dtype = batch.images.dtype
-    if mode == .fast {
-      let streams = rows.map { row in
-        CounterRandom(seed: seed, sample: batch.samples[row.sample], attack: name, target: row.target, restart: row.restart)
-      }
-      return CounterRandom.tensors(streams, step: step, shape, distribution, dtype: dtype).to(batch.images.device)
-    }
-    let make = distribution == .uniform ? Tensor.rand : Tensor.randn
-    return make([rows.count] + shape, onDevice ? deviceGenerator : generator, dtype).to(batch.images.device)
   }
 
   fileprivate func isOpen(_ row: SearchRows.Row) -> Bool { findings[row.sample] == nil }
@@ -133,15 +118,27 @@ final class SearchRows {
     return try mode == .compat ? search.model.confirmedLogits(images) : search.model.logits(images)
   }
 
-  /// Calls `inputGradient` and counts the passes.
+  /// Returns `inputGradient`, and counts the passes.
   func gradient(of losses: Tensor, at images: Tensor, retainGraph: Bool = false) throws(TorchError) -> Tensor {
     search.cost.backward += images.size(0)
     return try inputGradient(of: losses, at: images, retainGraph: retainGraph)
   }
 
-  /// Returns random numbers for every row, [R, C, H, W]; `onDevice` if the reference draws them on the images' device, not the CPU.
+  /// Returns random numbers for every row, [R, C, H, W].
+  ///
+  /// `fast` draws by step. `compat` takes its generator's next numbers, from the images' device if `onDevice` is true.
   func draws(_ distribution: CounterRandom.Distribution, step: Int = 0, onDevice: Bool = false) -> Tensor {
-    search.draws(rows, distribution, step: step, onDevice: onDevice)
+    let shape = Array(clean.shape.dropFirst())
+    if mode == .fast {
+      let streams = rows.map { row in
+        CounterRandom(
+          seed: search.seed, sample: search.batch.samples[row.sample], attack: search.name, target: row.target,
+          restart: row.restart)
+      }
+      return CounterRandom.tensors(streams, step: step, shape, distribution, dtype: clean.dtype).to(clean.device)
+    }
+    let make = distribution == .uniform ? Tensor.rand : Tensor.randn
+    return make([count] + shape, onDevice ? search.deviceGenerator : search.generator, clean.dtype).to(clean.device)
   }
 
   /// Records the rows with adversarial points, and returns the positions of the rows that stay; nil if all stay.

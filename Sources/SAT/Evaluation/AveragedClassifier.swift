@@ -7,7 +7,6 @@ internal import SwiftTorch
 final class AveragedClassifier: Classifier {
   /// Passes in a round. AutoAttack's version `rand` averages gradients over as many.
   static let passesPerRound = 20
-  /// The most passes in a vote.
   static let maximumPasses = 1000
   /// The number of standard errors that makes a margin clear.
   static let standardErrors = 4.0
@@ -52,11 +51,13 @@ final class AveragedClassifier: Classifier {
       var (images, labels, open) = (images, labels, Array(0..<labels.count))
       var sums: PassSums?
       var vote = Vote(logits: images, isRight: open.map { _ in true }, isClear: open.map { _ in false })
-      var means: [(rows: [Int], logits: Tensor)] = []
       for last in stride(from: Self.passesPerRound, through: Self.maximumPasses, by: Self.passesPerRound) where !open.isEmpty {
         for _ in 0..<Self.passesPerRound {
           let logits = try model.confirmedLogits(images)
-          if sums == nil { sums = PassSums(like: logits) }
+          if sums == nil {
+            let zeros = Tensor.zeros(like: logits.to(.float64))
+            (sums, vote.logits) = (PassSums(logits: zeros, gaps: zeros, squares: zeros), Tensor.zeros(like: logits))
+          }
           sums!.take(logits, labels)
         }
         vote.passes += Self.passesPerRound * open.count
@@ -65,16 +66,14 @@ final class AveragedClassifier: Classifier {
         let ending = open.indices.filter { isLast || now.isClear[$0] || (presumesRight && now.isRight[$0]) }
         if ending.isEmpty { continue }
         for row in ending { (vote.isRight[open[row]], vote.isClear[open[row]]) = (now.isRight[row], now.isClear[row]) }
-        means.append((ending.map { open[$0] }, sums!.mean.selecting(Tensor(ending).to(labels.device)).to(images.dtype)))
+        let mean = sums!.mean.selecting(Tensor(ending).to(labels.device)).to(images.dtype)
+        vote.logits.copyInPlace(from: mean, at: Tensor(ending.map { open[$0] }).to(labels.device))
         let isEnding = Set(ending)
         let staying = open.indices.filter { !isEnding.contains($0) }
         let kept = Tensor(staying).to(labels.device)
         open = staying.map { open[$0] }
         (images, labels, sums) = (images.rows(at: kept), labels.selecting(kept), sums!.selecting(kept))
       }
-      guard let first = means.first else { return vote }
-      vote.logits = Tensor.zeros(vote.isRight.count, first.logits.size(1), dtype: images.dtype).to(labels.device)
-      for (rows, logits) in means { vote.logits.copyInPlace(from: logits, at: Tensor(rows).to(labels.device)) }
       return vote
     }
   }
@@ -84,19 +83,13 @@ final class AveragedClassifier: Classifier {
 
 /// Sums over the passes of a vote, in float64.
 private struct PassSums {
-  private var passes = 0
+  var passes = 0
   /// The sum of the logits, [N, classes].
-  private var logits: Tensor
+  var logits: Tensor
   /// The sum of the label's logit minus each logit, [N, classes].
-  private var gaps: Tensor
+  var gaps: Tensor
   /// The sum of the squared gaps, [N, classes].
-  private var squares: Tensor
-
-  init(like answers: Tensor) {
-    logits = Tensor.zeros(like: answers.to(.float64))
-    gaps = logits
-    squares = logits
-  }
+  var squares: Tensor
 
   mutating func take(_ answers: Tensor, _ labels: Tensor) {
     let z = answers.to(.float64)

@@ -23,20 +23,14 @@ struct CleanPass {
 
   /// The state of an evaluation before its first attack.
   var state: EvaluationState {
-    var warnings: [Evaluation.Warning] = []
-    if allProbabilities {
-      warnings.append(
-        .init(
-          code: .softmaxOutput,
-          message: "the model's outputs are probabilities, not logits; this weakens attacks, so remove the softmax at its end"))
-    }
-    if anyNonFinite {
-      warnings.append(
-        .init(
-          code: .nonFinite,
-          message: "some of the model's outputs are NaN or infinite; these samples count by the class that argmax returns, and "
-            + "their gradients mean nothing"))
-    }
+    let softmaxOutput = Evaluation.Warning(
+      code: .softmaxOutput,
+      message: "the model's outputs are probabilities, not logits; this weakens attacks, so remove the softmax at its end")
+    let nonFinite = Evaluation.Warning(
+      code: .nonFinite,
+      message: "some of the model's outputs are NaN or infinite; these samples count by the class that argmax returns, and their "
+        + "gradients mean nothing")
+    let warnings = (allProbabilities ? [softmaxOutput] : []) + (anyNonFinite ? [nonFinite] : [])
     return EvaluationState(logits: Tensor.concatenated(logits), predictions: predictions, warnings: warnings)
   }
 

@@ -1,4 +1,4 @@
-internal import SwiftTorch
+public import SwiftTorch
 
 /// Measures a model's accuracy on images, clean and under attack.
 ///
@@ -60,9 +60,6 @@ public struct EvaluationJob {
     let settings = AttackSettings(threat: threat, version: version, seed: seed, classes: try model.classCount(of: data))
     try self.init(model: model, data: data, suite: AttackSuite(settings), attacks: AutoAttack.ensemble(version))
   }
-
-  /// Returns the path of the state file in a state folder.
-  public static func stateFile(in folder: String) -> String { EvaluationStore.file(in: folder) }
 
   /// Runs the evaluation. It calls `shouldStop` before every pass of a batch through the model; true stops the job.
   ///
@@ -132,5 +129,27 @@ extension Attack {
   fileprivate var identity: String {
     let radii = (self as? APGD)?.usesLargeRadii == true ? " in three radii" : ""
     return "\(name) \(parameters), \(threat.norm.rawValue) \(threat.epsilon)\(radii)"
+  }
+}
+
+extension LoadedModel {
+  /// The warning about an archive that was saved with modules in training mode; nil if it was not.
+  public var trainingModeWarning: Evaluation.Warning? {
+    guard !trainingModules.isEmpty else { return nil }
+    let some = trainingModules.prefix(3).joined(separator: ", ") + (trainingModules.count > 3 ? ", …" : "")
+    let fact =
+      trainingModules.contains("")
+      ? "training mode; it was switched to evaluation mode, so call model.eval() before saving it"
+      : "evaluation mode, but with modules in training mode (\(some)); they were switched to evaluation mode, so the measured "
+        + "model differs from the saved model: call eval() on all of it before saving it"
+    return .init(code: .trainingMode, message: "the TorchScript archive was saved in \(fact)")
+  }
+
+  /// Returns the number of the model's classes, from the logits of one image.
+  ///
+  /// - Throws: Any error of the model.
+  public func classCount(of data: ImageDataset) throws(TorchError) -> Int {
+    let image = try data.batch(0..<1).images.to(device)
+    return try withNoGrad { () throws(TorchError) in try classifier.logits(image) }.size(1)
   }
 }

@@ -53,9 +53,6 @@ public final class EvaluationStore {
   let block: Duration
   private(set) var saved: (state: EvaluationState, adversarial: (positions: [Int], images: Tensor)?)?
 
-  /// Returns the path of the state file in a folder.
-  public static func file(in folder: String) -> String { StateFile.path(inFolder: folder) }
-
   /// Opens the folder and reads its state, if it has one.
   ///
   /// Evaluations with equal identities may share a state. Two writes within an attack are at least `interval` apart, or longer if a

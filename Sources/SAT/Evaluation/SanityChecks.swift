@@ -59,10 +59,13 @@ struct SanityChecks {
     let hasActiveDropout = code?.contains(/dropout\w*\([^()\n]*,\s*True\b/) == true
     let isOnlyDropout = code?.calls(["dropout"]) == true && code?.calls(Self.randomCalls) == false
     if hasActiveDropout || (isRandom && (isInTrainingMode || isOnlyDropout)) {
-      findings.warn(.dropout, "dropout is on in evaluation mode; attacks see a random network, so turn it off before exporting the model")
+      findings.warn(
+        .dropout, "dropout is on in evaluation mode; attacks see a random network, so turn it off before exporting the model")
     }
     if isInTrainingMode {
-      findings.warn(.trainingMode, "the network is in training mode, so images in a batch influence each other; set it to evaluation mode")
+      findings.warn(
+        .trainingMode,
+        "the network is in training mode, so images in a batch influence each other; set it to evaluation mode")
     } else if !isRandom, try largestBatchEffect(answers.first) > Self.sameInBatch {
       findings.warn(
         .trainingMode,
@@ -122,8 +125,8 @@ struct SanityChecks {
     guard zeros > 0 else { return }
     findings.warn(
       .zeroGradient,
-      "the loss has a gradient of exactly zero at \(zeros) of \(images.size(0)) images, so gradient attacks may fail there; compare "
-        + "with the result of Square, and look for rounding or saturation in the model")
+      "the loss has a gradient of exactly zero at \(zeros) of \(images.size(0)) images, so gradient attacks may fail there; "
+        + "compare with the result of Square, and look for rounding or saturation in the model")
   }
 
   private static func notDifferentiable(_ findings: inout Findings) {

@@ -22,9 +22,8 @@ extension Verification {
     return Verification(
       file: saved.path, model: modelName, threat: saved.threat, samples: claims.count, adversarial: claims.broken.count,
       holds: checks.allSatisfy(\.holds), checks: checks, largestPerturbation: largest.isFinite ? largest : nil,
-      robust: answers.robust,
-      eightBit: try claims.eightBit { images, labels throws(TorchError) in try judge(images, labels, batchSize: batchSize).isRight
-      }, warnings: judge.isRandom ? [answers.randomized] : [])
+      robust: answers.robust, eightBit: try claims.eightBit(judge, batchSize: batchSize),
+      warnings: judge.isRandom ? [answers.randomized] : [])
   }
 }
 
@@ -95,8 +94,8 @@ private struct SavedClaims {
     ]
   }
 
-  /// Measures how many adversarial images survive rounding to bytes. `isRight` tells for which images the model predicts the label.
-  func eightBit(_ isRight: (Tensor, [Int]) throws(TorchError) -> [Bool]) throws(TorchError) -> Verification.EightBit {
+  /// Measures how many adversarial images survive rounding to bytes.
+  func eightBit(_ judge: ImageJudge, batchSize: Int) throws(TorchError) -> Verification.EightBit {
     guard !broken.isEmpty else { return .init() }
     let (adversarial, originals) = (brokenPart(of: saved.images), brokenPart(of: originals))
     let levels = adversarial * 255.0
@@ -104,9 +103,9 @@ private struct SavedClaims {
     let isUp = adversarial.greater(than: originals)
     // The tolerance stops a step across the original, which is itself a byte if the data are bytes.
     let towards = (levels - 1e-3).ceil().replacing(with: (levels + 1e-3).floor(), where: isUp).clamped(to: 0...255) / 255.0
-    let isRightNearest = try isRight(nearest, brokenLabels)
+    let isRightNearest = try judge(nearest, brokenLabels, batchSize: batchSize).isRight
     let isInside = saved.threat.size(from: originals, to: nearest).lessOrEqual(to: saved.threat.tolerance).array(of: Bool.self)
-    let isRightTowards = try isRight(towards, brokenLabels)
+    let isRightTowards = try judge(towards, brokenLabels, batchSize: batchSize).isRight
     let wrong = broken.indices.filter { !isRightNearest[$0] }
     return .init(
       misclassified: wrong.count, withinEpsilon: wrong.count { isInside[$0] }, towardsOriginal: isRightTowards.count { !$0 })

@@ -5,17 +5,10 @@ struct APGDPoints {
   var x: Tensor
   var gradient: Tensor
   /// [R, C, H, W].
-  private(set) var best: Tensor
-  private var bestGradient: Tensor
-  private(set) var bestLoss: Tensor
-
-  init(x: Tensor, gradient: Tensor, losses: Tensor) {
-    self.x = x
-    self.gradient = gradient
-    best = x
-    bestGradient = gradient
-    bestLoss = losses
-  }
+  var best: Tensor
+  var bestGradient: Tensor
+  /// [R].
+  var bestLoss: Tensor
 
   /// Takes the losses of x, and the gradient at x unless the run is over.
   mutating func observe(_ losses: Tensor, _ gradient: Tensor?) {
@@ -63,7 +56,8 @@ struct APGDRun {
   func callAsFunction(_ rows: SearchRows, from start: Tensor, isFresh: Bool = true) throws(TorchError) -> Tensor? {
     guard let first = try measure(rows, start, step: 0, wantsGradient: true) else { return nil }
     let x = first.kept.map { start.rows(at: $0) } ?? start
-    var points = APGDPoints(x: x, gradient: first.gradient!, losses: first.losses)
+    let gradient = first.gradient!
+    var points = APGDPoints(x: x, gradient: gradient, best: x, bestGradient: gradient, bestLoss: first.losses)
     var rule: any APGDRule =
       norm == .l1
       ? SparseRule(radius: radius, iterations: iterations, points, clean: rows.clean, isFresh: isFresh)

@@ -6,8 +6,8 @@ public import SwiftTorch
 /// In L-inf a query fills a window with one colour of the ball's surface. In L2 and L1 it moves the perturbation's mass from one
 /// window to another. A proposal stays if it lowers the margin z_y − max z_j.
 ///
-/// `fast` draws windows and signs for each sample, as in the paper. A proposal without a change costs no pass, and a sample leaves
-/// as soon as it is misclassified. `compat` follows AutoAttack's order of draws, with one window for the whole batch.
+/// `fast` draws windows and signs for each sample, as in the paper; in L-inf a proposal without a change costs no pass. `compat`
+/// follows AutoAttack's order of draws, with one window for the whole batch.
 public final class Square: Attack {
   static let entry = AttackEntry(
     name: "square", summary: "random search without gradients (Andriushchenko et al. 2020)",
@@ -125,8 +125,7 @@ public final class Square: Attack {
 
   /// Returns the side of the window of a query, numbered from 0, in images [N, C, H, W].
   ///
-  /// The area starts at 0.8 of the image and is halved after fixed numbers of queries. AutoAttack does not rescale these numbers to
-  /// its 5,000 queries.
+  /// The area starts at 0.8 of the image and is halved after fixed numbers of queries, which AutoAttack does not rescale.
   static func window(query: Int, _ shape: [Int], _ norm: Norm) -> Int {
     let (h, w) = (shape[2], shape[3])
     let ends = [10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000]
