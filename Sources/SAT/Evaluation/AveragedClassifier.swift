@@ -56,7 +56,7 @@ final class AveragedClassifier: Classifier {
           let logits = try model.confirmedLogits(images)
           if sums == nil {
             let zeros = Tensor.zeros(like: logits.to(.float64))
-            (sums, vote.logits) = (PassSums(logits: zeros, gaps: zeros, squares: zeros), Tensor.zeros(like: logits))
+            (sums, vote.logits) = (PassSums(logits: zeros, gaps: zeros, squares: zeros), zeros.to(images.dtype).cloned())
           }
           sums!.take(logits, labels)
         }

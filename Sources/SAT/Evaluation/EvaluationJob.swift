@@ -61,6 +61,9 @@ public struct EvaluationJob {
     try self.init(model: model, data: data, suite: AttackSuite(settings), attacks: AutoAttack.ensemble(version))
   }
 
+  /// Returns the path of the state file in a state folder.
+  public static func stateFile(in folder: String) -> String { StateFile.path(inFolder: folder) }
+
   /// Runs the evaluation. It calls `shouldStop` before every pass of a batch through the model; true stops the job.
   ///
   /// - Throws: `JobStopped` if `shouldStop` returned true, `SATError` if the state belongs to another job or the attacks cannot run
@@ -95,7 +98,6 @@ public struct EvaluationJob {
 
   fileprivate var samplesInBatch: Int { batchSize ?? (plan.mode == .compat ? 250 : 128) }
 
-  /// Returns the identity of a saved state of this job.
   private func identity() throws -> StateIdentity {
     var identity = try StateIdentity(model: model, data: data, seed: seed)
     identity["attack"] = plan.attacks.map(\.identity).joined(separator: "; ")
@@ -125,7 +127,6 @@ extension EvaluationJob.Result {
 }
 
 extension Attack {
-  /// The attack in a state's identity.
   fileprivate var identity: String {
     let radii = (self as? APGD)?.usesLargeRadii == true ? " in three radii" : ""
     return "\(name) \(parameters), \(threat.norm.rawValue) \(threat.epsilon)\(radii)"

@@ -56,8 +56,6 @@ extension EvaluationRun {
     return passes == 0 ? nil : Double(passes) * state.secondsUntilNow / Double(spent)
   }
 
-  // MARK: A group
-
   /// The results of an attack on a group of samples.
   private struct Block {
     var records: [Evaluation.Record]

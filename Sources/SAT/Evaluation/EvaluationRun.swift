@@ -23,8 +23,6 @@ struct EvaluationRun {
       warnings: state.warnings + [squareBetter].compactMap { $0 }, seconds: state.secondsUntilNow)
   }
 
-  // MARK: Clean
-
   /// Classifies the clean images, by the mean logits of many passes if `votes` is true.
   private func cleanPass(votes: Bool) throws -> CleanPass {
     let (data, size) = (evaluator.data, evaluator.batchSize)
@@ -44,45 +42,32 @@ struct EvaluationRun {
     return pass
   }
 
-  // MARK: Checks
-
   /// Returns the state before the first attack, with the warnings of the clean pass and the checks.
   private func stateBeforeAttacks() throws -> EvaluationState {
     let begun = ContinuousClock.now
     try plan.seedGenerators("clean")
     var pass = try cleanPass(votes: plan.expectsRandomness && plan.mode == .fast)
+    let findings = plan.checks ? try check(pass.predictions) : SanityChecks.Findings()
+    if findings.isRandom && !plan.expectsRandomness && plan.mode == .fast { pass = try cleanPass(votes: true) }
     var state = pass.state
-    (state.begun, state.isRandom) = (begun, plan.expectsRandomness)
-    guard plan.checks else { return state }
-    let findings = try questions(pass.predictions, logits: state.logits)
-    if findings.isRandom && !plan.expectsRandomness && plan.mode == .fast {
-      pass = try cleanPass(votes: true)
-      state = pass.state
-      state.begun = begun
-    }
+    (state.begun, state.isDifferentiable) = (begun, findings.isDifferentiable)
     state.isRandom = plan.expectsRandomness || findings.isRandom
-    state.isDifferentiable = findings.isDifferentiable
     // Non-finite outputs have non-finite gradients, so one warning is enough.
     let known = Set(state.warnings.map(\.code))
     state.warnings += findings.warnings.filter { !known.contains($0.code) }
-    if let warning = pass.inputRange(labels, evaluator.data.name) { state.warnings.append(warning) }
+    if plan.checks, let warning = pass.inputRange(labels, evaluator.data.name) { state.warnings.append(warning) }
     return state
   }
 
   /// Runs the checks on the first correct samples, or on the first samples if none is correct.
-  private func questions(_ predictions: [Int], logits: Tensor) throws -> SanityChecks.Findings {
-    let correct = predictions.indices.filter { predictions[$0] == labels[$0] }
-    let chosen = Tensor(Array((correct.isEmpty ? Array(predictions.indices) : correct).prefix(SanityChecks.samples)))
+  private func check(_ predictions: [Int]) throws -> SanityChecks.Findings {
+    let correct = labels.indices.filter { predictions[$0] == labels[$0] }
+    let chosen = Tensor(Array((correct.isEmpty ? Array(labels.indices) : correct).prefix(SanityChecks.samples)))
     let (images, some) = try evaluator.data.batch(at: chosen)
-    let checks = SanityChecks(
-      model: evaluator.model, images: moved(images), labels: some.to(evaluator.device),
-      logits: logits.selecting(chosen).to(evaluator.device))
-    return try checks.run(
+    return try SanityChecks(model: evaluator.model, images: moved(images), labels: some.to(evaluator.device)).run(
       needsGradient: plan.attacks.contains { type(of: $0).needsGradients }, expectsRandomness: plan.expectsRandomness,
       mode: plan.mode)
   }
-
-  // MARK: Attacks
 
   /// Returns the plan's attacks that can run on the model.
   private func usableAttacks(_ state: EvaluationState) throws(SATError) -> [any Attack] {

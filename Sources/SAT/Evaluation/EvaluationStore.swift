@@ -69,7 +69,6 @@ public final class EvaluationStore {
     saved = (state, tensors["images"].flatMap { images in tensors["positions"].map { ($0.array(of: Int.self), images) } })
   }
 
-  /// True if the last write was long enough ago.
   var isDue: Bool { file.isDue }
 
   func save(_ state: EvaluationState, _ adversarial: AdversarialImages?) throws(TorchError) {

@@ -10,8 +10,6 @@ struct SanityChecks {
   /// [n, C, H, W], n at most `samples`; correctly classified images, if there are any.
   let images: Tensor
   let labels: Tensor
-  /// The logits of these images from the clean pass, which used its own batches.
-  let logits: Tensor
 
   struct Findings {
     var warnings: [Evaluation.Warning] = []
@@ -140,8 +138,6 @@ struct SanityChecks {
   private static let randomCalls = [
     "torch.rand", "torch.bernoulli", "torch.normal", "torch.multinomial", "torch.poisson", "torch.uniform", "rrelu",
   ]
-
-  // MARK: Checks of the results
 
   /// Applies AutoAttack's rule: warns if Square breaks more than 0.2 % of the samples after the gradient attacks.
   static func squareBetter(_ outcomes: [Evaluation.Outcome], clean: [Bool], isIndividual: Bool) -> Evaluation.Warning? {

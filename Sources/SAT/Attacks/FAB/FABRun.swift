@@ -50,20 +50,16 @@ struct FABRun {
     _ rows: SearchRows, _ x: inout Tensor, _ here: ForwardPass, _ isAdversarial: Tensor, _ kept: Tensor?
   ) throws(TorchError) -> Boundary {
     let isBack = kept.map { isAdversarial.selecting($0) } ?? isAdversarial
-    let stayed = kept.map { x.rows(at: $0) } ?? x
     let back = isBack.nonzero().squeezed(dim: 1)
-    if back.count == 0 {
-      x = stayed
-      let all = try here.boundary()
-      return kept.map(all.selecting) ?? all
+    if let kept { x = x.rows(at: kept) }
+    if back.count > 0 {
+      x = withNoGrad { x.replacing(with: rows.clean + (x - rows.clean) * Self.retreat, where: isBack.reshaped(to: -1, 1, 1, 1)) }
+      // A new pass costs twice the remaining rows; the alternative costs all rows of the last pass and twice the moved rows.
+      if 2 * rows.count <= here.labels.count + 2 * back.count { return try forwardPass(rows, x).boundary() }
     }
-    x = withNoGrad {
-      stayed.replacing(with: rows.clean + (stayed - rows.clean) * Self.retreat, where: isBack.reshaped(to: -1, 1, 1, 1))
-    }
-    // A new pass costs twice the remaining rows; the alternative costs all rows of the last pass and twice the moved rows.
-    if 2 * rows.count <= here.labels.count + 2 * back.count { return try forwardPass(rows, x).boundary() }
     var all = try here.boundary()
     if let kept { all = all.selecting(kept) }
+    if back.count == 0 { return all }
     let again = try forwardPass(rows, x.rows(at: back), part: back).boundary()
     all.difference.copyInPlace(from: again.difference, at: back)
     all.normal.copyInPlace(from: again.normal, at: back)

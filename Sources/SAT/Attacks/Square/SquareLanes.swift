@@ -111,8 +111,6 @@ struct SquareLanes {
 
   private func indices(_ rows: [Int]) -> Tensor { Tensor(rows).to(batch.images.device) }
 
-  // MARK: A lane
-
   /// Starts with vertical stripes.
   private func start(_ sample: Int, _ restart: Int) -> Lane {
     let stream = CounterRandom(seed: attack.seed, sample: batch.samples[sample], attack: attack.name, restart: restart)
