@@ -14,16 +14,14 @@ public struct AttackBatch {
   public var images: Tensor
   /// [N], int64.
   public var labels: Tensor
-  /// The key of each image's counter-based draws: always the same number for the same image.
+  /// The key of each image's counter-based draws; it depends only on the image.
   public var samples: [Int]
   /// Logits [N, classes] of the images, computed once by the evaluator.
   public var logits: Tensor
   /// The most points that an attack may send through the model at once if a sample has several points.
   public var capacity: Int
 
-  /// Makes a batch.
-  ///
-  /// - Parameter capacity: nil for the number of images.
+  /// Makes a batch. A nil `capacity` means the number of images.
   public init(images: Tensor, labels: Tensor, samples: [Int], logits: Tensor, capacity: Int? = nil) {
     precondition(samples.count == labels.count, "AttackBatch: \(samples.count) samples and \(labels.count) labels")
     self.images = images
@@ -65,9 +63,7 @@ public struct AttackResult {
   }
 }
 
-/// An algorithm that searches for misclassified images inside a threat model.
-///
-/// The file of an attack that users can name also declares an `AttackEntry`.
+/// An algorithm that searches for misclassified images inside a threat model. If users can name it, its file has an `AttackEntry`.
 public protocol Attack: AnyObject {
   /// True if the attack differentiates the model. Default: true.
   static var needsGradients: Bool { get }
@@ -81,15 +77,11 @@ public protocol Attack: AnyObject {
   var cost: AttackCost { get }
 
   /// Returns the most forward passes for one sample, for an estimate of the remaining time. Default: 0, for an unknown number.
-  ///
-  /// - Parameter classes: The number of the model's classes.
   func passesPerSample(classes: Int) -> Int
 
-  /// Perturbs a batch.
+  /// Perturbs a batch. The model is in evaluation mode.
   ///
   /// For each finding, `Classifier.misclassified` has confirmed that the model misclassifies the returned image.
-  ///
-  /// - Parameter model: The model, in evaluation mode.
   func perturb(_ model: any Classifier, _ batch: AttackBatch) throws(TorchError) -> AttackResult
 }
 

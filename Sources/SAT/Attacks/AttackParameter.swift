@@ -26,13 +26,7 @@ public struct AttackParameter: Sendable {
     AttackParameter(name: name, kind: .number(range)) { .number(standard($0, $1)) }
   }
 
-  static func choice(_ name: String, _ choices: [String], _ standard: String) -> AttackParameter {
-    AttackParameter(name: name, kind: .choice(choices)) { _, _ in .word(standard) }
-  }
-
-  /// Describes the allowed values in words.
-  ///
-  /// - Parameter classes: The number of the model's classes; nil if it is not known yet.
+  /// Describes the allowed values in words. `classes` is the model's number of classes; nil if it is not known yet.
   public func expectation(classes: Int? = nil) -> String {
     switch kind {
     case .whole(let range): "\(range.lowerBound) to \(range.upperBound)"
@@ -56,34 +50,27 @@ public struct AttackParameter: Sendable {
 
 /// The parameters that several attacks share. The caller gives the default for its attack.
 extension AttackParameter {
-  static func steps(_ standard: @escaping Default<Int>) -> AttackParameter {
-    whole(AttackParameters.Shared.steps.rawValue, in: Limit.steps, standard)
-  }
+  static func steps(_ standard: @escaping Default<Int>) -> AttackParameter { whole(.steps, in: Limit.steps, standard) }
+  static func restarts(_ standard: @escaping Default<Int>) -> AttackParameter { whole(.restarts, in: Limit.restarts, standard) }
+  static func queries(_ standard: @escaping Default<Int>) -> AttackParameter { whole(.queries, in: Limit.steps, standard) }
+  static func eot(_ standard: @escaping Default<Int>) -> AttackParameter { whole(.eot, in: Limit.restarts, standard) }
+
+  private static func whole(
+    _ name: AttackParameters.Shared, in range: ClosedRange<Int>, _ standard: @escaping Default<Int>
+  ) -> AttackParameter { whole(name.rawValue, in: range, standard) }
 
   static func stepSize(_ standard: @escaping Default<Double>) -> AttackParameter {
     number(AttackParameters.Shared.stepSize.rawValue, in: positive, standard)
   }
 
-  static func restarts(_ standard: @escaping Default<Int>) -> AttackParameter {
-    whole(AttackParameters.Shared.restarts.rawValue, in: Limit.restarts, standard)
-  }
-
-  /// Makes the parameter `targets`.
-  ///
-  /// - Parameter least: The smallest number; 0 if the attack can also run untargeted.
+  /// Makes the parameter `targets` with its smallest number; 0 if the attack can also run untargeted.
   static func targets(from least: Int, _ standard: @escaping Default<Int>) -> AttackParameter {
     AttackParameter(name: AttackParameters.Shared.targets.rawValue, kind: .targets(from: least)) { .whole(standard($0, $1)) }
   }
 
   static func loss(_ standard: AttackLoss) -> AttackParameter {
-    choice(AttackParameters.Shared.loss.rawValue, AttackLoss.allCases.map(\.rawValue), standard.rawValue)
-  }
-
-  static func queries(_ standard: @escaping Default<Int>) -> AttackParameter {
-    whole(AttackParameters.Shared.queries.rawValue, in: Limit.steps, standard)
-  }
-
-  static func eot(_ standard: @escaping Default<Int>) -> AttackParameter {
-    whole(AttackParameters.Shared.eot.rawValue, in: Limit.restarts, standard)
+    AttackParameter(name: AttackParameters.Shared.loss.rawValue, kind: .choice(AttackLoss.allCases.map(\.rawValue))) { _, _ in
+      .word(standard.rawValue)
+    }
   }
 }

@@ -1,8 +1,6 @@
 /// Values of an attack's parameters by name: the attack's own values, or the user's overrides.
 public struct AttackParameters: Sendable, Equatable {
-  /// The parameters that several attacks share, in the order in which documents list them.
-  ///
-  /// `sat evaluate` has an option with the name of each.
+  /// The parameters that several attacks share, in the order of documents. `sat evaluate` has an option with the name of each.
   public enum Shared: String, Sendable, CaseIterable {
     /// Gradient steps per restart.
     case steps
@@ -74,10 +72,9 @@ extension AttackParameters {
       self = Int(text).map(Value.whole) ?? (try? Fraction(text)).map { .number($0.value) } ?? .word(text)
     }
 
-    /// The whole number; nil for any other value.
     public var whole: Int? { if case .whole(let value) = self { value } else { nil } }
 
-    /// The number; nil for a word.
+    /// The number, whole or not; nil for a word.
     public var number: Double? {
       switch self {
       case .whole(let value): Double(value)
@@ -104,21 +101,16 @@ extension AttackParameters.Value: Equatable, Codable {
 
   public init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
-    if let value = try? container.decode(Int.self) {
-      self = .whole(value)
-    } else if let value = try? container.decode(Double.self) {
-      self = .number(value)
-    } else {
-      self = .word(try container.decode(String.self))
-    }
+    self =
+      try (try? .whole(container.decode(Int.self))) ?? (try? .number(container.decode(Double.self)))
+      ?? .word(container.decode(String.self))
   }
 
   public func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
     switch self {
-    case .whole(let value): try container.encode(value)
-    case .number(let value): try container.encode(value)
-    case .word(let value): try container.encode(value)
+    case .whole(let value): try value.encode(to: encoder)
+    case .number(let value): try value.encode(to: encoder)
+    case .word(let value): try value.encode(to: encoder)
     }
   }
 }

@@ -1,12 +1,9 @@
-/// The attacks that `sat evaluate --attack` knows.
-///
-/// A new attack needs a file with its entry, and one line here.
+/// The attacks that `sat evaluate --attack` knows. A new attack needs a file with its entry, and one line here.
 public enum AttackRegistry {
   public static let entries: [AttackEntry] = [
     PGD.fgsmEntry, PGD.entry, APGD.crossEntropyEntry, APGD.dlrEntry, APGD.targetedEntry, FAB.entry, FAB.targetedEntry, Square.entry,
   ]
 
-  /// Returns the entry with a name; nil if no attack has the name.
   public static func entry(named name: String) -> AttackEntry? { entries.first { $0.name == name } }
 }
 
@@ -38,19 +35,14 @@ public struct AttackSettings: Sendable {
   }
 }
 
-/// An attack that users can name: its summary, its parameters, its needs and its maker.
-///
-/// An attack's file declares the entry, and `AttackRegistry` lists it.
+/// An attack that users can name. The attack's file declares the entry, and `AttackRegistry` lists it.
 public struct AttackEntry: Sendable {
   /// The name that users type and reports show, such as "apgd-ce".
   public let name: String
-  /// A short description of the attack.
   public let summary: String
   /// The parameters, in the order of the help text.
   public let parameters: [AttackParameter]
-  /// The norms that the attack supports.
   public let norms: [Norm]
-  /// True if the attack differentiates the model.
   public let needsGradients: Bool
   /// Returns the smallest number of classes for these parameters.
   let minimumClasses: @Sendable (AttackParameters) -> Int
@@ -75,10 +67,9 @@ public struct AttackEntry: Sendable {
     self.make = make
   }
 
-  /// Returns true if the attack has a parameter with that name.
   public func takes(_ parameter: String) -> Bool { parameters.contains { $0.name == parameter } }
 
-  /// Returns the attack's defaults with the user's overrides. Ignores parameters that this attack does not have.
+  /// Returns the attack's defaults with the overrides in `asked`, but ignores those of parameters that the attack does not have.
   ///
   /// - Throws: `SATError` for a value outside its parameter's range.
   public func parameters(

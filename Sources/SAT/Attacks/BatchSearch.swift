@@ -5,14 +5,14 @@ final class BatchSearch {
   let model: any Classifier
   let batch: AttackBatch
   let mode: AttackMode
-  private let name: String
-  private let seed: UInt64
+  fileprivate let name: String
+  fileprivate let seed: UInt64
   private var images: Tensor
   private(set) var findings: [Finding?]
   fileprivate(set) var cost = AttackCost()
   /// The generator that the reference draws from; every batch seeds it again.
-  private let generator: Generator
-  private let deviceGenerator: Generator
+  fileprivate let generator: Generator
+  fileprivate let deviceGenerator: Generator
 
   init(_ model: any Classifier, _ batch: AttackBatch, _ mode: AttackMode, name: String, seed: UInt64) throws(TorchError) {
     self.model = model
@@ -31,29 +31,25 @@ final class BatchSearch {
 
   /// Runs an attack for each target class and random start, on the samples that are still open.
   ///
-  /// The targets are the classes of the highest clean logits after the first. In `compat` there is one run per target and start,
-  /// with the starts in the inner loop. In `fast` the first target and start of every sample run first. The others of a sample then
-  /// run together, so that a finding does not depend on the sample's neighbours in the batch.
-  ///
-  /// - Parameter targets: The number of target classes, capped at the number of other classes; 0 for an untargeted attack.
+  /// The targets are the classes of the highest clean logits after the first; 0 targets mean an untargeted attack. In `compat`
+  /// there is one run per target and start, with the starts in the inner loop. In `fast` the first target and start of every sample
+  /// run first. The others of a sample then run together, so that a finding does not depend on the sample's neighbours.
   func run(targets: Int, restarts: Int, _ body: (SearchRows) throws(TorchError) -> Void) throws(TorchError) {
     guard batch.count > 0 else { return }
-    let ranks = targets == 0 ? [nil] : (0..<min(targets, batch.logits.size(1) - 1)).map { Optional($0) }
+    let classes = batch.logits.size(1)
+    let ranks = targets == 0 ? [nil] : (0..<min(targets, classes - 1)).map { Optional($0) }
     let jobs = ranks.flatMap { rank in (0..<restarts).map { (rank: rank, restart: $0) } }
     let order = targets == 0 ? [] : batch.logits.sorted(dim: 1, descending: false).indices.array(of: Int.self)
-    let classes = batch.logits.size(1)
-    func rows(_ samples: some Sequence<Int>, _ jobs: some Sequence<(rank: Int?, restart: Int)>) -> [SearchRows.Row] {
-      samples.flatMap { sample in
-        jobs.map { job in
-          SearchRows.Row(sample: sample, target: job.rank.map { order[(sample + 1) * classes - 2 - $0] }, restart: job.restart)
-        }
-      }
-    }
     func runs(_ jobs: ArraySlice<(rank: Int?, restart: Int)>) throws(TorchError) {
       let open = findings.indices.filter { findings[$0] == nil }
       let size = mode == .compat ? max(open.count, 1) : max(1, max(batch.capacity, 1) / jobs.count)
-      for start in stride(from: 0, to: open.count, by: size) {
-        let group = SearchRows(self, rows(open[start..<min(start + size, open.count)], jobs))
+      for range in open.indices.chunks(of: size) {
+        let rows = open[range].flatMap { sample in
+          jobs.map { (rank, restart) in
+            SearchRows.Row(sample: sample, target: rank.map { order[(sample + 1) * classes - 2 - $0] }, restart: restart)
+          }
+        }
+        let group = SearchRows(self, rows)
         try body(group)
         group.finish()
       }
@@ -64,28 +60,6 @@ final class BatchSearch {
       try runs(jobs[..<1])
       if jobs.count > 1 { try runs(jobs[1...]) }
     }
-  }
-
-  /// Returns draws for the rows, [R] + the image's shape.
-  fileprivate func draws(_ rows: [SearchRows.Row], _ distribution: CounterRandom.Distribution, step: Int, onDevice: Bool) -> Tensor
-  {
-    let shape = Array(batch.images.shape.dropFirst())
-    let dtype = batch.images.dtype
-    let drawn: Tensor
-    switch mode {
-    case .fast:
-      let streams = rows.map { row in
-        CounterRandom(seed: seed, sample: batch.samples[row.sample], attack: name, target: row.target, restart: row.restart)
-      }
-      drawn = CounterRandom.tensors(streams, step: step, shape, distribution, dtype: dtype)
-    case .compat:
-      let source = onDevice ? deviceGenerator : generator
-      drawn =
-        distribution == .uniform
-        ? Tensor.rand([rows.count] + shape, generator: source, dtype: dtype)
-        : Tensor.randn([rows.count] + shape, generator: source, dtype: dtype)
-    }
-    return drawn.to(batch.images.device)
   }
 
   fileprivate func isOpen(_ row: SearchRows.Row) -> Bool { findings[row.sample] == nil }
@@ -144,7 +118,7 @@ final class SearchRows {
     return try mode == .compat ? search.model.confirmedLogits(images) : search.model.logits(images)
   }
 
-  /// Calls `inputGradient` and counts the passes.
+  /// Returns `inputGradient`, and counts the passes.
   func gradient(of losses: Tensor, at images: Tensor, retainGraph: Bool = false) throws(TorchError) -> Tensor {
     search.cost.backward += images.size(0)
     return try inputGradient(of: losses, at: images, retainGraph: retainGraph)
@@ -152,19 +126,25 @@ final class SearchRows {
 
   /// Returns random numbers for every row, [R, C, H, W].
   ///
-  /// - Parameters:
-  ///   - step: The number of the draw in the run.
-  ///   - onDevice: True if the reference draws these numbers on the images' device, not on the CPU.
+  /// `fast` draws by step. `compat` takes its generator's next numbers, from the images' device if `onDevice` is true.
   func draws(_ distribution: CounterRandom.Distribution, step: Int = 0, onDevice: Bool = false) -> Tensor {
-    search.draws(rows, distribution, step: step, onDevice: onDevice)
+    let shape = Array(clean.shape.dropFirst())
+    if mode == .fast {
+      let streams = rows.map { row in
+        CounterRandom(
+          seed: search.seed, sample: search.batch.samples[row.sample], attack: search.name, target: row.target,
+          restart: row.restart)
+      }
+      return CounterRandom.tensors(streams, step: step, shape, distribution, dtype: clean.dtype).to(clean.device)
+    }
+    let make = distribution == .uniform ? Tensor.rand : Tensor.randn
+    return make([count] + shape, onDevice ? search.deviceGenerator : search.generator, clean.dtype).to(clean.device)
   }
 
-  /// Handles the rows with adversarial points.
+  /// Records the rows with adversarial points, and returns the positions of the rows that stay; nil if all stay.
   ///
-  /// In `fast` the network itself confirms a hit. A confirmed hit removes all rows of its sample; other rows stay. In `compat`
-  /// every row stays, and its last hit is kept until `finish`.
-  ///
-  /// - Returns: The positions of the rows that stay; nil if all stay.
+  /// In `fast` the network itself confirms a hit. A confirmed hit removes all rows of its sample. In `compat` every row stays, and
+  /// its last hit is kept until `finish`.
   func recordHits(_ isBroken: Tensor, at images: Tensor, step: Int) throws(TorchError) -> Tensor? {
     let broken = isBroken.nonzero().squeezed(dim: 1)
     guard broken.count > 0 else { return nil }

@@ -23,7 +23,6 @@ public final class PGD: Attack {
   /// The number of target classes, by the rank of their clean logits; 0 for an untargeted attack.
   public let targets: Int
   public let restarts: Int
-  /// The most gradient steps.
   public var steps: Int { maximizer.steps }
   public var stepSize: Double { maximizer.stepSize }
   public private(set) var cost = AttackCost()
@@ -32,9 +31,7 @@ public final class PGD: Attack {
 
   public var threat: ThreatModel { maximizer.threat }
 
-  /// Makes an attack.
-  ///
-  /// - Parameter maximizer: Gives the threat model, the steps, the step size, the start and the noise.
+  /// Makes an attack. The maximizer gives the threat model, the steps, the step size, the start and the noise.
   public init(
     _ maximizer: InnerMaximizer, loss: AttackLoss = .crossEntropy, targets: Int = 0, restarts: Int = 1, seed: UInt64,
     name: String = "pgd"
@@ -84,7 +81,6 @@ public final class PGD: Attack {
   }
 }
 
-/// The fast gradient sign method (Goodfellow et al. 2015).
 extension PGD {
   static let fgsmEntry = AttackEntry(
     name: "fgsm", summary: "fast gradient sign method (Goodfellow et al. 2015)",
@@ -92,7 +88,7 @@ extension PGD {
     minimumClasses: { $0.loss!.minimumClasses(isTargeted: $0.targets! > 0) },
     make: { settings, own in fgsm(threat: settings.threat, loss: own.loss!, targets: own.targets!) })
 
-  /// Makes the fast gradient sign method: one step of size epsilon from the clean image.
+  /// Makes the fast gradient sign method (Goodfellow et al. 2015): one step of size epsilon from the clean image.
   public static func fgsm(threat: ThreatModel, loss: AttackLoss = .crossEntropy, targets: Int = 0) -> PGD {
     PGD(
       InnerMaximizer(threat: threat, steps: 1, stepSize: threat.epsilon, start: .clean), loss: loss, targets: targets, seed: 0,

@@ -9,12 +9,11 @@ public struct AttackSuite: Sendable {
     self.asked = asked
   }
 
-  /// An attack's entry and the parameters for its run.
   private typealias Candidate = (entry: AttackEntry, own: AttackParameters)
 
   /// Makes the attacks that are defined for the model's number of classes, with a warning if that changes the ensemble.
   ///
-  /// - Parameter published: Names of attacks that ignore the user's overrides.
+  /// The attacks with the names in `published` ignore the user's overrides.
   /// - Throws: `SATError` if no attack is defined for so few classes, or an attack cannot run with its parameters.
   public func attacks(
     _ entries: [AttackEntry], published: Set<String> = []
@@ -23,14 +22,12 @@ public struct AttackSuite: Sendable {
     guard classes >= 2 else {
       throw SATError("the model has \(classes) class, so no image can be misclassified; expected a classifier of at least two")
     }
-    var all: [Candidate] = []
-    for entry in entries {
-      all.append((entry, try entry.parameters(settings, asked: published.contains(entry.name) ? AttackParameters() : asked)))
+    let all: [Candidate] = try entries.map { (entry) throws(SATError) in
+      (entry, try entry.parameters(settings, asked: published.contains(entry.name) ? AttackParameters() : asked))
     }
     let defined = all.filter { classes >= $0.entry.minimumClasses($0.own) }
     guard !defined.isEmpty else { throw tooFewClasses(all) }
-    var attacks: [any Attack] = []
-    for (entry, own) in defined { attacks.append(try entry.attack(settings, own)) }
+    let attacks = try defined.map { (candidate) throws(SATError) in try candidate.entry.attack(settings, candidate.own) }
     return (attacks, fewClasses(defined, left: all.filter { classes < $0.entry.minimumClasses($0.own) }))
   }
 

@@ -2,13 +2,11 @@ internal import SwiftTorch
 
 /// A random model that is judged by its mean logits over many passes (expectation over transformation, Athalye et al. 2018).
 ///
-/// A vote adds rounds of passes until the mean margin between the label and its nearest rival is some standard errors away from
-/// 0. Most images need few rounds. Every vote uses new draws, because a search tests hundreds of points and its luckiest pass
-/// proves nothing.
+/// A vote adds rounds of passes until the mean margin between the label and its nearest rival is some standard errors away from 0.
+/// Every vote uses new draws, because a search tests hundreds of points and its luckiest pass proves nothing.
 final class AveragedClassifier: Classifier {
   /// Passes in a round. AutoAttack's version `rand` averages gradients over as many.
   static let passesPerRound = 20
-  /// The most passes in a vote.
   static let maximumPasses = 1000
   /// The number of standard errors that makes a margin clear.
   static let standardErrors = 4.0
@@ -29,9 +27,7 @@ final class AveragedClassifier: Classifier {
 
   func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor { try model.confirmedLogits(images) }
 
-  /// Holds a vote that ends for an image as soon as its mean is right.
-  ///
-  /// A finding of an attack is therefore proven, and frequent votes stay cheap.
+  /// Holds a vote that ends for an image as soon as its mean is right, so that an attack's frequent votes stay cheap.
   func misclassified(_ images: Tensor, _ labels: Tensor) throws(TorchError) -> (isWrong: [Bool], passes: Int) {
     let vote = try vote(images, labels, presumesRight: true)
     return (vote.isRight.map { !$0 }, vote.passes)
@@ -47,11 +43,7 @@ final class AveragedClassifier: Classifier {
     var passes = 0
   }
 
-  /// Holds a vote that ends for an image as soon as its mean is clearly right or clearly wrong.
-  ///
-  /// - Parameters:
-  ///   - images: [N, C, H, W].
-  ///   - labels: [N], int64.
+  /// Holds a vote that ends for an image [N, C, H, W] as soon as its mean is clearly right or clearly wrong.
   func vote(_ images: Tensor, _ labels: Tensor) throws(TorchError) -> Vote { try vote(images, labels, presumesRight: false) }
 
   private func vote(_ images: Tensor, _ labels: Tensor, presumesRight: Bool) throws(TorchError) -> Vote {
@@ -59,11 +51,13 @@ final class AveragedClassifier: Classifier {
       var (images, labels, open) = (images, labels, Array(0..<labels.count))
       var sums: PassSums?
       var vote = Vote(logits: images, isRight: open.map { _ in true }, isClear: open.map { _ in false })
-      var means: [(rows: [Int], logits: Tensor)] = []
       for last in stride(from: Self.passesPerRound, through: Self.maximumPasses, by: Self.passesPerRound) where !open.isEmpty {
         for _ in 0..<Self.passesPerRound {
           let logits = try model.confirmedLogits(images)
-          if sums == nil { sums = PassSums(like: logits) }
+          if sums == nil {
+            let zeros = Tensor.zeros(like: logits.to(.float64))
+            (sums, vote.logits) = (PassSums(logits: zeros, gaps: zeros, squares: zeros), zeros.to(images.dtype).cloned())
+          }
           sums!.take(logits, labels)
         }
         vote.passes += Self.passesPerRound * open.count
@@ -72,16 +66,14 @@ final class AveragedClassifier: Classifier {
         let ending = open.indices.filter { isLast || now.isClear[$0] || (presumesRight && now.isRight[$0]) }
         if ending.isEmpty { continue }
         for row in ending { (vote.isRight[open[row]], vote.isClear[open[row]]) = (now.isRight[row], now.isClear[row]) }
-        means.append((ending.map { open[$0] }, sums!.mean.selecting(Tensor(ending).to(labels.device)).to(images.dtype)))
+        let mean = sums!.mean.selecting(Tensor(ending).to(labels.device)).to(images.dtype)
+        vote.logits.copyInPlace(from: mean, at: Tensor(ending.map { open[$0] }).to(labels.device))
         let isEnding = Set(ending)
         let staying = open.indices.filter { !isEnding.contains($0) }
         let kept = Tensor(staying).to(labels.device)
         open = staying.map { open[$0] }
         (images, labels, sums) = (images.rows(at: kept), labels.selecting(kept), sums!.selecting(kept))
       }
-      guard let first = means.first else { return vote }
-      vote.logits = Tensor.zeros(vote.isRight.count, first.logits.size(1), dtype: images.dtype).to(labels.device)
-      for (rows, logits) in means { vote.logits.copyInPlace(from: logits, at: Tensor(rows).to(labels.device)) }
       return vote
     }
   }
@@ -91,19 +83,13 @@ final class AveragedClassifier: Classifier {
 
 /// Sums over the passes of a vote, in float64.
 private struct PassSums {
-  private var passes = 0
+  var passes = 0
   /// The sum of the logits, [N, classes].
-  private var logits: Tensor
+  var logits: Tensor
   /// The sum of the label's logit minus each logit, [N, classes].
-  private var gaps: Tensor
+  var gaps: Tensor
   /// The sum of the squared gaps, [N, classes].
-  private var squares: Tensor
-
-  init(like answers: Tensor) {
-    logits = Tensor.zeros(like: answers.to(.float64))
-    gaps = logits
-    squares = logits
-  }
+  var squares: Tensor
 
   mutating func take(_ answers: Tensor, _ labels: Tensor) {
     let z = answers.to(.float64)

@@ -10,14 +10,13 @@ struct ClaimCheck {
     self.labels = labels
     compare("data.samples", document.data.samples, labels.count)
     checkAttacks()
-    compare("clean", document.clean, "clean")
-    compare("robust", document.robust, "robust")
+    compare("clean", document.clean)
+    compare("robust", document.robust)
     checkClasses()
   }
 
   private func flags(_ name: String) -> [Int] { document.flags[name] ?? [] }
 
-  /// Checks each attack's count, and the worst case over the attacks.
   private mutating func checkAttacks() {
     var left = flags("clean")
     for attack in document.attacks {
@@ -42,12 +41,12 @@ struct ClaimCheck {
     if stated != counted { contradictions.append("\(name) is \(stated), counted \(counted)") }
   }
 
-  private mutating func compare(_ name: String, _ stated: EvaluationDocument.Proportion?, _ flag: String) {
+  private mutating func compare(_ name: String, _ stated: EvaluationDocument.Proportion?) {
     guard let stated else {
       contradictions.append("\(name) is missing")
       return
     }
-    let counted = EvaluationDocument.Proportion(flags(flag).count { $0 == 1 }, of: labels.count)
+    let counted = EvaluationDocument.Proportion(flags(name).count { $0 == 1 }, of: labels.count)
     compare("\(name).correct", stated.correct, counted.correct)
     // Another tool may have rewritten the document with fewer decimals.
     func isClose(_ a: Double, _ b: Double) -> Bool { abs(a - b) <= 1e-9 }

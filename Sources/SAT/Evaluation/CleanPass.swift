@@ -8,18 +8,13 @@ struct CleanPass {
   private var anyNonFinite = false
   private var brightest = 0.0
 
-  /// Adds a batch of images and the model's outputs for them.
-  ///
-  /// - Parameters:
-  ///   - images: [n, C, H, W] in [0, 1].
-  ///   - answers: The outputs, [n, classes].
+  /// Adds a batch of images [n, C, H, W] in [0, 1] and the model's outputs for them, [n, classes].
   mutating func take(_ images: Tensor, _ answers: Tensor) {
     logits.append(answers.to(.cpu))
     predictions += answers.argmax(dim: 1).array(of: Int.self)
     brightest = max(brightest, images.max().item())
-    if !(answers.isFinite().all().item() != 0) {
-      anyNonFinite = true
-      allProbabilities = false
+    if answers.isFinite().all().item() == 0 {
+      (anyNonFinite, allProbabilities) = (true, false)
     } else if allProbabilities {
       let sums = answers.sum(dim: 1)
       allProbabilities = answers.min().item() > -1e-5 && answers.max().item() < 1 + 1e-5 && (sums - 1).abs().max().item() < 1e-5
@@ -28,25 +23,15 @@ struct CleanPass {
 
   /// The state of an evaluation before its first attack.
   var state: EvaluationState {
-    EvaluationState(logits: Tensor.concatenated(logits), predictions: predictions, warnings: outputWarnings)
-  }
-
-  private var outputWarnings: [Evaluation.Warning] {
-    var warnings: [Evaluation.Warning] = []
-    if allProbabilities {
-      warnings.append(
-        .init(
-          code: .softmaxOutput,
-          message: "the model's outputs are probabilities, not logits; this weakens attacks, so remove the softmax at its end"))
-    }
-    if anyNonFinite {
-      warnings.append(
-        .init(
-          code: .nonFinite,
-          message: "some of the model's outputs are NaN or infinite; these samples count by the class that argmax returns, and "
-            + "their gradients mean nothing"))
-    }
-    return warnings
+    let softmaxOutput = Evaluation.Warning(
+      code: .softmaxOutput,
+      message: "the model's outputs are probabilities, not logits; this weakens attacks, so remove the softmax at its end")
+    let nonFinite = Evaluation.Warning(
+      code: .nonFinite,
+      message: "some of the model's outputs are NaN or infinite; these samples count by the class that argmax returns, and their "
+        + "gradients mean nothing")
+    let warnings = (allProbabilities ? [softmaxOutput] : []) + (anyNonFinite ? [nonFinite] : [])
+    return EvaluationState(logits: Tensor.concatenated(logits), predictions: predictions, warnings: warnings)
   }
 
   /// Returns a warning if the images fill only a small part of [0, 1], or if the model does no better than guessing.
@@ -63,9 +48,8 @@ struct CleanPass {
     guard labels.count >= 30, wilsonInterval(correct, of: labels.count).lowerBound <= 1 / Double(classes) else { return nil }
     return .init(
       code: .inputRange,
-      message:
-        "the model is right on \(correct) of \(labels.count) images before any attack, no more than by guessing among \(classes) "
-        + "classes; "
-        + "it may expect a range other than [0, 1], a normalisation (see --normalize) or another order of the classes")
+      message: "the model is right on \(correct) of \(labels.count) images before any attack, no more than by guessing among "
+        + "\(classes) classes; it may expect a range other than [0, 1], a normalisation (see --normalize) or another order of the "
+        + "classes")
   }
 }

@@ -1,16 +1,13 @@
 /// The result of an evaluation, with one entry per sample in data order.
 public struct Evaluation: Sendable {
-  /// The result of one attack.
   public struct Outcome: Sendable, Codable, Equatable {
     public var name: String
-    /// For each sample, true if it is still classified correctly after this attack and the attacks before it.
-    ///
-    /// If each attack ran by itself, the flag is about this attack alone.
+    /// For each sample, true if it is correct after this attack and, unless each attack ran by itself, the attacks before it.
     public var flags: [Bool]
     public var seconds: Double
     public var cost: AttackCost
 
-    /// The number of samples that are still classified correctly.
+    /// The number of samples that are still correct.
     public var robust: Int { flags.count { $0 } }
   }
 
@@ -52,9 +49,7 @@ public struct Evaluation: Sendable {
   /// The model's predictions on the clean images.
   public var predictions: [Int]
   public var attacks: [Outcome]
-  /// The records in the order in which the attacks found them.
-  ///
-  /// If each attack ran by itself, a sample can occur several times.
+  /// The records in the order of the findings. If each attack ran by itself, a sample can occur several times.
   public var records: [Record]
   public var warnings: [Warning]
   public var seconds: Double
@@ -72,17 +67,10 @@ public struct Evaluation: Sendable {
     public var clean: Int
     public var robust: Int
 
-    /// Counts the samples of each label that occurs.
     static func counted(labels: [Int], clean: [Bool], robust: [Bool]) -> [ClassResult] {
-      var results: [Int: ClassResult] = [:]
-      for (i, label) in labels.enumerated() {
-        var entry = results[label] ?? ClassResult(class: label, samples: 0, clean: 0, robust: 0)
-        entry.samples += 1
-        entry.clean += clean[i] ? 1 : 0
-        entry.robust += robust[i] ? 1 : 0
-        results[label] = entry
-      }
-      return results.values.sorted { $0.class < $1.class }
+      Dictionary(grouping: labels.indices) { labels[$0] }.map { label, samples in
+        ClassResult(class: label, samples: samples.count, clean: samples.count { clean[$0] }, robust: samples.count { robust[$0] })
+      }.sorted { $0.class < $1.class }
     }
   }
 

@@ -19,7 +19,6 @@ public struct EvaluationDocument: VersionedDocument {
     }
   }
 
-  /// The result and the cost of one attack.
   public struct Attack: Codable, Sendable, Equatable {
     public var name: String
     public var robust: Int
@@ -53,9 +52,7 @@ public struct EvaluationDocument: VersionedDocument {
   /// True if each attack ran on every sample that is correct when clean, not only on the samples that earlier attacks left.
   public var isIndividual: Bool { version == AutoAttack.Version.individual.rawValue }
 
-  /// Makes the document of an evaluation.
-  ///
-  /// - Parameter ran: The attacks; the document states their parameters.
+  /// Makes the document of an evaluation. It states the parameters of the attacks that ran.
   public init(
     _ evaluation: Evaluation, model: String, data: ImageDataset, threat: ThreatModel?, seed: UInt64, batchSize: Int,
     mode: AttackMode = .fast, version: String? = nil, attacks ran: [any SAT.Attack] = []

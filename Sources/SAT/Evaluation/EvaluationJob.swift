@@ -1,4 +1,4 @@
-internal import SwiftTorch
+public import SwiftTorch
 
 /// Measures a model's accuracy on images, clean and under attack.
 ///
@@ -21,7 +21,6 @@ public struct EvaluationJob {
   /// A warning about the plan, such as attacks that were left out.
   public var planWarning: Evaluation.Warning?
 
-  /// A finished evaluation and the job that made it.
   public struct Result {
     public let job: EvaluationJob
     /// The evaluation. Its first warnings are about the model's file and the plan.
@@ -30,7 +29,6 @@ public struct EvaluationJob {
     public let adversarial: AdversarialImages?
   }
 
-  /// Makes a job that runs a plan.
   public init(model: LoadedModel, data: ImageDataset, plan: EvaluationPlan, seed: UInt64 = 0) {
     self.model = model
     self.data = data
@@ -51,9 +49,8 @@ public struct EvaluationJob {
     planWarning = warning
   }
 
-  /// Makes a job that runs AutoAttack as its authors publish it.
+  /// Makes a job that runs AutoAttack as its authors publish it, in a threat model.
   ///
-  /// - Parameter threat: The threat model.
   /// - Throws: `SATError` if the model does not take the images, or has a single class; any error of the model.
   public init(
     model: LoadedModel, data: ImageDataset, autoAttack threat: ThreatModel, version: AutoAttack.Version = .standard,
@@ -65,11 +62,10 @@ public struct EvaluationJob {
   }
 
   /// Returns the path of the state file in a state folder.
-  public static func stateFile(in folder: String) -> String { EvaluationStore.file(in: folder) }
+  public static func stateFile(in folder: String) -> String { StateFile.path(inFolder: folder) }
 
-  /// Runs the evaluation.
+  /// Runs the evaluation. It calls `shouldStop` before every pass of a batch through the model; true stops the job.
   ///
-  /// - Parameter shouldStop: Called before every pass of a batch through the model; true stops the job.
   /// - Throws: `JobStopped` if `shouldStop` returned true, `SATError` if the state belongs to another job or the attacks cannot run
   ///   on the model, and any error of the model.
   public func run(
@@ -90,9 +86,7 @@ public struct EvaluationJob {
     return Result(job: self, evaluation: evaluation, adversarial: adversarial)
   }
 
-  /// Runs `body` with prepared weights in mode fast.
-  ///
-  /// Prepared weights are faster and equal up to rounding; the evaluator confirms each hit. Mode compat uses the network itself.
+  /// Runs `body`, in mode fast with prepared weights, which are faster and equal up to rounding; the evaluator confirms each hit.
   private func prepared<R>(_ body: () throws -> R) throws -> R {
     switch model.classifier {
     case let network as NetworkClassifier where plan.mode == .fast:
@@ -104,7 +98,6 @@ public struct EvaluationJob {
 
   fileprivate var samplesInBatch: Int { batchSize ?? (plan.mode == .compat ? 250 : 128) }
 
-  /// Returns the identity that a saved state must have to belong to this job.
   private func identity() throws -> StateIdentity {
     var identity = try StateIdentity(model: model, data: data, seed: seed)
     identity["attack"] = plan.attacks.map(\.identity).joined(separator: "; ")
@@ -124,9 +117,7 @@ extension EvaluationJob.Result {
       batchSize: job.samplesInBatch, mode: job.plan.mode, version: job.version, attacks: job.plan.attacks)
   }
 
-  /// Writes images, originals, labels and the document to a .safetensors file, which `sat verify` checks.
-  ///
-  /// The job must keep the images.
+  /// Writes images, originals, labels and the document to a .safetensors file for `sat verify`. The job must keep the images.
   ///
   /// - Throws: `TorchError` if the file cannot be written.
   public func saveImages(to path: String) throws {
@@ -136,9 +127,30 @@ extension EvaluationJob.Result {
 }
 
 extension Attack {
-  /// The attack's name, parameters and threat model, for a state's identity.
   fileprivate var identity: String {
     let radii = (self as? APGD)?.usesLargeRadii == true ? " in three radii" : ""
     return "\(name) \(parameters), \(threat.norm.rawValue) \(threat.epsilon)\(radii)"
+  }
+}
+
+extension LoadedModel {
+  /// The warning about an archive that was saved with modules in training mode; nil if it was not.
+  public var trainingModeWarning: Evaluation.Warning? {
+    guard !trainingModules.isEmpty else { return nil }
+    let some = trainingModules.prefix(3).joined(separator: ", ") + (trainingModules.count > 3 ? ", …" : "")
+    let fact =
+      trainingModules.contains("")
+      ? "training mode; it was switched to evaluation mode, so call model.eval() before saving it"
+      : "evaluation mode, but with modules in training mode (\(some)); they were switched to evaluation mode, so the measured "
+        + "model differs from the saved model: call eval() on all of it before saving it"
+    return .init(code: .trainingMode, message: "the TorchScript archive was saved in \(fact)")
+  }
+
+  /// Returns the number of the model's classes, from the logits of one image.
+  ///
+  /// - Throws: Any error of the model.
+  public func classCount(of data: ImageDataset) throws(TorchError) -> Int {
+    let image = try data.batch(0..<1).images.to(device)
+    return try withNoGrad { () throws(TorchError) in try classifier.logits(image) }.size(1)
   }
 }

@@ -25,18 +25,15 @@ public struct EvaluationPlan {
     self.expectsRandomness = expectsRandomness
   }
 
-  /// Seeds libtorch's generators again, before the clean pass and before every group of an attack's samples.
+  /// Seeds libtorch's generators again, before the clean pass and before an attack's group of samples that begins with `sample`.
   ///
   /// Neither earlier work nor a kill then changes a result. `compat` uses the seed itself, as the reference before every batch.
-  ///
-  /// - Parameter sample: The first sample of the group.
   func seedGenerators(_ phase: String, sample: Int = 0) throws(TorchError) {
     guard let seed else { return }
     try Torch.manualSeed(mode == .compat ? seed : CounterRandom(seed: seed, sample: sample, attack: phase).seed(0))
   }
 }
 
-/// The progress of an evaluation.
 public struct EvaluationProgress: Sendable {
   /// The name of the running attack; "clean" for the clean pass.
   public var phase: String

@@ -15,25 +15,20 @@ public enum EvaluationRecords {
     var norm: Double?
   }
 
-  /// Returns the lines in data order.
-  ///
-  /// - Parameter first: The position of the first sample in the whole data set.
+  /// Returns the lines in data order. `first` is the first sample's position in the whole data set.
   public static func text(_ evaluation: Evaluation, first: Int = 0) throws -> String {
     let records = Dictionary(grouping: evaluation.records, by: \.sample)
     let robust = evaluation.robust
     var text = ""
     for (sample, label) in evaluation.labels.enumerated() {
-      let line = Line(sample: first + sample, label: label, clean: evaluation.predictions[sample], robust: robust[sample])
-      let lines = (records[sample] ?? []).map { record in
-        var broken = line
-        broken.attack = record.attack
-        broken.target = record.finding.target
-        broken.restart = record.finding.restart
-        broken.step = record.finding.step
-        broken.norm = record.norm
-        return broken
+      let found: [Evaluation.Record?] = records[sample] ?? [nil]
+      for record in found {
+        text += try JSONText.line(
+          Line(
+            sample: first + sample, label: label, clean: evaluation.predictions[sample], robust: robust[sample],
+            attack: record?.attack, target: record?.finding.target, restart: record?.finding.restart, step: record?.finding.step,
+            norm: record?.norm))
       }
-      for entry in lines.isEmpty ? [line] : lines { text += try JSONText.line(entry) }
     }
     return text
   }

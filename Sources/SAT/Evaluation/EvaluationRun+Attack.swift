@@ -3,8 +3,7 @@ internal import SwiftTorch
 /// The phase of one attack.
 extension EvaluationRun {
   /// Runs an attack on all open samples, group by group.
-  func run(_ attack: any Attack, _ begun: EvaluationState) throws -> EvaluationState {
-    var state = begun
+  func run(_ attack: any Attack, _ state: inout EvaluationState) throws {
     let before = plan.isIndividual ? clean(state) : state.outcomes.last?.flags ?? clean(state)
     let open = before.indices.filter { before[$0] }
     let votes = plan.mode == .fast && state.isRandom
@@ -45,10 +44,8 @@ extension EvaluationRun {
       report(done: state.done, part: 0)
     }
     state.outcomes.append(outcome)
-    state.current = nil
-    state.done = 0
+    (state.current, state.done) = (nil, 0)
     try keep(&state, now: true)
-    return state
   }
 
   /// Returns the attack's seconds per sample, measured or else expected from the passes so far; nil if unknown.
@@ -56,19 +53,16 @@ extension EvaluationRun {
     if state.done > 0 { return outcome.seconds / Double(state.done) }
     let passes = attack.passesPerSample(classes: state.logits.size(1)) * (type(of: attack).needsGradients ? 3 : 1)
     let spent = state.outcomes.reduce(evaluator.data.count) { $0 + $1.cost.passes }
-    return passes == 0 ? nil : Double(passes) * (state.seconds + secondsSinceKept) / Double(spent)
+    return passes == 0 ? nil : Double(passes) * state.secondsUntilNow / Double(spent)
   }
-
-  // MARK: A group
 
   /// The results of an attack on a group of samples.
   private struct Block {
-    /// The records of the broken samples.
     var records: [Evaluation.Record]
     var seconds: Double
-    /// Passes of the attack.
+    /// The cost of the attack without the votes.
     var cost: AttackCost
-    /// Passes of the votes on the attack's findings.
+    /// The cost of the votes on the attack's findings.
     var judging: AttackCost
   }
 
@@ -102,7 +96,7 @@ extension EvaluationRun {
   ) throws(TorchError) -> (rows: [Int], judging: AttackCost) {
     if plan.mode == .compat {
       // The reference sets a flag by one more pass over the whole batch.
-      let wrong = try forward(metered, result.images).argmax(dim: 1).notEqual(to: batch.labels)
+      let wrong = try metered.answers(moved(result.images)).argmax(dim: 1).notEqual(to: batch.labels)
       return (wrong.nonzero().squeezed(dim: 1).array(of: Int.self), AttackCost())
     }
     let found = result.findings.indices.filter { result.findings[$0] != nil }
@@ -122,11 +116,9 @@ extension EvaluationRun {
     let broken = result.images.selecting(rows)
     let norms = attack.threat.size(from: batch.images.selecting(rows), to: broken).to(.float64).array(of: Double.self)
     try check(attack, broken, norms)
-    if let adversarial {
-      let new = hits.indices.filter { !alreadyBroken.contains(positions[hits[$0]]) }
-      if !new.isEmpty {
-        adversarial.put(broken.selecting(Tensor(new).to(evaluator.device)).to(.cpu), at: new.map { positions[hits[$0]] })
-      }
+    let new = hits.indices.filter { !alreadyBroken.contains(positions[hits[$0]]) }
+    if let adversarial, !new.isEmpty {
+      adversarial.put(broken.selecting(Tensor(new).to(evaluator.device)).to(.cpu), at: new.map { positions[hits[$0]] })
     }
     return zip(hits, norms).map { hit, norm in
       Evaluation.Record(

@@ -11,9 +11,7 @@ public struct Evaluator {
   let device: Device
   let layout: MemoryFormat
 
-  /// Makes an evaluator.
-  ///
-  /// - Parameter model: The model, in evaluation mode, on `device`.
+  /// Makes an evaluator of a model in evaluation mode on `device`.
   public init(model: any Classifier, data: ImageDataset, batchSize: Int, device: Device, layout: MemoryFormat) {
     self.model = model
     self.data = data
@@ -27,17 +25,18 @@ public struct Evaluator {
   /// - Throws: Any error of the model.
   public func run(_ attacks: [any Attack]) throws -> Evaluation { try run(EvaluationPlan(attacks, checks: false)) }
 
-  /// Runs a plan.
+  /// Runs a plan, and collects the broken images in `adversarial`.
   ///
-  /// - Parameters:
-  ///   - adversarial: Collects the broken images.
-  ///   - store: Saves the state. A killed evaluation continues from it and gives the same flags.
-  ///   - shouldStop: Called before every pass of a batch through the model; true saves the finished batches and ends the work.
+  /// The store saves the state. A killed evaluation continues from it and gives the same flags. The run calls `shouldStop` before
+  /// every pass of a batch through the model; true saves the finished batches and ends the work.
   /// - Throws: Any error of the model, `TorchError` if the state cannot be saved, `JobStopped` if `shouldStop` returned true.
   public func run(
     _ plan: EvaluationPlan, adversarial: AdversarialImages? = nil, store: EvaluationStore? = nil,
     progress: @escaping (EvaluationProgress) -> Void = { _ in }, shouldStop: @escaping () -> Bool = { false }
   ) throws -> Evaluation {
-    try EvaluationRun(self, plan, adversarial: adversarial, store: store, progress: progress, shouldStop: shouldStop).result()
+    try EvaluationRun(
+      evaluator: self, plan: plan, labels: data.labels.array(of: Int.self), adversarial: adversarial, store: store,
+      progress: progress, shouldStop: shouldStop
+    ).result()
   }
 }

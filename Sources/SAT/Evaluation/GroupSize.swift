@@ -17,9 +17,7 @@ struct GroupSize {
     self.limit = limit / .seconds(1)
   }
 
-  /// Returns the number of samples in the next group.
-  ///
-  /// - Parameter pace: Seconds per sample; nil if unknown.
+  /// Returns the number of samples in the next group, from the seconds per sample; nil if unknown.
   func samples(pace: Double?) -> Int {
     guard let pace, pace > 0, limit / pace < Double(maximum) else { return maximum }
     var size = 1

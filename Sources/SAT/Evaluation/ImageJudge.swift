@@ -14,9 +14,7 @@ struct ImageJudge {
   private let device: Device
   private let layout: MemoryFormat
 
-  /// Makes a judge, and finds out whether the model is random.
-  ///
-  /// - Parameter some: Images and labels that go through the model several times, to see whether its logits differ.
+  /// Makes a judge, and finds out whether the model's logits for some images differ from pass to pass.
   init(_ model: any Classifier, trying some: (images: Tensor, labels: Tensor), device: Device, layout: MemoryFormat)
     throws(TorchError)
   {
@@ -29,11 +27,7 @@ struct ImageJudge {
 
   var isRandom: Bool { votes != nil }
 
-  /// Judges images.
-  ///
-  /// - Parameters:
-  ///   - images: [N, C, H, W] in [0, 1].
-  ///   - size: The number of images in a batch.
+  /// Judges images [N, C, H, W] in [0, 1].
   func callAsFunction(_ images: Tensor, _ labels: [Int], batchSize size: Int) throws(TorchError) -> Answers {
     var answers = Answers()
     for range in labels.indices.chunks(of: size) {
@@ -44,13 +38,20 @@ struct ImageJudge {
         let vote = try votes.vote(part, expected)
         (logits, answers.isClear) = (vote.logits, answers.isClear + vote.isClear)
       } else {
-        logits = try withNoGrad { () throws(TorchError) in try model.confirmedLogits(part) }
+        logits = try model.answers(part)
         answers.isClear += range.map { _ in true }
       }
       answers.isRight += logits.argmax(dim: 1).equal(to: expected).array(of: Bool.self)
       answers.isFinite += logits.isFinite().all(dim: 1).array(of: Bool.self)
     }
     return answers
+  }
+}
+
+extension Classifier {
+  /// Returns the logits of the network itself, outside the graph.
+  func answers(_ images: Tensor) throws(TorchError) -> Tensor {
+    try withNoGrad { () throws(TorchError) in try confirmedLogits(images) }
   }
 }
 
@@ -70,7 +71,7 @@ struct RepeatedAnswers {
 
   init(_ model: any Classifier, _ images: Tensor, _ labels: Tensor) throws(TorchError) {
     var answers: [Tensor] = []
-    for _ in 0..<Self.passes { answers.append(try withNoGrad { () throws(TorchError) in try model.confirmedLogits(images) }) }
+    for _ in 0..<Self.passes { answers.append(try model.answers(images)) }
     first = answers[0]
     spread = answers.dropFirst().map { Self.distance($0, answers[0]) }.max() ?? 0
     countsAgree = Set(answers.map { Int($0.argmax(dim: 1).equal(to: labels).to(.int64).sum().item()) }).count == 1

@@ -3,18 +3,16 @@ internal import SwiftTorch
 /// A model that reports the finished fraction of an attack's expected work, and throws after a request to stop.
 final class MeteredClassifier: Classifier {
   private let model: any Classifier
+  /// The most samples that will pass through the model; 0 if unknown, and then there are no reports.
   private let expected: Int
+  /// True if `expected` includes the passes that confirm, as in mode compat.
   private let countsConfirmations: Bool
   private let shouldStop: () -> Bool
+  /// Receives the finished fraction, 0…1, which never falls.
   private let report: (Double) -> Void
   private var done = 0
   private(set) var isStopped = false
 
-  /// - Parameters:
-  ///   - expected: The most samples that will pass through the model; 0 if unknown, and then `report` is not called.
-  ///   - countsConfirmations: True if `expected` includes the passes that confirm, as in mode compat.
-  ///   - shouldStop: Called before every pass.
-  ///   - report: Receives the finished fraction, 0…1, which never falls.
   init(
     _ model: any Classifier, expected: Int, countsConfirmations: Bool, shouldStop: @escaping () -> Bool,
     report: @escaping (Double) -> Void

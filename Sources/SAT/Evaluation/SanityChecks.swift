@@ -1,8 +1,6 @@
 internal import SwiftTorch
 
-/// Tests of a model before the attacks, which show whether the results can be trusted.
-///
-/// The rules are those of AutoAttack's checks, if it has a rule. The tests use a few dozen samples.
+/// Tests of a model with a few samples before the attacks, by AutoAttack's rules if it has a rule.
 struct SanityChecks {
   static let samples = 32
   /// The distance of normalised logits above which the answers to an image alone and in a batch differ by more than rounding.
@@ -12,21 +10,22 @@ struct SanityChecks {
   /// [n, C, H, W], n at most `samples`; correctly classified images, if there are any.
   let images: Tensor
   let labels: Tensor
-  /// The logits of these images from the clean pass, which used its own batches.
-  let logits: Tensor
 
   struct Findings {
     var warnings: [Evaluation.Warning] = []
     var isDifferentiable = true
     /// True if the model's logits for the same image differ from pass to pass.
     var isRandom = false
+
+    mutating func warn(_ code: Evaluation.Warning.Code, _ message: String) {
+      warnings.append(.init(code: code, message: message))
+    }
   }
 
   func run(needsGradient: Bool, expectsRandomness: Bool, mode: AttackMode) throws(TorchError) -> Findings {
     var findings = Findings()
-    func warn(_ code: Evaluation.Warning.Code, _ message: String) { findings.warnings.append(.init(code: code, message: message)) }
     let script = (model as? ScriptClassifier)?.script
-    let code = script.map { ScriptCode($0.source) }
+    let code = script?.source
 
     let before = try script.map(Self.fingerprint)
     let answers = try RepeatedAnswers(model, images, labels)
@@ -34,7 +33,7 @@ struct SanityChecks {
     let isRandom = answers.isRandom
     findings.isRandom = isRandom
     if isRandom && !expectsRandomness {
-      warn(
+      findings.warn(
         .randomized,
         "the model answers the same image differently from pass to pass (normalised logits differ by "
           + "\(decimal(answers.spread, 4))); "
@@ -44,26 +43,29 @@ struct SanityChecks {
             : "one pass decides each flag, as in the reference, and another may differ: use --version rand --mode fast for votes"))
     }
     if code?.calls(ScriptClassifier.gradientCalls) == true {
-      warn(
+      findings.warn(
         .dynamicDefense,
         "the model computes gradients inside its forward pass, so it may optimise its input or itself at test time; "
           + "attack it with a method made for it")
     } else if before != after || (isRandom && code?.calls(Self.randomCalls + ["dropout"]) == false) {
-      warn(
+      findings.warn(
         .dynamicDefense,
         "the model changes with use (its weights, buffers or answers depend on earlier passes), so results depend on the order of "
           + "the images; make it a function of its input")
     }
-    let hasOtherDraws = code?.calls(Self.randomCalls) ?? true
-    if code?.hasActiveDropout == true || (isRandom && isInTrainingMode)
-      || (isRandom && code?.calls(["dropout"]) == true && !hasOtherDraws)
-    {
-      warn(.dropout, "dropout is on in evaluation mode; attacks see a random network, so turn it off before exporting the model")
+    // In an archive's code, the constant True as the argument `training` turns dropout on.
+    let hasActiveDropout = code?.contains(/dropout\w*\([^()\n]*,\s*True\b/) == true
+    let isOnlyDropout = code?.calls(["dropout"]) == true && code?.calls(Self.randomCalls) == false
+    if hasActiveDropout || (isRandom && (isInTrainingMode || isOnlyDropout)) {
+      findings.warn(
+        .dropout, "dropout is on in evaluation mode; attacks see a random network, so turn it off before exporting the model")
     }
     if isInTrainingMode {
-      warn(.trainingMode, "the network is in training mode, so images in a batch influence each other; set it to evaluation mode")
+      findings.warn(
+        .trainingMode,
+        "the network is in training mode, so images in a batch influence each other; set it to evaluation mode")
     } else if !isRandom, try largestBatchEffect(answers.first) > Self.sameInBatch {
-      warn(
+      findings.warn(
         .trainingMode,
         "the model answers an image differently alone, in a batch or in a batch of another order, as with BatchNorm in training "
           + "mode or without running statistics; flags depend on which images share a batch, so make the model answer each image "
@@ -79,13 +81,13 @@ struct SanityChecks {
     if batch.size(0) == 1 {
       // A batch needs two images, so the only image is joined by its negative.
       batch = Tensor.concatenated([images, 1 - images])
-      answers = try ask(batch)
+      answers = try model.answers(batch)
     }
     let count = batch.size(0)
     let reverse = Tensor(Array((0..<count).reversed())).to(batch.device)
-    var largest = RepeatedAnswers.distance(try ask(batch.rows(at: reverse)).selecting(reverse), answers)
+    var largest = RepeatedAnswers.distance(try model.answers(batch.rows(at: reverse)).selecting(reverse), answers)
     for index in [0, count - 1] {
-      largest = max(largest, RepeatedAnswers.distance(try ask(batch[index..<index + 1]), answers[index..<index + 1]))
+      largest = max(largest, RepeatedAnswers.distance(try model.answers(batch[index..<index + 1]), answers[index..<index + 1]))
     }
     return largest
   }
@@ -93,10 +95,6 @@ struct SanityChecks {
   /// Returns the fingerprints of all tensors that a pass might change.
   private static func fingerprint(_ script: ScriptModule) throws(TorchError) -> [UInt64] {
     (try script.namedParameters() + script.namedBuffers()).map(\.tensor.fingerprint)
-  }
-
-  private func ask(_ images: Tensor) throws(TorchError) -> Tensor {
-    try withNoGrad { () throws(TorchError) in try model.confirmedLogits(images) }
   }
 
   private var isInTrainingMode: Bool { (model as? NetworkClassifier)?.module.modules.contains(where: \.isTraining) ?? false }
@@ -117,34 +115,29 @@ struct SanityChecks {
       zeros = max(zeros, images(gradient.abs().flattened(from: 1).sum(dim: 1).equal(to: 0)))
     }
     if holes > 0 {
-      findings.warnings.append(
-        .init(
-          code: .nonFinite,
-          message: "the loss has a gradient of NaN or infinity at pixels of \(holes) of \(images.size(0)) images, and gradient "
-            + "attacks do not change these pixels; look for a square root, a logarithm or a division at 0 in the model"))
+      findings.warn(
+        .nonFinite,
+        "the loss has a gradient of NaN or infinity at pixels of \(holes) of \(images.size(0)) images, and gradient attacks do not "
+          + "change these pixels; look for a square root, a logarithm or a division at 0 in the model")
     }
     guard zeros > 0 else { return }
-    findings.warnings.append(
-      .init(
-        code: .zeroGradient,
-        message: "the loss has a gradient of exactly zero at \(zeros) of \(images.size(0)) images, so gradient attacks may fail "
-          + "there; compare with the result of Square, and look for rounding or saturation in the model"))
+    findings.warn(
+      .zeroGradient,
+      "the loss has a gradient of exactly zero at \(zeros) of \(images.size(0)) images, so gradient attacks may fail there; "
+        + "compare with the result of Square, and look for rounding or saturation in the model")
   }
 
   private static func notDifferentiable(_ findings: inout Findings) {
     findings.isDifferentiable = false
-    findings.warnings.append(
-      .init(
-        code: .notDifferentiable,
-        message: "the model's output cannot be differentiated with respect to the image; only the attacks that need no gradients "
-          + "ran, which is weaker evidence"))
+    findings.warn(
+      .notDifferentiable,
+      "the model's output cannot be differentiated with respect to the image; only the attacks that need no gradients ran, which "
+        + "is weaker evidence")
   }
 
   private static let randomCalls = [
     "torch.rand", "torch.bernoulli", "torch.normal", "torch.multinomial", "torch.poisson", "torch.uniform", "rrelu",
   ]
-
-  // MARK: Checks of the results
 
   /// Applies AutoAttack's rule: warns if Square breaks more than 0.2 % of the samples after the gradient attacks.
   static func squareBetter(_ outcomes: [Evaluation.Outcome], clean: [Bool], isIndividual: Bool) -> Evaluation.Warning? {
@@ -160,14 +153,6 @@ struct SanityChecks {
   }
 }
 
-/// The source of a TorchScript archive, for a search of its calls.
-private struct ScriptCode {
-  private let source: String
-
-  init(_ source: String) { self.source = source }
-
-  func calls(_ names: [String]) -> Bool { names.contains { source.contains($0) } }
-
-  /// True if the code calls dropout with the constant True as the argument `training`.
-  var hasActiveDropout: Bool { source.contains(/dropout\w*\([^()\n]*,\s*True\b/) }
+extension String {
+  fileprivate func calls(_ names: [String]) -> Bool { names.contains { contains($0) } }
 }

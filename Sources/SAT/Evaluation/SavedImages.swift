@@ -2,9 +2,8 @@ public import SwiftTorch
 
 /// A file with an evaluation's adversarial images and everything that `sat verify` needs to check them.
 ///
-/// `images` and `originals` are [N, C, H, W], float32 in [0, 1]; `labels` is [N]. `originals` holds the data. `images` holds the
-/// broken images as the attack left them, and the other images unchanged. The metadata hold the evaluation's JSON document. In
-/// older files the originals are bytes.
+/// `images` and `originals` are [N, C, H, W], float32 in [0, 1] (originals of older files: bytes); `labels` is [N]. `images` holds
+/// the broken images as the attack left them, and the other images unchanged. The metadata hold the evaluation's JSON document.
 public struct SavedImages {
   public let path: String
   public let images: Tensor
@@ -19,7 +18,6 @@ public struct SavedImages {
   /// The evaluated model, under its name at that time.
   public var model: String { document.model }
 
-  /// The metadata key of the document.
   static let metadataKey = "sat.evaluation"
 
   /// Writes the images of an evaluation beside its document.

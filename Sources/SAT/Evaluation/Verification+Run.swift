@@ -1,11 +1,9 @@
 public import SwiftTorch
 
 extension Verification {
-  /// Checks saved images and every claim about them against a model.
+  /// Checks saved images and every claim about them against a model in evaluation mode on `device`.
   ///
-  /// - Parameters:
-  ///   - model: The model, in evaluation mode, on `device`.
-  ///   - data: The expected originals; nil trusts the originals in the file.
+  /// `data` are the expected originals; nil trusts the originals in the file.
   /// - Throws: Any error of the model.
   public static func run(
     _ saved: SavedImages, model: any Classifier, modelName: String, data: ImageDataset?, batchSize: Int, device: Device,
@@ -24,9 +22,8 @@ extension Verification {
     return Verification(
       file: saved.path, model: modelName, threat: saved.threat, samples: claims.count, adversarial: claims.broken.count,
       holds: checks.allSatisfy(\.holds), checks: checks, largestPerturbation: largest.isFinite ? largest : nil,
-      robust: answers.robust,
-      eightBit: try claims.eightBit { images, labels throws(TorchError) in try judge(images, labels, batchSize: batchSize).isRight
-      }, warnings: judge.isRandom ? [answers.randomized] : [])
+      robust: answers.robust, eightBit: try claims.eightBit(judge, batchSize: batchSize),
+      warnings: judge.isRandom ? [answers.randomized] : [])
   }
 }
 
@@ -53,7 +50,6 @@ private struct SavedClaims {
     sizes = saved.threat.size(from: Tensor.zeros(like: difference), to: difference)
   }
 
-  /// Selects the broken samples from a batch of all samples.
   func brokenPart(of batch: Tensor) -> Tensor { broken.isEmpty ? batch[..<0] : batch.selecting(Tensor(broken)) }
 
   var brokenLabels: [Int] { broken.map { labels[$0] } }
@@ -99,9 +95,7 @@ private struct SavedClaims {
   }
 
   /// Measures how many adversarial images survive rounding to bytes.
-  ///
-  /// - Parameter isRight: Returns, for each image, whether the model predicts its label.
-  func eightBit(_ isRight: (Tensor, [Int]) throws(TorchError) -> [Bool]) throws(TorchError) -> Verification.EightBit {
+  func eightBit(_ judge: ImageJudge, batchSize: Int) throws(TorchError) -> Verification.EightBit {
     guard !broken.isEmpty else { return .init() }
     let (adversarial, originals) = (brokenPart(of: saved.images), brokenPart(of: originals))
     let levels = adversarial * 255.0
@@ -109,9 +103,9 @@ private struct SavedClaims {
     let isUp = adversarial.greater(than: originals)
     // The tolerance stops a step across the original, which is itself a byte if the data are bytes.
     let towards = (levels - 1e-3).ceil().replacing(with: (levels + 1e-3).floor(), where: isUp).clamped(to: 0...255) / 255.0
-    let isRightNearest = try isRight(nearest, brokenLabels)
+    let isRightNearest = try judge(nearest, brokenLabels, batchSize: batchSize).isRight
     let isInside = saved.threat.size(from: originals, to: nearest).lessOrEqual(to: saved.threat.tolerance).array(of: Bool.self)
-    let isRightTowards = try isRight(towards, brokenLabels)
+    let isRightTowards = try judge(towards, brokenLabels, batchSize: batchSize).isRight
     let wrong = broken.indices.filter { !isRightNearest[$0] }
     return .init(
       misclassified: wrong.count, withinEpsilon: wrong.count { isInside[$0] }, towardsOriginal: isRightTowards.count { !$0 })
@@ -120,30 +114,25 @@ private struct SavedClaims {
 
 /// The model's answers to the originals, to the saved images in batches, and to each broken image alone.
 private struct ModelAnswers {
+  private let claims: SavedClaims
   private let clean: ImageJudge.Answers
   private let batched: ImageJudge.Answers
-  /// One entry per broken sample.
   private let alone: ImageJudge.Answers
-  /// Positions of samples for which the model's answer differs from the file's claim.
-  private let denied: [Int]
-  private let rightInBatch: [Int]
-  /// Positions within the broken samples.
-  private let rightAlone: [Int]
-  private let broken: [Int]
 
   init(_ claims: SavedClaims, _ judge: ImageJudge, batchSize: Int) throws(TorchError) {
-    let (saved, broken) = (claims.saved, claims.broken)
-    let clean = try judge(claims.originals, claims.labels, batchSize: batchSize)
-    let batched = try judge(saved.images, claims.labels, batchSize: batchSize)
-    let alone = try judge(claims.brokenPart(of: saved.images), claims.brokenLabels, batchSize: 1)
-    denied = claims.labels.indices.filter { clean.isRight[$0] != saved.clean[$0] }
-    rightInBatch = broken.filter { batched.isRight[$0] }
-    rightAlone = broken.indices.filter { alone.isRight[$0] }
-    self.clean = clean
-    self.batched = batched
-    self.alone = alone
-    self.broken = broken
+    self.claims = claims
+    clean = try judge(claims.originals, claims.labels, batchSize: batchSize)
+    batched = try judge(claims.saved.images, claims.labels, batchSize: batchSize)
+    alone = try judge(claims.brokenPart(of: claims.saved.images), claims.brokenLabels, batchSize: 1)
   }
+
+  /// Positions of samples for which the model's answer to the original differs from the file's claim.
+  private var denied: [Int] { claims.labels.indices.filter { clean.isRight[$0] != claims.saved.clean[$0] } }
+
+  private var rightInBatch: [Int] { claims.broken.filter { batched.isRight[$0] } }
+
+  /// Positions within the broken samples.
+  private var rightAlone: [Int] { claims.broken.indices.filter { alone.isRight[$0] } }
 
   /// The checks of the model's answers. For a random model, a claim fails only if the vote is clear.
   var checks: [Verification.Check] {
@@ -152,7 +141,9 @@ private struct ModelAnswers {
       .init("answers", "every answer of the model is a number", failed: unanswered),
       .init("clean", "the originals are classified as the file says", failed: denied.filter { clean.isClear[$0] }),
       .init("batch", "broken images are misclassified in a batch", failed: rightInBatch.filter { batched.isClear[$0] }),
-      .init("alone", "broken images are misclassified alone", failed: rightAlone.filter { alone.isClear[$0] }.map { broken[$0] }),
+      .init(
+        "alone", "broken images are misclassified alone",
+        failed: rightAlone.filter { alone.isClear[$0] }.map { claims.broken[$0] }),
     ]
   }
 

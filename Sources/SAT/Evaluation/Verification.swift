@@ -1,6 +1,4 @@
-/// The JSON document of `sat verify`, `sat-verification/1`.
-///
-/// It states which claims about saved adversarial images hold, without trust in the evaluation that made them.
+/// The JSON document of `sat verify`, `sat-verification/1`: the claims about saved adversarial images, and which of them hold.
 public struct Verification: VersionedDocument {
   public static let format = "sat-verification/1"
 
@@ -48,6 +46,5 @@ public struct Verification: VersionedDocument {
   /// The accuracy on the file's images, counted again.
   public var robust: EvaluationDocument.Proportion
   public var eightBit: EightBit
-  /// Warnings that put the results in doubt.
   public var warnings: [Evaluation.Warning]
 }

@@ -5,7 +5,7 @@ public final class APGD: Attack {
   public let name: String
   public let threat: ThreatModel
   public let loss: AttackLoss
-  /// The number of target classes, one after the other by the rank of their clean logits; 0 for an untargeted attack.
+  /// The number of target classes, by the rank of their clean logits; 0 for an untargeted attack.
   public let targets: Int
   public let restarts: Int
   public let iterations: Int
@@ -17,11 +17,7 @@ public final class APGD: Attack {
   public private(set) var cost = AttackCost()
   private let seed: UInt64
 
-  /// Makes an attack.
-  ///
-  /// - Parameters:
-  ///   - name: The name in reports; nil for "apgd-ce", "apgd-dlr", or "apgd-t" with targets.
-  ///   - usesLargeRadii: For L1 only.
+  /// Makes an attack. A nil `name` gives "apgd-ce", "apgd-dlr", or "apgd-t" with targets.
   public init(
     name: String? = nil, threat: ThreatModel, loss: AttackLoss, targets: Int = 0, restarts: Int = 1, iterations: Int = 100,
     passes: Int = 1, usesLargeRadii: Bool = false, mode: AttackMode, seed: UInt64
@@ -89,7 +85,6 @@ public final class APGD: Attack {
   }
 }
 
-/// The entries of AutoAttack's three forms of APGD.
 extension APGD {
   static let crossEntropyEntry = form("apgd-ce", "APGD on the cross-entropy", .crossEntropy, untargeted)
   static let dlrEntry = form("apgd-dlr", "APGD on the DLR loss", .dlr, untargeted)

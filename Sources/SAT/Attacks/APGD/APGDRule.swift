@@ -4,19 +4,14 @@ internal import SwiftTorch
 protocol APGDRule {
   /// Returns the next iterate x_{k+1}, [R, C, H, W].
   mutating func moved(_ points: APGDPoints, clean: Tensor) -> Tensor
-  /// Takes the losses [R] of the points after a step.
-  ///
-  /// - Returns: At a checkpoint, the mask [R] of the rows that return to their best point.
+  /// Takes the losses [R] after a step. At a checkpoint, returns the mask [R] of the rows that return to their best point.
   mutating func restored(_ points: APGDPoints, losses: Tensor, clean: Tensor) -> Tensor?
-  /// Selects rows.
   func selecting(_ kept: Tensor) -> Self
   /// The current step size of every row, [R].
   var stepSizes: Tensor { get }
 }
 
-/// The rule for L-inf and L2: steps with momentum, halved at checkpoints (Croce and Hein 2020, Algorithm 1).
-///
-/// It follows the reference implementation.
+/// The reference's rule for L-inf and L2: steps with momentum, halved at checkpoints (Croce and Hein 2020, Algorithm 1).
 struct MomentumRule: APGDRule {
   private let norm: Norm
   private let radius: Double
@@ -90,13 +85,9 @@ struct MomentumRule: APGDRule {
 
   func selecting(_ kept: Tensor) -> MomentumRule {
     var part = self
-    part.step = step.selecting(kept)
-    part.previous = previous.rows(at: kept)
-    part.rises = rises.selecting(kept)
-    part.lastLosses = lastLosses.selecting(kept)
-    part.wasReduced = wasReduced.selecting(kept)
-    part.bestAtCheck = bestAtCheck.selecting(kept)
-    (part.low, part.high) = (low?.rows(at: kept), high?.rows(at: kept))
+    (part.previous, part.low, part.high) = (previous.rows(at: kept), low?.rows(at: kept), high?.rows(at: kept))
+    (part.step, part.rises, part.lastLosses) = (step.selecting(kept), rises.selecting(kept), lastLosses.selecting(kept))
+    (part.wasReduced, part.bestAtCheck) = (wasReduced.selecting(kept), bestAtCheck.selecting(kept))
     return part
   }
 }
@@ -111,9 +102,7 @@ struct SparseRule: APGDRule {
   private var fraction: Tensor
   private var lastMoved: Tensor
 
-  /// Makes a rule for one run.
-  ///
-  /// - Parameter isFresh: True if the start is random, false if it is the end of an earlier run.
+  /// Makes a rule for one run. `isFresh` means a random start, not the end of an earlier run.
   init(radius: Double, iterations: Int, _ points: APGDPoints, clean: Tensor, isFresh: Bool) {
     self.radius = radius
     period = max(Int(0.04 * Double(iterations)), 1)

@@ -4,18 +4,11 @@ internal import SwiftTorch
 struct APGDPoints {
   var x: Tensor
   var gradient: Tensor
-  /// The points of the largest loss so far, [R, C, H, W].
-  private(set) var best: Tensor
-  private var bestGradient: Tensor
-  private(set) var bestLoss: Tensor
-
-  init(x: Tensor, gradient: Tensor, losses: Tensor) {
-    self.x = x
-    self.gradient = gradient
-    best = x
-    bestGradient = gradient
-    bestLoss = losses
-  }
+  /// [R, C, H, W].
+  var best: Tensor
+  var bestGradient: Tensor
+  /// [R].
+  var bestLoss: Tensor
 
   /// Takes the losses of x, and the gradient at x unless the run is over.
   mutating func observe(_ losses: Tensor, _ gradient: Tensor?) {
@@ -57,16 +50,14 @@ struct APGDRun {
   /// Receives the step sizes after every checkpoint.
   var onCheck: (_ step: Int, _ sizes: Tensor) -> Void = { _, _ in }
 
-  /// Runs the attack from a starting point.
+  /// Returns the points of the largest loss of the rows that remain after the steps from `start`, [R, C, H, W]; nil if none remain.
   ///
-  /// - Parameters:
-  ///   - start: [R, C, H, W] in [0, 1].
-  ///   - isFresh: True if the start is random, false if it is the end of an earlier run.
-  /// - Returns: The points of the largest loss of the remaining rows; nil if no row remains.
+  /// `isFresh` means a random start, not the end of an earlier run.
   func callAsFunction(_ rows: SearchRows, from start: Tensor, isFresh: Bool = true) throws(TorchError) -> Tensor? {
     guard let first = try measure(rows, start, step: 0, wantsGradient: true) else { return nil }
     let x = first.kept.map { start.rows(at: $0) } ?? start
-    var points = APGDPoints(x: x, gradient: first.gradient!, losses: first.losses)
+    let gradient = first.gradient!
+    var points = APGDPoints(x: x, gradient: gradient, best: x, bestGradient: gradient, bestLoss: first.losses)
     var rule: any APGDRule =
       norm == .l1
       ? SparseRule(radius: radius, iterations: iterations, points, clean: rows.clean, isFresh: isFresh)
@@ -88,46 +79,37 @@ struct APGDRun {
     return points.best
   }
 
-  /// The losses and gradients of the rows that stay after a pass.
+  /// The losses and gradients of the rows that stay.
   private struct Measurement {
     var losses: Tensor
     var gradient: Tensor?
-    /// The positions of the rows that stay, among the rows of the pass; nil if all stay.
+    /// The positions of the rows that stay, among the measured rows; nil if all stay.
     var kept: Tensor?
   }
 
+  /// Measures the points of all rows, and records the hits; nil if no row stays.
   private func measure(_ rows: SearchRows, _ x: Tensor, step: Int, wantsGradient: Bool) throws(TorchError) -> Measurement? {
-    var gradient: Tensor?
     // With several passes the reference judges by the last pass, which counts a lucky draw as a success. `fast` uses the mean.
-    var (sum, losses): (Tensor?, Tensor?)
-    for pass in 0..<passes {
+    let isMean = passes > 1 && rows.mode == .fast
+    func total(_ sum: Tensor?, _ part: Tensor) -> Tensor { sum.map { $0 + part } ?? part }
+    var (logits, losses, gradient, kept): (Tensor?, Tensor?, Tensor?, Tensor?)
+    for pass in 1...passes {
       let input = x.detached().requireGrad(wantsGradient)
-      let (logits, values) = try withGradMode(wantsGradient) { () throws(TorchError) in
-        let logits = try rows.logits(input)
-        return (logits, loss.values(logits, rows.labels, rows.targets))
+      let (answers, values) = try withGradMode(wantsGradient) { () throws(TorchError) in
+        let answers = try rows.logits(input)
+        return (answers, loss.values(answers, rows.labels, rows.targets))
       }
-      let isMean = passes > 1 && rows.mode == .fast
-      sum = isMean ? sum.map { $0 + logits.detached() } ?? logits.detached() : logits.detached()
-      losses = isMean ? losses.map { $0 + values.detached() } ?? values.detached() : values.detached()
-      let isLast = pass == passes - 1
-      var kept: Tensor?
-      if isLast && isFinal {
-        kept = try rows.recordHits(sum!.argmax(dim: 1).notEqual(to: rows.labels), at: x, step: step)
+      logits = total(isMean ? logits : nil, answers.detached())
+      losses = total(isMean ? losses : nil, values.detached())
+      if pass == passes && isFinal {
+        kept = try rows.recordHits(logits!.argmax(dim: 1).notEqual(to: rows.labels), at: x, step: step)
         if rows.count == 0 { return nil }
       }
-      if wantsGradient {
-        let part = try rows.gradient(of: values, at: input)
-        gradient = gradient.map { $0 + part } ?? part
-      }
-      guard isLast else { continue }
-      if passes > 1 {
-        gradient = gradient.map { $0 / Double(passes) }
-        if isMean { losses = losses! / Double(passes) }
-      }
-      return Measurement(
-        losses: kept.map { losses!.selecting($0) } ?? losses!, gradient: kept.map { gradient?.rows(at: $0) } ?? gradient, kept: kept
-      )
+      if wantsGradient { gradient = total(gradient, try rows.gradient(of: values, at: input)) }
     }
-    return nil
+    if passes > 1 { gradient = gradient.map { $0 / Double(passes) } }
+    if isMean { losses = losses! / Double(passes) }
+    return Measurement(
+      losses: kept.map { losses!.selecting($0) } ?? losses!, gradient: kept.map { gradient?.rows(at: $0) } ?? gradient, kept: kept)
   }
 }

@@ -1,23 +1,20 @@
 public import SwiftTorch
 
-/// The fast adaptive boundary attack (Croce and Hein, ICML 2020).
+/// The fast adaptive boundary attack (Croce and Hein, ICML 2020), untargeted ("fab") or over target classes ("fab-t").
 ///
-/// It searches for the smallest perturbation that changes the class, which counts if it is within epsilon. It is untargeted
-/// ("fab") or runs over target classes ("fab-t").
+/// It searches for the smallest perturbation that changes the class, which counts if it is within epsilon.
 public final class FAB: Attack {
   public let name: String
   public let threat: ThreatModel
-  /// The number of target classes, one after the other by the rank of their clean logits; 0 for an untargeted attack.
+  /// The number of target classes, by the rank of their clean logits; 0 for an untargeted attack.
   public let targets: Int
+  /// The number of starts: the first at the clean image, the others at random points of half the radius.
   public let restarts: Int
   public let iterations: Int
   public let mode: AttackMode
   public private(set) var cost = AttackCost()
   private let seed: UInt64
 
-  /// Makes an attack.
-  ///
-  /// - Parameter restarts: The number of starts: the first at the clean image, the others at random points of half the radius.
   public init(threat: ThreatModel, targets: Int = 0, restarts: Int = 1, iterations: Int = 100, mode: AttackMode, seed: UInt64) {
     precondition(restarts > 0 && iterations > 0 && targets >= 0, "FAB: restarts and iterations are positive")
     name = targets > 0 ? "fab-t" : "fab"

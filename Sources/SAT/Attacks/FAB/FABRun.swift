@@ -1,10 +1,8 @@
 internal import SwiftTorch
 
 /// A linear model of the decision boundary nearest to each point.
-///
-/// At the point, the logits of another class and of the label differ by `difference`, which grows along `normal`.
 private struct Boundary {
-  /// z_other − z_label, [R, 1, 1, 1].
+  /// The logit of another class minus the label's at the point, [R, 1, 1, 1].
   var difference: Tensor
   /// The gradient of `difference`, [R, C, H, W].
   var normal: Tensor
@@ -52,21 +50,16 @@ struct FABRun {
     _ rows: SearchRows, _ x: inout Tensor, _ here: ForwardPass, _ isAdversarial: Tensor, _ kept: Tensor?
   ) throws(TorchError) -> Boundary {
     let isBack = kept.map { isAdversarial.selecting($0) } ?? isAdversarial
-    let stayed = kept.map { x.rows(at: $0) } ?? x
     let back = isBack.nonzero().squeezed(dim: 1)
-    if back.count == 0 {
-      x = stayed
-      let all = try here.boundary()
-      return kept.map(all.selecting) ?? all
+    if let kept { x = x.rows(at: kept) }
+    if back.count > 0 {
+      x = withNoGrad { x.replacing(with: rows.clean + (x - rows.clean) * Self.retreat, where: isBack.reshaped(to: -1, 1, 1, 1)) }
+      // A new pass costs twice the remaining rows; the alternative costs all rows of the last pass and twice the moved rows.
+      if 2 * rows.count <= here.labels.count + 2 * back.count { return try forwardPass(rows, x).boundary() }
     }
-    x = withNoGrad {
-      stayed.replacing(with: rows.clean + (stayed - rows.clean) * Self.retreat, where: isBack.reshaped(to: -1, 1, 1, 1))
-    }
-    // A new forward pass costs two passes of the remaining rows. The alternative costs a backward pass of all rows of the last
-    // pass, and two passes of the moved rows.
-    if 2 * rows.count <= here.count + 2 * back.count { return try forwardPass(rows, x).boundary() }
     var all = try here.boundary()
     if let kept { all = all.selecting(kept) }
+    if back.count == 0 { return all }
     let again = try forwardPass(rows, x.rows(at: back), part: back).boundary()
     all.difference.copyInPlace(from: again.difference, at: back)
     all.normal.copyInPlace(from: again.normal, at: back)
@@ -90,54 +83,35 @@ struct FABRun {
     return (ahead + clean.adding(fromClean, alpha: Self.overshoot) * bias).clampInPlace(to: 0...1)
   }
 
-  /// A forward pass that computes its boundary on demand.
-  private struct ForwardPass {
-    let logits: Tensor
-    let count: Int
-    let boundary: () throws(TorchError) -> Boundary
-  }
-
-  /// Runs a forward pass.
-  ///
-  /// - Parameter part: The positions of the points' rows; nil for all rows.
+  /// Passes the points of the rows at the positions `part` through the model; nil for all rows.
   private func forwardPass(
     _ rows: SearchRows, _ points: Tensor, part: Tensor? = nil, differentiable: Bool = true
   ) throws(TorchError) -> ForwardPass {
-    let labels = part.map { rows.labels.selecting($0) } ?? rows.labels
-    let targets = part.flatMap { part in rows.targets.map { $0.selecting(part) } } ?? rows.targets
-    let norm = threat.norm
     let input = points.detached().requireGrad(differentiable)
-    guard differentiable else {
-      let logits = try withNoGrad { () throws(TorchError) in try rows.logits(input) }
-      return ForwardPass(logits: logits, count: input.size(0)) { () throws(TorchError) in
-        fatalError("a pass without a graph has no boundary")
-      }
-    }
-    let logits = try withGrad { () throws(TorchError) in try rows.logits(input) }
-    return ForwardPass(logits: logits, count: input.size(0)) { () throws(TorchError) in
-      if let targets { return try Self.boundary(rows, logits, input, labels, targets) }
-      return try Self.nearest(rows, logits, input, labels, norm)
-    }
+    let logits = try withGradMode(differentiable) { () throws(TorchError) in try rows.logits(input) }
+    return ForwardPass(
+      rows: rows, norm: threat.norm, input: input, logits: logits, labels: part.map { rows.labels.selecting($0) } ?? rows.labels,
+      targets: part.flatMap { part in rows.targets.map { $0.selecting(part) } } ?? rows.targets)
   }
+}
 
-  private static func boundary(
-    _ rows: SearchRows, _ logits: Tensor, _ input: Tensor, _ labels: Tensor, _ others: Tensor, retainGraph: Bool = false
-  ) throws(TorchError) -> Boundary {
-    let difference = withGrad {
-      logits.gathered(dim: 1, at: others.unsqueezed(dim: 1)) - logits.gathered(dim: 1, at: labels.unsqueezed(dim: 1))
-    }
-    let normal = try rows.gradient(of: difference, at: input, retainGraph: retainGraph)
-    return Boundary(difference: difference.detached().reshaped(to: -1, 1, 1, 1), normal: normal)
-  }
+/// A forward pass that computes its boundary on demand, also after rows have left.
+private struct ForwardPass {
+  let rows: SearchRows
+  let norm: Norm
+  let input: Tensor
+  let logits: Tensor
+  let labels: Tensor
+  let targets: Tensor?
 
-  /// Returns the boundary to the class with the nearest plane in the norm, by one backward pass per class.
-  private static func nearest(
-    _ rows: SearchRows, _ logits: Tensor, _ input: Tensor, _ labels: Tensor, _ norm: Norm
-  ) throws(TorchError) -> Boundary {
+  /// Returns the boundary to the target class, or else to the class with the nearest plane in the norm.
+  func boundary() throws(TorchError) -> Boundary {
+    if let targets { return try boundary(to: targets) }
+    // One backward pass per class.
     let classes = logits.size(1)
     var best: (boundary: Boundary, distance: Tensor)?
     for other in 0..<classes {
-      let one = try boundary(rows, logits, input, labels, Tensor.full(like: labels, other), retainGraph: other < classes - 1)
+      let one = try boundary(to: Tensor.full(like: labels, other), retainGraph: other < classes - 1)
       withNoGrad {
         let isOwn = labels.equal(to: other).reshaped(to: -1, 1, 1, 1)
         let distance = (one.difference.abs() / (one.normal.perSampleNorm(norm.dual) + 1e-12))
@@ -156,5 +130,13 @@ struct FABRun {
       }
     }
     return best!.boundary
+  }
+
+  private func boundary(to others: Tensor, retainGraph: Bool = false) throws(TorchError) -> Boundary {
+    let difference = withGrad {
+      logits.gathered(dim: 1, at: others.unsqueezed(dim: 1)) - logits.gathered(dim: 1, at: labels.unsqueezed(dim: 1))
+    }
+    let normal = try rows.gradient(of: difference, at: input, retainGraph: retainGraph)
+    return Boundary(difference: difference.detached().reshaped(to: -1, 1, 1, 1), normal: normal)
   }
 }

@@ -2,17 +2,14 @@ internal import SwiftTorch
 
 /// The smallest step from each point to a hyperplane inside the box [0, 1]: FAB's inner problem (Croce and Hein 2020, Eq. 4).
 ///
-/// A multiplier λ sets the step. The step lowers the distance by Σ |wᵢ| min(λ, roomᵢ) in L-inf and by Σ |wᵢ| min(λ |wᵢ|, roomᵢ) in
-/// L2, where roomᵢ is the coordinate's distance to the edge of the box. The sum is increasing, concave and piecewise linear in λ.
-/// Newton's method from 0 therefore reaches the root without passing it, in four or five sweeps and without sorting. L1 needs
-/// sorting, because the steepest coordinates move first.
+/// A multiplier λ lowers the distance by Σ |wᵢ| min(λ, roomᵢ) in L-inf and Σ |wᵢ| min(λ |wᵢ|, roomᵢ) in L2; roomᵢ is the distance
+/// to the edge of the box. The sum is increasing, concave and piecewise linear, so Newton's method from 0 reaches the root without
+/// passing it, in four or five sweeps. L1 needs sorting, because the steepest coordinates move first.
 enum HyperplaneProjection {
   /// Returns the steps, [R, C, H, W]. If a plane misses the box, the step goes to the corner of the box nearest to the plane.
   ///
-  /// - Parameters:
-  ///   - points: [R, C, H, W] in [0, 1].
-  ///   - normal: w, [R, C, H, W].
-  ///   - distance: ⟨w, x⟩ − b, [R, 1, 1, 1]; the step makes it zero, from either side.
+  /// `points` are x in [0, 1] and `normal` is w, both [R, C, H, W]. The step makes `distance`, ⟨w, x⟩ − b [R, 1, 1, 1], zero from
+  /// either side.
   static func step(_ norm: Norm, from points: Tensor, normal: Tensor, distance: Tensor) -> Tensor {
     // The sign makes ⟨w, x⟩ fall.
     let downhill = -normal.sign() * (distance.greaterOrEqual(to: 0).to(points.dtype) * 2.0 - 1.0)

@@ -6,8 +6,8 @@ public import SwiftTorch
 /// In L-inf a query fills a window with one colour of the ball's surface. In L2 and L1 it moves the perturbation's mass from one
 /// window to another. A proposal stays if it lowers the margin z_y − max z_j.
 ///
-/// `fast` draws windows and signs for each sample, as in the paper. A proposal without a change costs no pass, and a sample leaves
-/// as soon as it is misclassified. `compat` follows AutoAttack's order of draws, with one window for the whole batch.
+/// `fast` draws windows and signs for each sample, as in the paper; in L-inf a proposal without a change costs no pass. `compat`
+/// follows AutoAttack's order of draws, with one window for the whole batch.
 public final class Square: Attack {
   static let entry = AttackEntry(
     name: "square", summary: "random search without gradients (Andriushchenko et al. 2020)",
@@ -42,47 +42,38 @@ public final class Square: Attack {
   public func perturb(_ model: any Classifier, _ batch: AttackBatch) throws(TorchError) -> AttackResult {
     try withNoGrad { () throws(TorchError) in
       let result = AttackResult(images: batch.images.cloned(), findings: Array(repeating: nil, count: batch.count))
-      switch (mode, threat.norm) {
-      case (.fast, .linf): return try SquareLanes(self, model, batch, result).run()
-      case (.fast, _): return try perStep(model, batch, result) { CounterDraws(self, batch, restart: $0) }
-      case (.compat, _):
-        let generator = Generator(seed: seed)
-        return try perStep(model, batch, result) { _ in StreamDraws(generator) }
-      }
+      if mode == .fast && threat.norm == .linf { return try SquareLanes(self, model, batch, result).run() }
+      return try perStep(model, batch, result)
     }
   }
 
   /// Runs all samples of the batch query by query. Only the open samples pass through the model.
-  private func perStep(
-    _ model: any Classifier, _ batch: AttackBatch, _ initial: AttackResult, draws: (Int) -> any SquareDraws
-  ) throws(TorchError) -> AttackResult {
+  private func perStep(_ model: any Classifier, _ batch: AttackBatch, _ initial: AttackResult) throws(TorchError) -> AttackResult {
     var result = initial
-    for restart in 0..<restarts {
-      let unbroken = result.findings.indices.filter { result.findings[$0] == nil }
-      if unbroken.isEmpty { break }
-      try run(model, batch, unbroken, draws(restart), restart, &result)
+    let stream = StreamDraws(generator: Generator(seed: seed))
+    for restart in 0..<restarts where result.findings.contains(nil) {
+      let draws: any SquareDraws = mode == .fast ? CounterDraws(self, batch, restart: restart) : stream
+      try run(model, batch, draws, restart, &result)
     }
     return result
   }
 
   private func run(
-    _ model: any Classifier, _ batch: AttackBatch, _ samples: [Int], _ draws: any SquareDraws, _ restart: Int,
-    _ result: inout AttackResult
+    _ model: any Classifier, _ batch: AttackBatch, _ draws: any SquareDraws, _ restart: Int, _ result: inout AttackResult
   ) throws(TorchError) {
-    let proposals = SquareProposals(threat)
-    var open = samples
+    var open = result.findings.indices.filter { result.findings[$0] == nil }
     // Windows are written into flattened images, so the images need row-major order here, not the model's memory format.
     let layout: MemoryFormat = batch.images.isContiguous() ? .contiguous : .channelsLast
     var (clean, labels) = (batch.images.contiguous(), batch.labels)
     func select(_ rows: [Int]) -> Tensor { Tensor(rows).to(batch.images.device) }
     if open.count < batch.count { (clean, labels) = (clean.selecting(select(open)), labels.selecting(select(open))) }
-    var best = proposals.start(clean, draws, samples: open)
+    var best = SquareProposals(threat: threat, draws: draws, samples: open, step: 0).start(clean)
     var margins = [Double](repeating: .infinity, count: open.count)
     for step in 0...queries {
       var candidate = best
       if step > 0 {
-        let window = Self.window(query: step - 1, clean.shape, threat.norm)
-        candidate = proposals.next(clean, best, size: window, draws, samples: open, step: step)
+        let proposals = SquareProposals(threat: threat, draws: draws, samples: open, step: step)
+        candidate = proposals.next(clean, best, size: Self.window(query: step - 1, clean.shape, threat.norm))
       }
       let logits = try model.logits(candidate.contiguous(layout))
       cost.forward += open.count
@@ -93,11 +84,12 @@ public final class Square: Attack {
         best = better.contains(false) ? best.replacing(with: candidate, where: mask) : candidate
         for row in better.indices where better[row] { margins[row] = values[row] }
       }
-      let done = try finished(model, logits, best, labels, margins, better)
-      guard !done.isEmpty else { continue }
+      let hits = margins.indices.filter { better[$0] && margins[$0] <= 0 }
+      let broken = try misclassified(model, logits, best, labels, hits)
       // The reference stops at a margin of 0, although argmax may still return the label.
-      let broken = Set(try mode == .compat ? misclassified(model, logits, best, labels, done) : done)
-      for row in done where broken.contains(row) { result.findings[open[row]] = Finding(restart: restart, step: step) }
+      let done = mode == .compat ? hits : broken
+      guard !done.isEmpty else { continue }
+      for row in broken { result.findings[open[row]] = Finding(restart: restart, step: step) }
       result.images.copyInPlace(from: best.selecting(select(done)), at: select(done.map { open[$0] }))
       let left = open.indices.filter { !done.contains($0) }
       open = left.map { open[$0] }
@@ -109,15 +101,7 @@ public final class Square: Attack {
     result.images.copyInPlace(from: best, at: select(open))
   }
 
-  /// Returns the rows that need no more queries: in compat those with a margin of at most 0, else those confirmed misclassified.
-  private func finished(
-    _ model: any Classifier, _ logits: Tensor, _ best: Tensor, _ labels: Tensor, _ margins: [Double], _ better: [Bool]
-  ) throws(TorchError) -> [Int] {
-    let hits = margins.indices.filter { better[$0] && margins[$0] <= 0 }
-    return mode == .compat ? hits : try misclassified(model, logits, best, labels, hits)
-  }
-
-  /// Returns the rows that the model itself misclassifies; `logits` are the search's logits of the same images.
+  /// Returns those of the rows that the model itself misclassifies; `logits` are the search's logits of the same images.
   func misclassified(
     _ model: any Classifier, _ logits: Tensor, _ images: Tensor, _ labels: Tensor, _ rows: [Int]
   ) throws(TorchError) -> [Int] {
@@ -141,8 +125,7 @@ public final class Square: Attack {
 
   /// Returns the side of the window of a query, numbered from 0, in images [N, C, H, W].
   ///
-  /// The area starts at 0.8 of the image and is halved after fixed numbers of queries. AutoAttack does not rescale these numbers to
-  /// its 5,000 queries.
+  /// The area starts at 0.8 of the image and is halved after fixed numbers of queries, which AutoAttack does not rescale.
   static func window(query: Int, _ shape: [Int], _ norm: Norm) -> Int {
     let (h, w) = (shape[2], shape[3])
     let ends = [10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000]

@@ -15,13 +15,9 @@ enum SquareCorners {
   case perSample(rows: [Int], columns: [Int])
 }
 
-/// AutoAttack's draws: one generator for the whole batch.
-///
-/// A draw depends on the draws before it and, for the signs of L2 and L1, on the number of open samples.
+/// AutoAttack's draws from one generator for the whole batch. In L2 and L1 the signs depend on the number of open samples.
 struct StreamDraws: SquareDraws {
-  private let generator: Generator
-
-  init(_ generator: Generator) { self.generator = generator }
+  let generator: Generator
 
   private func uniform(_ shape: [Int]) -> Tensor { Tensor.rand(shape, generator: generator) }
 

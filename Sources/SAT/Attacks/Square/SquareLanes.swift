@@ -2,9 +2,8 @@ internal import SwiftTorch
 
 /// Square in L-inf in mode `fast`: every lane of the batch follows its own sample.
 ///
-/// After the start, every value of a candidate is at one of the two ends of its range, so one bit per value describes a point. The
-/// bits show, without a pass, which proposals change nothing. A lane skips these, so lanes are at different queries. Only the
-/// windows are written to the batch that passes through the model.
+/// Every value of a candidate is at one of the two ends of its range, so one bit per value describes a point. The bits show,
+/// without a pass, which proposals change nothing. A lane skips these, so lanes are at different queries.
 struct SquareLanes {
   private let attack: Square
   private let model: any Classifier
@@ -30,7 +29,7 @@ struct SquareLanes {
     high = (stored + epsilon).clamped(to: ...1).to(.float64).array(of: Double.self)
   }
 
-  /// Returns a view of images [N, C, H, W] with its row-major order equal to the memory order.
+  /// Returns a view of images [N, C, H, W] in the order of their memory.
   private static func stored(_ images: Tensor, _ layout: MemoryFormat) -> Tensor {
     layout == .contiguous ? images : images.permuted(0, 2, 3, 1)
   }
@@ -79,7 +78,7 @@ struct SquareLanes {
 
   /// Runs one pass over all lanes and returns the images of the lanes that continue.
   private mutating func round(_ lanes: inout [Lane], _ images: Tensor, _ restart: Int) throws(TorchError) -> Tensor? {
-    write(lanes, images) { lane, position, channel in lane.proposal!.isHigh[channel] ? high[position] : low[position] }
+    write(lanes, images) { lane, _, channel in lane.proposal!.isHigh[channel] }
     let input = layout == .contiguous ? images : images.permuted(0, 3, 1, 2)
     let logits = try model.logits(input)
     attack.cost.forward += lanes.count
@@ -87,25 +86,22 @@ struct SquareLanes {
     let margins = Square.margins(logits, labels)
     let isBetter = lanes.indices.map { margins[$0] < lanes[$0].margin }
     let hits = try attack.misclassified(model, logits, input, labels, lanes.indices.filter { isBetter[$0] && margins[$0] <= 0 })
-    var isBroken = [Bool](repeating: false, count: lanes.count)
+    let isBroken = Set(hits)
     for hit in hits {
-      isBroken[hit] = true
       result.findings[lanes[hit].sample] = Finding(restart: restart, step: lanes[hit].proposal == nil ? 0 : lanes[hit].query)
     }
     let rejected = lanes.indices.filter { !isBetter[$0] }
-    write(lanes, rows: rejected, images) { lane, position, _ in
-      lane.isHigh[position - lane.sample * lane.isHigh.count] ? high[position] : low[position]
-    }
+    write(lanes, rows: rejected, images) { lane, place, _ in lane.isHigh[place] }
     for index in lanes.indices {
       if isBetter[index] {
         lanes[index].margin = margins[index]
         accept(&lanes[index])
       }
-      if !isBroken[index] { propose(&lanes[index]) }
+      if !isBroken.contains(index) { propose(&lanes[index]) }
     }
-    let going = lanes.indices.filter { !isBroken[$0] && lanes[$0].proposal != nil }
-    guard going.count < lanes.count else { return images }
-    let ended = lanes.indices.filter { isBroken[$0] || lanes[$0].proposal == nil }
+    let ended = lanes.indices.filter { isBroken.contains($0) || lanes[$0].proposal == nil }
+    if ended.isEmpty { return images }
+    let going = lanes.indices.filter { !ended.contains($0) }
     let finished = images.selecting(indices(ended))
     result.images.copyInPlace(
       from: layout == .contiguous ? finished : finished.permuted(0, 3, 1, 2), at: indices(ended.map { lanes[$0].sample }))
@@ -114,8 +110,6 @@ struct SquareLanes {
   }
 
   private func indices(_ rows: [Int]) -> Tensor { Tensor(rows).to(batch.images.device) }
-
-  // MARK: A lane
 
   /// Starts with vertical stripes.
   private func start(_ sample: Int, _ restart: Int) -> Lane {
@@ -130,14 +124,15 @@ struct SquareLanes {
   }
 
   private func startImages(_ lanes: [Lane]) -> Tensor {
-    let values = lanes.flatMap { lane in
-      lane.isHigh.indices.map { i in
-        let position = lane.sample * lane.isHigh.count + i
-        return lane.isHigh[i] ? high[position] : low[position]
-      }
-    }
+    let values = lanes.flatMap { lane in lane.isHigh.indices.map { end(lane, $0, isHigh: lane.isHigh[$0]) } }
     let order = layout == .contiguous ? Array(shape.dropFirst()) : [shape[2], shape[3], shape[1]]
     return Tensor(values, shape: [lanes.count] + order).to(batch.images.dtype).to(batch.images.device)
+  }
+
+  /// Returns an end of the range of the value at a place of the lane's image.
+  private func end(_ lane: Lane, _ place: Int, isHigh: Bool) -> Double {
+    let position = lane.sample * lane.isHigh.count + place
+    return isHigh ? high[position] : low[position]
   }
 
   /// Returns the position of a value within its image.
@@ -176,29 +171,29 @@ struct SquareLanes {
 
   private func accept(_ lane: inout Lane) {
     guard let proposal = lane.proposal else { return }
+    forEachValue(of: proposal) { channel, place in lane.isHigh[place] = proposal.isHigh[channel] }
+  }
+
+  /// Calls `body` with the channel of each value in the window, and the value's position within its image.
+  private func forEachValue(of proposal: Proposal, _ body: (_ channel: Int, _ place: Int) -> Void) {
     for channel in 0..<shape[1] {
       for row in proposal.row..<proposal.row + proposal.side {
-        for column in proposal.column..<proposal.column + proposal.side {
-          lane.isHigh[offset(channel, row, column)] = proposal.isHigh[channel]
-        }
+        for column in proposal.column..<proposal.column + proposal.side { body(channel, offset(channel, row, column)) }
       }
     }
   }
 
-  /// Writes the windows of the lanes' proposals into the batch; a value depends on lane, position among all values and channel.
-  private func write(_ lanes: [Lane], rows: [Int]? = nil, _ images: Tensor, _ value: (Lane, Int, Int) -> Double) {
+  /// Writes the windows of the lanes' proposals into the batch, with the end of each value by lane, position and channel.
+  private func write(
+    _ lanes: [Lane], rows: [Int]? = nil, _ images: Tensor, _ isHigh: (_ lane: Lane, _ place: Int, _ channel: Int) -> Bool
+  ) {
     var (positions, values): ([Int], [Double]) = ([], [])
     for index in rows ?? Array(lanes.indices) {
       guard let proposal = lanes[index].proposal else { continue }
       let size = lanes[index].isHigh.count
-      for channel in 0..<shape[1] {
-        for row in proposal.row..<proposal.row + proposal.side {
-          for column in proposal.column..<proposal.column + proposal.side {
-            let place = offset(channel, row, column)
-            positions.append(index * size + place)
-            values.append(value(lanes[index], lanes[index].sample * size + place, channel))
-          }
-        }
+      forEachValue(of: proposal) { channel, place in
+        positions.append(index * size + place)
+        values.append(end(lanes[index], place, isHigh: isHigh(lanes[index], place, channel)))
       }
     }
     guard !positions.isEmpty else { return }

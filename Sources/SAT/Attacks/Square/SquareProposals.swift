@@ -1,43 +1,42 @@
 internal import SwiftTorch
 
-/// Starting points and proposals of Square as operations on a batch.
+/// The starting points of Square for some samples of a batch, or their proposals in one query.
 struct SquareProposals {
-  private let threat: ThreatModel
+  let threat: ThreatModel
+  let draws: any SquareDraws
+  /// The samples' positions in the batch.
+  let samples: [Int]
+  /// The number of the query, from 1; 0 for the starting points.
+  let step: Int
 
-  init(_ threat: ThreatModel) { self.threat = threat }
+  /// Returns the starting points around clean images, both [N, C, H, W].
+  func start(_ clean: Tensor) -> Tensor { threat.norm == .linf ? stripes(clean) : tiles(clean) }
 
-  /// Returns the starting points, [N, C, H, W].
-  ///
-  /// - Parameter clean: [N, C, H, W].
-  func start(_ clean: Tensor, _ draws: any SquareDraws, samples: [Int]) -> Tensor {
-    threat.norm == .linf ? stripes(clean, draws, samples) : tiles(clean, draws, samples)
+  /// Returns the proposals of a query, [N, C, H, W], from the best points so far and the side of the window.
+  func next(_ clean: Tensor, _ best: Tensor, size: Int) -> Tensor {
+    threat.norm == .linf ? colored(clean, best, size) : moved(clean, best, size)
   }
 
-  /// Returns the proposals of a query, [N, C, H, W].
-  ///
-  /// - Parameters:
-  ///   - best: The best points so far.
-  ///   - size: The side of the window.
-  ///   - step: The number of the query, from 1.
-  func next(_ clean: Tensor, _ best: Tensor, size: Int, _ draws: any SquareDraws, samples: [Int], step: Int) -> Tensor {
-    threat.norm == .linf ? colored(clean, best, size, draws, samples, step) : moved(clean, best, size, draws, samples, step)
+  private func signs(_ shape: [Int], isShared: Bool = false, which: Int = 0, on device: Device) -> Tensor {
+    draws.signs(shape, isShared: isShared, samples: samples, step: step, which: which).to(device)
+  }
+
+  private func window(_ side: Int, which: Int, in images: Tensor) -> SquareWindow {
+    let (h, w) = (images.size(2), images.size(3))
+    return SquareWindow(draws.corners(side, height: h, width: w, samples: samples, step: step, which: which), side, images)
   }
 
   // MARK: L-inf
 
   /// Returns vertical stripes on the ball's surface.
-  private func stripes(_ clean: Tensor, _ draws: any SquareDraws, _ samples: [Int]) -> Tensor {
-    let signs = draws.signs([clean.size(1), 1, clean.size(3)], isShared: false, samples: samples, step: 0, which: 0)
-    return (clean + signs.to(clean.device) * threat.epsilon).clamped(to: 0...1)
+  private func stripes(_ clean: Tensor) -> Tensor {
+    (clean + signs([clean.size(1), 1, clean.size(3)], on: clean.device) * threat.epsilon).clamped(to: 0...1)
   }
 
   /// Fills a window with one colour of the ball's surface.
-  private func colored(
-    _ clean: Tensor, _ best: Tensor, _ size: Int, _ draws: any SquareDraws, _ samples: [Int], _ step: Int
-  ) -> Tensor {
-    let window = SquareWindow(
-      draws.corners(size, height: clean.size(2), width: clean.size(3), samples: samples, step: step, which: 0), size, clean)
-    let signs = draws.signs([clean.size(1), 1, 1], isShared: true, samples: samples, step: step, which: 0).to(clean.device)
+  private func colored(_ clean: Tensor, _ best: Tensor, _ size: Int) -> Tensor {
+    let window = window(size, which: 0, in: clean)
+    let signs = signs([clean.size(1), 1, 1], isShared: true, on: clean.device)
     let here = window.read(clean)
     let pushed = window.read(best) + signs * (2 * threat.epsilon)
     let color = pushed.clamped(between: here - threat.epsilon, and: here + threat.epsilon).clamped(to: 0...1)
@@ -49,7 +48,7 @@ struct SquareProposals {
   // MARK: L2 and L1
 
   /// Returns a grid of five by five bumps.
-  private func tiles(_ clean: Tensor, _ draws: any SquareDraws, _ samples: [Int]) -> Tensor {
+  private func tiles(_ clean: Tensor) -> Tensor {
     let (c, h, w) = (clean.size(1), clean.size(2), clean.size(3))
     let side = max(1, min(h, w) / 5)
     let (rows, columns) = (h / side, w / side)
@@ -58,8 +57,8 @@ struct SquareProposals {
     var which = 0
     for i in 0..<rows where top + (i + 1) * side <= h {
       for j in 0..<columns where left + (j + 1) * side <= w {
-        let bump = bump(side, draws.isHorizontal(samples: samples, step: 0, which: which), like: clean)
-        let signs = draws.signs([c, 1, 1], isShared: false, samples: samples, step: 0, which: which).to(clean.device)
+        let bump = bump(side, which: which, like: clean)
+        let signs = signs([c, 1, 1], which: which, on: clean.device)
         let (y, x) = (top + i * side, left + j * side)
         delta[.all, .all, y..<y + side, x..<x + side].addInPlace(bump * signs)
         which += 1
@@ -69,28 +68,24 @@ struct SquareProposals {
   }
 
   /// Moves the mass of one window to another window, and adds a bump there.
-  private func moved(
-    _ clean: Tensor, _ best: Tensor, _ size: Int, _ draws: any SquareDraws, _ samples: [Int], _ step: Int
-  ) -> Tensor {
-    let (c, h, w) = (clean.size(1), clean.size(2), clean.size(3))
+  private func moved(_ clean: Tensor, _ best: Tensor, _ size: Int) -> Tensor {
+    let channels = clean.size(1)
     let delta = best - clean
-    let here = SquareWindow(draws.corners(size, height: h, width: w, samples: samples, step: step, which: 0), size, clean)
-    let there = SquareWindow(draws.corners(size, height: h, width: w, samples: samples, step: step, which: 1), size, clean)
+    let (here, there) = (window(size, which: 0, in: clean), window(size, which: 1, in: clean))
     let mask = Tensor.zeros(like: delta)
     here.fill(mask, 1)
     there.fill(mask, 1)
     // The unused radius is one number per image; the mass of the two windows is one number per channel.
     let (mass, both) = (length(delta), self.mass(delta * mask))
     let old = here.read(delta)
-    let bump = bump(size, draws.isHorizontal(samples: samples, step: step, which: 0), like: clean)
-    let signs = draws.signs([c, 1, 1], isShared: false, samples: samples, step: step, which: 0).to(clean.device)
-    let added = bump * signs + old / (self.mass(old) + 1e-12)
+    let bump = bump(size, which: 0, like: clean)
+    let added = bump * signs([channels, 1, 1], on: clean.device) + old / (self.mass(old) + 1e-12)
     let available: Tensor
     if threat.norm == .l2 {
       let unused = (threat.epsilon * threat.epsilon - mass.square()).clamped(to: 0...)
-      available = (unused / Double(c) + both.square()).sqrt()
+      available = (unused / Double(channels) + both.square()).sqrt()
     } else {
-      available = ((threat.epsilon - mass).clamped(to: 0...) / Double(c) + both) * Double(c)
+      available = ((threat.epsilon - mass).clamped(to: 0...) / Double(channels) + both) * Double(channels)
     }
     there.fill(delta, 0)
     here.write(added / (self.mass(added) + 1e-12) * available, to: delta)
@@ -100,10 +95,7 @@ struct SquareProposals {
   /// Returns the images of perturbations, projected on the ball and the box.
   private func within(_ clean: Tensor, _ delta: Tensor) -> Tensor {
     // L1 stays slightly inside the radius, because a sum of many rounded terms could exceed it.
-    if threat.norm == .l1 {
-      let radii = Tensor.full([clean.size(0)], threat.epsilon * (1 - 1e-6), dtype: clean.dtype, device: clean.device)
-      return L1Ball.projected(clean + delta, around: clean, radii: radii)
-    }
+    if threat.norm == .l1 { return L1Ball.projected(clean + delta, around: clean, radius: threat.epsilon * (1 - 1e-6)) }
     return (clean + delta / (length(delta) + 1e-12) * threat.epsilon).clamped(to: 0...1)
   }
 
@@ -114,13 +106,12 @@ struct SquareProposals {
   private func mass(_ window: Tensor) -> Tensor { window.norm(threat.norm == .l1 ? 1 : 2, dims: [2, 3], keepDim: true) }
 
   /// Returns a bump, [1 or N, 1, s, s]: two halves of opposite sign, each a pile of growing rectangles, upright or lying.
-  private func bump(_ side: Int, _ isHorizontal: [Bool], like images: Tensor) -> Tensor {
+  private func bump(_ side: Int, which: Int, like images: Tensor) -> Tensor {
+    let isHorizontal = draws.isHorizontal(samples: samples, step: step, which: which)
     let upright = Self.bump(side, threat.norm).to(images.dtype).to(images.device)
     let turned = upright.transposed(0, 1)
     if isHorizontal.count == 1 { return (isHorizontal[0] ? turned : upright).reshaped(to: 1, 1, side, side) }
-    let choice = Tensor(isHorizontal).to(images.device).reshaped(to: -1, 1, 1, 1)
-    return upright.unsqueezed(dim: 0).unsqueezed(dim: 0).replacing(
-      with: turned.unsqueezed(dim: 0).unsqueezed(dim: 0), where: choice)
+    return upright.replacing(with: turned, where: Tensor(isHorizontal).to(images.device).reshaped(to: -1, 1, 1, 1))
   }
 
   private static func bump(_ side: Int, _ norm: Norm) -> Tensor {
@@ -173,7 +164,6 @@ struct SquareWindow {
     }
   }
 
-  /// Changes `images` in place.
   func write(_ values: Tensor, to images: Tensor) {
     switch place {
     case .shared(let rows, let columns): images[.all, .all, rows, columns].copyInPlace(from: values)
@@ -181,7 +171,6 @@ struct SquareWindow {
     }
   }
 
-  /// Changes `images` in place.
   func fill(_ images: Tensor, _ value: Double) {
     switch place {
     case .shared(let rows, let columns): images[.all, .all, rows, columns].fillInPlace(value)
