@@ -29,16 +29,13 @@ public struct Execution: Codable, Sendable, Equatable {
   public var attackPrecision: Precision
   public var memoryFormat: Layout
 
-  /// - Parameter attackPrecision: the precision of attacks; nil uses `precision`.
+  /// Creates an execution; without `attackPrecision` the attacks use `precision`.
   public init(
     device: String = "best", threads: Int = 0, precision: Precision = .fp32, attackPrecision: Precision? = nil,
     memoryFormat: Layout = .auto
   ) {
-    self.device = device
-    self.threads = threads
-    self.precision = precision
-    self.memoryFormat = memoryFormat
-    self.attackPrecision = attackPrecision ?? precision
+    (self.device, self.threads, self.memoryFormat) = (device, threads, memoryFormat)
+    (self.precision, self.attackPrecision) = (precision, attackPrecision ?? precision)
   }
 
   /// Sets `attackPrecision` to the fastest precision of the device.

@@ -3,10 +3,9 @@ internal import Glibc
 
 /// A folder for results.
 enum OutputFolder {
-  /// Creates the folder and its missing parents.
+  /// Creates the folder and its missing parents; `advice` ends the error and says how the user can fix it.
   ///
   /// This uses mkdir(2) because `FileManager` hides the system's reason for a failure.
-  /// - Parameter advice: the end of the error: how the user can fix it.
   /// - Throws: `SATError` with the system's reason when the folder cannot be created.
   static func create(_ path: String, advice: String = "choose another") throws(SATError) {
     var made = path.hasPrefix("/") ? "/" : ""
@@ -26,6 +25,13 @@ enum OutputFolder {
 }
 
 extension FileManager {
+  /// Removes the files of a folder whose names pass a test, as far as the system allows.
+  func removeContents(of folder: String, where isRemoved: (String) -> Bool) {
+    for name in (try? contentsOfDirectory(atPath: folder)) ?? [] where isRemoved(name) {
+      try? removeItem(atPath: "\(folder)/\(name)")
+    }
+  }
+
   /// True if the path is a folder or a link to a folder.
   func isFolder(_ path: String) -> Bool {
     var isFolder: ObjCBool = false

@@ -46,7 +46,6 @@ extension VersionedDocument {
     }
   }
 
-  /// Returns the document as JSON text.
   public func json() throws -> String { try JSONText.encode(self) }
 
   /// Writes the document to a file completely or not at all.

@@ -34,9 +34,7 @@ struct EpochSums: Codable, Equatable {
     var gaps: [Float]
   }
 
-  /// Adds a batch.
-  ///
-  /// - Parameter isLate: true if the batch is in the second half of the epoch.
+  /// Adds a batch; a late one is in the second half of the epoch.
   mutating func add(_ batch: Batch, isLate: Bool) {
     let count = batch.labels.count
     samples += count

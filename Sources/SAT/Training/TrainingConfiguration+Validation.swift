@@ -1,7 +1,6 @@
 extension TrainingConfiguration {
-  /// Returns the configuration after a check of every value.
+  /// Returns the configuration after a check of every value, so that none causes a trap later.
   ///
-  /// No valid configuration causes a trap later.
   /// - Throws: `SATError` that names the first value outside its range.
   public func validated() throws(SATError) -> TrainingConfiguration {
     let entry = try DefenseRegistry.entry(named: method)
