@@ -1,6 +1,5 @@
 public import SwiftTorch
 
-/// One batch of training data.
 public struct TrainingBatch {
   /// [N, C, H, W] in [0, 1].
   public var images: Tensor
@@ -16,7 +15,6 @@ public struct TrainingBatch {
   }
 }
 
-/// The result of one training step.
 public struct TrainingOutcome {
   /// The loss that the step minimises, before the update.
   public var loss: Double
@@ -39,13 +37,12 @@ public struct EpochReport: Sendable, Equatable {
 /// A method to train a network against perturbations: its curriculum, its outer loss, and the state it keeps across epochs.
 ///
 /// The trainer prints, saves and validates; a defense does not. The network makes perturbations in evaluation mode. By default it
-/// sees only perturbed images in training mode, so clean images do not affect BatchNorm's running statistics, as in the paper's code.
+/// sees only perturbed images in training mode, so clean images do not affect BatchNorm's statistics, as in the paper's code.
 public protocol Defense: AnyObject {
   /// Returns the difficulty for a 0-based epoch; nil for a method without a difficulty.
   func lambda(at epoch: Int) -> Double?
 
-  /// Trains on one batch: makes the examples and updates the weights, only through `update`; every draw comes from `generator`, on
-  /// the CPU.
+  /// Trains on one batch: makes the examples and updates the weights, only through `update`, with draws of `generator`, on the CPU.
   ///
   /// - Throws: `SATError` when the loss is not finite, and the network's `TorchError`; the weights are then unchanged.
   func step(_ batch: TrainingBatch, _ update: WeightUpdate, generator: Generator) throws -> TrainingOutcome
@@ -67,7 +64,6 @@ extension Defense {
   public func restore(_ state: NamedTensors) throws(TorchError) {}
 }
 
-/// The settings from which a defense is made.
 public struct DefenseSettings: Sendable {
   public var maximizer: InnerMaximizer
   public var lambda: Schedule

@@ -41,7 +41,6 @@ struct AdaptableSettings {
   let data: String
   /// The network's name in the catalogue.
   let network: String
-  /// The radius of the threat model.
   let epsilon: Double
   var options: MethodOptions
   var lambda: Schedule

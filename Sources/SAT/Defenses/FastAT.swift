@@ -3,8 +3,8 @@ public import SwiftTorch
 /// Fast AT (Wong et al. 2020): one step of 1.25 · epsilon from a random start, with a guard against catastrophic overfitting.
 ///
 /// Within an epoch the network can become right on one-step examples and wrong under other attacks. After each epoch the guard
-/// attacks the epoch's first batch by PGD. If the accuracy fell by more than `fall` since the previous epoch, the guard restores the
-/// previous epoch's weights and ends training.
+/// attacks the epoch's first batch by PGD. If the accuracy fell by more than `fall` in one epoch, the guard restores the previous
+/// epoch's weights and ends training.
 public final class FastAT: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "fast-at", summary: "one step, with a guard against catastrophic overfitting (Wong et al. 2020)",

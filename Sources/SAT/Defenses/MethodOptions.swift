@@ -13,23 +13,20 @@ public struct MethodOption: Sendable {
   public let kind: Kind
   public let value: MethodOptions.Value
 
-  static func flag(_ name: String, _ value: Bool, _ summary: String) -> MethodOption {
-    MethodOption(name: name, summary: summary, kind: .flag, value: .flag(value))
+  static func flag(_ name: String, _ value: Bool, _ summary: String) -> Self {
+    .init(name: name, summary: summary, kind: .flag, value: .flag(value))
   }
 
-  static func choice(_ name: String, _ choices: [String], _ summary: String) -> MethodOption {
-    MethodOption(name: name, summary: summary, kind: .choice(choices), value: .text(choices[0]))
+  static func choice(_ name: String, _ choices: [String], _ summary: String) -> Self {
+    .init(name: name, summary: summary, kind: .choice(choices), value: .text(choices[0]))
   }
 
-  static func whole(_ name: String, _ value: Int, from minimum: Int, _ summary: String) -> MethodOption {
-    MethodOption(
-      name: name, summary: summary, kind: .whole(minimum...Limit.steps.upperBound), value: .number(Fraction(Double(value))))
+  static func whole(_ name: String, _ value: Int, from minimum: Int, _ summary: String) -> Self {
+    .init(name: name, summary: summary, kind: .whole(minimum...Limit.steps.upperBound), value: .number(Fraction(Double(value))))
   }
 
-  static func number(
-    _ name: String, _ value: Double, in range: ClosedRange<Double> = Limit.number, _ summary: String
-  ) -> MethodOption {
-    MethodOption(name: name, summary: summary, kind: .number(range), value: .number(Fraction(value)))
+  static func number(_ name: String, _ value: Double, in range: ClosedRange<Double> = Limit.number, _ summary: String) -> Self {
+    .init(name: name, summary: summary, kind: .number(range), value: .number(Fraction(value)))
   }
 
   /// The accepted values, in words.
@@ -65,7 +62,6 @@ public struct MethodOptions: Sendable, Equatable {
 
   public init(_ values: [String: Value] = [:]) { self.values = values }
 
-  /// Creates the default values of a method.
   public init(of entry: DefenseRegistry.Entry) {
     values = Dictionary(uniqueKeysWithValues: entry.options.map { ($0.name, $0.value) })
   }

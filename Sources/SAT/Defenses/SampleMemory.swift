@@ -33,9 +33,7 @@ struct SampleQuantiles {
 
   mutating func restore(_ state: NamedTensors) { parts = state.filter { $0.name == "statistics" }.map(\.tensor) }
 
-  /// Returns the 5, 25, 50, 75 and 95 % quantiles of the values since the last call, named `psi.05` and so on for the prefix `psi`.
-  ///
-  /// It ignores values that are not finite, such as curvatures of a network with overflowing logits.
+  /// Returns the 5, 25, 50, 75 and 95 % quantiles of the finite values since the last call, named `psi.05` and so on.
   mutating func take(prefix: String) -> [String: Double] {
     defer { parts = [] }
     let values = parts.isEmpty ? [] : Tensor.concatenated(parts).sorted().values.array(of: Float.self).filter(\.isFinite)

@@ -21,7 +21,7 @@ public final class WeightUpdate {
 
   /// Updates the weights once, in a 0-based epoch, and returns the loss before the update and its logits.
   ///
-  /// The objective evaluates the network in training mode. A perturbation of the weights calls it twice, so it takes no random draws.
+  /// The objective evaluates the network in training mode. A perturbation of the weights calls it twice, so it draws nothing.
   @discardableResult
   public func callAsFunction(
     epoch: Int, _ objective: (NetworkClassifier) throws(TorchError) -> Objective

@@ -38,9 +38,7 @@ public struct Execution: Codable, Sendable, Equatable {
     (self.precision, self.attackPrecision) = (precision, attackPrecision ?? precision)
   }
 
-  /// Sets `attackPrecision` to the fastest precision of the device.
-  ///
-  /// - Throws: `TorchError` when the machine does not have the device.
+  /// Sets `attackPrecision` to the fastest precision of the device; throws `TorchError` when the machine does not have the device.
   public mutating func chooseAttackPrecision() throws(TorchError) { attackPrecision = .fastest(on: try place) }
 
   /// Sets the number of threads and returns the device.
@@ -51,6 +49,5 @@ public struct Execution: Codable, Sendable, Equatable {
     return try place
   }
 
-  /// The device that `device` names.
   var place: Device { get throws(TorchError) { device == "best" ? .best : try Device(device) } }
 }

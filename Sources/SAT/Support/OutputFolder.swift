@@ -1,12 +1,10 @@
 internal import Foundation
 internal import Glibc
 
-/// A folder for results.
 enum OutputFolder {
-  /// Creates the folder and its missing parents; `advice` ends the error and says how the user can fix it.
+  /// Creates the folder and its missing parents; throws `SATError` with the system's reason and then the advice.
   ///
-  /// This uses mkdir(2) because `FileManager` hides the system's reason for a failure.
-  /// - Throws: `SATError` with the system's reason when the folder cannot be created.
+  /// This uses mkdir(2) because `FileManager` hides the reason.
   static func create(_ path: String, advice: String = "choose another") throws(SATError) {
     var made = path.hasPrefix("/") ? "/" : ""
     for part in path.split(separator: "/") {

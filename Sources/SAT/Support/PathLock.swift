@@ -9,18 +9,14 @@ final class PathLock {
   /// The hidden file that holds the lock of a file, because every write replaces the file itself; nil for a folder.
   private let holder: String?
 
-  /// Locks a folder; `use` says in the error how another process uses it, such as "training in".
-  ///
-  /// - Throws: `SATError` when another process holds the folder.
+  /// Locks a folder; throws `SATError` with the `use` of it, such as "training in", when another process holds it.
   init(folder: String, use: String) throws(SATError) {
     let opened = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     try Self.lock(opened, folder, use, "folder")
     (descriptor, holder) = (opened, nil)
   }
 
-  /// Locks the name of a file, which need not exist; `use` is as for a folder.
-  ///
-  /// - Throws: `SATError` when another process holds the name.
+  /// Locks the name of a file, which need not exist; throws `SATError` with the `use` of it when another process holds it.
   init(file: String, use: String) throws(SATError) {
     let place = URL(fileURLWithPath: file).resolvingSymlinksInPath()
     let holder = place.deletingLastPathComponent().appendingPathComponent(".\(place.lastPathComponent).lock").path

@@ -25,9 +25,7 @@ public struct RunFolder: Sendable {
   /// True if a run has started in this folder.
   public var exists: Bool { FileManager.default.fileExists(atPath: configurationPath) }
 
-  /// True if a last checkpoint is there to resume from.
-  ///
-  /// - Throws: `SATError` when the metrics show that the checkpoint existed but it is missing.
+  /// True if a last checkpoint is there to resume from; throws `SATError` when it is missing, but metrics show that it existed.
   var hasCheckpoint: Bool {
     get throws(SATError) {
       if has(.last) { return true }

@@ -32,9 +32,7 @@ final class StateFile {
   private var lastWrite: ContinuousClock.Instant
   private var cost = Duration.zero
 
-  /// Holds a folder, which it creates if needed; the state is a file in it.
-  ///
-  /// - Throws: `SATError` when another process holds the folder, or it cannot be made.
+  /// Holds the state's folder, made if needed; throws `SATError` when another process holds it, or it cannot be made.
   convenience init(inFolder folder: String, _ kind: Kind, identity: StateIdentity, interval: Duration = .seconds(1)) throws {
     if !FileManager.default.fileExists(atPath: folder) {
       try OutputFolder.create(folder, advice: "choose another folder for the state")
@@ -45,9 +43,7 @@ final class StateFile {
     try self.init(Self.path(inFolder: folder), kind, identity, interval, lock, (folder, "folder"))
   }
 
-  /// Holds a file of any name.
-  ///
-  /// - Throws: `SATError` when another process holds it, `TorchError` when it could not be written.
+  /// Holds a file of any name; throws `SATError` when another process holds it, `TorchError` when it could not be written.
   convenience init(_ path: String, _ kind: Kind, identity: StateIdentity, interval: Duration = .seconds(1)) throws {
     try self.init(path, kind, identity, interval, PathLock(file: path, use: "keeping its state in"), (path, "file"))
   }
@@ -67,8 +63,7 @@ final class StateFile {
 
   /// Reads the state; nil if there is no file.
   ///
-  /// - Throws: `SATError` when the file belongs to other work or is not a state of this kind and version, `TorchError` when it
-  ///   cannot be read.
+  /// - Throws: `SATError` for other work or no state of this kind and version, `TorchError` for a file that cannot be read.
   func read<Contents: Decodable>(_ type: Contents.Type) throws -> (contents: Contents, tensors: SafeTensors)? {
     guard FileManager.default.fileExists(atPath: path) else { return nil }
     let found = try FileContents.read(path, expecting: "the state of \(kind.work)")

@@ -2,8 +2,7 @@ internal import SwiftTorch
 
 /// The identity of a resumable state: the aspects that its numbers depend on, by name, in the order of comparison.
 ///
-/// Two runs may share a state when their identities are equal. The subscript adds an aspect, so each kind of work can have
-/// aspects of its own.
+/// Two runs may share a state when their identities are equal. Each kind of work can have aspects of its own.
 public struct StateIdentity: Sendable, Equatable, Codable, ExpressibleByDictionaryLiteral {
   public struct Aspect: Sendable, Equatable, Codable {
     public var name: String

@@ -9,9 +9,7 @@ public enum ConfigurationFile {
   /// Keys with mappings that a change replaces instead of merging, because the inner keys depend on the kind.
   private static let replaced: Set<String> = ["lambda", "options"]
 
-  /// Returns the configuration with the values of a YAML file applied.
-  ///
-  /// - Throws: `SATError` that names the file and the key that is unknown or has a wrong value.
+  /// Returns the configuration with a YAML file's values; throws `SATError` that names the file and the unknown key or wrong value.
   public static func apply(fileAt path: String, to base: TrainingConfiguration) throws -> TrainingConfiguration {
     try apply(yaml: text(ofFileAt: path, expecting: "a YAML configuration"), to: base, source: path)
   }

@@ -19,9 +19,8 @@ public struct EpochMetrics: Codable, Sendable, Equatable {
   }
 
   public struct Perturbation: Codable, Sendable, Equatable {
-    /// The mean size of the training perturbations, in the threat model's norm.
+    /// The mean and the largest size of the training perturbations, in the threat model's norm.
     public var mean: Double
-    /// The largest size.
     public var max: Double
   }
 
@@ -131,7 +130,7 @@ extension EpochMetrics {
     for (method, numbers) in methods { try own.encode(numbers, forKey: NamedKey(stringValue: method)) }
   }
 
-  /// Reads the epochs of a run's `metrics.jsonl`; strict reading refuses NaN, Infinity and the incomplete last line of a killed run.
+  /// Reads the epochs of a run's `metrics.jsonl`; strict reading refuses NaN, Infinity and the torn last line of a killed run.
   ///
   /// - Throws: `SATError` that names the file and the line that is not an epoch's metrics.
   public static func read(from path: String, isStrict: Bool = false) throws -> [EpochMetrics] {

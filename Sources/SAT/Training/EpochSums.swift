@@ -68,7 +68,6 @@ struct EpochSums: Codable, Equatable {
   }
 }
 
-/// The processor time of this process over all threads.
 enum ProcessorClock {
   static var seconds: Double {
     var time = timespec()

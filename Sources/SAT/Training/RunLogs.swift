@@ -3,7 +3,7 @@ internal import SwiftTorch
 
 /// The logs of a run: `metrics.jsonl`, TensorBoard's events and, on request, `steps.jsonl`.
 ///
-/// The logs follow the checkpoints. A resumed run drops entries after its checkpoint, because it will write them again.
+/// A resumed run drops entries after its checkpoint, because it will write them again.
 final class RunLogs {
   private let folder: RunFolder
   private var metrics: GrowingFile
@@ -12,8 +12,6 @@ final class RunLogs {
   private let steps: GrowingFile?
 
   /// Writes the logs of the finished epochs and, unless `stepsDone` is nil, of that many updates in the checkpoint.
-  ///
-  /// - Throws: `SATError` when a file cannot be written.
   init(_ folder: RunFolder, history: [EpochMetrics], stepsDone: Int?) throws {
     self.folder = folder
     lines = try history.flatMap(Self.line)

@@ -26,16 +26,13 @@ public struct SpeedBenchmark: VersionedDocument {
   public var device: String
   public var threads: Int
   public var precision: Execution.Precision
-  /// The timed parts: "forward", "gradient", "update" and "at".
-  ///
-  /// "forward" computes logits. "gradient" computes logits and the gradient with respect to the images, as an attack's step does.
-  /// "update" updates the weights on clean images. "at" is a batch of adversarial training: perturbation and update.
+  /// The timed parts: "forward" (logits), "gradient" (an attack's step: logits and the gradient with respect to the images),
+  /// "update" (of the weights, on clean images) and "at" (adversarial training: perturbation and update).
   public var parts: [Part]
 
-  /// Times a network: each part for `seconds`, and three times at least, after one repetition that does not count.
+  /// Times each part for `seconds`, three times at least; throws `SATError` for an unknown network or device.
   ///
   /// The function calls `progress` with the name of each part. Images, labels and weights depend on the seed.
-  /// - Throws: `SATError` for an unknown network or device.
   public static func measure(
     _ architecture: Architecture, batchSize: Int, attackSteps: Int, execution: Execution, seconds: Double, seed: UInt64,
     progress: (String) -> Void = { _ in }

@@ -4,7 +4,7 @@ internal import SwiftProtobuf
 /// The event file from which TensorBoard draws a run's curves: one scalar per tag and epoch.
 ///
 /// A file is a sequence of records. A record is an `Event` in protocol-buffer encoding, with its length and two checksums. A
-/// resumed run starts a new file with its whole history and tells TensorBoard to forget the earlier ones, so each epoch appears once.
+/// resumed run starts a new file with its whole history and tells TensorBoard to forget the earlier ones: each epoch appears once.
 final class TensorBoardLog {
   private let file: GrowingFile
 

@@ -27,15 +27,15 @@ extension Trainer {
     let (found, saved) = try TrainingState.load(from: last)
     try check(found)
     let weights = "\(last)/\(ModelFile.weightsName)"
-    let count = saved.part("average").first { $0.name == "count" }?.tensor
+    let count = saved.tensors.part("average").first { $0.name == "count" }?.tensor
     if let average, let count {
       try average.restore(weights: weights, count: Int(count.item()))
-      try network.module.loadStateDict(saved.part("weights"), source: saved.file)
+      try network.module.loadStateDict(saved.tensors.part("weights"), source: saved.file)
     } else {
       try ModelFile.loadWeights(into: network, from: weights)
     }
-    try optimizer.restore(saved.part("optimizer"))
-    try defense.restore(saved.part("defense"))
+    try optimizer.restore(saved.tensors.part("optimizer"))
+    try defense.restore(saved.tensors.part("defense"))
     for (name, generator) in generators { try generator.restore(saved.one("generator.\(name)")) }
     state = found
     state.configuration = configuration

@@ -1,6 +1,5 @@
 internal import SwiftTorch
 
-/// Trains an epoch batch by batch, validates it, and computes the statistics of averaged weights.
 extension Trainer {
   /// Trains an epoch, or the rest of one; returns nil when `shouldStop` returned true.
   func train(_ epoch: Int, _ logs: RunLogs, _ observer: any TrainingObserver, _ shouldStop: () -> Bool) throws -> EpochMetrics? {
@@ -63,14 +62,13 @@ extension Trainer {
 
   private enum EpochStream: UInt64 { case augmenting, perturbingForStatistics }
 
-  /// Returns the generator for one epoch and purpose. It depends only on these two, so a run resumed inside the epoch takes the same
-  /// draws, and other draws do not change.
+  /// Returns a generator that depends only on the epoch and the purpose, so a run resumed inside the epoch has the same draws, and
+  /// other draws do not change.
   private func stream(_ purpose: EpochStream, of epoch: Int) -> Generator {
     // The generator uses only the lower half of the seed, so the epoch must change that half.
     Generator(seed: configuration.seed, stream: 3 &+ (2 * UInt64(epoch) + purpose.rawValue) &* 0x9E37_79B9_7F4A_7C15)
   }
 
-  /// Updates the weights once.
   private func step(_ batch: TrainingBatch) throws -> EpochSums.Batch {
     var gradientNorm = 0.0
     let limit = configuration.optimizer.maxGradientNorm

@@ -4,19 +4,15 @@ internal import SwiftTorch
 public protocol TrainingObserver: AnyObject {
   /// Called after each batch, with its loss and its number in the epoch.
   func batchDone(epoch: Int, batch: Int, batches: Int, loss: Double)
-  /// Called when validation begins.
   func validating(epoch: Int)
   func epochDone(_ metrics: EpochMetrics, isBest: Bool)
   func warn(_ message: String)
 }
 
-/// Trains a network with a defense and writes the run folder.
-///
-/// It owns data, optimizer, schedules, validation, checkpoints and metrics.
+/// Trains a network with a defense and writes the run folder: metrics, checkpoints and logs.
 public final class Trainer {
   public let configuration: TrainingConfiguration
   public let folder: RunFolder
-  /// The network in training.
   public let network: NetworkClassifier
   public let trainSet: ImageDataset
   public let validationSet: ImageDataset
@@ -39,7 +35,6 @@ public final class Trainer {
   /// The current epoch's order of samples; nil between epochs.
   var order: Tensor?
 
-  /// The reason for a run's end.
   public enum Ending: Sendable, Equatable {
     case finished
     /// The caller asked to stop; the last checkpoint holds everything up to that moment.
@@ -182,8 +177,7 @@ public final class Trainer {
     return metrics
   }
 
-  /// A warning for a run that ends before lambda's schedule does, such as after a change of only --epochs; nil if lambda reaches
-  /// its end.
+  /// A warning for a run that ends before lambda's schedule does, such as after a change of only --epochs; nil for the others.
   public var unfinishedSchedule: String? {
     let (lambda, last) = (configuration.lambda, configuration.epochs - 1)
     guard lambda.lastChange > last, lambda.value(at: last) != lambda.value(at: lambda.lastChange) else { return nil }
@@ -192,15 +186,13 @@ public final class Trainer {
     return
       "lambda is \(significant(lambda.value(at: last))) in the last epoch of this run and comes to \(significant(final)) only in "
       + "epoch \(reached + 1), so the training never sees full perturbations; train longer with --epochs, or let lambda rise "
-      + "earlier, such as by --set 'lambda={kind: linear, initial: \(Fraction(lambda.first)), final: \(Fraction(final)), start: 0, end: "
-      + "\(max(1, 2 * configuration.epochs / 3))}'"
+      + "earlier, such as by --set 'lambda={kind: linear, initial: \(Fraction(lambda.first)), final: \(Fraction(final)), start: 0, "
+      + "end: \(max(1, 2 * configuration.epochs / 3))}'"
   }
 
-  /// The best validation so far, and its epoch.
   public var bestValidation: (epoch: Int, validation: EpochMetrics.Validation)? { state.best.map { ($0.epoch, $0.validation) } }
   var history: [EpochMetrics] { state.history }
   var stepsDone: Int { state.stepsDone }
-  /// The number of finished epochs.
   public var completedEpochs: Int { history.count }
   /// True if the next epoch is trained and only its validation is missing.
   public var isAwaitingValidation: Bool { state.pending != nil }

@@ -8,7 +8,6 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public var method: String
   /// All settings of the method, by name, as its registry entry lists them.
   public var methodOptions = MethodOptions()
-  /// Adversarial weight perturbation around the method.
   public var awp = WeightPerturbation()
   /// The name of a data set, or the path of a file.
   public var data: String
@@ -73,8 +72,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
 
   /// The choice of the weights to validate and save: the trained weights or their average.
   ///
-  /// With an average, `best` and `last` hold the averaged weights for evaluations; the checkpoint's training state holds the trained
-  /// weights.
+  /// With an average, `best` and `last` hold averaged weights for evaluations; the training state holds the trained ones.
   public struct Averaging: Codable, Sendable, Equatable {
     public enum Kind: String, ConfigurationWord, Sendable {
       case none
@@ -88,7 +86,6 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public enum Statistics: String, ConfigurationWord, Sendable {
       /// The training images under the training attack, as in training; each batch costs an inner maximisation.
       case perturbed
-      /// The clean training images.
       case clean
     }
 

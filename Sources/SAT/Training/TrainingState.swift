@@ -8,15 +8,12 @@ struct TrainingState: VersionedDocument {
   private(set) var format: String = Self.format
   /// The run's configuration, to detect changes; epochs and execution may change.
   var configuration: TrainingConfiguration
-  /// The number of training images.
   var trainingImages: Int
-  /// The fingerprint of the training images and labels.
   var dataFingerprint: String
   /// The metrics of the finished epochs.
   var history: [EpochMetrics] = []
   /// The number of updates so far.
   var stepsDone = 0
-  /// The best validation so far.
   var best: Best?
   /// The defense's reason to end the training early; nil if there is none.
   var stopped: String?
@@ -36,7 +33,6 @@ struct TrainingState: VersionedDocument {
   private static let stateFile = "state.json"
   private static let tensorFile = "training.safetensors"
 
-  /// Writes the state and its tensors into the folder of the weights.
   func save(in folder: String, tensors: NamedTensors) throws {
     try SafeTensors(tensors: tensors).write(to: "\(folder)/\(Self.tensorFile)")
     var state = self
@@ -46,9 +42,7 @@ struct TrainingState: VersionedDocument {
     try state.write(to: "\(folder)/\(Self.stateFile)")
   }
 
-  /// Reads the state and its tensors.
-  ///
-  /// - Throws: `SATError` that names the file that is damaged, missing or of another version.
+  /// Reads the state and its tensors; throws `SATError` that names the file that is damaged, missing or of another version.
   static func load(from folder: String) throws -> (state: TrainingState, tensors: SavedTensors) {
     let state = try read(from: "\(folder)/\(stateFile)")
     var saved: [String: NamedTensors] = [:]
@@ -71,8 +65,6 @@ struct TrainingState: VersionedDocument {
 struct SavedTensors {
   let file: String
   let tensors: NamedTensors
-
-  func part(_ name: String) -> NamedTensors { tensors.part(name) }
 
   /// Returns one tensor; throws `SATError` when it is missing.
   func one(_ name: String) throws(SATError) -> Tensor {

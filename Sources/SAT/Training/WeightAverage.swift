@@ -50,7 +50,6 @@ final class WeightAverage {
   /// The tensors that a checkpoint needs besides the averaged weights.
   var state: NamedTensors { [("average.count", Tensor(count))] }
 
-  /// Restores saved weights and state.
   func restore(weights path: String, count: Int) throws(TorchError) {
     try ModelFile.loadWeights(into: network, from: path)
     self.count = count
