@@ -1,8 +1,6 @@
 public import SwiftTorch
 
-/// Adversarial training (AT, Eq. 2-3; Madry et al. 2018): the mean cross-entropy at PGD's last iterate.
-///
-/// PGD begins at a random start.
+/// Adversarial training (AT, Eq. 2-3; Madry et al. 2018): the mean cross-entropy at PGD's last iterate, from a random start.
 public final class AdversarialTraining: Defense {
   static let entry = DefenseRegistry.Entry(name: "at", summary: "adversarial training (Madry et al. 2018)") {
     AdversarialTraining($0)

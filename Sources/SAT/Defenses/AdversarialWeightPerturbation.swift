@@ -2,12 +2,9 @@ internal import SwiftTorch
 
 /// Adversarial weight perturbation, AWP (Wu et al. 2020): takes each gradient at weights moved to a larger training loss.
 ///
-/// The move is small relative to the weights, and it is undone after the optimizer's step. AWP combines with every method.
-///
-/// Each weight tensor w with more than one dimension moves by gamma · ‖w‖ along its own normalised gradient of the loss. The
-/// paper's code takes this gradient from a copy of the network, so BatchNorm's running statistics do not see the pass. This code
-/// restores the statistics instead, with the same result. The learning rate of the paper's proxy optimizer cancels in the
-/// normalisation.
+/// Each weight tensor w with more than one dimension moves by gamma · ‖w‖ along its own normalised gradient of the loss, until the
+/// optimizer's step is done. The paper's code takes this gradient from a copy of the network, so BatchNorm's running statistics do
+/// not see the pass; this code restores the statistics instead. The learning rate of the paper's proxy optimizer cancels.
 public final class AdversarialWeightPerturbation {
   /// The size of the move relative to the weights' norm.
   public let gamma: Double

@@ -4,8 +4,7 @@ public import SwiftTorch
 ///
 /// Lambda is k. A batch has k + 1 parts. Part j takes j steps of length (2·eps/j)·U, with U uniform between 1 and 10/j. k starts at
 /// 0 and grows by one, up to `attack.steps`, after an epoch with a training accuracy above `accuracy`, or after `patience` epochs.
-/// The authors also quantise inputs at test time. This code does not, because quantisation has no gradient and so hides it from
-/// attacks.
+/// The authors also quantise inputs at test time. This code does not, because quantisation hides the gradient from attacks.
 public final class CAT18: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "cat18", summary: "a growing number of steps, mixed in each batch (Cai et al. 2018)",
@@ -17,19 +16,14 @@ public final class CAT18: Defense {
   ) { CAT18($0) }
 
   private let maximizer: InnerMaximizer
-  private let accuracy: Double
-  private let patience: Int
-  private let isMixing: Bool
+  private let options: MethodOptions
   private var steps = 0
   private var epochsSince = 0
   /// The number of samples in this epoch so far, and how many were classified correctly.
   private var seen = (samples: 0, right: 0)
 
   public init(_ settings: DefenseSettings) {
-    maximizer = settings.maximizer
-    accuracy = settings.options.number("accuracy")
-    patience = settings.options.whole("patience")
-    isMixing = settings.options.flag("mixing")
+    (maximizer, options) = (settings.maximizer, settings.options)
   }
 
   /// Sets k to `steps` and restarts the count of epochs.
@@ -48,13 +42,14 @@ public final class CAT18: Defense {
 
   private func limits(_ batch: TrainingBatch, _ generator: Generator) -> SampleLimits {
     let n = batch.labels.count
+    let isMixing = options.flag("mixing")
     let counts = (0..<n).map { isMixing ? min($0 / max(n / (steps + 1), 1), steps) : steps }
     let drawn = Tensor.rand([steps + 1], generator: generator, dtype: .float64).array(of: Double.self)
-    let sizes = (0...steps).map { j in j == 0 ? 0 : 2 * maximizer.threat.epsilon / Double(j) * (1 + (10 / Double(j) - 1) * drawn[j])
-    }
+    let epsilon = maximizer.threat.epsilon
+    let sizes = (0...steps).map { j in j == 0 ? 0 : 2 * epsilon / Double(j) * (1 + (10 / Double(j) - 1) * drawn[j]) }
     func place(_ values: [Double]) -> Tensor { Tensor(values).to(batch.images.dtype).to(batch.images.device) }
     return SampleLimits(
-      radii: place(counts.map { $0 == 0 ? 0 : maximizer.threat.epsilon }), stepSizes: place(counts.map { sizes[$0] }),
+      radii: place(counts.map { $0 == 0 ? 0 : epsilon }), stepSizes: place(counts.map { sizes[$0] }),
       stepCounts: Tensor(counts).to(batch.images.device))
   }
 
@@ -63,7 +58,8 @@ public final class CAT18: Defense {
     seen = (0, 0)
     let report = EpochReport(metrics: ["steps": Double(steps), "accuracy": reached])
     epochsSince += 1
-    if steps < maximizer.steps, reached > accuracy || epochsSince >= patience { begin(steps: steps + 1) }
+    let isDue = reached > options.number("accuracy") || epochsSince >= options.whole("patience")
+    if steps < maximizer.steps, isDue { begin(steps: steps + 1) }
     return report
   }
 
@@ -71,8 +67,6 @@ public final class CAT18: Defense {
 
   public func restore(_ state: NamedTensors) throws(TorchError) {
     let progress = try state.required("progress", shape: [4]).array(of: Int.self)
-    steps = progress[0]
-    epochsSince = progress[1]
-    seen = (progress[2], progress[3])
+    (steps, epochsSince, seen) = (progress[0], progress[1], (progress[2], progress[3]))
   }
 }

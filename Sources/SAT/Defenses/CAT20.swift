@@ -2,9 +2,8 @@ public import SwiftTorch
 
 /// CAT20, customised adversarial training (Cheng et al. 2020): each training sample has its own radius and a smoothed label.
 ///
-/// The radius grows while the sample is classified correctly, and a larger radius smooths the label more. The attack starts at the
-/// clean image and uses r' = min(r + eta, cap). The sample keeps r' if it is still classified correctly there. Its label becomes
-/// ỹ = (1 − w)·onehot + w·Dirichlet(1, …, 1), with w proportional to r'. The network minimises
+/// The attack starts at the clean image and uses r' = min(r + eta, cap). The sample keeps r' if it is still classified correctly
+/// there. Its label becomes ỹ = (1 − w)·onehot + w·Dirichlet(1, …, 1), with w proportional to r'. The network minimises
 /// r'·relu(max_{j≠y} z_j − z_y + kappa) − ⟨ỹ, log p⟩; the attack maximises −r'·relu(z_y − max_{j≠y} z_j + kappa) − ⟨ỹ, log p⟩.
 /// The SAT paper reports that this method masks gradients.
 public final class CAT20: Defense {
@@ -47,23 +46,23 @@ public final class CAT20: Defense {
     let epsilon = maximizer.threat.epsilon
     let old = radii.values(of: batch)
     let tried = (old + options.number("eta") * epsilon).clamped(to: ...(options.number("cap") * epsilon))
-    var hinges: HingeLosses?
     let network = update.network
-    let examples = try network.withPreparedWeights(for: batch.images) { () throws(TorchError) in
+    let (examples, losses) = try network.withPreparedWeights(for: batch.images) { () throws(TorchError) in
       let classes = try withNoGrad { () throws(TorchError) in try network.logits(batch.images[0..<1]).size(1) }
-      let found = HingeLosses(batch, tried, smoothed: smoothedLabels(batch, tried / epsilon, classes, generator), options)
-      hinges = found
+      let losses = HingeLosses(
+        labels: batch.labels, radii: tried, smoothed: smoothedLabels(batch, tried / epsilon, classes, generator),
+        kappa: options.number("kappa"), share: options.text("hinge") == "sum" ? 1 / Double(batch.labels.count) : 1)
       let examples = try maximizer(
-        network, batch.images, batch.labels, curriculum: SampleLimits(radii: tried), loss: found.inner, generator: generator)
+        network, batch.images, batch.labels, curriculum: SampleLimits(radii: tried), loss: losses.inner, generator: generator)
       let logits = try withNoGrad { () throws(TorchError) in try network.logits(examples.images) }
       let right = logits.argmax(dim: 1).equal(to: batch.labels)
       let keeps = options.text("update") == "paper" ? right : !right
       radii.set(old.replacing(with: tried, where: keeps), for: batch)
-      return examples
+      return (examples, losses)
     }
     return try update(batch, examples, maximizer.threat) { network throws(TorchError) in
       let logits = try network.logits(examples.images)
-      return (hinges!.outer(logits), logits)
+      return (losses.outer(logits), logits)
     }
   }
 
@@ -88,14 +87,6 @@ private struct HingeLosses {
   let kappa: Double
   /// The weight of a sample's smoothed loss relative to its hinge.
   let share: Double
-
-  init(_ batch: TrainingBatch, _ radii: Tensor, smoothed: Tensor, _ options: MethodOptions) {
-    labels = batch.labels
-    self.radii = radii
-    self.smoothed = smoothed
-    kappa = options.number("kappa")
-    share = options.text("hinge") == "sum" ? 1 / Double(batch.labels.count) : 1
-  }
 
   /// Returns z_y − max_{j≠y} z_j, [n].
   private func lead(_ logits: Tensor, _ labels: Tensor) -> Tensor {

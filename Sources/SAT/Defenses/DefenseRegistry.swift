@@ -5,32 +5,16 @@
 public enum DefenseRegistry {
   public struct Entry: Sendable {
     public let name: String
-    /// A short description of the method.
     public let summary: String
     /// True if the method follows a schedule of lambda.
-    public let usesLambda: Bool
+    public private(set) var usesLambda = false
     /// The allowed values of lambda.
-    public let lambdaRange: ClosedRange<Double>
+    public private(set) var lambdaRange = -Limit.number.upperBound...Limit.number.upperBound
     /// The method's own settings, in the order of their listing.
-    public let options: [MethodOption]
+    public private(set) var options: [MethodOption] = []
     /// Adapts a preset, which is written for P-SAT, to the method; the options already have their defaults.
-    let adapt: @Sendable (inout AdaptableSettings) -> Void
+    private(set) var adapt: @Sendable (inout AdaptableSettings) -> Void = { _ in }
     public let make: @Sendable (DefenseSettings) -> any Defense
-
-    init(
-      name: String, summary: String, usesLambda: Bool = false,
-      lambdaRange: ClosedRange<Double> = -Limit.number.upperBound...Limit.number.upperBound, options: [MethodOption] = [],
-      adapt: @escaping @Sendable (inout AdaptableSettings) -> Void = { _ in },
-      make: @escaping @Sendable (DefenseSettings) -> any Defense
-    ) {
-      self.name = name
-      self.summary = summary
-      self.usesLambda = usesLambda
-      self.lambdaRange = lambdaRange
-      self.options = options
-      self.adapt = adapt
-      self.make = make
-    }
   }
 
   public static let entries: [Entry] = [
@@ -38,9 +22,7 @@ public enum DefenseRegistry {
     CAT18.entry, InstanceAdaptiveAT.entry, EpsilonSchedule.entry, FriendlyAT.entry, MART.entry, FastAT.entry, FreeAT.entry,
   ]
 
-  /// Returns the entry of a method.
-  ///
-  /// - Throws: `SATError` for a name that is not in the registry.
+  /// Returns the entry of a method; throws `SATError` for a name that is not in the registry.
   public static func entry(named name: String) throws(SATError) -> Entry {
     guard let entry = entries.first(where: { $0.name == name }) else {
       let names = entries.map(\.name)
@@ -49,4 +31,24 @@ public enum DefenseRegistry {
     }
     return entry
   }
+}
+
+/// The settings of a preset that a method may adapt, with the facts about the preset that it needs for that.
+///
+/// Training copies the adapted values back into its configuration.
+struct AdaptableSettings {
+  /// The name of the data set, or the path of a data file.
+  let data: String
+  /// The network's name in the catalogue.
+  let network: String
+  let epsilon: Double
+  var options: MethodOptions
+  var lambda: Schedule
+  var epochs: Int
+  var augmentation: Augmentation
+  /// The step length of the inner maximisation.
+  var stepSize: Fraction
+  var learningRate: Double
+  var weightDecay: Double
+  var learningRateSchedule: LearningRateSettings
 }

@@ -2,9 +2,9 @@ public import SwiftTorch
 
 /// Fast AT (Wong et al. 2020): one step of 1.25 · epsilon from a random start, with a guard against catastrophic overfitting.
 ///
-/// Catastrophic overfitting happens within an epoch: the network becomes right on one-step examples and wrong under other attacks.
-/// After each epoch the guard attacks the epoch's first batch by PGD. If the accuracy fell by more than `fall` since the previous
-/// epoch, the guard restores the previous epoch's weights and ends training.
+/// Within an epoch the network can become right on one-step examples and wrong under other attacks. After each epoch the guard
+/// attacks the epoch's first batch by PGD. If the accuracy fell by more than `fall` in one epoch, the guard restores the previous
+/// epoch's weights and ends training.
 public final class FastAT: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "fast-at", summary: "one step, with a guard against catastrophic overfitting (Wong et al. 2020)",
@@ -79,17 +79,11 @@ public final class FastAT: Defense {
   }
 
   public func restore(_ state: NamedTensors) throws(TorchError) {
-    let prefix = "guard.weights."
-    let named = Dictionary(state.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })
-    if let images = named["guard.images"], let labels = named["guard.labels"], let indices = named["guard.indices"] {
+    func saved(_ name: String) -> Tensor? { state.first { $0.name == "guard.\(name)" }?.tensor }
+    if let images = saved("images"), let labels = saved("labels"), let indices = saved("indices") {
       firstBatch = TrainingBatch(
         images: images, labels: labels, indices: indices, epoch: Int(try state.required("guard.epoch", shape: []).item()))
     }
-    if let accuracy = named["guard.accuracy"] {
-      before = (
-        accuracy.item(),
-        state.filter { $0.name.hasPrefix(prefix) }.map { (name: String($0.name.dropFirst(prefix.count)), tensor: $0.tensor) }
-      )
-    }
+    if let accuracy = saved("accuracy") { before = (accuracy.item(), state.part("guard.weights")) }
   }
 }

@@ -2,8 +2,8 @@ public import SwiftTorch
 
 /// Free AT (Shafahi et al. 2019): trains m times on each batch, with one backward pass for weights and perturbation together.
 ///
-/// The perturbation carries over from batch to batch, and its steps are epsilon long. The number of epochs in a preset is divided
-/// by 8, the default m, so the number of updates stays the same. With another m, set the epochs too.
+/// The perturbation carries over from batch to batch, and its steps are epsilon long. A preset's number of epochs is divided by 8,
+/// the default m, so the number of updates stays the same. With another m, set the epochs too.
 public final class FreeAT: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "free-at", summary: "one backward pass for weights and perturbation, m times a batch (Shafahi et al. 2019)",

@@ -2,9 +2,9 @@ public import SwiftTorch
 
 /// H-SAT (Sections 4.2 and 5, Appendix B.3): each PGD step moves only the samples of smallest curvature.
 ///
-/// A step moves round(lambda · B) samples of a batch of B. The curvature is that of a sample's loss in the weights. Lambda rises
-/// over the epochs. At lambda = 1 nothing is ranked and training equals AT bit for bit. At lambda = 0 the network trains on clean
-/// images, or with `startAtZero` on the random starts.
+/// A step moves round(lambda · B) samples of a batch of B, ranked by the curvature of a sample's loss in the weights. At lambda = 1
+/// nothing is ranked and training equals AT bit for bit. At lambda = 0 the network trains on clean images, or with `startAtZero` on
+/// the random starts.
 public final class HessianSAT: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "h-sat", summary: "Hessian-based SAT: a fraction lambda of each batch moves", usesLambda: true, lambdaRange: 0...1,

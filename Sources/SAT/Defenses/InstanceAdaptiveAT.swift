@@ -2,12 +2,10 @@ public import SwiftTorch
 
 /// IAAT, instance-adaptive adversarial training (Balaji et al. 2019): each training sample has its own radius.
 ///
-/// The radius grows while the sample is classified correctly in a larger ball, and shrinks otherwise. During a warm-up it is
-/// epsilon.
-///
-/// After the warm-up, each sample is attacked at its radius r and at r + gamma. The candidate is r + gamma if the sample is still
-/// right there, else r if it is still right at r, else r − gamma. It is 0 if the clean sample is wrong. The radius moves a fraction
-/// `rate` towards the candidate. The sample then trains at the new radius, with steps of max(2r/K, attack.stepSize).
+/// During a warm-up the radius is epsilon. Afterwards each sample is attacked at its radius r and at r + gamma. The candidate is
+/// r + gamma if the sample is still right there, else r if it is still right at r, else r − gamma. It is 0 if the clean sample is
+/// wrong. The radius moves a fraction `rate` towards the candidate, and the sample trains at the new radius, with steps of
+/// max(2r/K, attack.stepSize).
 public final class InstanceAdaptiveAT: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "iaat", summary: "a radius per sample that grows and shrinks (Balaji et al. 2019)",
@@ -19,16 +17,11 @@ public final class InstanceAdaptiveAT: Defense {
   ) { InstanceAdaptiveAT($0) }
 
   private let maximizer: InnerMaximizer
-  private let warmup: Int
-  private let gamma: Double
-  private let rate: Double
+  private let options: MethodOptions
   private let radii: SampleMemory
 
   public init(_ settings: DefenseSettings) {
-    maximizer = settings.maximizer
-    warmup = settings.options.whole("warmup")
-    gamma = settings.options.number("gamma") * settings.maximizer.threat.epsilon
-    rate = settings.options.number("rate")
+    (maximizer, options) = (settings.maximizer, settings.options)
     radii = SampleMemory(count: settings.trainingSize)
   }
 
@@ -45,13 +38,14 @@ public final class InstanceAdaptiveAT: Defense {
   /// Returns the new radii of a batch, [N].
   private func radius(_ network: NetworkClassifier, _ batch: TrainingBatch, _ generator: Generator) throws(TorchError) -> Tensor {
     let cleanRight = try right(network, batch.images, batch.labels)
-    if batch.epoch < warmup { return cleanRight * maximizer.threat.epsilon }
+    if batch.epoch < options.whole("warmup") { return cleanRight * maximizer.threat.epsilon }
+    let gamma = options.number("gamma") * maximizer.threat.epsilon
     let old = radii.values(of: batch)
     let right = try right(network, attack(network, batch, old, generator).images, batch.labels)
     let rightBeyond = try self.right(network, attack(network, batch, old + gamma, generator).images, batch.labels)
     return withNoGrad {
       let candidate = (old + gamma * (rightBeyond + (1 - rightBeyond) * (right - 1))) * cleanRight
-      return old.adding(candidate.clamped(to: 0...) - old, alpha: rate)
+      return old.adding(candidate.clamped(to: 0...) - old, alpha: options.number("rate"))
     }
   }
 
@@ -69,12 +63,6 @@ public final class InstanceAdaptiveAT: Defense {
   }
 
   public func finishEpoch(_ epoch: Int, _ network: NetworkClassifier) -> EpochReport { EpochReport(metrics: radii.metrics) }
-
   public var state: NamedTensors { radii.state }
   public func restore(_ state: NamedTensors) throws(TorchError) { try radii.restore(state) }
-}
-
-extension SampleMemory {
-  /// The mean and the largest radius, in pixel units.
-  var metrics: [String: Double] { ["epsilon.mean": values.mean().item(), "epsilon.max": values.max().item()] }
 }

@@ -2,8 +2,8 @@ public import SwiftTorch
 
 /// MART (Wang et al. 2020): a boosted cross-entropy on perturbed images plus beta times a weighted divergence of the predictions.
 ///
-/// The divergence counts more for samples that are misclassified when clean. The loss of a sample is
-/// CE(x') − log(1.0001 − p'_j + 1e-12) + beta · KL(p ‖ p') · (1.0000001 − p_y), with j the most likely wrong class.
+/// A sample's loss is CE(x') − log(1.0001 − p'_j + 1e-12) + beta · KL(p ‖ p') · (1.0000001 − p_y), j the likeliest wrong class. The
+/// divergence thus counts more for samples that are misclassified when clean.
 public final class MART: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "mart", summary: "misclassification-aware training (Wang et al. 2020)",

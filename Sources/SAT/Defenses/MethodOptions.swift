@@ -13,23 +13,20 @@ public struct MethodOption: Sendable {
   public let kind: Kind
   public let value: MethodOptions.Value
 
-  static func flag(_ name: String, _ value: Bool, _ summary: String) -> MethodOption {
-    MethodOption(name: name, summary: summary, kind: .flag, value: .flag(value))
+  static func flag(_ name: String, _ value: Bool, _ summary: String) -> Self {
+    .init(name: name, summary: summary, kind: .flag, value: .flag(value))
   }
 
-  static func choice(_ name: String, _ choices: [String], _ summary: String) -> MethodOption {
-    MethodOption(name: name, summary: summary, kind: .choice(choices), value: .text(choices[0]))
+  static func choice(_ name: String, _ choices: [String], _ summary: String) -> Self {
+    .init(name: name, summary: summary, kind: .choice(choices), value: .text(choices[0]))
   }
 
-  static func whole(_ name: String, _ value: Int, from minimum: Int, _ summary: String) -> MethodOption {
-    MethodOption(
-      name: name, summary: summary, kind: .whole(minimum...Limit.steps.upperBound), value: .number(Fraction(Double(value))))
+  static func whole(_ name: String, _ value: Int, from minimum: Int, _ summary: String) -> Self {
+    .init(name: name, summary: summary, kind: .whole(minimum...Limit.steps.upperBound), value: .number(Fraction(Double(value))))
   }
 
-  static func number(
-    _ name: String, _ value: Double, in range: ClosedRange<Double> = Limit.number, _ summary: String
-  ) -> MethodOption {
-    MethodOption(name: name, summary: summary, kind: .number(range), value: .number(Fraction(value)))
+  static func number(_ name: String, _ value: Double, in range: ClosedRange<Double> = Limit.number, _ summary: String) -> Self {
+    .init(name: name, summary: summary, kind: .number(range), value: .number(Fraction(value)))
   }
 
   /// The accepted values, in words.
@@ -53,9 +50,7 @@ public struct MethodOption: Sendable {
   }
 }
 
-/// The values of a method's settings, by name.
-///
-/// The registry's entry makes and validates them, so none is missing.
+/// The values of a method's settings, by name; the registry's entry makes and validates them, so none is missing.
 public struct MethodOptions: Sendable, Equatable {
   public enum Value: Sendable, Equatable {
     case flag(Bool)
@@ -67,31 +62,23 @@ public struct MethodOptions: Sendable, Equatable {
 
   public init(_ values: [String: Value] = [:]) { self.values = values }
 
-  /// Creates the default values of a method.
   public init(of entry: DefenseRegistry.Entry) {
     values = Dictionary(uniqueKeysWithValues: entry.options.map { ($0.name, $0.value) })
   }
 
-  func flag(_ name: String) -> Bool {
-    guard case .flag(let value)? = values[name] else { preconditionFailure("the method has no flag '\(name)'") }
-    return value
-  }
-
-  func number(_ name: String) -> Double {
-    guard case .number(let value)? = values[name] else { preconditionFailure("the method has no number '\(name)'") }
-    return value.value
-  }
-
+  func flag(_ name: String) -> Bool { content(name) }
+  func number(_ name: String) -> Double { (content(name) as Fraction).value }
   func whole(_ name: String) -> Int { Int(number(name)) }
+  func text(_ name: String) -> String { content(name) }
 
-  func text(_ name: String) -> String {
-    guard case .text(let value)? = values[name] else { preconditionFailure("the method has no text '\(name)'") }
-    return value
+  private func content<Content>(_ name: String) -> Content {
+    guard let content = values[name]?.content as? Content else {
+      preconditionFailure("the method has no \(Content.self) '\(name)'")
+    }
+    return content
   }
 
-  /// Checks the values against the method's settings.
-  ///
-  /// - Throws: `SATError` for the first setting that is unknown, missing or out of its range.
+  /// Checks the values against the method's settings; throws `SATError` for the first that is unknown, missing or out of its range.
   func validate(for entry: DefenseRegistry.Entry) throws(SATError) {
     let known = entry.options.map(\.name)
     if let unknown = values.keys.sorted().first(where: { !known.contains($0) }) {
@@ -110,40 +97,30 @@ public struct MethodOptions: Sendable, Equatable {
 }
 
 extension MethodOptions: Codable {
-  public init(from decoder: any Decoder) throws { values = try decoder.singleValueContainer().decode([String: Value].self) }
-
-  public func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
-    try container.encode(values)
-  }
+  public init(from decoder: any Decoder) throws { values = try [String: Value](from: decoder) }
+  public func encode(to encoder: any Encoder) throws { try values.encode(to: encoder) }
 }
 
 extension MethodOptions.Value: Codable, CustomStringConvertible {
   public init(from decoder: any Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    if let value = try? container.decode(Bool.self) {
+    if let value = try? Bool(from: decoder) {
       self = .flag(value)
-    } else if let value = try? container.decode(Fraction.self) {
+    } else if let value = try? Fraction(from: decoder) {
       self = .number(value)
     } else {
-      self = .text(try container.decode(String.self))
+      self = .text(try String(from: decoder))
     }
   }
 
-  public func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
-    switch self {
-    case .flag(let value): try container.encode(value)
-    case .number(let value): try container.encode(value)
-    case .text(let value): try container.encode(value)
-    }
-  }
+  public func encode(to encoder: any Encoder) throws { try content.encode(to: encoder) }
 
-  public var description: String {
+  public var description: String { if case .text(let text) = self { "'\(text)'" } else { "\(content)" } }
+
+  fileprivate var content: any Encodable & Sendable {
     switch self {
-    case .flag(let value): "\(value)"
-    case .number(let value): value.description
-    case .text(let value): "'\(value)'"
+    case .flag(let value): value
+    case .number(let value): value
+    case .text(let value): value
     }
   }
 }

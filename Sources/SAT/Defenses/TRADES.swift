@@ -2,9 +2,9 @@ public import SwiftTorch
 
 /// TRADES (Zhang et al. 2019): cross-entropy on clean images plus beta times the divergence of clean and perturbed predictions.
 ///
-/// The attack maximises the divergence KL(p(x) ‖ p(x')). Both sides are log-probabilities, because a target of probabilities gives
-/// a NaN gradient if a probability is 0. The network sees both images in training mode, first the clean ones, once. The official
-/// code passes the clean images twice; this affects only BatchNorm's running statistics.
+/// The attack maximises KL(p(x) ‖ p(x')). Both sides are log-probabilities, because a probability of 0 in the target gives a NaN
+/// gradient. In training mode the network sees the clean images once, then the perturbed ones. The official code passes the clean
+/// images twice; this affects only BatchNorm's running statistics.
 public final class TRADES: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "trades", summary: "clean loss plus divergence (Zhang et al. 2019)",
@@ -32,22 +32,17 @@ public final class TRADES: Defense {
   }
 
   public func step(_ batch: TrainingBatch, _ update: WeightUpdate, generator: Generator) throws -> TrainingOutcome {
-    let examples = try examples(update.network, batch, generator: generator)
+    let network = update.network
+    let examples = try network.withPreparedWeights(for: batch.images) { () throws(TorchError) in
+      let target = try withNoGrad { () throws(TorchError) in try network.logits(batch.images).logSoftmax(dim: 1) }
+      let loss = InnerLoss { logits, samples in Self.divergence(samples.rows(of: target), logits) }
+      return try maximizer(network, batch.images, batch.labels, curriculum: FullStrength(), loss: loss, generator: generator)
+    }
     return try update(batch, examples, maximizer.threat) { [beta, isElementMean] network throws(TorchError) in
       let clean = try network.logits(batch.images)
       let perturbed = try network.logits(examples.images)
       let divergence = Self.divergence(clean.logSoftmax(dim: 1), perturbed) / (isElementMean ? clean.count : clean.size(0))
       return (clean.crossEntropy(batch.labels) + beta * divergence, perturbed)
-    }
-  }
-
-  private func examples(
-    _ network: NetworkClassifier, _ batch: TrainingBatch, generator: Generator
-  ) throws(TorchError) -> InnerMaximizer.Outcome {
-    try network.withPreparedWeights(for: batch.images) { () throws(TorchError) in
-      let target = try withNoGrad { () throws(TorchError) in try network.logits(batch.images).logSoftmax(dim: 1) }
-      let loss = InnerLoss { logits, samples in Self.divergence(samples.rows(of: target), logits) }
-      return try maximizer(network, batch.images, batch.labels, curriculum: FullStrength(), loss: loss, generator: generator)
     }
   }
 

@@ -2,52 +2,41 @@ public import SwiftTorch
 
 /// One update of the weights from a training loss: the backward pass, the trainer's hook, and the optimizer's step.
 ///
-/// Adversarial weight perturbation wraps the update if it is set. Every defense updates through this class, so every defense can be
-/// combined with weight perturbation.
+/// Every defense updates through this class, so every defense can be combined with adversarial weight perturbation.
 public final class WeightUpdate {
   public let network: NetworkClassifier
   public let optimizer: any Optimizer
   /// The adversarial weight perturbation; nil for none.
   public let perturbation: AdversarialWeightPerturbation?
-  /// A hook between the backward pass and the optimizer's step, which may read or clip the gradients.
-  ///
-  /// If the hook throws, the weights stay unchanged.
+  /// A hook between the backward pass and the optimizer's step, which may read or clip the gradients; if it throws, the weights
+  /// stay unchanged.
   public var beforeStep: () throws -> Void = {}
 
   public init(_ network: NetworkClassifier, _ optimizer: any Optimizer, perturbation: AdversarialWeightPerturbation? = nil) {
-    self.network = network
-    self.optimizer = optimizer
-    self.perturbation = perturbation
+    (self.network, self.optimizer, self.perturbation) = (network, optimizer, perturbation)
   }
 
   /// The loss to minimise, a scalar with its graph, and the logits [N, C] of the training examples.
   public typealias Objective = (loss: Tensor, logits: Tensor)
 
-  /// Updates the weights once.
+  /// Updates the weights once, in a 0-based epoch, and returns the loss before the update and its logits.
   ///
-  /// - Parameter objective: evaluates the network in training mode. A perturbation of the weights calls it twice, so it must not
-  ///   take random draws.
-  /// - Returns: the loss before the update and its logits.
+  /// The objective evaluates the network in training mode. A perturbation of the weights calls it twice, so it draws nothing.
   @discardableResult
   public func callAsFunction(
     epoch: Int, _ objective: (NetworkClassifier) throws(TorchError) -> Objective
   ) throws -> (loss: Double, logits: Tensor) {
     let displacement = try perturbation?.displacement(of: network, epoch: epoch, objective)
     displacement?.apply()
-    do {
-      let evaluation = try objective(network)
-      let loss = evaluation.loss.item()
-      guard loss.isFinite else { throw SATError.notFinite("training loss", loss, epoch) }
-      optimizer.clearGradients()
-      evaluation.loss.backward()
-      try beforeStep()
-      optimizer.step()
-      displacement?.undo()
-      return (loss, evaluation.logits.detached())
-    } catch {
-      displacement?.undo()
-      throw error
-    }
+    defer { displacement?.undo() }
+    let evaluation = try objective(network)
+    let loss = evaluation.loss.item()
+    guard loss.isFinite else { throw SATError.notFinite("training loss", loss, epoch) }
+    optimizer.clearGradients()
+    evaluation.loss.backward()
+    try beforeStep()
+    optimizer.step()
+    return (loss, evaluation.logits.detached())
   }
 
   /// Updates the weights by an objective on perturbed images.

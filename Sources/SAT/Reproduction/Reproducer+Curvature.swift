@@ -1,7 +1,5 @@
-internal import Foundation
 internal import SwiftTorch
 
-/// Measurements of the adversarial loss at the trained weights.
 extension Reproducer {
   /// Returns training images, the same for every method.
   private func trainingImages(_ run: ReproductionPlan.Run, count: Int) throws -> ImageDataset {
@@ -16,39 +14,30 @@ extension Reproducer {
 
   // MARK: Fig. 7
 
-  /// Measures Spearman's correlation of each estimate with the exact eigenvalues.
-  ///
-  /// The paper prints it for its upper bound, Eq. 20, in chunks of 32.
+  /// Measures Spearman's correlation of each estimate with the exact eigenvalues; the paper prints that of Eq. 20, in chunks of 32.
   func spectra() throws -> [ReproductionResult.Figure] {
     try measured { run, index in
       let perSample = try spectrum(of: run, index).perSample
       return (perSample?.spearman ?? [:]).sorted { $0.key < $1.key }.map { name, value in
         let interval = value.flatMap { Spearman.interval($0, count: perSample?.eigenvalues.count ?? 0) }
-        return ReproductionResult.Figure(
-          setting: run.setting, method: run.method, quantity: "spearman of \(name)", value: value ?? .nan,
-          low: interval?.lowerBound,
-          high: interval?.upperBound, paper: PaperFigures.value(plan.item.name, run.setting, run.method, "spearman of \(name)"))
+        return figure(run, "spearman of \(name)", value ?? .nan, low: interval?.lowerBound, high: interval?.upperBound)
       }
     }
   }
 
   private func spectrum(of run: ReproductionPlan.Run, _ index: Int) throws -> HessianDocument {
-    let path = "\(run.folder.path)/hessian.json"
-    if FileManager.default.fileExists(atPath: path) { return try HessianDocument.read(from: path) }
-    var request = HessianAnalysis.Request()
-    request.top = 0
-    request.perSample = PerSampleSpectrum.Settings()
-    request.approximations = true
-    var job = HessianJob(
-      model: try loaded(run, .best), data: try trainingImages(run, count: run.limits.spectrumImages), request: request,
-      perturbation: try perturbation(run))
-    job.batchSize = run.configuration.batchSize
-    job.state = "\(run.folder.path)/spectrum-state"
-    let document = try job.run(progress: { self.measuring(run, index, $0.fraction, $0.phase) }, shouldStop: shouldStop).document
-    try document.write(to: path)
-    try? FileManager.default.removeItem(atPath: "\(run.folder.path)/spectrum-state")
-    observer.report("\(run.setting) \(run.method): eigenvalues measured, \(path)")
-    return document
+    try kept(run, "hessian", state: "spectrum", "eigenvalues measured") { state in
+      var request = HessianAnalysis.Request()
+      request.top = 0
+      request.perSample = PerSampleSpectrum.Settings()
+      request.approximations = true
+      var job = HessianJob(
+        model: try loaded(run, .best), data: try trainingImages(run, count: run.limits.spectrumImages), request: request,
+        perturbation: try perturbation(run))
+      job.batchSize = run.configuration.batchSize
+      job.state = state
+      return try job.run(progress: { self.measuring(run, index, $0.fraction, $0.phase) }, shouldStop: shouldStop).document
+    }
   }
 
   // MARK: Fig. 1
@@ -62,24 +51,20 @@ extension Reproducer {
       return [
         ("loss at the weights", centre), ("mean rise on the grid", values.reduce(0) { $0 + $1 - centre } / Double(values.count)),
         ("greatest loss on the grid", values.max() ?? centre),
-      ].map { ReproductionResult.Figure(setting: run.setting, method: run.method, quantity: $0, value: $1) }
+      ].map { figure(run, $0, $1) }
     }
   }
 
   private func landscape(of run: ReproductionPlan.Run, _ index: Int) throws -> LandscapeDocument {
-    let path = "\(run.folder.path)/landscape.json"
-    if FileManager.default.fileExists(atPath: path) { return try LandscapeDocument.read(from: path) }
-    var job = LandscapeJob(
-      model: try loaded(run, .best), data: try trainingImages(run, count: run.limits.smoothnessImages),
-      examples: .fixed(try perturbation(run)), axis: .init(points: run.limits.gridPoints))
-    job.seed = run.configuration.seed
-    job.batchSize = run.configuration.batchSize
-    job.state = "\(run.folder.path)/landscape-state"
-    let document = try job.run(progress: { self.measuring(run, index, $0.fraction, $0.phase, .evaluate) }, shouldStop: shouldStop)
-      .document
-    try document.write(to: path)
-    try? FileManager.default.removeItem(atPath: "\(run.folder.path)/landscape-state")
-    observer.report("\(run.setting) \(run.method): landscape measured, \(path)")
-    return document
+    try kept(run, "landscape", state: "landscape", "landscape measured") { state in
+      var job = LandscapeJob(
+        model: try loaded(run, .best), data: try trainingImages(run, count: run.limits.smoothnessImages),
+        examples: .fixed(try perturbation(run)), axis: .init(points: run.limits.gridPoints))
+      job.seed = run.configuration.seed
+      job.batchSize = run.configuration.batchSize
+      job.state = state
+      return try job.run(progress: { self.measuring(run, index, $0.fraction, $0.phase, .evaluate) }, shouldStop: shouldStop)
+        .document
+    }
   }
 }

@@ -3,19 +3,10 @@ internal import SwiftTorch
 
 /// Measurements of trained runs. The run's folder keeps each measurement for later use.
 extension Reproducer {
-  func accuracies() throws -> [ReproductionResult.Figure] {
+  /// Measures accuracies, and saves the adversarial images on request.
+  func accuracies(savingImages: Bool) throws -> [ReproductionResult.Figure] {
     try measured { run, index in
-      let evaluation = try self.evaluation(of: run, index)
-      return ReproductionResult.Figure.accuracies(
-        item: plan.item.name, setting: run.setting, method: run.method, clean: evaluation.clean.correct,
-        adversarial: evaluation.robust?.correct ?? evaluation.clean.correct, samples: evaluation.data.samples)
-    }
-  }
-
-  /// Measures accuracies and saves the adversarial images.
-  func images() throws -> [ReproductionResult.Figure] {
-    try measured { run, index in
-      let evaluation = try self.evaluation(of: run, index, savingImages: true)
+      let evaluation = try self.evaluation(of: run, index, savingImages: savingImages)
       return ReproductionResult.Figure.accuracies(
         item: plan.item.name, setting: run.setting, method: run.method, clean: evaluation.clean.correct,
         adversarial: evaluation.robust?.correct ?? evaluation.clean.correct, samples: evaluation.data.samples)
@@ -31,42 +22,55 @@ extension Reproducer {
   func measuring(
     _ run: ReproductionPlan.Run, _ index: Int, _ fraction: Double, _ detail: String, _ stage: ReproductionStage = .measure
   ) {
-    observer.progressed(stage, to: (Double(index) + fraction) / Double(plan.runs.count), "\(run.setting) \(run.method), \(detail)")
+    observer.progressed(stage, to: (Double(index) + fraction) / Double(plan.runs.count), "\(run.name), \(detail)")
   }
 
-  // MARK: Accuracy
+  func figure(
+    _ run: ReproductionPlan.Run, _ quantity: String, _ value: Double, low: Double? = nil, high: Double? = nil
+  ) -> ReproductionResult.Figure {
+    .init(item: plan.item.name, setting: run.setting, method: run.method, quantity: quantity, value: value, low: low, high: high)
+  }
+
+  /// Returns a document of the run's folder; if it is missing, makes it with a path for the state of the work, and saves it.
+  func kept<Document: VersionedDocument>(
+    _ run: ReproductionPlan.Run, _ name: String, state: String, _ done: String, isComplete: Bool = true,
+    make: (_ state: String) throws -> Document
+  ) throws -> Document {
+    let (path, state) = ("\(run.folder.path)/\(name).json", "\(run.folder.path)/\(state)-state")
+    if isComplete, FileManager.default.fileExists(atPath: path) { return try Document.read(from: path) }
+    let document = try make(state)
+    try document.write(to: path)
+    try? FileManager.default.removeItem(atPath: state)
+    observer.report("\(run.name): \(done), \(path)")
+    return document
+  }
 
   /// Evaluates the best checkpoint, because the paper uses early stopping.
-  private func evaluation(of run: ReproductionPlan.Run, _ index: Int, savingImages: Bool = false) throws -> EvaluationDocument {
-    let name = "\(run.folder.path)/evaluation-\(run.limits.pgdSteps == nil ? "autoattack" : "pgd")\(savingImages ? "-images" : "")"
-    let path = "\(name).json"
+  private func evaluation(of run: ReproductionPlan.Run, _ index: Int, savingImages: Bool) throws -> EvaluationDocument {
+    let name = "evaluation-\(run.limits.pgdSteps == nil ? "autoattack" : "pgd")\(savingImages ? "-images" : "")"
     let imagePath = "\(run.folder.path)/adversarial.safetensors"
-    if FileManager.default.fileExists(atPath: path), !savingImages || FileManager.default.fileExists(atPath: imagePath) {
-      return try EvaluationDocument.read(from: path)
+    let isComplete = !savingImages || FileManager.default.fileExists(atPath: imagePath)
+    return try kept(run, name, state: name, "evaluated", isComplete: isComplete) { state in
+      let model = try loaded(run, .best)
+      let data = try testImages(of: run, atMost: savingImages ? AdversarialExamples.limit : nil)
+      let threat = try ThreatModel(norm: run.configuration.threat.norm, epsilon: run.configuration.threat.epsilon.value)
+      let suite = AttackSuite(
+        AttackSettings(
+          threat: threat, seed: run.configuration.seed, classes: try model.classCount(of: data), steps: run.limits.pgdSteps ?? 40))
+      let entries = run.limits.pgdSteps == nil ? AutoAttack.ensemble(.standard) : [PGD.entry]
+      var job = try EvaluationJob(model: model, data: data, suite: suite, attacks: entries)
+      job.batchSize = run.configuration.batchSize
+      job.state = state
+      job.keepsImages = savingImages
+      let phases = ["clean"] + job.plan.attacks.map(\.name)
+      let result = try job.run(
+        progress: { progress in
+          let part = (Double(phases.firstIndex(of: progress.phase) ?? 0) + progress.fraction) / Double(phases.count)
+          self.measuring(run, index, part, "\(progress.phase), \(progress.correct) of \(data.count) still right", .evaluate)
+        }, shouldStop: shouldStop)
+      if savingImages { try result.saveImages(to: imagePath) }
+      return result.document
     }
-    let model = try loaded(run, .best)
-    let data = try testImages(of: run, atMost: savingImages ? AdversarialExamples.limit : nil)
-    let threat = try ThreatModel(norm: run.configuration.threat.norm, epsilon: run.configuration.threat.epsilon.value)
-    let suite = AttackSuite(
-      AttackSettings(
-        threat: threat, seed: run.configuration.seed, classes: try model.classCount(of: data), steps: run.limits.pgdSteps ?? 40))
-    let entries = run.limits.pgdSteps == nil ? AutoAttack.ensemble(.standard) : [PGD.entry]
-    var job = try EvaluationJob(model: model, data: data, suite: suite, attacks: entries)
-    job.batchSize = run.configuration.batchSize
-    job.state = "\(name)-state"
-    job.keepsImages = savingImages
-    let phases = ["clean"] + job.plan.attacks.map(\.name)
-    let result = try job.run(
-      progress: { progress in
-        let part = (Double(phases.firstIndex(of: progress.phase) ?? 0) + progress.fraction) / Double(phases.count)
-        self.measuring(run, index, part, "\(progress.phase), \(progress.correct) of \(data.count) still right", .evaluate)
-      }, shouldStop: shouldStop)
-    if savingImages { try result.saveImages(to: imagePath) }
-    let document = result.document
-    try document.write(to: path)
-    try? FileManager.default.removeItem(atPath: "\(name)-state")
-    observer.report("\(run.setting) \(run.method): evaluated, \(path)")
-    return document
   }
 
   func loaded(_ run: ReproductionPlan.Run, _ checkpoint: RunFolder.Checkpoint) throws -> LoadedModel {

@@ -1,7 +1,6 @@
 internal import Foundation
 internal import SwiftTorch
 
-/// Measurements from the metrics that training wrote.
 extension Reproducer {
   private func epochs(of run: ReproductionPlan.Run) throws -> [EpochMetrics] { try EpochMetrics.read(from: run.folder.metricsPath) }
 
@@ -12,15 +11,12 @@ extension Reproducer {
       let count = min(11, epochs.count)
       return (0..<count).map { i in
         let epoch = epochs[count == 1 ? 0 : i * (epochs.count - 1) / (count - 1)]
-        return ReproductionResult.Figure(
-          setting: run.setting, method: run.method, quantity: "mean norm in epoch \(epoch.epoch)", value: epoch.perturbation.mean)
+        return figure(run, "mean norm in epoch \(epoch.epoch)", epoch.perturbation.mean)
       }
     }
   }
 
-  /// Returns means over the epochs from the first drop of the learning rate on.
-  ///
-  /// The paper states its order of the methods for these epochs.
+  /// Returns means over the epochs from the first drop of the learning rate on, for which the paper states an order of the methods.
   func smoothness() throws -> [ReproductionResult.Figure] {
     let measured = try plan.runs.map { run in
       let first = run.configuration.learningRateSchedule.milestones.first ?? 0

@@ -1,14 +1,12 @@
 internal import Foundation
 internal import SwiftTorch
 
-/// The stage of a reproduction.
 public enum ReproductionStage: String, Sendable {
   /// These two stages stop by themselves on request, and keep the finished work.
   case train, evaluate
   case measure
 }
 
-/// An observer that shows the progress of a reproduction.
 public protocol ReproductionObserver: AnyObject {
   /// Reports the finished fraction of a stage over all runs, and the current activity.
   func progressed(_ stage: ReproductionStage, to fraction: Double, _ detail: String)
@@ -17,9 +15,7 @@ public protocol ReproductionObserver: AnyObject {
   func warn(_ message: String)
 }
 
-/// Runs a plan: trains the missing runs, measures, and compares with the paper's numbers.
-///
-/// It uses all finished work in the folders, so a stopped reproduction continues.
+/// Runs a plan: trains the missing runs, measures, and compares with the paper's numbers. It uses all finished work in the folders.
 public final class Reproducer {
   let plan: ReproductionPlan
   let dataRoot: DataRoot
@@ -31,10 +27,7 @@ public final class Reproducer {
   public init(
     _ plan: ReproductionPlan, dataRoot: DataRoot, observer: any ReproductionObserver, shouldStop: @escaping () -> Bool = { false }
   ) {
-    self.plan = plan
-    self.dataRoot = dataRoot
-    self.observer = observer
-    self.shouldStop = shouldStop
+    (self.plan, self.dataRoot, self.observer, self.shouldStop) = (plan, dataRoot, observer, shouldStop)
     work = plan.runs.reduce(0) { $0 + Self.work(left: $1) }
   }
 
@@ -42,18 +35,11 @@ public final class Reproducer {
     run.work * Double(max(0, run.configuration.epochs - run.epochsDone)) / Double(run.configuration.epochs)
   }
 
-  /// Trains, measures and writes the result.
-  ///
-  /// - Returns: The result; nil after a request to stop, which keeps the finished work.
-  /// - Throws: An error if a run cannot be trained or measured.
+  /// Trains, measures, and writes and returns the result; nil after a request to stop, which keeps the finished work.
   public func run() throws -> ReproductionResult? {
+    if plan.item.measurement != .schedule { for run in plan.runs { guard try train(run) else { return nil } } }
     let figures: [ReproductionResult.Figure]
-    if plan.item.measurement == .schedule {
-      figures = schedules()
-    } else {
-      for run in plan.runs { guard try train(run) else { return nil } }
-      do { figures = try measurements() } catch is JobStopped { return nil }
-    }
+    do { figures = try measurements() } catch is JobStopped { return nil }
     if shouldStop() { return nil }
     let result = ReproductionResult(plan, figures: figures)
     try OutputFolder.create(plan.folder)
@@ -64,20 +50,17 @@ public final class Reproducer {
 
   private func measurements() throws -> [ReproductionResult.Figure] {
     switch plan.item.measurement {
-    case .accuracy: try accuracies()
+    case .accuracy: try accuracies(savingImages: false)
     case .perturbation: try perturbations()
     case .smoothness: try smoothness()
     case .spectrum: try spectra()
     case .landscape: try landscapes()
-    case .images: try images()
-    case .schedule: []
+    case .images: try accuracies(savingImages: true)
+    case .schedule: schedules()
     }
   }
 
-  // MARK: Training
-
   private func train(_ run: ReproductionPlan.Run) throws -> Bool {
-    let name = "\(run.setting) \(run.method)"
     if run.folder.exists {
       var saved = try ConfigurationFile.read(run.folder.configurationPath)
       saved.execution = run.configuration.execution
@@ -88,7 +71,7 @@ public final class Reproducer {
       }
     }
     if run.epochsDone >= run.configuration.epochs {
-      observer.report("\(name): trained already, \(run.folder.path)")
+      observer.report("\(run.name): trained already, \(run.folder.path)")
       return true
     }
     if shouldStop() { return false }
@@ -97,15 +80,13 @@ public final class Reproducer {
     let trainer = try Trainer(run.configuration, dataRoot: dataRoot, folder: run.folder, resume: run.folder.exists)
     let share = Self.work(left: run)
     let (done, work) = (workDone, work)
-    let listener = TrainingListener(first: run.epochsDone, epochs: run.configuration.epochs, name, observer) {
-      (done + share * $0) / max(work, 1)
-    }
+    let listener = TrainingListener(run, observer) { (done + share * $0) / max(work, 1) }
     guard try trainer.run(observer: listener, shouldStop: shouldStop) == .finished else { return false }
     workDone += share
     let best = trainer.bestValidation.map {
       "best on validation after epoch \($0.epoch + 1): robust \(percent($0.validation.robust))"
     }
-    observer.report("\(name): trained, \(best ?? "not validated"), \(run.folder.path)")
+    observer.report("\(run.name): trained, \(best ?? "not validated"), \(run.folder.path)")
     return true
   }
 
@@ -125,15 +106,11 @@ public final class Reproducer {
     return Tensor((0..<count).map { candidates[$0 * candidates.count / count] })
   }
 
-  // MARK: Schedules
-
   private func schedules() -> [ReproductionResult.Figure] {
     plan.runs.flatMap { run in
       PaperFigures.all.filter { $0.item == plan.item.name && $0.setting == run.setting && $0.method == run.method }.map { figure in
         let epoch = Int(figure.quantity.split(separator: " ").last ?? "") ?? 0
-        return ReproductionResult.Figure(
-          setting: run.setting, method: run.method, quantity: figure.quantity, value: run.configuration.lambda.value(at: epoch),
-          paper: figure.value)
+        return self.figure(run, figure.quantity, run.configuration.lambda.value(at: epoch))
       }
     }
   }
@@ -141,30 +118,23 @@ public final class Reproducer {
 
 /// Passes a run's progress to the reproduction's observer.
 private final class TrainingListener: TrainingObserver {
+  private let run: ReproductionPlan.Run
   private let first: Int
-  private let epochs: Int
-  private let name: String
   private let observer: any ReproductionObserver
   private let overall: (Double) -> Double
 
-  /// Makes a listener for one run.
-  ///
-  /// - Parameter overall: Returns the finished fraction of all work for a fraction of this run.
-  init(first: Int, epochs: Int, _ name: String, _ observer: any ReproductionObserver, overall: @escaping (Double) -> Double) {
-    self.first = first
-    self.epochs = epochs
-    self.name = name
-    self.observer = observer
-    self.overall = overall
+  /// Makes a listener for one run; `overall` returns the finished fraction of all work for a fraction of this run's rest.
+  init(_ run: ReproductionPlan.Run, _ observer: any ReproductionObserver, overall: @escaping (Double) -> Double) {
+    (self.run, first, self.observer, self.overall) = (run, run.epochsDone, observer, overall)
   }
 
   func batchDone(epoch: Int, batch: Int, batches: Int, loss: Double) {
-    let done = Double(epoch - first) + Double(batch + 1) / Double(batches)
-    observer.progressed(
-      .train, to: overall(done / Double(max(epochs - first, 1))), "\(name), epoch \(epoch + 1)/\(epochs), loss \(decimal(loss, 3))")
+    let epochs = run.configuration.epochs
+    let done = (Double(epoch - first) + Double(batch + 1) / Double(batches)) / Double(max(epochs - first, 1))
+    observer.progressed(.train, to: overall(done), "\(run.name), epoch \(epoch + 1)/\(epochs), loss \(decimal(loss, 3))")
   }
 
   func validating(epoch: Int) {}
   func epochDone(_ metrics: EpochMetrics, isBest: Bool) {}
-  func warn(_ message: String) { observer.warn("\(name): \(message)") }
+  func warn(_ message: String) { observer.warn("\(run.name): \(message)") }
 }

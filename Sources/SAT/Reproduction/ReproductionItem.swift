@@ -1,6 +1,5 @@
 /// A table or figure of the paper that `sat reproduce` can reproduce.
 public struct ReproductionItem: Sendable {
-  /// The measurement on the runs of an item.
   public enum Measurement: Sendable {
     /// Clean and adversarial accuracy on the test set.
     case accuracy
@@ -19,7 +18,6 @@ public struct ReproductionItem: Sendable {
   }
 
   public let name: String
-  /// A short description.
   public let summary: String
   public let measurement: Measurement
   /// The paper's settings, as names of presets.
@@ -64,9 +62,7 @@ public struct ReproductionItem: Sendable {
   private static let three = ["at", "h-sat", "p-sat"]
   private static let six = ["at", "trades", "dat", "cat20", "h-sat", "p-sat"]
 
-  /// Returns the item with a name.
-  ///
-  /// - Throws: `SATError` for an unknown name.
+  /// Returns the item with a name; throws `SATError` for an unknown name.
   public static func named(_ name: String) throws(SATError) -> ReproductionItem {
     guard let item = all.first(where: { $0.name == name }) else {
       let names = all.map(\.name)
@@ -76,9 +72,7 @@ public struct ReproductionItem: Sendable {
     return item
   }
 
-  /// Returns the item with some of its settings and methods; nil keeps all.
-  ///
-  /// - Throws: `SATError` that names an unknown setting or method.
+  /// Returns the item with some of its settings and methods (nil: all); throws `SATError` that names an unknown one.
   public func restricted(settings: [String]?, methods: [String]?) throws(SATError) -> ReproductionItem {
     func chosen(_ wanted: [String]?, _ usual: [String], _ others: [String], _ what: String) throws(SATError) -> [String] {
       guard let wanted else { return usual }

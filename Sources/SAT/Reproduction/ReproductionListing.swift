@@ -8,17 +8,11 @@ public struct ReproductionListing: Encodable, Sendable {
     public var epochsDone: Int
   }
 
-  /// The scale's changes of one of the paper's settings.
-  public struct Change: Encodable, Sendable {
-    public var setting: String
-    public var changes: [String]
-  }
-
   public var format = "sat-reproduction-plan/1"
   public var item: String
   public var scale: String
   public var results: String
-  public var changes: [Change]
+  public var changes: [ReproductionPlan.Change]
   public var runs: [Run]
   /// One sentence for each data set that the runs need and that is missing.
   public var missingData: [String]
@@ -27,7 +21,7 @@ public struct ReproductionListing: Encodable, Sendable {
     item = plan.item.name
     scale = plan.scale.name.rawValue
     results = plan.folder
-    changes = plan.changes.map { Change(setting: $0.setting, changes: $0.changes) }
+    changes = plan.changes
     runs =
       plan.item.measurement == .schedule
       ? []
@@ -48,7 +42,6 @@ public struct ReproductionListing: Encodable, Sendable {
     return "\(name) is not under \(root.path); `sat data fetch \(name)` gets it, or name its folder with --data-root"
   }
 
-  /// The text for a person.
   public var text: String {
     var text = "\(item), scale \(scale); results go to \(results)\n"
     for change in changes {

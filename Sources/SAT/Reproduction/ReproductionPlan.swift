@@ -2,6 +2,12 @@ internal import Foundation
 
 /// The plan of a reproduction: its runs with their configurations and folders.
 public struct ReproductionPlan: Sendable {
+  /// The scale's changes of one of the paper's settings, in words.
+  public struct Change: Codable, Sendable, Equatable {
+    public var setting: String
+    public var changes: [String]
+  }
+
   public struct Run: Sendable {
     public let setting: String
     public let method: String
@@ -11,6 +17,8 @@ public struct ReproductionPlan: Sendable {
     /// The full data set, before the scale reduces it.
     public let data: String
     let limits: ReproductionScale.Limits
+
+    var name: String { "\(setting) \(method)" }
 
     /// The number of finished epochs in the folder.
     public var epochsDone: Int {
@@ -36,20 +44,14 @@ public struct ReproductionPlan: Sendable {
 
   public let item: ReproductionItem
   public let scale: ReproductionScale
-  /// The folder of all runs and results.
   public let root: String
   public let runs: [Run]
-  /// The scale's changes of the paper's settings, by setting.
-  public let changes: [(setting: String, changes: [String])]
-
-  /// The folder of the item's own results.
+  public let changes: [Change]
   public let folder: String
 
   /// Makes the plan of an item at a scale.
   ///
-  /// - Parameters:
-  ///   - epsilon: A radius that replaces the settings' own; the attack's step size changes in proportion.
-  ///   - execution: The device and the other computing options of the runs.
+  /// An `epsilon` replaces the settings' own radius; the attack's step size changes in proportion.
   /// - Throws: `SATError` if a preset or a method is unknown, or epsilon is outside its range.
   public init(
     _ item: ReproductionItem, scale: ReproductionScale, root: String, seed: UInt64, epsilon: Fraction? = nil, execution: Execution
@@ -59,7 +61,7 @@ public struct ReproductionPlan: Sendable {
       (epsilon.map { "-epsilon\($0.description.replacing("/", with: "over"))" } ?? "") + (seed == 0 ? "" : "-seed\(seed)")
     folder = "\(root)/\(item.name)-\(scale.name.rawValue)\(variant)"
     var runs: [Run] = []
-    var changes: [(setting: String, changes: [String])] = []
+    var changes: [Change] = []
     for setting in item.settings {
       for (i, method) in item.methods.enumerated() {
         var paper = try Presets.configuration(named: setting, method: method)
@@ -76,7 +78,7 @@ public struct ReproductionPlan: Sendable {
         let (configuration, changed) = item.measurement == .schedule ? (paper, []) : scale.apply(to: paper, for: item.measurement)
         if i == 0 {
           let radii = epsilon.flatMap { $0 == radius ? nil : "epsilon \($0) instead of \(radius), steps in proportion" }
-          changes.append((setting, (radii.map { [$0] } ?? []) + changed))
+          changes.append(Change(setting: setting, changes: (radii.map { [$0] } ?? []) + changed))
         }
         let limits = scale.limits(paper)
         let tracks = Self.tracksSmoothness(item, setting, method)

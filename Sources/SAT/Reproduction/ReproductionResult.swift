@@ -11,44 +11,22 @@ public struct ReproductionResult: VersionedDocument {
     /// The name of the quantity. Accuracies are in per cent, as in the paper.
     public var quantity: String
     public var value: Double
-    /// The lower end of a 95 % interval, if there is one.
+    /// The ends of a 95 % interval, if there is one.
     public var low: Double?
-    /// The upper end of a 95 % interval, if there is one.
     public var high: Double?
-    /// The paper's number; nil if the paper prints none.
     public var paper: Double?
 
     /// True for the three quantities of the paper's tables.
     var isAccuracy: Bool { Self.accuracies.contains(quantity) }
     static let accuracies = ["clean", "adversarial", "sum"]
-
-    public init(
-      setting: String, method: String, quantity: String, value: Double, low: Double? = nil, high: Double? = nil,
-      paper: Double? = nil
-    ) {
-      self.setting = setting
-      self.method = method
-      self.quantity = quantity
-      self.value = value
-      self.low = low
-      self.high = high
-      self.paper = paper
-    }
-  }
-
-  public struct Change: Codable, Sendable, Equatable {
-    public var setting: String
-    /// The changes from the paper's setting, in words.
-    public var changes: [String]
   }
 
   public private(set) var format: String = Self.format
   public var item: String
   public var scale: String
   public var seed: UInt64
-  public var changes: [Change]
+  public var changes: [ReproductionPlan.Change]
   public var figures: [Figure]
-  /// The folders of the runs.
   public var runs: [String]
   public var versions = ["sat": SATVersion.current, "libtorch": Torch.version]
 
@@ -56,7 +34,7 @@ public struct ReproductionResult: VersionedDocument {
     item = plan.item.name
     scale = plan.scale.name.rawValue
     seed = plan.runs.first?.configuration.seed ?? 0
-    changes = plan.changes.map { Change(setting: $0.setting, changes: $0.changes) }
+    changes = plan.changes
     self.figures = figures
     runs = plan.item.measurement == .schedule ? [] : plan.runs.map(\.folder.path)
   }
@@ -109,13 +87,18 @@ public struct ReproductionResult: VersionedDocument {
 
   private static func papers(_ figure: Figure) -> String { figure.paper.map { text($0, figure) } ?? "" }
 
-  /// Returns accuracies with two decimals, as in the paper.
   private static func text(_ value: Double, _ figure: Figure) -> String {
     figure.isAccuracy ? decimal(value, 2) : ReportRuns.brief(value)
   }
 }
 
 extension ReproductionResult.Figure {
+  /// Creates a figure with the paper's number for an item, if there is one.
+  init(item: String, setting: String, method: String, quantity: String, value: Double, low: Double? = nil, high: Double? = nil) {
+    let paper = PaperFigures.value(item, setting, method, quantity)
+    self.init(setting: setting, method: method, quantity: quantity, value: value, low: low, high: high, paper: paper)
+  }
+
   /// Returns clean accuracy, adversarial accuracy and their sum, in per cent, with 95 % intervals.
   ///
   /// The two accuracies have Wilson's intervals. They come from the same samples, so the sum's interval combines theirs with their
@@ -123,39 +106,38 @@ extension ReproductionResult.Figure {
   /// give the same answer.
   static func accuracies(
     item: String, setting: String, method: String, clean: Int, adversarial: Int, samples: Int
-  ) -> [ReproductionResult.Figure] {
-    func proportion(_ quantity: String, _ count: Int) -> ReproductionResult.Figure {
+  ) -> [Self] {
+    func proportion(_ quantity: String, _ count: Int) -> Self {
       let interval = wilsonInterval(count, of: samples)
       return .init(
-        setting: setting, method: method, quantity: quantity, value: 100 * Double(count) / Double(samples),
-        low: 100 * interval.lowerBound, high: 100 * interval.upperBound, paper: PaperFigures.value(item, setting, method, quantity))
+        item: item, setting: setting, method: method, quantity: quantity, value: 100 * Double(count) / Double(samples),
+        low: 100 * interval.lowerBound, high: 100 * interval.upperBound)
     }
     let (a, b) = (proportion("clean", clean), proportion("adversarial", adversarial))
     // A robust sample is also correct when clean, so the covariance is p_b (1 − p_a).
     let (p, q) = (a.value / 100, b.value / 100)
     let correlation = clean == adversarial ? 1 : p < 1 && q > 0 ? (q * (1 - p) / (p * (1 - q))).squareRoot() : 0
     func reach(_ x: Double, _ y: Double) -> Double { (x * x + y * y + 2 * correlation * x * y).squareRoot() }
-    let sum = ReproductionResult.Figure(
-      setting: setting, method: method, quantity: "sum", value: a.value + b.value,
+    let sum = Self(
+      item: item, setting: setting, method: method, quantity: "sum", value: a.value + b.value,
       low: a.value + b.value - reach(a.value - a.low!, b.value - b.low!),
-      high: a.value + b.value + reach(a.high! - a.value, b.high! - b.value), paper: PaperFigures.value(item, setting, method, "sum")
-    )
+      high: a.value + b.value + reach(a.high! - a.value, b.high! - b.value))
     return [a, b, sum]
   }
 
   /// Returns a quantity of several methods, with a 95 % interval if it has a standard error, and each rank, 1 for the smallest.
   static func ranked(
     item: String, setting: String, quantity: String, _ values: [(method: String, value: Double, error: Double?)]
-  ) -> [ReproductionResult.Figure] {
+  ) -> [Self] {
     values.flatMap { method, value, error in
-      let rank = "rank of \(quantity)"
+      let reach = error.map { StandardNormal.reach95 * $0 }
       return [
-        ReproductionResult.Figure(
-          setting: setting, method: method, quantity: quantity, value: value,
-          low: error.map { value - StandardNormal.reach95 * $0 }, high: error.map { value + StandardNormal.reach95 * $0 }),
-        ReproductionResult.Figure(
-          setting: setting, method: method, quantity: rank, value: Double(1 + values.count { $0.value < value }),
-          paper: PaperFigures.value(item, setting, method, rank)),
+        Self(
+          item: item, setting: setting, method: method, quantity: quantity, value: value, low: reach.map { value - $0 },
+          high: reach.map { value + $0 }),
+        Self(
+          item: item, setting: setting, method: method, quantity: "rank of \(quantity)",
+          value: Double(1 + values.count { $0.value < value })),
       ]
     }
   }

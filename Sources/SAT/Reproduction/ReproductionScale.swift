@@ -91,7 +91,6 @@ public struct ReproductionScale: Sendable, Equatable {
     return (result, changes + measuringChanges(limits, measurement))
   }
 
-  /// Returns a ratio as typed, or a decimal number with four significant digits.
   private static func short(_ fraction: Fraction) -> String {
     let text = fraction.description
     return text.contains("/") ? text : significant(fraction.value)

@@ -3,18 +3,12 @@ internal import SwiftTorch
 
 /// The places for files of the set-up: `build/` beside or above the running program, or in the working folder.
 enum BuiltFile {
-  /// - Parameters:
-  ///   - name: the relative path, which begins with `build/`.
-  ///   - executable: path of the running program; nil asks the system.
+  /// Returns the paths to try for a relative path that begins with `build/`; nil takes the running program or working folder.
   static func candidates(_ name: String, executable: String? = nil, workingFolder: String? = nil) -> [String] {
-    var folder = URL(fileURLWithPath: executable ?? "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
-    var candidates: [String] = []
-    while true {
-      candidates.append(folder.appendingPathComponent(name).path)
-      if folder.path == "/" { break }
-      folder = folder.deletingLastPathComponent()
-    }
-    return candidates + ["\(workingFolder ?? FileManager.default.currentDirectoryPath)/\(name)"]
+    let program = URL(fileURLWithPath: executable ?? "/proc/self/exe").resolvingSymlinksInPath()
+    let folders = sequence(first: program.deletingLastPathComponent()) { $0.path == "/" ? nil : $0.deletingLastPathComponent() }
+    return folders.map { $0.appendingPathComponent(name).path }
+      + ["\(workingFolder ?? FileManager.default.currentDirectoryPath)/\(name)"]
   }
 }
 
@@ -22,16 +16,13 @@ enum BuiltFile {
 public enum PlotlyLocation {
   static let fileName = "build/plotly.min.js"
 
-  /// Returns the text of the file that `SAT_PLOTLY` names. Without the variable, `build/plotly.min.js` beside or above the
-  /// running program or in the working folder is the file.
+  /// Returns the text of the file that `SAT_PLOTLY` names, else of `build/plotly.min.js` beside or above the running program or
+  /// in the working folder. Nil takes the process's environment, program and folder.
   ///
-  /// - Parameters:
-  ///   - environment: the process's when nil.
-  ///   - executable: path of the running program; read from the system when nil.
   /// - Throws: `SATError` when the file is missing or is not Plotly.
-  public static func load(environment: [String: String]? = nil, executable: String? = nil, workingFolder: String? = nil) throws
-    -> String
-  {
+  public static func load(
+    environment: [String: String]? = nil, executable: String? = nil, workingFolder: String? = nil
+  ) throws -> String {
     let variables = environment ?? ProcessInfo.processInfo.environment
     let named = variables["SAT_PLOTLY"].flatMap { $0.isEmpty ? nil : $0 }
     let candidates = named.map { [$0] } ?? BuiltFile.candidates(fileName, executable: executable, workingFolder: workingFolder)

@@ -29,21 +29,16 @@ public struct Execution: Codable, Sendable, Equatable {
   public var attackPrecision: Precision
   public var memoryFormat: Layout
 
-  /// - Parameter attackPrecision: the precision of attacks; nil uses `precision`.
+  /// Creates an execution; without `attackPrecision` the attacks use `precision`.
   public init(
     device: String = "best", threads: Int = 0, precision: Precision = .fp32, attackPrecision: Precision? = nil,
     memoryFormat: Layout = .auto
   ) {
-    self.device = device
-    self.threads = threads
-    self.precision = precision
-    self.memoryFormat = memoryFormat
-    self.attackPrecision = attackPrecision ?? precision
+    (self.device, self.threads, self.memoryFormat) = (device, threads, memoryFormat)
+    (self.precision, self.attackPrecision) = (precision, attackPrecision ?? precision)
   }
 
-  /// Sets `attackPrecision` to the fastest precision of the device.
-  ///
-  /// - Throws: `TorchError` when the machine does not have the device.
+  /// Sets `attackPrecision` to the fastest precision of the device; throws `TorchError` when the machine does not have the device.
   public mutating func chooseAttackPrecision() throws(TorchError) { attackPrecision = .fastest(on: try place) }
 
   /// Sets the number of threads and returns the device.
@@ -54,6 +49,5 @@ public struct Execution: Codable, Sendable, Equatable {
     return try place
   }
 
-  /// The device that `device` names.
   var place: Device { get throws(TorchError) { device == "best" ? .best : try Device(device) } }
 }

@@ -1,13 +1,10 @@
 /// A number as a user types it, such as `8/255` or `0.0314`. It prints as typed and computes in double precision.
 public struct Fraction: Sendable, Hashable, CustomStringConvertible {
-  /// The text as typed.
   public let text: String
   /// The value: one division of numerator by denominator in double precision.
   public let value: Double
 
-  /// Parses a decimal number, or two of them with a slash between.
-  ///
-  /// - Throws: `SATError` when `text` is neither.
+  /// Parses a decimal number, or two of them with a slash between; throws `SATError` when `text` is neither.
   public init(_ text: String) throws(SATError) {
     let trimmed = String(text.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
     let parts = trimmed.split(separator: "/", omittingEmptySubsequences: false).map { Double($0) }
@@ -24,7 +21,6 @@ public struct Fraction: Sendable, Hashable, CustomStringConvertible {
     self.value = value
   }
 
-  /// Makes a fraction from a value in code.
   public init(_ value: Double) {
     self.value = value
     text = value == value.rounded() && abs(value) < 1e15 ? String(Int(value)) : "\(value)"

@@ -17,9 +17,7 @@ public enum JSONText {
     return String(decoding: try encoder.encode(value), as: UTF8.self)
   }
 
-  /// Decodes a value.
-  ///
-  /// - Parameter isStrict: whether to refuse Python's NaN and Infinity, which JSON does not have.
+  /// Decodes a value; strict decoding refuses Python's NaN and Infinity, which JSON does not have.
   static func decode<Value: Decodable>(_ type: Value.Type, from json: some Sequence<UInt8>, isStrict: Bool = false) throws -> Value
   {
     let decoder = JSONDecoder()
@@ -52,12 +50,9 @@ public enum JSONText {
 
 /// A log with one JSON value a line, such as `metrics.jsonl`.
 enum JSONLines {
-  /// Reads the values of a log and skips blank lines.
+  /// Reads the values of a log and skips blank lines; `what` names a value in the error, such as "an epoch's metrics".
   ///
-  /// - Parameters:
-  ///   - what: a name for the value of a line in the error, such as "an epoch's metrics".
-  ///   - isStrict: whether to refuse NaN, Infinity and an incomplete last line, which a killed writer leaves. Otherwise the
-  ///     function skips that line.
+  /// Strict reading refuses NaN, Infinity and an incomplete last line, which a killed writer leaves; otherwise it skips that line.
   /// - Throws: `SATError` that names the file and the bad line; `TorchError` when the file cannot be read.
   static func read<Value: Decodable>(_ path: String, _ what: String, isStrict: Bool) throws -> [Value] {
     let lines = try FileBytes.read(path, expecting: "a run's log").split(

@@ -1,13 +1,10 @@
 internal import Foundation
 internal import Glibc
 
-/// A folder for results.
 enum OutputFolder {
-  /// Creates the folder and its missing parents.
+  /// Creates the folder and its missing parents; throws `SATError` with the system's reason and then the advice.
   ///
-  /// This uses mkdir(2) because `FileManager` hides the system's reason for a failure.
-  /// - Parameter advice: the end of the error: how the user can fix it.
-  /// - Throws: `SATError` with the system's reason when the folder cannot be created.
+  /// This uses mkdir(2) because `FileManager` hides the reason.
   static func create(_ path: String, advice: String = "choose another") throws(SATError) {
     var made = path.hasPrefix("/") ? "/" : ""
     for part in path.split(separator: "/") {
@@ -26,6 +23,13 @@ enum OutputFolder {
 }
 
 extension FileManager {
+  /// Removes the files of a folder whose names pass a test, as far as the system allows.
+  func removeContents(of folder: String, where isRemoved: (String) -> Bool) {
+    for name in (try? contentsOfDirectory(atPath: folder)) ?? [] where isRemoved(name) {
+      try? removeItem(atPath: "\(folder)/\(name)")
+    }
+  }
+
   /// True if the path is a folder or a link to a folder.
   func isFolder(_ path: String) -> Bool {
     var isFolder: ObjCBool = false

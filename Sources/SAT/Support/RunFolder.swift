@@ -25,9 +25,7 @@ public struct RunFolder: Sendable {
   /// True if a run has started in this folder.
   public var exists: Bool { FileManager.default.fileExists(atPath: configurationPath) }
 
-  /// True if a last checkpoint is there to resume from.
-  ///
-  /// - Throws: `SATError` when the metrics show that the checkpoint existed but it is missing.
+  /// True if a last checkpoint is there to resume from; throws `SATError` when it is missing, but metrics show that it existed.
   var hasCheckpoint: Bool {
     get throws(SATError) {
       if has(.last) { return true }
@@ -39,9 +37,7 @@ public struct RunFolder: Sendable {
     }
   }
 
-  /// Creates the folder.
-  ///
-  /// - Throws: `SATError` when the folder cannot be created or is not writable.
+  /// Creates the folder; throws `SATError` when it cannot be created or is not writable.
   public func create() throws(SATError) {
     for folder in [path, checkpointsPath] { try OutputFolder.create(folder, advice: "choose another run folder with --run") }
     guard FileManager.default.isWritableFile(atPath: path), FileManager.default.isWritableFile(atPath: checkpointsPath) else {
@@ -49,10 +45,9 @@ public struct RunFolder: Sendable {
     }
   }
 
-  /// Writes a checkpoint and points the given links at it.
+  /// Writes a checkpoint, whose folder `body` fills, and points the given links at it.
   ///
   /// The link `last` moves at the end, because a run resumes from it: a run killed earlier saves this checkpoint again.
-  /// - Parameter body: fills the folder that it gets.
   func save(_ name: String, as links: [Checkpoint], _ body: (String) throws -> Void) throws {
     let files = FileManager.default
     guard isThere else { throw gone }
@@ -95,18 +90,13 @@ public struct RunFolder: Sendable {
 
   /// Removes incomplete files and checkpoints that a killed run left.
   func removeLeftovers() {
-    let files = FileManager.default
-    for name in (try? files.contentsOfDirectory(atPath: path)) ?? [] where name.hasPrefix(".") && name.contains("partial") {
-      try? files.removeItem(atPath: "\(path)/\(name)")
-    }
+    FileManager.default.removeContents(of: path) { $0.hasPrefix(".") && $0.contains("partial") }
     removeUnreferenced()
   }
 
   private func removeUnreferenced() {
     let files = FileManager.default
     let used = Set(Checkpoint.allCases.compactMap { try? files.destinationOfSymbolicLink(atPath: folder(of: $0)) })
-    for name in (try? files.contentsOfDirectory(atPath: checkpointsPath)) ?? [] where !used.contains("checkpoints/\(name)") {
-      try? files.removeItem(atPath: "\(checkpointsPath)/\(name)")
-    }
+    files.removeContents(of: checkpointsPath) { !used.contains("checkpoints/\($0)") }
   }
 }

@@ -27,42 +27,33 @@ final class StateFile {
   private let place: (name: String, word: String)
   /// The shortest time between two writes; zero allows every write.
   private let interval: Duration
-  private let lock: AnyObject
+  private let lock: PathLock
   private let clock = ContinuousClock()
   private var lastWrite: ContinuousClock.Instant
   private var cost = Duration.zero
 
-  /// Holds a folder, which it creates if needed; the state is a file in it.
-  ///
-  /// - Throws: `SATError` when another process holds the folder, or it cannot be made.
+  /// Holds the state's folder, made if needed; throws `SATError` when another process holds it, or it cannot be made.
   convenience init(inFolder folder: String, _ kind: Kind, identity: StateIdentity, interval: Duration = .seconds(1)) throws {
-    var isFolder: ObjCBool = false
-    if FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder) {
-      guard isFolder.boolValue else { throw SATError("\(folder) is a file; expected a folder for the state of \(kind.work)") }
-    } else {
+    if !FileManager.default.fileExists(atPath: folder) {
       try OutputFolder.create(folder, advice: "choose another folder for the state")
+    } else if !FileManager.default.isFolder(folder) {
+      throw SATError("\(folder) is a file; expected a folder for the state of \(kind.work)")
     }
-    let lock = try FolderLock(folder, use: "keeping its state in")
+    let lock = try PathLock(folder: folder, use: "keeping its state in")
     try self.init(Self.path(inFolder: folder), kind, identity, interval, lock, (folder, "folder"))
   }
 
-  /// Holds a file of any name.
-  ///
-  /// - Throws: `SATError` when another process holds it, `TorchError` when it could not be written.
+  /// Holds a file of any name; throws `SATError` when another process holds it, `TorchError` when it could not be written.
   convenience init(_ path: String, _ kind: Kind, identity: StateIdentity, interval: Duration = .seconds(1)) throws {
-    try self.init(path, kind, identity, interval, FileLock(path, use: "keeping its state in"), (path, "file"))
+    try self.init(path, kind, identity, interval, PathLock(file: path, use: "keeping its state in"), (path, "file"))
   }
 
   private init(
-    _ path: String, _ kind: Kind, _ identity: StateIdentity, _ interval: Duration, _ lock: AnyObject,
+    _ path: String, _ kind: Kind, _ identity: StateIdentity, _ interval: Duration, _ lock: PathLock,
     _ place: (name: String, word: String)
   ) throws {
-    self.path = path
-    self.kind = kind
-    self.identity = identity
-    self.interval = interval
-    self.lock = lock
-    self.place = place
+    (self.path, self.kind, self.identity) = (path, kind, identity)
+    (self.interval, self.lock, self.place) = (interval, lock, place)
     lastWrite = clock.now
     try AtomicFile.check(path)
   }
@@ -72,8 +63,7 @@ final class StateFile {
 
   /// Reads the state; nil if there is no file.
   ///
-  /// - Throws: `SATError` when the file belongs to other work or is not a state of this kind and version, `TorchError` when it
-  ///   cannot be read.
+  /// - Throws: `SATError` for other work or no state of this kind and version, `TorchError` for a file that cannot be read.
   func read<Contents: Decodable>(_ type: Contents.Type) throws -> (contents: Contents, tensors: SafeTensors)? {
     guard FileManager.default.fileExists(atPath: path) else { return nil }
     let found = try FileContents.read(path, expecting: "the state of \(kind.work)")
@@ -82,19 +72,15 @@ final class StateFile {
     else { throw unusable }
     if let (aspect, was, expected) = identity.difference(from: theirs) {
       throw SATError(
-        "\(place.name) holds the state of \(kind.work) with another \(aspect) (\(was), not \(expected)); "
-          + "choose another \(place.word) for the state, or delete this one")
+        "\(place.name) holds the state of \(kind.work) with another \(aspect) (\(was), not \(expected)); \(remedy)")
     }
     return (contents, file)
   }
 
   /// The error for a file that is not a state of this kind.
-  var unusable: SATError {
-    SATError(
-      "\(path) is not the state of \(kind.work) of this version of sat; choose another \(place.word) for the state, or delete "
-        + "this one"
-    )
-  }
+  var unusable: SATError { SATError("\(path) is not the state of \(kind.work) of this version of sat; \(remedy)") }
+
+  private var remedy: String { "choose another \(place.word) for the state, or delete this one" }
 
   private func decoded<Value: Decodable>(_ text: String?) -> Value? {
     text.flatMap { try? JSONDecoder().decode(Value.self, from: Data($0.utf8)) }
@@ -109,17 +95,11 @@ final class StateFile {
     guard let state = try? JSONEncoder().encode(contents), let identity = try? JSONEncoder().encode(identity) else {
       throw TorchError(.value, "\(path): the state holds a number that JSON has no form for")
     }
-    try SafeTensors(
-      tensors: tensors,
-      metadata: [
-        Key.format: kind.format, Key.identity: String(decoding: identity, as: UTF8.self),
-        Key.state: String(decoding: state, as: UTF8.self),
-      ]
-    ).write(to: path)
+    let texts = [Key.identity: identity, Key.state: state].mapValues { String(decoding: $0, as: UTF8.self) }
+    try SafeTensors(tensors: tensors, metadata: texts.merging([Key.format: kind.format]) { $1 }).write(to: path)
     lastWrite = clock.now
     cost = lastWrite - start
   }
 
-  /// Deletes the file.
   func remove() { try? FileManager.default.removeItem(atPath: path) }
 }

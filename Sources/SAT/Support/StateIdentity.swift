@@ -1,7 +1,8 @@
+internal import SwiftTorch
+
 /// The identity of a resumable state: the aspects that its numbers depend on, by name, in the order of comparison.
 ///
-/// Two runs may share a state when their identities are equal. The subscript adds an aspect, so each kind of work can have
-/// aspects of its own.
+/// Two runs may share a state when their identities are equal. Each kind of work can have aspects of its own.
 public struct StateIdentity: Sendable, Equatable, Codable, ExpressibleByDictionaryLiteral {
   public struct Aspect: Sendable, Equatable, Codable {
     public var name: String
@@ -16,13 +17,9 @@ public struct StateIdentity: Sendable, Equatable, Codable, ExpressibleByDictiona
   public subscript(name: String) -> String? {
     get { aspects.first { $0.name == name }?.value }
     set {
-      let place = aspects.firstIndex { $0.name == name }
-      switch (place, newValue) {
-      case (let place?, let value?): aspects[place].value = value
-      case (let place?, nil): aspects.remove(at: place)
-      case (nil, let value?): aspects.append(Aspect(name: name, value: value))
-      case (nil, nil): break
-      }
+      let place = aspects.firstIndex { $0.name == name } ?? aspects.count
+      let old = place..<min(place + 1, aspects.count)
+      aspects.replaceSubrange(old, with: newValue.map { [Aspect(name: name, value: $0)] } ?? [])
     }
   }
 
@@ -32,5 +29,18 @@ public struct StateIdentity: Sendable, Equatable, Codable, ExpressibleByDictiona
       return (name, other[name] ?? "none", self[name] ?? "none")
     }
     return nil
+  }
+}
+
+/// Numbers that tell contents apart; two contents share one with a chance of one in 2^64. See `Tensor.fingerprint`.
+enum Fingerprint {
+  static func of(_ text: String) -> UInt64 {
+    let bytes = Array(text.utf8)
+    return Tensor(bytes: bytes[...], shape: [bytes.count], dtype: .uint8).fingerprint
+  }
+
+  /// Returns the fingerprint of tensors and their names; their order does not matter.
+  static func of(_ tensors: NamedTensors) -> UInt64 {
+    tensors.sorted { $0.name < $1.name }.flatMap { [of($0.name), $0.tensor.fingerprint] }.reduce(0) { ($0 << 7 | $0 >> 57) ^ $1 }
   }
 }

@@ -1,6 +1,5 @@
 internal import Foundation
 
-/// The standard normal distribution.
 enum StandardNormal {
   /// The half-width of a 95 % interval in standard errors: the 97.5 % quantile.
   static let reach95 = 1.959963984540054
@@ -8,9 +7,7 @@ enum StandardNormal {
 
 /// Spearman's rank correlation: Pearson's correlation of the ranks. Equal values share the average of their ranks.
 public enum Spearman {
-  /// Returns the rank correlation of two series.
-  ///
-  /// - Returns: −1…1; NaN when a series is constant, contains a NaN, or has fewer than two values.
+  /// Returns the rank correlation of two series, −1…1; NaN when a series is constant, contains a NaN, or has fewer than two values.
   public static func correlation(_ a: [Double], _ b: [Double]) -> Double {
     precondition(a.count == b.count, "Spearman: series of \(a.count) and \(b.count) values")
     guard a.count >= 2, !(a + b).contains(where: \.isNaN) else { return .nan }
@@ -26,10 +23,9 @@ public enum Spearman {
     return xx > 0 && yy > 0 ? xy / (xx * yy).squareRoot() : .nan
   }
 
-  /// Returns a 95 % interval for a correlation of `count` pairs.
+  /// Returns a 95 % interval for a correlation of `count` pairs; nil for fewer than four pairs or a correlation of NaN, −1 or 1.
   ///
   /// Source: Fisher's transformation with the variance (1 + r²/2)/(n − 3) of Bonett and Wright (Psychometrika 65, 2000).
-  /// - Returns: nil when there are fewer than four pairs, or the correlation is NaN, −1 or 1.
   public static func interval(_ correlation: Double, count: Int) -> ClosedRange<Double>? {
     guard count > 3, abs(correlation) < 1 else { return nil }
     let half = StandardNormal.reach95 * ((1 + correlation * correlation / 2) / Double(count - 3)).squareRoot()

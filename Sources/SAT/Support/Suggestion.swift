@@ -1,8 +1,5 @@
-/// Suggestions for mistyped words.
 enum Suggestion {
-  /// Returns the known word nearest to `word` in insertions, deletions and substitutions, without regard to case.
-  ///
-  /// - Returns: nil when no word is near enough for a typing mistake.
+  /// Returns the known word nearest to `word` by Levenshtein's distance, in any case; nil when none is near enough for a slip.
   static func nearest(to word: String, among known: [String]) -> String? {
     let typed = Array(word.lowercased().prefix(64))
     let ranked = known.map { (word: $0, distance: distance(typed, Array($0.lowercased()))) }
@@ -15,7 +12,6 @@ enum Suggestion {
     nearest(to: word, among: known).map { "; did you mean '\($0)'?" } ?? ""
   }
 
-  /// Returns Levenshtein's distance.
   private static func distance(_ a: [Character], _ b: [Character]) -> Int {
     var row = Array(0...b.count)
     for (i, left) in a.enumerated() {

@@ -5,13 +5,8 @@ public struct TextTable: CustomStringConvertible {
   private let rows: [[String]]
   private let leftColumns: Int
 
-  /// - Parameters:
-  ///   - rows: the cells by row; the heading is the first row.
-  ///   - leftColumns: the number of columns that align left.
-  public init(_ rows: [[String]], leftColumns: Int = 1) {
-    self.rows = rows
-    self.leftColumns = leftColumns
-  }
+  /// Creates a table from its cells by row, the heading first, with a number of columns that align left.
+  public init(_ rows: [[String]], leftColumns: Int = 1) { (self.rows, self.leftColumns) = (rows, leftColumns) }
 
   public var description: String {
     let columns = rows.map(\.count).max() ?? 0

@@ -2,14 +2,11 @@ internal import Foundation
 internal import SwiftTorch
 
 /// A JSON document that states its format and version, such as "sat-evaluation/1".
-///
-/// One type writes a document and reads it back.
 public protocol VersionedDocument: Codable, Sendable, Equatable {
   /// The name and version, such as "sat-evaluation/1".
   static var format: String { get }
   /// The advice at the end of an error about an unreadable file.
   static var remedy: String { get }
-  /// The format that the document states.
   var format: String { get }
   /// Words for parts that contradict each other because the document was cut or edited; nil for a whole document.
   var inconsistency: String? { get }
@@ -46,7 +43,6 @@ extension VersionedDocument {
     }
   }
 
-  /// Returns the document as JSON text.
   public func json() throws -> String { try JSONText.encode(self) }
 
   /// Writes the document to a file completely or not at all.
@@ -63,7 +59,6 @@ struct DocumentFault: Error {
 enum DocumentFormat {
   private struct Header: Decodable { var format: String? }
 
-  /// Returns the format that a document states.
   static func stated(by json: [UInt8]) throws(DocumentFault) -> String {
     if let format = (try? JSONText.decode(Header.self, from: json))?.format { return format }
     throw DocumentFault(reason: JSONText.isWhole(json) ? "has no format, which every document of sat has" : "is not whole JSON")

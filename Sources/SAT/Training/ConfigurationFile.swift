@@ -9,16 +9,12 @@ public enum ConfigurationFile {
   /// Keys with mappings that a change replaces instead of merging, because the inner keys depend on the kind.
   private static let replaced: Set<String> = ["lambda", "options"]
 
-  /// Returns the configuration with the values of a YAML file applied.
-  ///
-  /// - Throws: `SATError` that names the file and the key that is unknown or has a wrong value.
+  /// Returns the configuration with a YAML file's values; throws `SATError` that names the file and the unknown key or wrong value.
   public static func apply(fileAt path: String, to base: TrainingConfiguration) throws -> TrainingConfiguration {
     try apply(yaml: text(ofFileAt: path, expecting: "a YAML configuration"), to: base, source: path)
   }
 
-  /// Returns the method that a YAML file chooses; nil if it chooses none.
-  ///
-  /// Presets adapt to the method before other values change.
+  /// Returns the method that a YAML file chooses, because presets adapt to it before other values change; nil if it chooses none.
   public static func method(inFileAt path: String) throws -> String? {
     let yaml = try text(ofFileAt: path, expecting: "a YAML configuration")
     return (try? Yams.compose(yaml: yaml))?.mapping?["method"]?.string
@@ -26,12 +22,8 @@ public enum ConfigurationFile {
 
   /// Returns the configuration with the values of a YAML text applied.
   public static func apply(yaml: String, to base: TrainingConfiguration, source: String) throws(SATError) -> TrainingConfiguration {
-    let change: Node?
-    do { change = try Yams.compose(yaml: yaml) } catch { throw SATError("\(source) is not YAML: \(Self.oneLine(error))") }
-    guard let change else { return base }
-    var node = try tree(of: base)
-    try merge(change, into: &node, path: "", source)
-    return try decode(node, source)
+    guard let change = try parsed(yaml, source) else { return base }
+    return try merged(change, into: base, source)
   }
 
   /// Returns the configuration with one value changed, such as `optimizer.learningRate=0.05`.
@@ -42,12 +34,9 @@ public enum ConfigurationFile {
     let keys = setting[..<equals].split(separator: ".", omittingEmptySubsequences: false).map(String.init)
     let value = String(setting[setting.index(after: equals)...])
     let source = "--set \(setting)"
-    var change: Node
-    do { change = try Yams.compose(yaml: value) ?? Node("") } catch { throw SATError("\(source): the value is not YAML") }
-    for key in keys.reversed() { change = Node([(Node(key), change)]) }
-    var node = try tree(of: base)
-    try merge(change, into: &node, path: "", source)
-    return try decode(node, source)
+    let node: Node?
+    do { node = try Yams.compose(yaml: value) } catch { throw SATError("\(source): the value is not YAML") }
+    return try merged(keys.reversed().reduce(node ?? Node("")) { Node([(Node($1), $0)]) }, into: base, source)
   }
 
   /// Returns the whole configuration as YAML, with exact numbers.
@@ -61,10 +50,12 @@ public enum ConfigurationFile {
   /// Reads a configuration from a run's `config.yaml`.
   public static func read(_ path: String) throws -> TrainingConfiguration {
     let yaml = try text(ofFileAt: path, expecting: "a run's configuration")
-    let node: Node?
-    do { node = try Yams.compose(yaml: yaml) } catch { throw SATError("\(path) is not YAML: \(oneLine(error))") }
-    guard let node else { throw SATError("\(path) is empty; expected a run's configuration") }
+    guard let node = try parsed(yaml, path) else { throw SATError("\(path) is empty; expected a run's configuration") }
     return try decode(node, path)
+  }
+
+  private static func parsed(_ yaml: String, _ source: String) throws(SATError) -> Node? {
+    do { return try Yams.compose(yaml: yaml) } catch { throw SATError("\(source) is not YAML: \(oneLine(error))") }
   }
 
   private static func text(ofFileAt path: String, expecting what: String) throws -> String {
@@ -139,6 +130,14 @@ public enum ConfigurationFile {
     }
   }
 
+  private static func merged(
+    _ change: Node, into base: TrainingConfiguration, _ source: String
+  ) throws(SATError) -> TrainingConfiguration {
+    var node = try tree(of: base)
+    try merge(change, into: &node, path: "", source)
+    return try decode(node, source)
+  }
+
   private static func merge(_ change: Node, into base: inout Node, path: String, _ source: String) throws(SATError) {
     guard let changes = change.mapping, var mapping = base.mapping else {
       guard change.mapping == nil, base.mapping == nil else {
@@ -176,24 +175,22 @@ public enum ConfigurationFile {
   private static func decode(_ node: Node, _ source: String) throws(SATError) -> TrainingConfiguration {
     do {
       return try YAMLDecoder().decode(TrainingConfiguration.self, from: node)
-    } catch let error as SATError {
-      throw SATError("\(source): \(error.message)")
-    } catch let error as DecodingError { throw SATError("\(source): \(describe(error))") } catch {
-      throw SATError("\(source): \(oneLine(error))")
+    } catch {
+      let reason = (error as? SATError)?.message ?? (error as? DecodingError).map(describe) ?? oneLine(error)
+      throw SATError("\(source): \(reason)")
     }
   }
 
   private static func describe(_ error: DecodingError) -> String {
-    func path(_ context: DecodingError.Context) -> String { context.codingPath.map(\.stringValue).joined(separator: ".") }
+    func path(_ keys: [any CodingKey]) -> String { "'\(keys.map(\.stringValue).joined(separator: "."))'" }
     switch error {
-    case .keyNotFound(let key, let context):
-      return "'\((context.codingPath.map(\.stringValue) + [key.stringValue]).joined(separator: "."))' is missing"
+    case .keyNotFound(let key, let context): return "\(path(context.codingPath + [key])) is missing"
     case .typeMismatch(let type, let context), .valueNotFound(let type, let context):
-      let name = context.codingPath.isEmpty ? "the whole" : "'\(path(context))'"
+      let name = context.codingPath.isEmpty ? "the whole" : path(context.codingPath)
       return "\(name) has a value of the wrong type; expected \(kind(type))"
     case .dataCorrupted(let context):
       if let inner = context.underlyingError as? SATError { return inner.message }
-      return "'\(path(context))': \(context.debugDescription)"
+      return "\(path(context.codingPath)): \(context.debugDescription)"
     @unknown default: return oneLine(error)
     }
   }

@@ -1,6 +1,6 @@
 /// One line of a run's `metrics.jsonl`.
 ///
-/// `models/reference_run.py` writes the same lines without the optional numbers.
+/// `models/reference_run.py` writes the same lines, and those of `StepMetrics`, without the optional numbers.
 public struct EpochMetrics: Codable, Sendable, Equatable {
   public struct Train: Codable, Sendable, Equatable {
     /// The mean loss over the training examples.
@@ -19,9 +19,8 @@ public struct EpochMetrics: Codable, Sendable, Equatable {
   }
 
   public struct Perturbation: Codable, Sendable, Equatable {
-    /// The mean size of the training perturbations, in the threat model's norm.
+    /// The mean and the largest size of the training perturbations, in the threat model's norm.
     public var mean: Double
-    /// The largest size.
     public var max: Double
   }
 
@@ -33,7 +32,7 @@ public struct EpochMetrics: Codable, Sendable, Equatable {
     public var p75: Double
     public var p95: Double
 
-    /// - Parameter values: the values, at least one.
+    /// Computes the quantiles of at least one value.
     init(_ values: [Float]) {
       let sorted = values.sorted()
       func quantile(_ q: Double) -> Double {
@@ -43,11 +42,7 @@ public struct EpochMetrics: Codable, Sendable, Equatable {
         let (low, high) = (Double(sorted[below]), Double(sorted[above]))
         return low + (high - low) * (position - Double(below))
       }
-      p05 = quantile(0.05)
-      p25 = quantile(0.25)
-      p50 = quantile(0.5)
-      p75 = quantile(0.75)
-      p95 = quantile(0.95)
+      (p05, p25, p50, p75, p95) = (quantile(0.05), quantile(0.25), quantile(0.5), quantile(0.75), quantile(0.95))
     }
   }
 
@@ -135,9 +130,8 @@ extension EpochMetrics {
     for (method, numbers) in methods { try own.encode(numbers, forKey: NamedKey(stringValue: method)) }
   }
 
-  /// Reads the epochs of a run's `metrics.jsonl`.
+  /// Reads the epochs of a run's `metrics.jsonl`; strict reading refuses NaN, Infinity and the torn last line of a killed run.
   ///
-  /// - Parameter isStrict: true to refuse NaN, Infinity and an incomplete last line of a killed run.
   /// - Throws: `SATError` that names the file and the line that is not an epoch's metrics.
   public static func read(from path: String, isStrict: Bool = false) throws -> [EpochMetrics] {
     try JSONLines.read(path, "an epoch's metrics", isStrict: isStrict)
@@ -145,8 +139,6 @@ extension EpochMetrics {
 }
 
 /// One line of a run's `steps.jsonl`: one update of the weights.
-///
-/// `models/reference_run.py` writes the same lines without the optional numbers.
 struct StepMetrics: Codable, Equatable {
   /// The number of the update in the whole run, from 0.
   var step: Int
@@ -158,8 +150,6 @@ struct StepMetrics: Codable, Equatable {
   /// The fraction of the batch that moved, one entry per step of the inner maximisation.
   var active: [Double]?
 
-  /// Reads the updates of a run.
-  ///
-  /// - Throws: `SATError` that names the file and the line that is not a step's metrics.
+  /// Reads the updates of a run; throws `SATError` that names the file and the line that is not a step's metrics.
   static func read(from path: String) throws -> [StepMetrics] { try JSONLines.read(path, "a step's metrics", isStrict: true) }
 }

@@ -34,9 +34,7 @@ struct EpochSums: Codable, Equatable {
     var gaps: [Float]
   }
 
-  /// Adds a batch.
-  ///
-  /// - Parameter isLate: true if the batch is in the second half of the epoch.
+  /// Adds a batch; a late one is in the second half of the epoch.
   mutating func add(_ batch: Batch, isLate: Bool) {
     let count = batch.labels.count
     samples += count
@@ -70,7 +68,6 @@ struct EpochSums: Codable, Equatable {
   }
 }
 
-/// The processor time of this process over all threads.
 enum ProcessorClock {
   static var seconds: Double {
     var time = timespec()

@@ -1,45 +1,30 @@
 /// The named configurations: the paper's Appendix A and a demonstration.
 public enum Presets {
   public struct Entry: Sendable {
-    public let name: String
-    /// A short description.
+    public var name: String { configuration.preset }
     public let summary: String
     public let configuration: TrainingConfiguration
+
+    fileprivate init(_ summary: String, _ configuration: TrainingConfiguration) {
+      (self.summary, self.configuration) = (summary, configuration)
+    }
   }
 
   public static let entries: [Entry] = [
-    Entry(
-      name: "digits", summary: "the demonstration: 5,000 real digits, epsilon 0.3, minutes on a laptop",
-      configuration: {
-        var digits = mnist(epsilon: 0.3)
-        digits.preset = "digits"
-        digits.data = "digits"
-        digits.epochs = 14
-        // With a lambda that rises from epoch 2 on, training ends in a constant prediction, as AT does here.
-        digits.lambda = .linear(initial: 0, final: 1, start: 5, end: 11)
-        digits.learningRateSchedule = LearningRateSettings(kind: .constant)
-        return digits
-      }()), Entry(name: "mnist-0.3", summary: "the paper's MNIST at epsilon 0.3", configuration: mnist(epsilon: 0.3)),
-    Entry(name: "mnist-0.45", summary: "the paper's MNIST at epsilon 0.45", configuration: mnist(epsilon: 0.45)),
-    Entry(
-      name: "cifar10-prn20", summary: "the paper's CIFAR-10, PreActResNet, epsilon 8/255", configuration: preActResNet("cifar10", 8)
-    ), Entry(name: "cifar10-prn20-16", summary: "the same at epsilon 16/255", configuration: preActResNet("cifar10", 16)),
-    Entry(name: "cifar10-prn20-24", summary: "the same at epsilon 24/255", configuration: preActResNet("cifar10", 24)),
-    Entry(
-      name: "cifar10-wrn34-10", summary: "the paper's CIFAR-10, WideResNet, epsilon 8/255", configuration: wideResNet("cifar10")),
-    Entry(
-      name: "cifar100-prn20", summary: "the paper's CIFAR-100, PreActResNet, epsilon 8/255",
-      configuration: preActResNet("cifar100", 8)),
-    Entry(
-      name: "cifar100-wrn34-10", summary: "the paper's CIFAR-100, WideResNet, epsilon 8/255",
-      configuration: wideResNet("cifar100")),
-    Entry(name: "imagenette-rn34-16", summary: "the paper's Imagenette, ResNet-34, epsilon 16/255", configuration: imagenette(16)),
-    Entry(name: "imagenette-rn34-24", summary: "the same at epsilon 24/255", configuration: imagenette(24)),
+    Entry("the demonstration: 5,000 real digits, epsilon 0.3, minutes on a laptop", digits),
+    Entry("the paper's MNIST at epsilon 0.3", mnist(epsilon: 0.3)),
+    Entry("the paper's MNIST at epsilon 0.45", mnist(epsilon: 0.45)),
+    Entry("the paper's CIFAR-10, PreActResNet, epsilon 8/255", preActResNet("cifar10", 8)),
+    Entry("the same at epsilon 16/255", preActResNet("cifar10", 16)),
+    Entry("the same at epsilon 24/255", preActResNet("cifar10", 24)),
+    Entry("the paper's CIFAR-10, WideResNet, epsilon 8/255", wideResNet("cifar10")),
+    Entry("the paper's CIFAR-100, PreActResNet, epsilon 8/255", preActResNet("cifar100", 8)),
+    Entry("the paper's CIFAR-100, WideResNet, epsilon 8/255", wideResNet("cifar100")),
+    Entry("the paper's Imagenette, ResNet-34, epsilon 16/255", imagenette(16)),
+    Entry("the same at epsilon 24/255", imagenette(24)),
   ]
 
-  /// Returns a preset, adapted to a method; nil for the preset's own method.
-  ///
-  /// - Throws: `SATError` for an unknown preset or method.
+  /// Returns a preset, adapted to a method (nil: its own); throws `SATError` for an unknown preset or method.
   public static func configuration(named name: String, method: String? = nil) throws(SATError) -> TrainingConfiguration {
     guard let entry = entries.first(where: { $0.name == name }) else {
       throw SATError("preset '\(name)' is not known; expected one of \(entries.map(\.name).joined(separator: ", "))")
@@ -47,22 +32,29 @@ public enum Presets {
     return try entry.configuration.adapted(to: method ?? entry.configuration.method)
   }
 
+  private static var digits: TrainingConfiguration {
+    var result = mnist(epsilon: 0.3)
+    result.preset = "digits"
+    result.data = "digits"
+    result.epochs = 14
+    // With a lambda that rises from epoch 2 on, training ends in a constant prediction, as AT does here.
+    result.lambda = .linear(initial: 0, final: 1, start: 5, end: 11)
+    result.learningRateSchedule = LearningRateSettings(kind: .constant)
+    return result
+  }
+
   /// Returns the settings of Appendix A.1.
-  ///
-  /// They are 70 epochs, SGD with the rate 0.01 divided by 10 at epochs 40, 50 and 60, and lambda in thirds at 30, 45 and 60.
   private static func mnist(epsilon: Fraction) -> TrainingConfiguration {
     TrainingConfiguration(
       preset: "mnist-\(epsilon)", method: "p-sat", data: "mnist", model: Architecture(name: "mnist-cnn"), from: "none",
       normalization: "none", threat: .init(norm: .linf, epsilon: epsilon),
       attack: .init(steps: 40, stepSize: 0.02, randomStart: true), lambda: thirds(at: [30, 45, 60]), epochs: 70, batchSize: 128,
       optimizer: .init(name: .sgd, learningRate: 0.01, momentum: 0.9, nesterov: false, weightDecay: 5e-4, maxGradientNorm: 0),
-      learningRateSchedule: LearningRateSettings(kind: .multiStep, milestones: [40, 50, 60]), averaging: .init(),
-      validation: .init(every: 1), checkpoints: .init(), logSteps: false, seed: 0, execution: Execution())
+      learningRateSchedule: LearningRateSettings(kind: .multiStep, milestones: [40, 50, 60]))
   }
 
   /// Returns the settings of Appendix A.2.
   ///
-  /// They are 100 epochs, SGD with the rate 0.05 divided by 10 at epochs 40, 60 and 80, and lambda in thirds at the same epochs.
   /// The paper gives the step 2/255 only for 8/255. The larger balls use a quarter of epsilon too, as the authors' configuration
   /// does for 16/255.
   private static func preActResNet(_ data: String, _ epsilon: Int) -> TrainingConfiguration {
@@ -80,7 +72,6 @@ public enum Presets {
     return result
   }
 
-  /// Returns the PreActResNet's settings with the learning rate 0.1 and a lambda that rises at epochs 30, 40 and 50.
   private static func wideResNet(_ data: String) -> TrainingConfiguration {
     var result = preActResNet(data, 8)
     result.preset = "\(data)-wrn34-10"

@@ -2,8 +2,7 @@ internal import SwiftTorch
 
 /// The speed of a network on this machine: the JSON document of `sat bench`, `sat-bench/1`.
 ///
-/// The times predict the duration of a training or an attack. Images and labels are random, and every sample moves at every step.
-/// The times are therefore those of AT, and no curriculum is slower.
+/// The times predict the duration of a training or an attack. Every sample moves at every step, as in AT; no curriculum is slower.
 public struct SpeedBenchmark: VersionedDocument {
   public static let format = "sat-bench/1"
 
@@ -27,33 +26,52 @@ public struct SpeedBenchmark: VersionedDocument {
   public var device: String
   public var threads: Int
   public var precision: Execution.Precision
-  /// The timed parts: "forward", "gradient", "update" and "at".
-  ///
-  /// "forward" computes logits. "gradient" computes logits and the gradient with respect to the images, as an attack's step does.
-  /// "update" updates the weights on clean images. "at" is a batch of adversarial training: perturbation and update.
+  /// The timed parts: "forward" (logits), "gradient" (an attack's step: logits and the gradient with respect to the images),
+  /// "update" (of the weights, on clean images) and "at" (adversarial training: perturbation and update).
   public var parts: [Part]
 
-  /// Times a network.
+  /// Times each part for `seconds`, three times at least; throws `SATError` for an unknown network or device.
   ///
-  /// - Parameters:
-  ///   - seconds: the time for each part, after one repetition that does not count; at least three repetitions count.
-  ///   - progress: called with the name of each part.
-  /// - Throws: `SATError` for an unknown network or device.
+  /// The function calls `progress` with the name of each part. Images, labels and weights depend on the seed.
   public static func measure(
     _ architecture: Architecture, batchSize: Int, attackSteps: Int, execution: Execution, seconds: Double, seed: UInt64,
     progress: (String) -> Void = { _ in }
   ) throws -> SpeedBenchmark {
     let device = try execution.prepare()
-    let pair = try ModelAndImages(
-      architecture, batchSize: batchSize, attackSteps: attackSteps, execution: execution, device: device, seed: seed)
-    let parts = try pair.parts { name, body in
+    let generator = Generator(seed: seed)
+    let network = NetworkClassifier(try architecture.make(generator: generator), architecture: architecture, normalization: nil)
+    network.move(to: device)
+    network.execution = execution
+    let shape = try architecture.inputShape()
+    let images = Tensor.rand([batchSize] + shape, generator: generator).to(device).contiguous(execution.memoryFormat.format)
+    let classes = try architecture.resolvedOptions()["classes"] ?? 10
+    let labels = Tensor.randint(0..<classes, [batchSize], generator: generator).to(device)
+    let batch = TrainingBatch(images: images, labels: labels, indices: Tensor.arange(0..<batchSize), epoch: 0)
+    let maximizer = InnerMaximizer(threat: try ThreatModel(epsilon: 8.0 / 255), steps: attackSteps, stepSize: 2.0 / 255)
+    // The rate is too small to change the weights, so all repetitions are alike.
+    let update = WeightUpdate(network, SGD(network.module.parameters, learningRate: 1e-12, momentum: 0.9, weightDecay: 5e-4))
+    var parts: [Part] = []
+    func time(_ name: String, _ body: () throws -> Void) throws {
       progress(name)
       let times = try repeated(for: seconds, on: device, body)
       let median = times.sorted()[times.count / 2]
-      return Part(name: name, seconds: median, samplesPerSecond: Double(batchSize) / median, repetitions: times.count)
+      parts.append(Part(name: name, seconds: median, samplesPerSecond: Double(batchSize) / median, repetitions: times.count))
+    }
+    try network.withPreparedWeights(for: images) {
+      try time("forward") { try withNoGrad { _ = try network.logits(images) } }
+      try time("gradient") {
+        let input = images.detached().requireGrad()
+        _ = try inputGradient(of: network.logits(input).crossEntropy(labels), at: input)
+      }
+    }
+    network.module.setTraining(true)
+    try time("update") { _ = try update.crossEntropy(batch, .unperturbed(batch, steps: 0), maximizer.threat) }
+    try time("at") {
+      let examples = try maximizer.examples(network, batch, generator: generator)
+      _ = try update.crossEntropy(batch, examples, maximizer.threat)
     }
     return SpeedBenchmark(
-      model: architecture.name, parameters: pair.network.module.parameterCount, inputShape: pair.shape, batchSize: batchSize,
+      model: architecture.name, parameters: network.module.parameterCount, inputShape: shape, batchSize: batchSize,
       attackSteps: attackSteps, device: "\(device)", threads: Torch.threadCount, precision: execution.precision, parts: parts)
   }
 
@@ -70,54 +88,5 @@ public struct SpeedBenchmark: VersionedDocument {
     var times: [Double] = []
     while times.count < 3 || times.reduce(0, +) < seconds { times.append(try time()) }
     return times
-  }
-}
-
-/// A network with random images, and the operations to time.
-private struct ModelAndImages {
-  let network: NetworkClassifier
-  let shape: [Int]
-  private let batch: TrainingBatch
-  private let maximizer: InnerMaximizer
-  private let update: WeightUpdate
-  private let generator: Generator
-
-  init(_ architecture: Architecture, batchSize: Int, attackSteps: Int, execution: Execution, device: Device, seed: UInt64) throws {
-    generator = Generator(seed: seed)
-    network = NetworkClassifier(try architecture.make(generator: generator), architecture: architecture, normalization: nil)
-    network.move(to: device)
-    network.execution = execution
-    shape = try architecture.inputShape()
-    let images = Tensor.rand([batchSize] + shape, generator: generator).to(device).contiguous(execution.memoryFormat.format)
-    let classes = try architecture.resolvedOptions()["classes"] ?? 10
-    let labels = Tensor.randint(0..<classes, [batchSize], generator: generator).to(device)
-    batch = TrainingBatch(images: images, labels: labels, indices: Tensor.arange(0..<batchSize), epoch: 0)
-    maximizer = InnerMaximizer(threat: try ThreatModel(epsilon: 8.0 / 255), steps: attackSteps, stepSize: 2.0 / 255)
-    // The rate is too small to change the weights, so all repetitions are alike.
-    update = WeightUpdate(network, SGD(network.module.parameters, learningRate: 1e-12, momentum: 0.9, weightDecay: 5e-4))
-  }
-
-  /// Times all parts.
-  ///
-  /// - Parameter measure: times one named part.
-  func parts(_ measure: (String, () throws -> Void) throws -> SpeedBenchmark.Part) throws -> [SpeedBenchmark.Part] {
-    var parts = try network.withPreparedWeights(for: batch.images) {
-      [
-        try measure("forward") { try withNoGrad { _ = try network.logits(batch.images) } },
-        try measure("gradient") {
-          let input = batch.images.detached().requireGrad()
-          _ = try inputGradient(of: network.logits(input).crossEntropy(batch.labels), at: input)
-        },
-      ]
-    }
-    network.module.setTraining(true)
-    let clean = InnerMaximizer.Outcome.unperturbed(batch, steps: 0)
-    parts.append(try measure("update") { _ = try update.crossEntropy(batch, clean, maximizer.threat) })
-    parts.append(
-      try measure("at") {
-        let examples = try maximizer.examples(network, batch, generator: generator)
-        _ = try update.crossEntropy(batch, examples, maximizer.threat)
-      })
-    return parts
   }
 }

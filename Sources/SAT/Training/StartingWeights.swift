@@ -2,19 +2,16 @@ internal import SwiftTorch
 
 /// The weights that a training starts from instead of fresh ones (`from` in a configuration).
 enum StartingWeights {
-  /// Puts a model's weights into a network.
+  /// Puts the weights of a run, a model file or a PyTorch state_dict into a network.
   ///
-  /// - Parameter path: the path of a run, a model file or a PyTorch state_dict.
   /// - Throws: `SATError` when the file is missing, has another architecture or normalisation, or is a TorchScript archive.
   static func load(from path: String, into network: NetworkClassifier) throws {
     // The first attempt gives no architecture, so that a file with another network is recognised.
-    let loaded: LoadedModel
-    do {
-      loaded = try ModelFile.load(path: path, checkpoint: "best", architecture: nil, normalization: nil, device: .cpu)
-    } catch is SATError {
-      loaded = try ModelFile.load(
-        path: path, checkpoint: "best", architecture: network.architecture, normalization: network.normalization, device: .cpu)
+    func load(_ architecture: Architecture?, _ normalization: Normalization?) throws -> LoadedModel {
+      try ModelFile.load(path: path, checkpoint: "best", architecture: architecture, normalization: normalization, device: .cpu)
     }
+    let loaded: LoadedModel
+    do { loaded = try load(nil, nil) } catch is SATError { loaded = try load(network.architecture, network.normalization) }
     guard let model = loaded.classifier as? NetworkClassifier else {
       throw SATError(
         "\(path) is a TorchScript archive, which cannot be trained further; expected weights of \(network.architecture.name)")
@@ -24,8 +21,7 @@ enum StartingWeights {
     else {
       throw SATError(
         "\(path) holds \(describe(model.architecture)), but the run trains \(describe(network.architecture)); choose a model that "
-          + "fits, or "
-          + "set --model and --model-option to that network")
+          + "fits, or set --model and --model-option to that network")
     }
     guard model.normalization == network.normalization else {
       func name(_ normalization: Normalization?) -> String { normalization?.description ?? "none" }

@@ -4,19 +4,13 @@ internal import SwiftProtobuf
 /// The event file from which TensorBoard draws a run's curves: one scalar per tag and epoch.
 ///
 /// A file is a sequence of records. A record is an `Event` in protocol-buffer encoding, with its length and two checksums. A
-/// resumed run starts a new file with its whole history and tells TensorBoard to forget the earlier ones. Repeated epochs then
-/// appear once.
+/// resumed run starts a new file with its whole history and tells TensorBoard to forget the earlier ones: each epoch appears once.
 final class TensorBoardLog {
   private let file: GrowingFile
 
-  /// Starts a new file in a run's folder and removes the old ones.
-  ///
-  /// - Throws: `SATError` when the file cannot be written.
+  /// Starts a new file in a run's folder and removes the old ones; throws `SATError` when the file cannot be written.
   init(folder: String, history: [EpochMetrics]) throws {
-    let files = FileManager.default
-    for old in (try? files.contentsOfDirectory(atPath: folder)) ?? [] where old.hasPrefix(Self.prefix) {
-      try? files.removeItem(atPath: "\(folder)/\(old)")
-    }
+    FileManager.default.removeContents(of: folder) { $0.hasPrefix(Self.prefix) }
     let now = Date().timeIntervalSince1970
     // TensorBoard reads a folder's files in the order of their names, so each name begins with the time.
     let name = "\(Self.prefix)\(Int(now)).sat.\(ProcessInfo.processInfo.processIdentifier)"
@@ -32,9 +26,6 @@ final class TensorBoardLog {
 
   private static let prefix = "events.out.tfevents."
 
-  /// Appends an epoch.
-  ///
-  /// - Throws: `SATError` when the file cannot be written.
   func append(_ epoch: EpochMetrics) throws { try file.append(Self.record(Self.event(epoch))) }
 
   /// Returns a record: length, checksum of the length, event, and checksum of the event.
@@ -89,9 +80,7 @@ enum CRC32C {
     ~bytes.reduce(~0) { crc, byte in table[Int(UInt8(truncatingIfNeeded: crc) ^ byte)] ^ crc >> 8 }
   }
 
-  /// Returns the checksum as record files store it: rotated and with an offset.
-  ///
-  /// A plain checksum is weak for data that contain their own checksum.
+  /// Returns the checksum as record files store it: rotated and with an offset, because data may contain their own checksum.
   static func masked(_ bytes: some Sequence<UInt8>) -> UInt32 {
     let crc = checksum(bytes)
     return (crc >> 15 | crc << 17) &+ 0xA282_EAD8

@@ -1,11 +1,11 @@
 internal import SwiftTorch
 
-/// Trains an epoch batch by batch, validates it, and computes the statistics of averaged weights.
 extension Trainer {
   /// Trains an epoch, or the rest of one; returns nil when `shouldStop` returned true.
   func train(_ epoch: Int, _ logs: RunLogs, _ observer: any TrainingObserver, _ shouldStop: () -> Bool) throws -> EpochMetrics? {
     let clock = ContinuousClock()
-    var (order, sums) = current ?? (Tensor.randperm(trainSet.count, generator: shuffling), EpochSums())
+    let order = order ?? Tensor.randperm(trainSet.count, generator: shuffling)
+    var sums = state.epoch ?? EpochSums()
     let loader = BatchLoader(
       trainSet, batchSize: configuration.batchSize, order: order.array(of: Int.self), augmentation: configuration.augmentation,
       generator: stream(.augmenting, of: epoch), layout: layout, after: sums.batches)
@@ -13,7 +13,7 @@ extension Trainer {
     var lastSaved = clock.now
     while true {
       let batch = sums.batches
-      current = (order, sums)
+      (self.order, state.epoch) = (order, sums)
       let stops = shouldStop()
       let isDue = batch > 0 && (clock.now - lastSaved) / .seconds(1) >= configuration.checkpoints.minutes * 60
       if (isDue || stops) && stepsDone > 0 {
@@ -23,15 +23,13 @@ extension Trainer {
       if stops { return nil }
       guard let metrics = try trainBatch(of: loader, epoch, &sums) else { break }
       try logs.append(metrics)
-      stepsDone += 1
+      state.stepsDone += 1
       observer.batchDone(epoch: epoch, batch: batch, batches: loader.batchCount, loss: metrics.loss)
     }
-    current = nil
+    (self.order, state.epoch) = (nil, nil)
     if let answer = sums.constantAnswer {
-      observer.warn(
-        "the network answered \(answer) to every training image in the second half of epoch \(epoch); "
-          + "\(EpochSums.constantAdvice(configuration.method))"
-      )
+      let advice = EpochSums.constantAdvice(configuration.method)
+      observer.warn("the network answered \(answer) to every training image in the second half of epoch \(epoch); \(advice)")
     }
     return sums.metrics(
       epoch: epoch, lambda: defense.lambda(at: epoch),
@@ -64,15 +62,13 @@ extension Trainer {
 
   private enum EpochStream: UInt64 { case augmenting, perturbingForStatistics }
 
-  /// Returns the generator for one epoch and purpose.
-  ///
-  /// It depends only on these two. A run resumed inside the epoch therefore takes the same draws, and other draws do not change.
+  /// Returns a generator that depends only on the epoch and the purpose, so a run resumed inside the epoch has the same draws, and
+  /// other draws do not change.
   private func stream(_ purpose: EpochStream, of epoch: Int) -> Generator {
     // The generator uses only the lower half of the seed, so the epoch must change that half.
     Generator(seed: configuration.seed, stream: 3 &+ (2 * UInt64(epoch) + purpose.rawValue) &* 0x9E37_79B9_7F4A_7C15)
   }
 
-  /// Updates the weights once.
   private func step(_ batch: TrainingBatch) throws -> EpochSums.Batch {
     var gradientNorm = 0.0
     let limit = configuration.optimizer.maxGradientNorm
@@ -89,10 +85,8 @@ extension Trainer {
     }
   }
 
-  /// Measures clean accuracy and accuracy under the training attack on the validation set.
-  ///
-  /// The attack has its own draws.
-  /// - Returns: nil when `shouldStop` returned true.
+  /// Measures clean accuracy and accuracy under the training attack, with draws of its own, on the validation set; returns nil when
+  /// `shouldStop` returned true.
   func validate(_ observer: any TrainingObserver, _ shouldStop: @escaping () -> Bool) throws -> EpochMetrics.Validation? {
     let attack = PGD(maximizer, seed: configuration.seed)
     let network = result
@@ -106,10 +100,8 @@ extension Trainer {
       }
     } catch is JobStopped { return nil }
     if Set(evaluation.predictions).count == 1 {
-      observer.warn(
-        "the network answers \(evaluation.predictions[0]) to every validation image; "
-          + "\(EpochSums.constantAdvice(configuration.method))"
-      )
+      let advice = EpochSums.constantAdvice(configuration.method)
+      observer.warn("the network answers \(evaluation.predictions[0]) to every validation image; \(advice)")
     }
     let count = Double(validationSet.count)
     return .init(

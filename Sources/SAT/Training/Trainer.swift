@@ -4,19 +4,15 @@ internal import SwiftTorch
 public protocol TrainingObserver: AnyObject {
   /// Called after each batch, with its loss and its number in the epoch.
   func batchDone(epoch: Int, batch: Int, batches: Int, loss: Double)
-  /// Called when validation begins.
   func validating(epoch: Int)
   func epochDone(_ metrics: EpochMetrics, isBest: Bool)
   func warn(_ message: String)
 }
 
-/// Trains a network with a defense and writes the run folder.
-///
-/// It owns data, optimizer, schedules, validation, checkpoints and metrics.
+/// Trains a network with a defense and writes the run folder: metrics, checkpoints and logs.
 public final class Trainer {
   public let configuration: TrainingConfiguration
   public let folder: RunFolder
-  /// The network in training.
   public let network: NetworkClassifier
   public let trainSet: ImageDataset
   public let validationSet: ImageDataset
@@ -34,18 +30,11 @@ public final class Trainer {
   let shuffling: Generator
   let perturbing: Generator
 
-  // The progress of the run, which a checkpoint saves.
-  var history: [EpochMetrics] = []
-  var stepsDone = 0
-  var best: TrainingState.Best?
-  /// The defense's reason to end the training early; nil if there is none.
-  var stopped: String?
-  /// The metrics of an epoch that is trained but not yet validated; nil otherwise.
-  var pending: EpochMetrics?
-  /// The current epoch's order of samples and its sums over the batches so far; nil between epochs.
-  var current: (order: Tensor, sums: EpochSums)?
+  /// The progress of the run, which a checkpoint saves.
+  var state: TrainingState
+  /// The current epoch's order of samples; nil between epochs.
+  var order: Tensor?
 
-  /// The reason for a run's end.
   public enum Ending: Sendable, Equatable {
     case finished
     /// The caller asked to stop; the last checkpoint holds everything up to that moment.
@@ -81,6 +70,8 @@ public final class Trainer {
     defense = try DefenseRegistry.entry(named: configuration.method).make(
       DefenseSettings(
         maximizer: maximizer, lambda: configuration.lambda, options: configuration.methodOptions, trainingSize: trainSet.count))
+    state = TrainingState(
+      configuration: configuration, trainingImages: trainSet.count, dataFingerprint: trainSet.fingerprint)
     // A run without a checkpoint starts from the beginning.
     if resume, try folder.hasCheckpoint {
       try restore()
@@ -101,9 +92,7 @@ public final class Trainer {
     return network
   }
 
-  /// Checks that the network fits the data sets.
-  ///
-  /// - Throws: `SATError` when the network does not accept a data set's images, or has fewer classes.
+  /// Throws `SATError` when the network does not accept a data set's images, or has fewer classes.
   private static func check(_ network: NetworkClassifier, takes sets: [ImageDataset], on device: Device) throws(SATError) {
     let model = LoadedModel(
       path: network.architecture.name, classifier: network, inputShape: try network.architecture.inputShape(), device: device)
@@ -131,67 +120,64 @@ public final class Trainer {
 
   // MARK: Running
 
-  /// Trains the rest of the run.
+  /// Trains the rest of the run and tells the observer about it.
   ///
-  /// - Parameter shouldStop: asked before every batch, and during validation before every pass. True ends the run with a checkpoint
-  ///   of this moment, or of the moment before the validation.
+  /// The trainer asks `shouldStop` before every batch, and during validation before every pass. True ends the run with a checkpoint
+  /// of this moment, or of the moment before the validation.
   /// - Throws: `SATError` when the loss is not finite or a file cannot be written; earlier checkpoints stay valid.
   public func run(observer: any TrainingObserver, shouldStop: @escaping () -> Bool = { false }) throws -> Ending {
     let text = try ConfigurationFile.text(configuration)
     try folder.create()
-    let lock = try FolderLock(folder.path, use: "training in")
+    let lock = try PathLock(folder: folder.path, use: "training in")
     defer { withExtendedLifetime(lock) {} }
     folder.removeLeftovers()
     try AtomicFile.write(text, to: folder.configurationPath)
-    let logs = try RunLogs(folder, history: history, stepsDone: configuration.logSteps ? stepsDone : nil)
-    if best == nil, history.contains(where: { $0.validation != nil }) {
+    let logs = try RunLogs(folder, history: state.history, stepsDone: configuration.logSteps ? state.stepsDone : nil)
+    if state.best == nil, state.history.contains(where: { $0.validation != nil }) {
       observer.warn("\(folder.folder(of: .best)) is gone; the best of the following epochs takes its place")
     }
-    while pending != nil || history.count < configuration.epochs && stopped == nil {
-      guard var metrics = try pending ?? finishedEpoch(logs, observer, shouldStop) else { return .interrupted }
-      let epoch = history.count
+    while state.pending != nil || state.history.count < configuration.epochs && state.stopped == nil {
+      guard var metrics = try state.pending ?? finishedEpoch(logs, observer, shouldStop) else { return .interrupted }
+      let epoch = state.history.count
       var isBest = false
-      if (epoch + 1) % configuration.validation.every == 0 || epoch + 1 == configuration.epochs || stopped != nil {
+      if (epoch + 1) % configuration.validation.every == 0 || epoch + 1 == configuration.epochs || state.stopped != nil {
         observer.validating(epoch: epoch)
         guard let validation = try validate(observer, shouldStop) else {
           try save(as: [.last])
           return .interrupted
         }
         metrics.validation = validation
-        isBest = best.map { validation.robust > $0.validation.robust } ?? true
-        if isBest { best = .init(epoch: epoch, validation: validation) }
+        isBest = state.best.map { validation.robust > $0.validation.robust } ?? true
+        if isBest { state.best = .init(epoch: epoch, validation: validation) }
       }
-      if let smoothness, smoothness.isDue(after: epoch, of: configuration.epochs) || stopped != nil {
+      if let smoothness, smoothness.isDue(after: epoch, of: configuration.epochs) || state.stopped != nil {
         metrics.smoothness = try smoothness.measure(network)
       }
-      history.append(metrics)
-      pending = nil
+      state.history.append(metrics)
+      state.pending = nil
       try save(as: isBest ? [.last, .best] : [.last])
       try logs.append(metrics)
       observer.epochDone(metrics, isBest: isBest)
-      if let stopped { observer.warn("\(configuration.method) ended the training: \(stopped)") }
+      if let stopped = state.stopped { observer.warn("\(configuration.method) ended the training: \(stopped)") }
     }
     return .finished
   }
 
-  /// Trains the next epoch, or the rest of it, and lets defense and average finish it.
-  ///
-  /// - Returns: nil when `shouldStop` returned true.
+  /// Trains the next epoch, or the rest of it, and lets defense and average finish it; returns nil when `shouldStop` returned true.
   private func finishedEpoch(_ logs: RunLogs, _ observer: any TrainingObserver, _ shouldStop: () -> Bool) throws -> EpochMetrics? {
-    let epoch = history.count
+    let epoch = state.history.count
     guard var metrics = try train(epoch, logs, observer, shouldStop) else { return nil }
     let report = try defense.finishEpoch(epoch, network)
     metrics.methods = report.metrics.isEmpty ? [:] : [configuration.method: report.metrics]
-    stopped = report.stop
-    try average?.epochEnded(network, epoch: epoch) { (network) throws(TorchError) in try remakeStatistics(of: network, epoch: epoch)
+    state.stopped = report.stop
+    try average?.epochEnded(network, epoch: epoch) { network throws(TorchError) in
+      try remakeStatistics(of: network, epoch: epoch)
     }
-    pending = metrics
+    state.pending = metrics
     return metrics
   }
 
-  /// A warning for a run that ends before lambda's schedule does; nil if lambda reaches its end.
-  ///
-  /// This happens when a user changes only --epochs of a preset.
+  /// A warning for a run that ends before lambda's schedule does, such as after a change of only --epochs; nil for the others.
   public var unfinishedSchedule: String? {
     let (lambda, last) = (configuration.lambda, configuration.epochs - 1)
     guard lambda.lastChange > last, lambda.value(at: last) != lambda.value(at: lambda.lastChange) else { return nil }
@@ -199,19 +185,17 @@ public final class Trainer {
     let reached = (last...lambda.lastChange).first { lambda.value(at: $0) == final } ?? lambda.lastChange
     return
       "lambda is \(significant(lambda.value(at: last))) in the last epoch of this run and comes to \(significant(final)) only in "
-      + "epoch "
-      + "\(reached + 1), so the training never sees full perturbations; train longer with --epochs, or let lambda rise earlier, "
-      + "such as by "
-      + "--set 'lambda={kind: linear, initial: \(Fraction(lambda.first)), final: \(Fraction(final)), start: 0, end: "
-      + "\(max(1, 2 * configuration.epochs / 3))}'"
+      + "epoch \(reached + 1), so the training never sees full perturbations; train longer with --epochs, or let lambda rise "
+      + "earlier, such as by --set 'lambda={kind: linear, initial: \(Fraction(lambda.first)), final: \(Fraction(final)), start: 0, "
+      + "end: \(max(1, 2 * configuration.epochs / 3))}'"
   }
 
-  /// The best validation so far, and its epoch.
-  public var bestValidation: (epoch: Int, validation: EpochMetrics.Validation)? { best.map { ($0.epoch, $0.validation) } }
-  /// The number of finished epochs.
+  public var bestValidation: (epoch: Int, validation: EpochMetrics.Validation)? { state.best.map { ($0.epoch, $0.validation) } }
+  var history: [EpochMetrics] { state.history }
+  var stepsDone: Int { state.stepsDone }
   public var completedEpochs: Int { history.count }
   /// True if the next epoch is trained and only its validation is missing.
-  public var isAwaitingValidation: Bool { pending != nil }
+  public var isAwaitingValidation: Bool { state.pending != nil }
   /// The number of finished batches in the current epoch.
-  public var completedBatches: Int { current?.sums.batches ?? 0 }
+  public var completedBatches: Int { state.epoch?.batches ?? 0 }
 }

@@ -1,8 +1,5 @@
 extension TrainingConfiguration {
-  /// Returns the configuration after a check of every value.
-  ///
-  /// No valid configuration causes a trap later.
-  /// - Throws: `SATError` that names the first value outside its range.
+  /// Returns the configuration if every value is in its range; throws `SATError` that names the first other one.
   public func validated() throws(SATError) -> TrainingConfiguration {
     let entry = try DefenseRegistry.entry(named: method)
     _ = try maximizer

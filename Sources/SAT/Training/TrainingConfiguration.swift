@@ -8,7 +8,6 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public var method: String
   /// All settings of the method, by name, as its registry entry lists them.
   public var methodOptions = MethodOptions()
-  /// Adversarial weight perturbation around the method.
   public var awp = WeightPerturbation()
   /// The name of a data set, or the path of a file.
   public var data: String
@@ -17,9 +16,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public var model: Architecture
   /// The starting weights: "none" for fresh weights, or the path of a model that `ModelFile` loads and that fits `model`.
   public var from: String
-  /// The normalisation: "none", a name, or MEAN and STD as on the command line.
-  ///
-  /// It is part of the model, so images stay in [0, 1].
+  /// The model's normalisation of images in [0, 1]: "none", a name, or MEAN and STD as on the command line.
   public var normalization: String
   public var threat: Threat
   public var attack: InnerAttack
@@ -28,15 +25,15 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public var batchSize: Int
   public var optimizer: OptimizerSettings
   public var learningRateSchedule: LearningRateSettings
-  public var averaging: Averaging
-  public var validation: Validation
-  public var checkpoints: Checkpoints
+  public var averaging = Averaging()
+  public var validation = Validation()
+  public var checkpoints = Checkpoints()
   /// True to write a line to `steps.jsonl` at every update.
-  public var logSteps: Bool
+  public var logSteps = false
   /// The measurement of Fig. 4's quantities in `metrics.jsonl`; it does not change the training.
   public var smoothness = Smoothness.Settings()
-  public var seed: UInt64
-  public var execution: Execution
+  public var seed: UInt64 = 0
+  public var execution = Execution()
 
   public struct Threat: Codable, Sendable, Equatable {
     public var norm: Norm
@@ -75,8 +72,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
 
   /// The choice of the weights to validate and save: the trained weights or their average.
   ///
-  /// With an average, `best` and `last` hold the averaged weights, and evaluations use these. The checkpoint's training state holds
-  /// the trained weights.
+  /// With an average, `best` and `last` hold averaged weights for evaluations; the training state holds the trained ones.
   public struct Averaging: Codable, Sendable, Equatable {
     public enum Kind: String, ConfigurationWord, Sendable {
       case none
@@ -90,36 +86,26 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public enum Statistics: String, ConfigurationWord, Sendable {
       /// The training images under the training attack, as in training; each batch costs an inner maximisation.
       case perturbed
-      /// The clean training images.
       case clean
     }
 
-    public var kind: Kind
+    public var kind = Kind.none
     /// For EMA: the weight of the old average after an update.
-    public var decay: Double
+    public var decay = 0.999
     /// The 0-based epoch that begins the average; before it the trained weights count.
-    public var start: Int
+    public var start = 0
     /// For SWA: the images of the statistics.
-    public var statistics: Statistics
-
-    public init(kind: Kind = .none, decay: Double = 0.999, start: Int = 0, statistics: Statistics = .perturbed) {
-      self.kind = kind
-      self.decay = decay
-      self.start = start
-      self.statistics = statistics
-    }
+    public var statistics = Statistics.perturbed
   }
 
   public struct Checkpoints: Codable, Sendable, Equatable {
     /// The minutes between checkpoints inside an epoch; the end of an epoch always makes one.
-    public var minutes: Double
-
-    public init(minutes: Double = 10) { self.minutes = minutes }
+    public var minutes = 10.0
   }
 
   public struct Validation: Codable, Sendable, Equatable {
     /// The number of epochs from one validation to the next; the last epoch is always validated.
-    public var every: Int
+    public var every = 1
   }
 
   public var maximizer: InnerMaximizer {
@@ -130,9 +116,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     }
   }
 
-  /// Returns the preset for another method: default options, and the settings that the method adapts.
-  ///
-  /// - Throws: `SATError` for an unknown method.
+  /// Returns the preset for another method, with its default options and adapted settings; throws `SATError` for an unknown method.
   public func adapted(to method: String) throws(SATError) -> TrainingConfiguration {
     let entry = try DefenseRegistry.entry(named: method)
     var result = self
@@ -156,8 +140,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
 
   /// Returns the settings that make this another run than `earlier`, as `key was A, is B`.
   ///
-  /// It ignores the length, unless the learning rates depend on it. It also ignores the execution and all output besides the
-  /// weights.
+  /// It ignores the execution, all output besides the weights, and the length unless the learning rates depend on it.
   public func differences(from earlier: TrainingConfiguration) throws(SATError) -> [String] {
     var comparable = self
     (comparable.preset, comparable.execution) = (earlier.preset, earlier.execution)

@@ -1,8 +1,6 @@
 internal import SwiftTorch
 
-/// The part of a checkpoint besides the weights to evaluate.
-///
-/// With it a resumed run ends with the same result as an uninterrupted one.
+/// The progress of a run: the part of a checkpoint besides the weights, with which a resumed run ends like an uninterrupted one.
 struct TrainingState: VersionedDocument {
   static let format = "sat-training/3"
   static var remedy: String { "restore it, or start the run anew without --resume" }
@@ -10,15 +8,12 @@ struct TrainingState: VersionedDocument {
   private(set) var format: String = Self.format
   /// The run's configuration, to detect changes; epochs and execution may change.
   var configuration: TrainingConfiguration
-  /// The number of training images.
   var trainingImages: Int
-  /// The fingerprint of the training images and labels.
   var dataFingerprint: String
   /// The metrics of the finished epochs.
-  var history: [EpochMetrics]
+  var history: [EpochMetrics] = []
   /// The number of updates so far.
-  var stepsDone: Int
-  /// The best validation so far.
+  var stepsDone = 0
   var best: Best?
   /// The defense's reason to end the training early; nil if there is none.
   var stopped: String?
@@ -26,9 +21,7 @@ struct TrainingState: VersionedDocument {
   var epoch: EpochSums?
   /// The metrics of an epoch that is trained but not yet validated; nil otherwise.
   var pending: EpochMetrics?
-  /// The fingerprints of the tensors in the other files, by file name.
-  ///
-  /// They detect damage, because a number with a flipped bit still looks valid.
+  /// The fingerprints of the tensors in the other files, by file name; they detect damage, such as a flipped bit in a number.
   var fingerprints: [String: String] = [:]
 
   struct Best: Codable, Equatable {
@@ -40,7 +33,6 @@ struct TrainingState: VersionedDocument {
   private static let stateFile = "state.json"
   private static let tensorFile = "training.safetensors"
 
-  /// Writes the state and its tensors into the folder of the weights.
   func save(in folder: String, tensors: NamedTensors) throws {
     try SafeTensors(tensors: tensors).write(to: "\(folder)/\(Self.tensorFile)")
     var state = self
@@ -50,9 +42,7 @@ struct TrainingState: VersionedDocument {
     try state.write(to: "\(folder)/\(Self.stateFile)")
   }
 
-  /// Reads the state and its tensors.
-  ///
-  /// - Throws: `SATError` that names the file that is damaged, missing or of another version.
+  /// Reads the state and its tensors; throws `SATError` that names the file that is damaged, missing or of another version.
   static func load(from folder: String) throws -> (state: TrainingState, tensors: SavedTensors) {
     let state = try read(from: "\(folder)/\(stateFile)")
     var saved: [String: NamedTensors] = [:]
@@ -61,8 +51,7 @@ struct TrainingState: VersionedDocument {
       guard state.fingerprints[file] == text(Fingerprint.of(tensors)) else {
         throw SATError(
           "\(folder)/\(file) differs from the file saved with this checkpoint: it is damaged or from another run; restore it, or "
-            + "start "
-            + "the run anew without --resume")
+            + "start the run anew without --resume")
       }
       saved[file] = tensors
     }
@@ -77,14 +66,7 @@ struct SavedTensors {
   let file: String
   let tensors: NamedTensors
 
-  /// Returns the tensors of one part, by their names within it.
-  func part(_ name: String) -> NamedTensors {
-    tensors.compactMap { $0.name.hasPrefix(name + ".") ? (String($0.name.dropFirst(name.count + 1)), $0.tensor) : nil }
-  }
-
-  /// Returns one tensor.
-  ///
-  /// - Throws: `SATError` when it is missing.
+  /// Returns one tensor; throws `SATError` when it is missing.
   func one(_ name: String) throws(SATError) -> Tensor {
     guard let tensor = tensors.first(where: { $0.name == name })?.tensor else {
       throw SATError("\(file) lacks '\(name)'; restore it or start the run anew without --resume")

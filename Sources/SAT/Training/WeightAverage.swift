@@ -12,16 +12,12 @@ final class WeightAverage {
   /// The number of weights in the average so far.
   private var count = 0
 
-  /// Creates an empty average.
-  ///
-  /// - Parameter network: a network of the same architecture on the same device; its weights do not matter.
+  /// Creates an empty average in a network of the same architecture on the same device; its weights do not matter.
   init(_ settings: TrainingConfiguration.Averaging, network: NetworkClassifier) {
-    self.settings = settings
-    self.network = network
+    (self.settings, self.network) = (settings, network)
     network.module.setTraining(false)
   }
 
-  /// True once the average has begun.
   var hasBegun: Bool { count > 0 }
 
   /// Adds the weights after an update in epoch `epoch`, for EMA.
@@ -29,10 +25,7 @@ final class WeightAverage {
     if settings.kind == .ema && epoch >= settings.start { take(trained, weight: 1 - settings.decay) }
   }
 
-  /// Adds the weights at the end of epoch `epoch`, for SWA.
-  ///
-  /// - Parameter remakeStatistics: recomputes the averaged network's BatchNorm statistics; called only for a network with
-  ///   BatchNorm.
+  /// Adds the weights at the end of epoch `epoch`, for SWA, and calls `remakeStatistics` for an averaged network with BatchNorm.
   func epochEnded(
     _ trained: NetworkClassifier, epoch: Int, remakeStatistics: (NetworkClassifier) throws(TorchError) -> Void
   ) throws(TorchError) {
@@ -57,7 +50,6 @@ final class WeightAverage {
   /// The tensors that a checkpoint needs besides the averaged weights.
   var state: NamedTensors { [("average.count", Tensor(count))] }
 
-  /// Restores saved weights and state.
   func restore(weights path: String, count: Int) throws(TorchError) {
     try ModelFile.loadWeights(into: network, from: path)
     self.count = count
@@ -67,40 +59,31 @@ final class WeightAverage {
 extension Module {
   /// Recomputes BatchNorm's running statistics as means over batches in training mode (`torch.optim.swa_utils.update_bn`).
   ///
-  /// - Parameters:
-  ///   - input: makes the input of a batch; the network has its old statistics during this call.
-  ///   - pass: runs the network on the input.
+  /// `input` makes the input of a batch while the network has its old statistics; `pass` runs the network on the input.
   func remakeBatchStatistics<Batch, E: Error>(
     over batches: some Sequence<Batch>, input: (Batch) throws(E) -> Tensor, pass: (Tensor) throws(E) -> Void
   ) throws(E) {
     let layers = modules.compactMap { $0 as? BatchNorm2d }
     let momenta = layers.map(\.momentum)
-    var others = layers.map { layer in
+    let buffers = layers.flatMap { [$0.runningMean, $0.runningVariance, $0.batchesTracked] }
+    var others = layers.flatMap { layer in
       [
         Tensor.zeros(like: layer.runningMean.value), .ones(like: layer.runningVariance.value),
         .zeros(like: layer.batchesTracked.value),
       ]
     }
     func swapStatistics() {
-      for (i, layer) in layers.enumerated() {
-        let own = [layer.runningMean, layer.runningVariance, layer.batchesTracked]
-        let values = own.map(\.value)
-        for (buffer, value) in zip(own, others[i]) { buffer.value = value }
-        others[i] = values
-      }
+      let values = buffers.map(\.value)
+      for (buffer, value) in zip(buffers, others) { buffer.value = value }
+      others = values
     }
     for layer in layers { layer.momentum = nil }
     defer { for (layer, momentum) in zip(layers, momenta) { layer.momentum = momentum } }
     for batch in batches {
       let images = try input(batch)
       swapStatistics()
-      do {
-        try withNoGrad { () throws(E) in try withMode(.training) { () throws(E) in try pass(images) } }
-      } catch {
-        swapStatistics()
-        throw error
-      }
-      swapStatistics()
+      defer { swapStatistics() }
+      try withNoGrad { () throws(E) in try withMode(.training) { () throws(E) in try pass(images) } }
     }
     swapStatistics()
   }
