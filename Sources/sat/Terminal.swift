@@ -1,10 +1,11 @@
 import Foundation
+import SAT
 
 /// Writes progress to standard error: one redrawn line on a terminal, plain lines every 15 seconds elsewhere.
 final class Terminal: @unchecked Sendable {
   static let standardError = Terminal()
 
-  let isTerminal = isatty(STDERR_FILENO) == 1
+  private let isTerminal = isatty(STDERR_FILENO) == 1
   private let usesColor: Bool
   private let clock = ContinuousClock()
   private var lastDrawn: ContinuousClock.Instant?
@@ -13,7 +14,7 @@ final class Terminal: @unchecked Sendable {
 
   private init() {
     let environment = ProcessInfo.processInfo.environment
-    usesColor = isatty(STDERR_FILENO) == 1 && (environment["NO_COLOR"] ?? "").isEmpty && environment["TERM"] != "dumb"
+    usesColor = isTerminal && (environment["NO_COLOR"] ?? "").isEmpty && environment["TERM"] != "dumb"
   }
 
   /// The time that a task still needs.
@@ -23,12 +24,9 @@ final class Terminal: @unchecked Sendable {
     var isLowerBound = false
   }
 
-  /// Shows the progress of a task, unless it was shown a moment ago.
+  /// Shows the finished fraction of a task, 0…1, unless it was shown a moment ago.
   ///
-  /// - Parameters:
-  ///   - fraction: the part of the task that is done, 0…1.
-  ///   - first: the fraction at `start`.
-  ///   - estimate: the time that remains; nil derives it from the fraction.
+  /// The fraction was `first` at `start`, which gives the time that remains unless `estimate` does.
   func progress(
     _ label: String, fraction: Double, from first: Double = 0, since start: ContinuousClock.Instant, left estimate: Estimate? = nil,
     detail: String = ""
@@ -78,10 +76,25 @@ final class Terminal: @unchecked Sendable {
   private func write(_ text: String) { try? FileHandle.standardError.write(contentsOf: Data(text.utf8)) }
 
   /// Formats seconds as 1:05 or 2:03:20.
-  static func clockText(_ seconds: Double) -> String {
+  private static func clockText(_ seconds: Double) -> String {
     let total = Int(seconds.rounded())
     let (h, m, s) = (total / 3600, total / 60 % 60, total % 60)
-    func twoDigits(_ n: Int) -> String { n < 10 ? "0\(n)" : "\(n)" }
-    return h > 0 ? "\(h):\(twoDigits(m)):\(twoDigits(s))" : "\(m):\(twoDigits(s))"
+    return h > 0 ? String(format: "%d:%02d:%02d", h, m, s) : String(format: "%d:%02d", m, s)
+  }
+}
+
+/// Shows a job's progress, phase by phase.
+final class ProgressDisplay {
+  private var phase = ""
+  private var start = ContinuousClock().now
+  /// The fraction at which the phase began. It is above 0 if the job continues a stopped one.
+  private var first = 0.0
+
+  func show(_ progress: JobProgress) {
+    if progress.phase != phase {
+      (phase, start, first) = (progress.phase, ContinuousClock().now, progress.fraction)
+      if progress.fraction < 1 { Terminal.standardError.endProgress() }
+    }
+    Terminal.standardError.progress(progress.phase, fraction: progress.fraction, from: first, since: start, detail: progress.detail)
   }
 }
