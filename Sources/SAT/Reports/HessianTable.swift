@@ -3,9 +3,7 @@ public struct HessianTable: CustomStringConvertible {
   private let document: HessianDocument
   private let asked: Int
 
-  /// Makes the text.
-  ///
-  /// - Parameter asked: The requested number of eigenvalues of the mean loss's Hessian.
+  /// Makes the text of a document for which `asked` eigenvalues of the mean loss's Hessian were requested.
   public init(_ document: HessianDocument, asked: Int) {
     self.document = document
     self.asked = asked
@@ -14,17 +12,15 @@ public struct HessianTable: CustomStringConvertible {
   public var description: String {
     let at = document.perturbation.map { "; at \($0.norm.rawValue) epsilon \(significant($0.epsilon)) adversarial images" } ?? ""
     var text = "\(document.model) on \(document.data)\(at); \(document.parameters) parameters, \(document.dtype)\n\n"
-    var rows = [["", "value", ""]]
-    rows.append(["loss", significant(document.loss), ""])
-    rows.append(["gradient norm", significant(document.gradientNorm), ""])
+    var rows = [
+      ["", "value", ""], ["loss", significant(document.loss), ""], ["gradient norm", significant(document.gradientNorm), ""],
+    ]
     if let trace = document.trace {
       rows.append(["trace", significant(trace.mean), "± \(significant(trace.standardError)) (\(trace.probes) probes)"])
     }
     for (index, pair) in (document.eigenvalues ?? []).enumerated() {
-      rows.append([
-        "eigenvalue \(index + 1)", significant(pair.value),
-        "residual \(significant(pair.residual)), \(pair.iterations) products\(pair.converged ? "" : ", not converged")",
-      ])
+      let products = "\(pair.iterations) products\(pair.converged ? "" : ", not converged")"
+      rows.append(["eigenvalue \(index + 1)", significant(pair.value), "residual \(significant(pair.residual)), \(products)"])
     }
     text += TextTable(rows).description
     if let density = document.density { text += "\n" + Self.summary(density) }
