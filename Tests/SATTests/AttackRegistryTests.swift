@@ -4,7 +4,7 @@ import Testing
 
 @testable import SAT
 
-/// What an attack's entry promises, and how an attack that the project does not have yet would be declared.
+/// Tests of each attack's entry, and of an attack that a user of the library declares.
 @Suite struct AttackRegistryTests {
   static func settings(
     _ norm: Norm, _ version: AutoAttack.Version = .standard, classes: Int = 10

@@ -59,7 +59,7 @@ import Testing
     try search.run(targets: attack.targets, restarts: 1) { (rows) throws(TorchError) in _ = try run(rows, from: attack.start(rows))
     }
     #expect(checks == golden.checkpoints)
-    // Where a loss no longer grows, rounding decides whether it did, and from there on the two go their own ways a little.
+    // Once the loss stops growing, rounding decides each comparison, and the two runs drift apart slightly.
     let same = [.linf: 8, .l2: 6, .l1: 12][threat.norm]!
     let iterations = try #require(golden.checkpoints)[same - 1] + 1
     let (expectedSizes, expectedLosses) = (try tensors["\(golden.name)/steps"], try tensors["\(golden.name)/losses"])

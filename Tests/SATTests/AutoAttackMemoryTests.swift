@@ -4,7 +4,7 @@ import Testing
 
 @testable import SAT
 
-/// What the tests measure and attack; they run in processes of their own, which have nothing else at hand.
+/// The measurements and models of the memory tests, which run in processes of their own.
 private enum MemoryProbe {
   /// A field of /proc/self/status in bytes.
   static func status(_ field: String) throws -> Int {
@@ -49,7 +49,7 @@ private enum MemoryProbe {
   }
 }
 
-/// What attacks leave behind, and what they never make. Tests run side by side in one process, so each of these counts in its own.
+/// Tests of the memory that attacks use and free. Each counts in its own process, because tests share one process otherwise.
 @Suite struct AutoAttackMemoryTests {
   @Test func noGradientOfAWeightIsEverAllocated() async {
     await #expect(processExitsWith: .success) {
@@ -65,7 +65,7 @@ private enum MemoryProbe {
       try perturb(1)
       #expect(try MemoryProbe.rise { try perturb(2) } < size / 4)
       #expect(model.layer.parameters.allSatisfy { $0.value.grad == nil })
-      // What the measurement shows where there is one.
+      // The measurement sees a gradient that is really made.
       #expect(try MemoryProbe.rise { try model.logits(batch.images).sum().backward() } > size / 2)
     }
   }

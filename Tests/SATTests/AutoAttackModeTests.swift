@@ -4,7 +4,7 @@ import Testing
 
 @testable import SAT
 
-/// What the two modes promise: nothing depends on the batch, hits are confirmed, weights get no gradients.
+/// Tests the promises of both modes: nothing depends on the batch, hits are confirmed, weights get no gradients.
 @Suite struct AutoAttackModeTests {
   /// A small smooth network in double precision, so that rounding decides nothing.
   static func network(classes: Int = 6) -> (Tensor) -> Tensor {

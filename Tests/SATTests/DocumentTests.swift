@@ -21,7 +21,7 @@ import Testing
     InnerMaximizer(threat: try ThreatModel(norm: .l2, epsilon: 0.5), steps: 3, stepSize: 0.1)
   }
 
-  /// What is written is the fixture, and what is read from the fixture's file is what was written.
+  /// Writing gives the fixture's bytes, and reading the fixture gives the value that was written.
   private func expect<Document: VersionedDocument>(
     _ document: Document, is name: String, sourceLocation: SourceLocation = #_sourceLocation
   ) throws {

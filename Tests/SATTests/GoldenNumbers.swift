@@ -42,7 +42,7 @@ enum GoldenNumbers {
     }
   }
 
-  /// What the golden files keep of a large tensor.
+  /// The numbers that the golden files keep for a large tensor.
   static func subset(_ tensor: Tensor) -> Tensor {
     let flat = tensor.contiguous().reshaped(to: -1)
     return flat[.stride(by: max(1, flat.count / 32))][

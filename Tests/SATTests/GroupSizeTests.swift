@@ -4,7 +4,7 @@ import Testing
 
 @testable import SAT
 
-/// What a kill may cost a run that keeps its state.
+/// Tests of the group size that limits how much work a kill loses.
 @Suite struct GroupSizeTests {
   @Test func blocksLastAsLongAsTheyMay() {
     let blocks = GroupSize(maximum: 100, limit: .seconds(60))
@@ -13,7 +13,7 @@ import Testing
     for (pace, size) in sizes { #expect(blocks.samples(pace: pace) == size, "\(pace) s a sample") }
   }
 
-  /// Where small blocks take as long as large ones, they gain nothing.
+  /// Small groups gain nothing if they take as long as large ones.
   @Test func blocksThatMakePassesDearerAreNotCut() {
     var blocks = GroupSize(maximum: 128, limit: .seconds(60))
     blocks.observe(128, seconds: 240, passes: 128_000)

@@ -59,7 +59,7 @@ enum WrittenDocument {
     """#
   }
 
-  /// Of three samples, of which an attack broke the second.
+  /// An evaluation of three samples. The attack broke the second.
   static let evaluation = #"""
     {"format": "sat-evaluation/1", "model": "m", "data": {"name": "d", "split": "test", "samples": 3}, "seed": 0, "batchSize": 2,
      "mode": "fast",

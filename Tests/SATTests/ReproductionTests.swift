@@ -158,7 +158,7 @@ import Testing
     #expect(figures.map(\.paper) == [99.16, 92.00, 191.16])
     let wilson = wilsonInterval(160, of: 200)
     #expect(figures[0].low == 100 * wilson.lowerBound && figures[0].high == 100 * wilson.upperBound)
-    // Where all samples are alike it is no point, and nowhere does it leave what the two say.
+    // The sum's interval is not a point even if all samples agree, and it never leaves the sum of the two intervals.
     for (clean, adversarial) in [(0, 0), (50, 0), (50, 50), (15, 15), (49, 1)] {
       let found = ReproductionResult.Figure.accuracies(
         item: "table-2", setting: "mnist-0.3", method: "p-sat", clean: clean, adversarial: adversarial, samples: 50)
@@ -167,7 +167,7 @@ import Testing
     }
   }
 
-  /// Of samples that are drawn anew, the interval holds the truth in about 95 of 100.
+  /// The interval holds the true value in about 95 of 100 repeated draws.
   @Test(arguments: [(0.8, 0.45, 200), (0.97, 0.9, 100), (0.5, 0.05, 60)])
   func theSumsIntervalCoversTheTruth(clean: Double, adversarial: Double, samples: Int) {
     let draws = Tensor.rand([1000, samples], generator: Generator(seed: 0), dtype: .float64)

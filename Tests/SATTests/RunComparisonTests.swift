@@ -21,7 +21,7 @@ import Testing
     try FileManager.default.createDirectory(atPath: reference, withIntermediateDirectories: true)
     try FileManager.default.copyItem(atPath: "\(folder)/\(method).steps.jsonl", toPath: "\(reference)/steps.jsonl")
 
-    // What PyTorch makes of the same run when it sums in another order.
+    // PyTorch's result of the same run with sums in another order.
     let rounding = try Fixtures.description("reference/rounding", as: [String: [String: Double]].self)
     let floor = try #require(rounding[method])
     let comparison = try RunComparison(run: "\(scratch.path)/run", reference: reference, tolerance: 3 * floor["gradientNorm"]!)
@@ -39,8 +39,7 @@ import Testing
     )
   }
 
-  /// What a run may have besides, and the weights that it keeps, beside PyTorch. BatchNorm's statistics are made anew in `swa`
-  /// alone.
+  /// A run with each extra, and the weights that it keeps, equal PyTorch's. Only `swa` computes BatchNorm's statistics again.
   @Test(arguments: ["cyclic", "clipped", "ema", "swa"])
   func variantsFollowPyTorch(name: String) throws {
     let scratch = try TrainingScratch()

@@ -4,7 +4,7 @@ import Testing
 
 @testable import SAT
 
-/// What the states of all kinds of work have in common.
+/// Tests of the behaviour that all state files share.
 @Suite struct StateResumeTests {
   private static let kind = StateFile.Kind(format: "test/1", work: "a test")
 

@@ -4,7 +4,7 @@ import Testing
 
 /// The parameters of attacks on the command line: they reach the attacks that have them, and are refused for the others.
 @Suite(.serialized, .timeLimit(.minutes(10))) struct AttackOptionTests {
-  /// Where nothing is broken the passes are a product of the parameters.
+  /// The passes are a product of the parameters, because the attacks break no sample.
   @Test(arguments: ["fast", "compat"])
   func parametersReachTheAttacks(mode: String) throws {
     let scratch = try Scratch()
@@ -86,7 +86,7 @@ import Testing
         outcome.errors.contains("Usage: sat evaluate ") && outcome.errors.contains("See 'sat evaluate --help'"),
         "\(options): \(outcome.errors)")
     }
-    // Of four classes the ensemble has three targets, which is no entry of a leaderboard.
+    // With four classes the ensemble has three targets, so the result is no leaderboard entry.
     let few = try Command.run(
       ["evaluate", model, "--data", data, "--epsilon", "0.1", "--attack", "autoattack", "--robustbench", "rb", "--state", "s"],
       in: scratch.path)
@@ -109,7 +109,7 @@ import Testing
     #expect(try named == parameters(["--steps", "3", "--queries", "4", "--loss", "margin"]))
   }
 
-  /// What one attack of a list can use goes to it alone.
+  /// Each attack of a list receives only the options that it can use.
   @Test func aListTakesTheOptionsOfItsMembers() throws {
     let scratch = try Scratch()
     let (model, data) = try scratch.untrained(count: 2)

@@ -2,7 +2,7 @@ import Foundation
 import SwiftTorch
 import Testing
 
-/// Where results and progress go, and what happens when they cannot.
+/// Tests of the streams for results and progress, and of streams that cannot be written.
 @Suite(.serialized, .timeLimit(.minutes(20))) struct OutputCommandTests {
   @Test(arguments: ["models --json", "doctor", "--help", "--version"])
   func aResultThatCannotBePrintedIsAFailure(line: String) throws {

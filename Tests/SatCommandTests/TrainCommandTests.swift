@@ -64,7 +64,7 @@ private let small = [
     #expect(
       short.status == 0 && short.errors.contains("lambda is 0 in the last epoch of this run and comes to 1 only in epoch 11"),
       "\(short.errors)")
-    // What it advises is a setting.
+    // The message advises a setting.
     let advice = try #require(short.errors.split(separator: "'").first { $0.hasPrefix("lambda={") }.map(String.init))
     let advised = try train(scratch, ["--epochs", "1", "--set", advice], run: "advised")
     #expect(advised.status == 0 && !advised.errors.contains("in the last epoch of this run"), "\(advised.errors)")
