@@ -42,7 +42,7 @@ import SwiftTorch
       }
       var command = try parseAsRoot()
       do { try command.run() } catch let error as ValidationError { failWithUsage(of: type(of: command), error) }
-    } catch  where error is SATError || error is TorchError { fail("\(error)") } catch {
+    } catch let error as SATError { fail(error.message) } catch let error as TorchError { fail(error.message) } catch {
       guard exitCode(for: error).isSuccess else { exit(withError: error) }
       // Help and the version go to standard output, as results do.
       do { try StandardOutput.write(fullMessage(for: error) + "\n") } catch { fail("\(error)") }

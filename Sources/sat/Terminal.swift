@@ -17,19 +17,13 @@ final class Terminal: @unchecked Sendable {
     usesColor = isTerminal && (environment["NO_COLOR"] ?? "").isEmpty && environment["TERM"] != "dumb"
   }
 
-  /// The time that a task still needs.
-  struct Estimate {
-    var seconds: Double
-    /// True if later steps are slower, so that the task needs at least this time.
-    var isLowerBound = false
-  }
-
   /// Shows the finished fraction of a task, 0…1, unless it was shown a moment ago.
   ///
-  /// The fraction was `first` at `start`, which gives the time that remains unless `estimate` does.
+  /// The fraction was `first` at `start`. This gives the seconds that remain, unless `estimate` does. The task needs at least this
+  /// time if later steps are slower.
   func progress(
-    _ label: String, fraction: Double, from first: Double = 0, since start: ContinuousClock.Instant, left estimate: Estimate? = nil,
-    detail: String = ""
+    _ label: String, fraction: Double, from first: Double = 0, since start: ContinuousClock.Instant, left estimate: Double? = nil,
+    isLowerBound: Bool = false, detail: String = ""
   ) {
     guard !isQuiet else { return }
     let now = clock.now
@@ -38,9 +32,9 @@ final class Terminal: @unchecked Sendable {
     guard now - (lastDrawn ?? (isTerminal ? now - pause : start)) >= pause else { return }
     lastDrawn = now
     let elapsed = (now - start) / .seconds(1)
-    let left = estimate?.seconds ?? (fraction > first ? elapsed * (1 - fraction) / (fraction - first) : .infinity)
+    let left = estimate ?? (fraction > first ? elapsed * (1 - fraction) / (fraction - first) : .infinity)
     let isKnown = left.isFinite && elapsed > 1
-    let remaining = isKnown ? "  \(estimate?.isLowerBound == true ? "at least " : "")\(Self.clockText(left)) left" : ""
+    let remaining = isKnown ? "  \(isLowerBound ? "at least " : "")\(Self.clockText(left)) left" : ""
     let percent = "\(Int(100 * fraction)) %"
     if isTerminal {
       let width = 24

@@ -47,12 +47,10 @@ final class TrainingDisplay: TrainingObserver {
     batchEnds.append(.now)
     if batchEnds.count > batches + 1 { batchEnds.removeFirst() }
     let secondsPerBatch = (batchEnds[batchEnds.count - 1] - batchEnds[0]) / .seconds(1) / Double(batchEnds.count - 1)
-    let left = Terminal.Estimate(
-      seconds: secondsPerBatch * Double((epochs - epoch) * batches - batch - 1),
-      isLowerBound: lambda.value(at: epoch) < lambda.value(at: epochs - 1))
     terminal.progress(
-      "epoch \(epoch + 1)/\(epochs)", fraction: done / Double(epochs - firstEpoch), since: start, left: left,
-      detail: "loss \(decimal(loss, 3))")
+      "epoch \(epoch + 1)/\(epochs)", fraction: done / Double(epochs - firstEpoch), since: start,
+      left: secondsPerBatch * Double((epochs - epoch) * batches - batch - 1),
+      isLowerBound: lambda.value(at: epoch) < lambda.value(at: epochs - 1), detail: "loss \(decimal(loss, 3))")
   }
 
   func validating(epoch: Int) {}

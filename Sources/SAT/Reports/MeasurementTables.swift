@@ -68,3 +68,48 @@ public struct HessianTable: CustomStringConvertible {
     return text
   }
 }
+
+/// The text `sat landscape` prints for a person.
+public struct LandscapeTable: CustomStringConvertible {
+  private let document: LandscapeDocument
+
+  public init(_ document: LandscapeDocument) { self.document = document }
+
+  public var description: String {
+    let all = document.loss.flatMap { $0 }
+    let at = document.perturbation.map { ", \($0.norm.rawValue) epsilon \(significant($0.epsilon))" } ?? ""
+    let rows = [
+      ["", "loss"], ["nearest to the model", significant(center)], ["smallest", significant(all.min()!)],
+      ["largest", significant(all.max()!)],
+    ]
+    return "\(document.model) on \(document.data); \(document.examples) examples\(at); \(all.count) points\n\n"
+      + TextTable(rows).description
+  }
+
+  /// The loss at the point nearest to the weights.
+  private var center: Double {
+    let row = zip(document.loss, document.y ?? [0]).min { abs($0.1) < abs($1.1) }?.0 ?? []
+    return zip(row, document.x).min { abs($0.1) < abs($1.1) }?.0 ?? .nan
+  }
+}
+
+/// The text `sat bench` prints for a person.
+public struct SpeedTable: CustomStringConvertible {
+  private let benchmark: SpeedBenchmark
+
+  public init(_ benchmark: SpeedBenchmark) { self.benchmark = benchmark }
+
+  public var description: String {
+    let titles = [
+      "forward": "forward", "gradient": "gradient of the images", "update": "update of the weights",
+      "at": "AT with \(benchmark.attackSteps) steps",
+    ]
+    let rows = benchmark.parts.map { part in
+      [titles[part.name] ?? part.name, decimal(1000 * part.seconds, 2), decimal(part.samplesPerSecond, 0), "\(part.repetitions)"]
+    }
+    let shape = benchmark.inputShape.map(String.init).joined(separator: "x")
+    return "\(benchmark.model), \(benchmark.parameters) parameters, \(benchmark.batchSize) images of \(shape) a batch; "
+      + "\(benchmark.device), \(benchmark.threads) threads, \(benchmark.precision.rawValue)\n"
+      + TextTable([["", "ms a batch", "images a second", "repetitions"]] + rows).description
+  }
+}
