@@ -5,15 +5,15 @@ extension AutoAttack.Version: ExpressibleByArgument {}
 extension AttackMode: ExpressibleByArgument {}
 extension AttackLoss: ExpressibleByArgument {}
 
-/// The options that choose attacks and their parameters.
 struct AttackOptions: ParsableArguments {
   @Option(
     name: .customLong("attack"),
-    help: ArgumentHelp(
+    help: .value(
+      "names",
       """
       Attacks in order, separated by commas: autoattack, \(AttackRegistry.entries.map(\.name).joined(separator: ", ")), or clean. \
       Default: pgd; autoattack if --version is given.
-      """, valueName: "names"))
+      """))
   var attack: String?
 
   /// The attacks' names. A version is one of AutoAttack, so it means AutoAttack when no attack is named.
@@ -31,8 +31,7 @@ struct AttackOptions: ParsableArguments {
 
   @OptionGroup var perturbation: PerturbationOptions
 
-  @Option(
-    help: ArgumentHelp("Restarts\(Self.takers(.restarts)). Default: 1; AutoAttack uses its version's number.", valueName: "n"))
+  @Option(help: .value("n", "Restarts\(Self.takers(.restarts)). Default: 1; AutoAttack uses its version's number."))
   var restarts: Int?
 
   @Option(
@@ -42,21 +41,22 @@ struct AttackOptions: ParsableArguments {
       """) var loss: AttackLoss?
 
   @Option(
-    help: ArgumentHelp(
+    help: .value(
+      "n",
       """
       Target classes, the likeliest first\(Self.takers(.targets)). Default: the version's number, mostly 9, for apgd-t and \
       fab-t; else 0, an untargeted attack.
-      """, valueName: "n"))
+      """))
   var targets: Int?
 
-  @Option(help: ArgumentHelp("Queries\(Self.takers(.queries)). Default: 5000.", valueName: "n")) var queries: Int?
+  @Option(help: .value("n", "Queries\(Self.takers(.queries)). Default: 5000.")) var queries: Int?
 
   @Option(
-    help: ArgumentHelp(
-      "Passes that average the gradient\(Self.takers(.eot)), for random models. Default: 20 in version rand, else 1.",
-      valueName: "n")) var eot: Int?
+    help: .value(
+      "n", "Passes that average the gradient\(Self.takers(.eot)), for random models. Default: 20 in version rand, else 1."))
+  var eot: Int?
 
-  @Option(name: .customLong("set"), help: ArgumentHelp("Set an attack parameter by name. Repeatable.", valueName: "name=value"))
+  @Option(name: .customLong("set"), help: .value("name=value", "Set an attack parameter by name. Repeatable."))
   var settings: [String] = []
 
   /// Lists the attacks that have a parameter, for the help text.
@@ -84,6 +84,11 @@ struct AttackOptions: ParsableArguments {
     /// The attacks to which parameter options apply.
     var adjustable: [AttackEntry] { entries.filter { !published.contains($0.name) } }
     var text: String { entries.map(\.name).joined(separator: ",") }
+
+    /// True if the user's parameters change an attack of AutoAttack.
+    func isChanged(by asked: AttackParameters) -> Bool {
+      adjustable.contains { entry in entry.isAutoAttack && asked.values.contains { entry.takes($0.name) } }
+    }
   }
 
   var isClean: Bool { (try? selection().entries.isEmpty) ?? false }
@@ -91,14 +96,17 @@ struct AttackOptions: ParsableArguments {
   /// True if the published AutoAttack runs, which leaderboards list: exactly the attacks of version standard, with its parameters.
   var isStandardAutoAttack: Bool {
     guard let selection = try? selection(), let asked = try? asked() else { return false }
-    let isReached = selection.adjustable.contains { entry in asked.values.contains { entry.takes($0.name) } }
-    return Set(selection.entries.map(\.name)) == Set(AutoAttack.ensemble(.standard).map(\.name)) && !isReached
-      && [nil, .standard, .individual].contains(version)
+    return Set(selection.entries.map(\.name)) == Set(AutoAttack.ensemble(.standard).map(\.name))
+      && !selection.isChanged(by: asked) && [nil, .standard, .individual].contains(version)
   }
 
   func validate() throws {
     let (selection, asked) = (try selection(), try asked())
-    guard !selection.entries.isEmpty else { return try refuseForClean(asked) }
+    guard !selection.entries.isEmpty else {
+      let parameter = asked.values.first.map { Self.option($0.name) }
+      guard let given = parameter ?? (version == nil ? perturbation.typed : "--version") else { return }
+      throw ValidationError("\(given) has no effect with --attack clean, which changes no image; remove one of the two.")
+    }
     if let version, [.standard, .plus, .custom].contains(version), !selection.entries.contains(where: \.isAutoAttack) {
       throw ValidationError(
         "--version \(version.rawValue) applies to AutoAttack's attacks only, not to \(selection.text); remove --version.")
@@ -128,15 +136,6 @@ struct AttackOptions: ParsableArguments {
     }
     let list = options.joined(separator: ", ")
     return ValidationError("\(Self.option(name)) has no effect on \(selection.text), which takes \(list); remove it.")
-  }
-
-  private func refuseForClean(_ asked: AttackParameters) throws {
-    var given = asked.values.map { Self.option($0.name) }
-    if version != nil { given.append("--version") }
-    if perturbation.norm != nil { given.append("--norm") }
-    if perturbation.epsilon != nil { given.append("--epsilon") }
-    guard let first = given.first else { return }
-    throw ValidationError("\(first) has no effect with --attack clean, which changes no image; remove one of the two.")
   }
 
   private func selection() throws -> Selection {
@@ -170,29 +169,23 @@ struct AttackOptions: ParsableArguments {
     AttackParameters.Shared(rawValue: parameter) == nil ? "--set \(parameter)" : "--\(parameter)"
   }
 
-  /// Returns the parameters that the user typed.
   private func asked() throws -> AttackParameters {
     var asked = AttackParameters(
       steps: perturbation.steps, stepSize: perturbation.stepSize?.value, restarts: restarts, targets: targets, loss: loss,
       queries: queries, eot: eot)
     for setting in settings {
-      let parts = setting.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-      guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else {
+      guard let (name, value) = nameAndValue(setting), !value.isEmpty else {
         throw ValidationError("--set \(setting) is not name=value; expected an attack parameter, such as --set restarts=3.")
       }
-      guard asked[parts[0]] == nil else {
-        throw ValidationError("--set \(setting) sets \(parts[0]) a second time; remove one of the two.")
+      guard asked[name] == nil else {
+        throw ValidationError("--set \(setting) sets \(name) a second time; remove one of the two.")
       }
-      asked[parts[0]] = AttackParameters.Value(parts[1])
+      asked[name] = AttackParameters.Value(value)
     }
     return asked
   }
 
-  /// Resolves the options into a plan.
-  ///
-  /// - Parameters:
-  ///   - trained: The configuration of the evaluated run; its threat model and PGD are the defaults.
-  ///   - classes: The number of the model's classes.
+  /// Resolves the options into a plan for a model of some classes. The run's threat model and PGD are the defaults.
   func choose(_ trained: TrainingConfiguration?, seed: UInt64, classes: Int) throws -> Choice {
     let (selection, asked) = (try selection(), try asked())
     if selection.entries.isEmpty { return Choice(plan: EvaluationPlan([], mode: mode)) }
@@ -218,7 +211,6 @@ struct AttackOptions: ParsableArguments {
   private func reportedVersion(_ selection: Selection, _ asked: AttackParameters) -> AutoAttack.Version? {
     if version == .individual { return version }
     guard selection.entries.contains(where: \.isAutoAttack) else { return nil }
-    let isChanged = selection.adjustable.contains { entry in entry.isAutoAttack && asked.values.contains { entry.takes($0.name) } }
-    return isChanged ? .custom : version ?? .standard
+    return selection.isChanged(by: asked) ? .custom : version ?? .standard
   }
 }

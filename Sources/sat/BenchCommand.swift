@@ -14,21 +14,17 @@ struct BenchCommand: ParsableCommand {
         sat bench --model wrn34-10 --batch-size 64 --precision bf16 --json
       """)
 
-  @Option(help: ArgumentHelp("Network to time. `sat models` lists the networks.", valueName: "name")) var model = "mnist-cnn"
+  @Option(help: .value("name", "Network to time. `sat models` lists the networks.")) var model = "mnist-cnn"
 
   @Option(
     name: .customLong("model-option"),
-    help: ArgumentHelp("Option of the network, such as classes=100. May be repeated.", valueName: "key=value"))
+    help: .value("key=value", "Option of the network, such as classes=100. May be repeated."))
   var modelOptions: [String] = []
 
-  @Option(help: ArgumentHelp("Images in a batch.", valueName: "n")) var batchSize = 128
-
-  @Option(help: ArgumentHelp("Attack steps of adversarial training.", valueName: "n")) var steps = 10
-
-  @Option(help: ArgumentHelp("Seconds to measure each operation.", valueName: "s")) var seconds = 2.0
-
-  @Option(help: ArgumentHelp("Seed of every random draw.", valueName: "n")) var seed: UInt64 = 0
-
+  @Option(help: .value("n", "Images in a batch.")) var batchSize = 128
+  @Option(help: .value("n", "Attack steps of adversarial training.")) var steps = 10
+  @Option(help: .value("s", "Seconds to measure each operation.")) var seconds = 2.0
+  @Option(help: .value("n", "Seed of every random draw.")) var seed: UInt64 = 0
   @OptionGroup var execution: ExecutionOptions
   @OptionGroup var output: OutputOptions
 

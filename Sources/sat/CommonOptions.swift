@@ -16,6 +16,11 @@ extension Fraction: ExpressibleByArgument {
   }
 }
 
+extension ArgumentHelp {
+  /// Makes the help of an option from the name of its value and a text.
+  static func value(_ name: String, _ text: String) -> ArgumentHelp { ArgumentHelp(text, valueName: name) }
+}
+
 /// Refuses a number outside its range as wrong usage.
 func check(_ option: String, _ value: Int?, in range: ClosedRange<Int>) throws {
   guard let value, !range.contains(value) else { return }
@@ -28,13 +33,17 @@ func check(_ option: String, _ value: Double?, in range: ClosedRange<Double>) th
   throw ValidationError("\(option) is \(value); expected \(Fraction(range.lowerBound)) to \(Fraction(range.upperBound)).")
 }
 
-/// The options that choose device, threads, precision and memory format.
+/// Splits NAME=VALUE; nil if the sign or the name is missing.
+func nameAndValue(_ setting: String) -> (name: String, value: String)? {
+  let parts = setting.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+  return parts.count == 2 && !parts[0].isEmpty ? (parts[0], parts[1]) : nil
+}
+
 struct ExecutionOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("Device to compute on: cpu, cuda or cuda:N. Default: the best device present.", valueName: "device"))
+  @Option(help: .value("device", "Device to compute on: cpu, cuda or cuda:N. Default: the best device present."))
   var device: String?
 
-  @Option(help: ArgumentHelp("Threads that an operator may use. Default: libtorch's choice.", valueName: "n")) var threads: Int?
-
+  @Option(help: .value("n", "Threads that an operator may use. Default: libtorch's choice.")) var threads: Int?
   @Option(help: "Precision of the network's passes: fp32, or bf16 by autocast. Default: fp32.") var precision: Execution.Precision?
 
   @Option(help: "Layout of images and weights: auto, contiguous or channels-last. Default: auto.")
@@ -42,7 +51,6 @@ struct ExecutionOptions: ParsableArguments {
 
   func validate() throws { try check("--threads", threads, in: Limit.threads) }
 
-  /// Returns an execution with the given options applied.
   func applied(to base: Execution = Execution()) -> Execution {
     Execution(
       device: device ?? base.device, threads: threads ?? base.threads, precision: precision ?? base.precision,
@@ -50,33 +58,27 @@ struct ExecutionOptions: ParsableArguments {
   }
 }
 
-/// The option that names the folder of the data sets.
 struct DataOptions: ParsableArguments {
-  @Option(
-    help: ArgumentHelp(
-      "Folder that holds the data sets. Default: the variable SAT_DATA, else data/ in the current folder.", valueName: "dir"))
+  @Option(help: .value("dir", "Folder that holds the data sets. Default: the variable SAT_DATA, else data/ in the current folder."))
   var dataRoot: String?
 
   var root: DataRoot { DataRoot(option: dataRoot) }
 }
 
-/// The options that describe a network.
 struct ArchitectureOptions: ParsableArguments {
-  @Option(
-    help: ArgumentHelp(
-      "Network architecture, which a PyTorch state_dict does not contain. `sat models` lists the names.", valueName: "name"))
+  @Option(help: .value("name", "Network architecture, which a PyTorch state_dict does not contain. `sat models` lists the names."))
   var model: String?
 
   @Option(
     name: .customLong("model-option"),
-    help: ArgumentHelp("Option of the architecture, such as classes=100. May be repeated.", valueName: "key=value"))
+    help: .value("key=value", "Option of the architecture, such as classes=100. May be repeated."))
   var modelOptions: [String] = []
 
   @Option(
     parsing: .upToNextOption,
-    help: ArgumentHelp(
-      "Normalisation before the network: cifar10, cifar100, imagenet, or MEAN STD as comma-separated numbers.",
-      valueName: "mean std")) var normalize: [String] = []
+    help: .value(
+      "mean std", "Normalisation before the network: cifar10, cifar100, imagenet, or MEAN STD as comma-separated numbers."))
+  var normalize: [String] = []
 
   func validate() throws {
     if !modelOptions.isEmpty && model == nil {
@@ -84,25 +86,20 @@ struct ArchitectureOptions: ParsableArguments {
     }
   }
 
-  /// Splits options of the form key=value.
   static func parsed(_ texts: [String]) throws -> [String: String] {
     var options: [String: String] = [:]
     for option in texts {
-      let parts = option.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-      guard parts.count == 2, !parts[0].isEmpty else {
+      guard let (name, value) = nameAndValue(option) else {
         throw ValidationError("--model-option \(option) is not of the form key=value, such as classes=100.")
       }
-      options[parts[0]] = parts[1]
+      options[name] = value
     }
     return options
   }
 
-  /// Returns the network that --model names; nil if the option is absent.
   func architecture() throws -> Architecture? {
-    guard let model else { return nil }
-    return Architecture(name: model, options: try Self.parsed(modelOptions))
+    try model.map { Architecture(name: $0, options: try Self.parsed(modelOptions)) }
   }
 
-  /// Returns the value of --normalize; nil if the option is absent.
   func normalization() throws -> Normalization? { normalize.isEmpty ? nil : try Normalization(normalize.joined(separator: " ")) }
 }

@@ -17,13 +17,11 @@ struct CompareCommand: ParsableCommand {
         sat compare runs/digits-p-sat runs/digits-p-sat.pytorch
       """)
 
-  @Argument(help: ArgumentHelp("Folder of the run.", valueName: "run")) var folder: String
-
+  @Argument(help: .value("run", "Folder of the run.")) var folder: String
   @Argument(help: "Folder of the reference run.") var reference: String
 
   @Option(
-    help: ArgumentHelp(
-      "Largest accepted difference of a loss or norm, relative to the larger of 1 and the reference's value.", valueName: "x"))
+    help: .value("x", "Largest accepted difference of a loss or norm, relative to the larger of 1 and the reference's value."))
   var tolerance = 1e-3
 
   @OptionGroup var output: OutputOptions

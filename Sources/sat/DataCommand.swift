@@ -2,7 +2,6 @@ import ArgumentParser
 import Foundation
 import SAT
 
-/// Groups the commands that list, download and show data sets.
 struct DataCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "data", abstract: "List, download and show data sets.",
@@ -44,15 +43,16 @@ struct DataListCommand: ParsableCommand {
     try output.begin()
     let root = data.root
     let datasets = [digits(root)] + DatasetCatalog.datasets.map { Self.dataset($0, root) }
-    var lines = ["data root: \(root.path)"]
+    var text = "data root: \(root.path)\n"
     for dataset in datasets {
-      let name = dataset.name.padding(toLength: 11, withPad: " ", startingAt: 0)
-      lines += ["\(name) \(Self.status(dataset))", "            \(dataset.summary)", "            \(dataset.license)"]
-      lines += dataset.files.filter { ["partial", "wrong size"].contains($0.state) }.map {
-        "            \($0.path): \($0.state), \($0.bytes) of \($0.size) bytes; `sat data fetch \(dataset.name)` repairs it"
+      let damaged = dataset.files.filter { ["partial", "wrong size"].contains($0.state) }.map {
+        "\($0.path): \($0.state), \($0.bytes) of \($0.size) bytes; `sat data fetch \(dataset.name)` repairs it"
       }
+      text += dataset.name.padding(toLength: 11, withPad: " ", startingAt: 0) + " "
+      let lines = [Self.status(dataset), dataset.summary, dataset.license] + damaged
+      text += lines.joined(separator: "\n            ") + "\n"
     }
-    try output.deliver(Listing(dataRoot: root.path, datasets: datasets), text: lines.joined(separator: "\n") + "\n")
+    try output.deliver(Listing(dataRoot: root.path, datasets: datasets), text: text)
   }
 
   private static func status(_ dataset: Listing.Dataset) -> String {
@@ -85,9 +85,8 @@ struct DataListCommand: ParsableCommand {
       return Listing.File(path: file.path, size: file.size, state: state, bytes: bytes)
     }
     let isUsable = dataset.isPresent(under: root)
-    let shortParts = dataset.shortParts(under: root)
+    let (parts, shortParts) = (dataset.partsPresent(under: root), dataset.shortParts(under: root))
     let isComplete = isUsable && shortParts.isEmpty
-    let parts = dataset.partsPresent(under: root)
     let advice =
       isUsable
       ? "\(shortParts.joined(separator: " and ")); `sat` can use them as they are"
@@ -113,10 +112,7 @@ struct DataFetchCommand: ParsableCommand {
       """)
 
   @Argument(help: "Data set to download. `sat data list` shows the names.") var name: String
-
-  @Option(help: ArgumentHelp("URL of a folder that holds the files. Default: the known servers.", valueName: "url"))
-  var mirror: String?
-
+  @Option(help: .value("url", "URL of a folder that holds the files. Default: the known servers.")) var mirror: String?
   @OptionGroup var data: DataOptions
   @OptionGroup var output: OutputOptions
 
@@ -141,19 +137,18 @@ struct DataFetchCommand: ParsableCommand {
     let root = data.root
     let terminal = Terminal.standardError
     let downloader = Downloader()
-    var files: [Fetched.File] = []
     // Unpacking deletes the archive, so only the unpacked files show that the data set is present.
     let isAlreadyUnpacked = dataset.isUnpacked && dataset.isPresent(under: root)
     if isAlreadyUnpacked, let shortPart = dataset.shortParts(under: root).first {
       throw SATError(
         "\(root.appending(name)) is incomplete: \(shortPart); use it as it is, or move the folder away to download all of it")
     }
-    if isAlreadyUnpacked { files = dataset.files.map { .init(path: $0.path, size: $0.size, fetched: false) } }
-    for file in isAlreadyUnpacked ? [] : dataset.files {
-      let progress = FetchProgress(file: file, terminal: terminal)
+    let files = try dataset.files.map { file in
+      let progress = FetchProgress(file: file)
       defer { terminal.endProgress() }
-      let result = try downloader.fetch(file, into: root, mirror: mirror, onEvent: progress.show)
-      files.append(.init(path: file.path, size: file.size, fetched: result == .fetched))
+      let isFetched =
+        try !isAlreadyUnpacked && downloader.fetch(file, into: root, mirror: mirror, onEvent: progress.show) == .fetched
+      return Fetched.File(path: file.path, size: file.size, fetched: isFetched)
     }
     if dataset.isUnpacked && !isAlreadyUnpacked {
       terminal.line("unpacking \(dataset.name)")
@@ -171,10 +166,10 @@ struct DataFetchCommand: ParsableCommand {
 /// Shows the progress of one download.
 private struct FetchProgress {
   let file: RemoteFile
-  let terminal: Terminal
   let start = ContinuousClock.now
 
   func show(_ event: DownloadEvent) {
+    let terminal = Terminal.standardError
     switch event {
     case .started(let url, let offset):
       terminal.line("\(file.path) from \(url)" + (offset > 0 ? ", continuing after \(offset) of \(file.size) bytes" : ""))

@@ -1,20 +1,33 @@
 import ArgumentParser
 import SAT
 
-/// The options that choose a command's images.
-struct DataSelection: ParsableArguments {
-  @Option(
-    help: ArgumentHelp(
-      "Images to use: \(DataSource.names.joined(separator: ", ")), or a path. The path names a .safetensors or .npz file (images, "
-        + "labels), a CIFAR .bin file, or a folder of pictures with one sub-folder per class. Default: the run's data.",
-      valueName: "name|path")) var data: String?
-
+struct SplitOption: ParsableArguments {
   @Option(help: "Part of the data set: train, validation or test. Default: test.") var split: DataSource.Split?
 
-  @Option(help: ArgumentHelp("Use only the first n samples. Default: all.", valueName: "n")) var first: Int?
+  /// Loads the images of the split, by default of the test set.
+  ///
+  /// - Throws: `ValidationError` if --split is given but the data have no parts.
+  func load(_ source: String, root: DataRoot) throws -> ImageDataset {
+    let dataset = try DataSource(source).load(split ?? .test, root: root)
+    if let split, dataset.split == "file" {
+      throw ValidationError("--split \(split.rawValue) does not apply to \(source), which has no parts; leave it out.")
+    }
+    return dataset
+  }
+}
 
-  @Option(help: ArgumentHelp("Use only the samples a to b - 1, counted from 0. Default: all.", valueName: "a:b"))
-  var indices: String?
+struct DataSelection: ParsableArguments {
+  @Option(
+    help: .value(
+      "name|path",
+      """
+      Images to use: \(DataSource.names.joined(separator: ", ")), or a path. The path names a .safetensors or .npz file (images, \
+      labels), a CIFAR .bin file, or a folder of pictures with one sub-folder per class. Default: the run's data.
+      """)) var data: String?
+
+  @OptionGroup var part: SplitOption
+  @Option(help: .value("n", "Use only the first n samples. Default: all.")) var first: Int?
+  @Option(help: .value("a:b", "Use only the samples a to b - 1, counted from 0. Default: all.")) var indices: String?
 
   func validate() throws {
     try check("--first", first, in: Limit.samples)
@@ -33,21 +46,7 @@ struct DataSelection: ParsableArguments {
   }
 
   func load(_ source: String, root: DataRoot) throws -> ImageDataset {
-    let dataset = try DataSource(source).load(requestedSplit: split, root: root)
+    let dataset = try part.load(source, root: root)
     return try range().map { try dataset.subset($0) } ?? dataset
-  }
-}
-
-extension DataSource {
-  /// Loads the images of a split.
-  ///
-  /// - Parameter split: the value of --split; nil loads the test set.
-  /// - Throws: `ValidationError` if a split is given but the data have no parts.
-  func load(requestedSplit split: Split?, root: DataRoot) throws -> ImageDataset {
-    let dataset = try load(split ?? .test, root: root)
-    if let split, dataset.split == "file" {
-      throw ValidationError("--split \(split.rawValue) does not apply to \(name), which has no parts; leave it out.")
-    }
-    return dataset
   }
 }

@@ -16,22 +16,13 @@ struct DataShowCommand: ParsableCommand {
       """)
 
   @Argument(help: "Data set that `sat data list` names, folder of pictures, or file of images and labels.") var data: String
-
-  @Option(help: ArgumentHelp("PNG file to write.", valueName: "file")) var out: String
-
-  @Option(help: "Part of the data set: train, validation or test. Default: test.") var split: DataSource.Split?
-
-  @Option(help: ArgumentHelp("Number of images.", valueName: "n")) var count = 32
-
-  @Option(help: ArgumentHelp("Images per row.", valueName: "n")) var columns = 8
-
+  @Option(help: .value("file", "PNG file to write.")) var out: String
+  @OptionGroup var part: SplitOption
+  @Option(help: .value("n", "Number of images.")) var count = 32
+  @Option(help: .value("n", "Images per row.")) var columns = 8
   @Flag(help: "Take the first images instead of a random choice.") var first = false
-
-  @Option(help: ArgumentHelp("Augmentation of training to apply: none, crop, paper or imagenette.", valueName: "name"))
-  var augmentation = "none"
-
-  @Option(help: ArgumentHelp("Seed of the random choice and of the augmentation.", valueName: "n")) var seed: UInt64 = 0
-
+  @Option(help: .value("name", "Augmentation of training to apply: none, crop, paper or imagenette.")) var augmentation = "none"
+  @Option(help: .value("n", "Seed of the random choice and of the augmentation.")) var seed: UInt64 = 0
   @OptionGroup var dataOptions: DataOptions
   @OptionGroup var output: OutputOptions
 
@@ -55,7 +46,7 @@ struct DataShowCommand: ParsableCommand {
   func run() throws {
     try output.begin(writing: out, reading: .data(data, root: dataOptions.root))
     let transformation = try Augmentation(named: augmentation)
-    let dataset = try DataSource(data).load(requestedSplit: split, root: dataOptions.root)
+    let dataset = try part.load(data, root: dataOptions.root)
     guard dataset.imageShape[0] == 1 || dataset.imageShape[0] == 3 else {
       throw SATError("\(data) has images of \(dataset.imageShape[0]) channels, but a picture shows 1 or 3; name other data")
     }
@@ -71,9 +62,9 @@ struct DataShowCommand: ParsableCommand {
     let document = Document(
       data: dataset.name, split: dataset.split, samples: dataset.count, imageShape: dataset.imageShape, picture: out,
       indices: chosen, labels: labels, names: names)
-    let rows = names.indices.chunks(of: columns).map { names[$0].joined(separator: ", ") }
     let size = dataset.imageShape.map(String.init).joined(separator: "x")
-    let title = "\(dataset.name) \(dataset.split): \(chosen.count) of \(dataset.count) images of \(size) in \(out)"
-    try output.deliver(document, text: ([title] + rows).joined(separator: "\n") + "\n")
+    let title = "\(dataset.name) \(dataset.split): \(chosen.count) of \(dataset.count) images of \(size) in \(out)\n"
+    let rows = names.indices.chunks(of: columns).map { names[$0].joined(separator: ", ") + "\n" }
+    try output.deliver(document, text: title + rows.joined())
   }
 }

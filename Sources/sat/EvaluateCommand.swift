@@ -41,34 +41,27 @@ struct EvaluateCommand: ParsableCommand {
 
   @OptionGroup var subject: ModelAndData
   @OptionGroup var attack: AttackOptions
-
-  @Option(help: ArgumentHelp("Samples in a batch. Default: 128; mode compat uses the reference's 250.", valueName: "n"))
-  var batchSize: Int?
+  @Option(help: .value("n", "Samples in a batch. Default: 128; mode compat uses the reference's 250.")) var batchSize: Int?
 
   @Option(
-    help: ArgumentHelp(
-      "Write images, originals and labels to a .safetensors file. Broken images are as the attack left them.", valueName: "file"))
+    help: .value("file", "Write images, originals and labels to a .safetensors file. Broken images are as the attack left them."))
   var save: String?
 
   @Option(
-    help: ArgumentHelp(
-      "Folder for the saved state. An evaluation that was stopped continues from it and gives the same result.", valueName: "dir"))
+    help: .value("dir", "Folder for the saved state. An evaluation that was stopped continues from it and gives the same result."))
   var state: String?
 
-  @Option(help: ArgumentHelp("Write one JSON line per sample: the attack that broke it, the step and the norm.", valueName: "file"))
+  @Option(help: .value("file", "Write one JSON line per sample: the attack that broke it, the step and the norm."))
   var records: String?
 
-  @Option(help: ArgumentHelp("Write an entry in RobustBench's model_info format.", valueName: "file")) var robustbench: String?
-
+  @Option(help: .value("file", "Write an entry in RobustBench's model_info format.")) var robustbench: String?
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
     try check("--batch-size", batchSize, in: Limit.batchSize)
-    if attack.isClean {
-      for (option, isGiven) in [("--state", state != nil), ("--save", save != nil), ("--robustbench", robustbench != nil)]
-      where isGiven {
-        throw ValidationError("\(option) has no effect with --attack clean, which makes no adversarial images; remove one.")
-      }
+    for (option, value) in [("--state", state), ("--save", save), ("--robustbench", robustbench)]
+    where value != nil && attack.isClean {
+      throw ValidationError("\(option) has no effect with --attack clean, which makes no adversarial images; remove one.")
     }
     if robustbench != nil && !attack.isStandardAutoAttack {
       throw ValidationError(
@@ -83,23 +76,25 @@ struct EvaluateCommand: ParsableCommand {
     let terminal = Terminal.standardError
     let loaded = try subject.load()
     if let warning = loaded.model.trainingModeWarning { terminal.warn(warning.message) }
-    let choice = try attack.choose(loaded.trained, seed: subject.seed, classes: try loaded.model.classCount(of: loaded.data))
+    let choice = try attack.choose(loaded.trained, seed: subject.seed, classes: loaded.model.classCount(of: loaded.data))
     if robustbench != nil, let warning = choice.warning {
       throw SATError("\(warning.message), so RobustBench has no entry for it; remove --robustbench")
     }
     var job = EvaluationJob(model: loaded.model, data: loaded.data, plan: choice.plan, seed: subject.seed)
-    job.batchSize = batchSize
-    job.state = state
-    job.keepsImages = save != nil
-    job.version = choice.version
-    job.planWarning = choice.warning
-    let result = try finish(job)
+    (job.batchSize, job.state, job.keepsImages) = (batchSize, state, save != nil)
+    (job.version, job.planWarning) = (choice.version, choice.warning)
+    let result = try Interruption.listening(
+      keeping: "the state is", in: state, otherwise: "name a folder with --state to keep the state"
+    ) { display in
+      try job.run(progress: { display.show(JobProgress($0)) }, shouldStop: { Interruption.isRequested })
+    }
     for warning in result.evaluation.warnings where warning.code != .trainingMode { terminal.warn(warning.message) }
-    let heading =
-      "\(subject.path) on \(loaded.data.summary)"
-      + (choice.threat.map { "; \($0.norm.rawValue), epsilon \(choice.radius?.text ?? ""), mode \(choice.plan.mode.rawValue)" }
-        ?? "")
-    let table = EvaluationTable(result.evaluation, heading: heading, isIndividual: choice.plan.isIndividual)
+    let threat = choice.threat.map {
+      "; \($0.norm.rawValue), epsilon \(choice.radius?.text ?? ""), mode \(choice.plan.mode.rawValue)"
+    }
+    let table = EvaluationTable(
+      result.evaluation, heading: "\(subject.path) on \(loaded.data.summary)\(threat ?? "")",
+      isIndividual: choice.plan.isIndividual)
     let position = try subject.selection.range()?.lowerBound ?? 0
     try output.deliver(
       result.document, text: table.description,
@@ -108,23 +103,6 @@ struct EvaluateCommand: ParsableCommand {
         { if let robustbench, let radius = choice.radius { try write(robustbench, result, epsilon: radius) } },
         { if let save { try result.saveImages(to: save) } },
       ])
-  }
-
-  /// Runs the job. An interruption ends the program with status 130.
-  private func finish(_ job: EvaluationJob) throws -> EvaluationJob.Result {
-    let terminal = Terminal.standardError
-    let display = ProgressDisplay()
-    Interruption.listen()
-    defer { terminal.endProgress() }
-    do {
-      return try job.run(progress: { display.show(JobProgress($0)) }, shouldStop: { Interruption.isRequested })
-    } catch is JobStopped {
-      terminal.warn(
-        "interrupted; "
-          + (state.map { "the state is kept in \($0), and the same command goes on from there" }
-            ?? "nothing is kept; name a folder with --state to keep the state"))
-      throw ExitCode(130)
-    }
   }
 
   /// Writes RobustBench's entry, or refuses when an attack of AutoAttack did not run.

@@ -22,52 +22,36 @@ struct HessianCommand: ParsableCommand {
         sat hessian runs/digits-at --first 64 --top 3 --solver power --dtype float64
       """)
 
+  enum Place: String, ExpressibleByArgument, CaseIterable { case clean, adversarial }
   enum SolverName: String, ExpressibleByArgument, CaseIterable { case lanczos, power }
-  enum Precision: String, ExpressibleByArgument, CaseIterable {
-    case float32, float64
-
-    var dtype: DType { self == .float32 ? .float32 : .float64 }
-  }
+  enum Precision: String, ExpressibleByArgument, CaseIterable { case float32, float64 }
 
   @OptionGroup var subject: ModelOnImages
-
-  @Option(help: "Images at which the loss is taken: clean or adversarial.") var at: ModelOnImages.Place = .clean
-
-  @Option(help: ArgumentHelp("Extreme eigenvalues. Default: 1; 0 with --trace, --density or --per-sample.", valueName: "k"))
-  var top: Int?
-
+  @Option(help: "Images at which the loss is taken: clean or adversarial.") var at: Place = .clean
+  @Option(help: .value("k", "Extreme eigenvalues. Default: 1; 0 with --trace, --density or --per-sample.")) var top: Int?
   @Option(help: "Eigenvalue solver: lanczos, or the paper's power method.") var solver: SolverName = .lanczos
 
   @Option(help: "End of the spectrum: largest magnitude, largest or smallest (other than magnitude: lanczos only).")
   var end: Lanczos.End = .magnitude
 
-  @Option(help: ArgumentHelp("Largest residual ‖Hv − λv‖ / |λ|. Default: 0.001; 0.01 per sample.", valueName: "fraction"))
-  var tolerance: Double?
+  @Option(help: .value("fraction", "Largest residual ‖Hv − λv‖ / |λ|. Default: 0.001; 0.01 per sample.")) var tolerance: Double?
 
   @Option(
-    help: ArgumentHelp(
-      "Most Hessian-vector products: in total for lanczos, per eigenvalue for power, per sample for --per-sample.", valueName: "n"))
+    help: .value("n", "Most Hessian-vector products: in total for lanczos, per eigenvalue for power, per sample for --per-sample."))
   var iterations = 200
 
   @Flag(help: "Estimate the trace (Hutchinson).") var trace = false
-
-  @Option(help: ArgumentHelp("Random vectors for the trace. Default: 30.", valueName: "n")) var probes: Int?
-
+  @Option(help: .value("n", "Random vectors for the trace. Default: 30.")) var probes: Int?
   @Flag(help: "Estimate the density of the eigenvalues (stochastic Lanczos quadrature).") var density = false
+  @Option(help: .value("n", "Lanczos steps for the density. Default: 60.")) var densitySteps: Int?
+  @Option(help: .value("n", "Random starting vectors for the density. Default: 4.")) var densityProbes: Int?
 
-  @Option(help: ArgumentHelp("Lanczos steps for the density. Default: 60.", valueName: "n")) var densitySteps: Int?
-
-  @Option(help: ArgumentHelp("Random starting vectors for the density. Default: 4.", valueName: "n")) var densityProbes: Int?
-
-  @Option(help: ArgumentHelp("Standard deviation of the density's Gaussian. Default: 1 % of the range.", valueName: "width"))
+  @Option(help: .value("width", "Standard deviation of the density's Gaussian. Default: 1 % of the range."))
   var densityWidth: Double?
 
   @Flag(help: "Compute the dominant eigenvalue of each sample's Hessian.") var perSample = false
-
   @Flag(help: "Add estimates of the per-sample eigenvalues (needs --per-sample).") var approximations = false
-
   @Option(help: "Data type of weights and derivatives: float32 or float64.") var dtype: Precision = .float32
-
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
@@ -84,10 +68,9 @@ struct HessianCommand: ParsableCommand {
     }
     if at == .clean, let option = subject.perturbation.typed { throw ValidationError("\(option) needs --at adversarial.") }
     if probes != nil && !trace { throw ValidationError("--probes needs --trace.") }
-    for (option, isGiven) in [
-      ("--density-steps", densitySteps != nil), ("--density-probes", densityProbes != nil),
-      ("--density-width", densityWidth != nil),
-    ] where isGiven && !density { throw ValidationError("\(option) needs --density.") }
+    if densitySteps != nil && !density { throw ValidationError("--density-steps needs --density.") }
+    if densityProbes != nil && !density { throw ValidationError("--density-probes needs --density.") }
+    if densityWidth != nil && !density { throw ValidationError("--density-width needs --density.") }
     if approximations && !perSample { throw ValidationError("--approximations needs --per-sample.") }
     if solver == .power && end != .magnitude { throw ValidationError("--end \(end.rawValue) needs --solver lanczos.") }
   }
@@ -95,12 +78,11 @@ struct HessianCommand: ParsableCommand {
   func run() throws {
     try output.begin(reading: subject.options.inputs)
     let loaded = try subject.options.load()
-    var job = HessianJob(model: loaded.model, data: loaded.data, request: request())
-    if at == .adversarial {
-      job.perturbation = ImagePerturbation(try subject.perturbation.resolved(loaded.trained).maximizer, seed: subject.seed)
-    }
+    let perturbation =
+      at == .clean ? nil : ImagePerturbation(try subject.perturbation.resolved(loaded.trained).maximizer, seed: subject.seed)
+    var job = HessianJob(model: loaded.model, data: loaded.data, request: request(), perturbation: perturbation)
     job.batchSize = subject.batchSize ?? job.batchSize
-    job.dtype = dtype.dtype
+    job.dtype = dtype == .float32 ? .float32 : .float64
     let document = try job.run(progress: ProgressDisplay().show).document
     Terminal.standardError.endProgress()
     try output.deliver(document, text: HessianTable(document, asked: job.request.top).description)

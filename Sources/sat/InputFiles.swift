@@ -9,38 +9,27 @@ struct InputFiles {
   private var folders: [String] = []
 
   /// Single files; nil stands for an option that is absent.
-  static func files(_ paths: [String?]) -> InputFiles {
-    var inputs = InputFiles()
-    inputs.files = paths.compactMap { $0 }
-    return inputs
-  }
+  static func files(_ paths: [String?]) -> InputFiles { InputFiles(files: paths.compactMap(\.self)) }
 
   /// The files of a model. A run folder counts only with the run's own files, because documents about the run may be replaced.
   static func model(_ path: String?) -> InputFiles {
-    guard let path else { return InputFiles() }
-    var inputs = InputFiles()
-    guard isFolder(path) else { return .files([path]) }
+    guard let path, FileManager.default.isFolder(path) else { return .files([path]) }
     let run = RunFolder(path)
-    inputs.files = [run.configurationPath, run.metricsPath, run.stepsPath, "\(path)/\(ModelFile.weightsName)"]
-    inputs.folders = ["\(path)/checkpoints"] + RunFolder.Checkpoint.allCases.map { run.folder(of: $0) }
-    return inputs
+    return InputFiles(
+      files: [run.configurationPath, run.metricsPath, run.stepsPath, "\(path)/\(ModelFile.weightsName)"],
+      folders: ["\(path)/checkpoints"] + RunFolder.Checkpoint.allCases.map { run.folder(of: $0) })
   }
 
   /// The files of `--data`: the folder of a data set, a folder of pictures, or one file.
   static func data(_ source: String?, root: DataRoot) -> InputFiles {
     guard let source else { return InputFiles() }
-    var inputs = InputFiles()
-    var path = DataSource.names.contains(source) ? root.appending(source) : source
-    if source == "digits", let digits = try? DigitsLocation.find(dataRoot: root) { path = digits }
-    if isFolder(path) { inputs.folders = [path] } else { inputs.files = [path] }
-    return inputs
+    let digits = source == "digits" ? try? DigitsLocation.find(dataRoot: root) : nil
+    let path = digits ?? (DataSource.names.contains(source) ? root.appending(source) : source)
+    return FileManager.default.isFolder(path) ? InputFiles(folders: [path]) : .files([path])
   }
 
   static func + (left: InputFiles, right: InputFiles) -> InputFiles {
-    var sum = left
-    sum.files += right.files
-    sum.folders += right.folders
-    return sum
+    InputFiles(files: left.files + right.files, folders: left.folders + right.folders)
   }
 
   /// Refuses outputs that would overwrite an input.
@@ -57,22 +46,15 @@ struct InputFiles {
     }
   }
 
-  /// The identity of a file, which links and other spellings of its path share.
+  /// The identity of a file, which links and other spellings of its path share. Nil if the file does not exist.
   private struct Identity: Hashable {
     var device: UInt64
     var number: UInt64
 
-    /// Nil if the file does not exist.
     init?(_ path: String) {
       var info = stat()
       guard stat(path, &info) == 0 else { return nil }
-      device = UInt64(info.st_dev)
-      number = UInt64(info.st_ino)
+      (device, number) = (UInt64(info.st_dev), UInt64(info.st_ino))
     }
-  }
-
-  private static func isFolder(_ path: String) -> Bool {
-    var isFolder: ObjCBool = false
-    return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
   }
 }

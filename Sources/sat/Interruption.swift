@@ -1,4 +1,6 @@
+import ArgumentParser
 import Foundation
+import SAT
 import Synchronization
 
 /// Handles Ctrl-C and SIGTERM, which end the program at once with status 130.
@@ -31,4 +33,20 @@ enum Interruption {
 
   /// Makes the first signal set `isRequested` instead of ending the program.
   static func listen() { isListening.store(true, ordering: .relaxed) }
+
+  /// Runs a job that the first signal stops. The command then says where the job's work is kept, and ends with status 130.
+  ///
+  /// `work` and `remedy` are parts of that sentence. `state` is nil if nothing is kept.
+  static func listening<Result>(
+    keeping work: String, in state: String?, otherwise remedy: String, _ job: (ProgressDisplay) throws -> Result
+  ) throws -> Result {
+    listen()
+    defer { Terminal.standardError.endProgress() }
+    do { return try job(ProgressDisplay()) } catch let stop as JobStopped {
+      let done = stop.done.map { " after \($0)" } ?? ""
+      let kept = state.map { "\(work) kept in \($0), and the same command goes on from there" } ?? "nothing is kept; \(remedy)"
+      Terminal.standardError.warn("interrupted\(done); \(kept)")
+      throw ExitCode(130)
+    }
+  }
 }

@@ -28,28 +28,19 @@ struct LandscapeCommand: ParsableCommand {
   @Option(help: "Images: clean, fixed (attacked once, at position 0) or reattack (attacked at every point).")
   var examples: Examples = .fixed
 
-  @Option(help: ArgumentHelp("Number of directions: 1 for a curve, 2 for a surface.", valueName: "n")) var dimensions = 2
-
-  @Option(help: ArgumentHelp("Points along each direction.", valueName: "n")) var points = 21
-
-  @Option(help: ArgumentHelp("Half-width of the grid: it reaches from -R to R along each direction.", valueName: "r"))
-  var radius = 1.0
+  @Option(help: .value("n", "Number of directions: 1 for a curve, 2 for a surface.")) var dimensions = 2
+  @Option(help: .value("n", "Points along each direction.")) var points = 21
+  @Option(help: .value("r", "Half-width of the grid: it reaches from -R to R along each direction.")) var radius = 1.0
 
   @Option(help: "Biases and BatchNorm's factors: fixed, or scaled, each as one filter.")
   var vectors: LandscapeDirection.Vectors = .fixed
 
-  @Option(
-    help: ArgumentHelp("Points computed at once. Default: one per thread, for networks below 5 million parameters.", valueName: "n")
-  ) var workers: Int?
+  @Option(help: .value("n", "Points computed at once. Default: one per thread, for networks below 5 million parameters."))
+  var workers: Int?
 
-  @Option(help: ArgumentHelp("File for the saved state. A stopped measurement continues from it.", valueName: "file"))
-  var state: String?
-
-  @Option(help: ArgumentHelp("Write one CSV line per point: x, y, loss, accuracy.", valueName: "file")) var csv: String?
-
-  @Option(help: ArgumentHelp("Write loss, accuracy and positions as tensors to a .safetensors file.", valueName: "file"))
-  var save: String?
-
+  @Option(help: .value("file", "File for the saved state. A stopped measurement continues from it.")) var state: String?
+  @Option(help: .value("file", "Write one CSV line per point: x, y, loss, accuracy.")) var csv: String?
+  @Option(help: .value("file", "Write loss, accuracy and positions as tensors to a .safetensors file.")) var save: String?
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
@@ -65,7 +56,6 @@ struct LandscapeCommand: ParsableCommand {
   }
 
   func run() throws {
-    let terminal = Terminal.standardError
     try output.begin(writing: csv, save, state, reading: subject.options.inputs)
     let loaded = try subject.options.load()
     var job = LandscapeJob(
@@ -73,18 +63,11 @@ struct LandscapeCommand: ParsableCommand {
       axis: .init(start: -radius, end: radius, points: points))
     (job.vectors, job.seed, job.workers, job.state) = (vectors, subject.seed, workers, state)
     job.batchSize = subject.batchSize ?? job.batchSize
-    Interruption.listen()
-    let document: LandscapeDocument
-    do {
-      document = try job.run(progress: ProgressDisplay().show) { Interruption.isRequested }.document
-    } catch let stop as JobStopped {
-      terminal.warn(
-        "interrupted after \(stop.done ?? "no points"); "
-          + (state.map { "they are kept in \($0), and the same command goes on from there" }
-            ?? "nothing is kept; name a file with --state to keep the points"))
-      throw ExitCode(130)
+    let document = try Interruption.listening(
+      keeping: "they are", in: state, otherwise: "name a file with --state to keep the points"
+    ) { display in
+      try job.run(progress: display.show) { Interruption.isRequested }.document
     }
-    terminal.endProgress()
     try output.deliver(
       document, text: LandscapeTable(document).description,
       files: [

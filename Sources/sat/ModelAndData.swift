@@ -1,38 +1,34 @@
 import ArgumentParser
 import SAT
 
-/// The option that chooses a run folder's checkpoint.
-struct CheckpointChoice: ParsableArguments {
+/// The options that say how a model is loaded.
+struct ModelOptions: ParsableArguments {
   @Option(help: "Checkpoint of a run folder: best or last. Default: best.") var checkpoint: RunFolder.Checkpoint?
+  @OptionGroup var architecture: ArchitectureOptions
 
-  /// Returns the checkpoint to load.
+  /// Loads a model onto its device, in evaluation mode.
   ///
   /// - Throws: `SATError` if the path holds no model, `ValidationError` if --checkpoint is given but the path holds one model only.
-  func checkpoint(in path: String) throws -> RunFolder.Checkpoint {
+  func load(_ path: String, execution: Execution) throws -> LoadedModel {
     let chosen = checkpoint ?? .best
     let file = try ModelFile.find(path, checkpoint: chosen.rawValue)
     if checkpoint != nil, file == path || file == "\(path)/\(ModelFile.weightsName)" {
       throw ValidationError("--checkpoint \(chosen.rawValue) needs a run folder, but \(path) is one model; leave it out.")
     }
-    return chosen
+    return try ModelFile.load(
+      path: path, checkpoint: chosen, architecture: architecture.architecture(), normalization: architecture.normalization(),
+      execution: execution)
   }
 }
 
-/// The options that name a model and its images.
 struct ModelAndData: ParsableArguments {
-  @Argument(help: ArgumentHelp("Run folder or model file.", valueName: "model")) var path: String
-
-  @OptionGroup var choice: CheckpointChoice
-
-  @OptionGroup var architecture: ArchitectureOptions
+  @Argument(help: .value("model", "Run folder or model file.")) var path: String
+  @OptionGroup var model: ModelOptions
   @OptionGroup var selection: DataSelection
-
-  @Option(help: ArgumentHelp("Seed of every random draw.", valueName: "n")) var seed: UInt64 = 0
-
+  @Option(help: .value("n", "Seed of every random draw.")) var seed: UInt64 = 0
   @OptionGroup var execution: ExecutionOptions
   @OptionGroup var dataOptions: DataOptions
 
-  /// The loaded model and data. The model is on its device and in evaluation mode.
   struct Loaded {
     var model: LoadedModel
     var data: ImageDataset
@@ -41,19 +37,16 @@ struct ModelAndData: ParsableArguments {
   }
 
   /// The files that the command reads.
-  var inputs: InputFiles {
+  var inputs: InputFiles { .model(path) + .data(selection.data ?? (try? configuration())?.data, root: dataOptions.root) }
+
+  private func configuration() throws -> TrainingConfiguration? {
     let run = RunFolder(path)
-    let source = selection.data ?? (run.exists ? (try? ConfigurationFile.read(run.configurationPath))?.data : nil)
-    return .model(path) + .data(source, root: dataOptions.root)
+    return run.exists ? try ConfigurationFile.read(run.configurationPath) : nil
   }
 
-  /// Loads the model and the images.
   func load() throws -> Loaded {
-    let run = RunFolder(path)
-    let trained = run.exists ? try ConfigurationFile.read(run.configurationPath) : nil
-    let model = try ModelFile.load(
-      path: path, checkpoint: try choice.checkpoint(in: path), architecture: try architecture.architecture(),
-      normalization: try architecture.normalization(), execution: execution.applied())
+    let trained = try configuration()
+    let model = try model.load(path, execution: execution.applied())
     guard let source = selection.data ?? trained?.data else {
       throw SATError("no data were named; choose the images with --data, such as --data mnist or --data images.npz")
     }
@@ -61,5 +54,21 @@ struct ModelAndData: ParsableArguments {
     try model.check(data)
     for note in model.notes { Terminal.standardError.line("\(path): \(note)") }
     return Loaded(model: model, data: data, trained: trained)
+  }
+}
+
+/// The options that name a model and the images, clean or perturbed, at which its loss is measured.
+struct ModelOnImages: ParsableArguments {
+  @OptionGroup var options: ModelAndData
+  @OptionGroup var perturbation: PerturbationOptions
+  @Option(help: .value("n", "Samples in a batch. Default: the task's own choice, at most 128.")) var batchSize: Int?
+
+  var seed: UInt64 { options.seed }
+
+  func validate() throws {
+    try check("--batch-size", batchSize, in: Limit.batchSize)
+    if options.execution.precision == .bf16 {
+      throw ValidationError("--precision bf16 is too coarse to measure the shape of a loss; remove it.")
+    }
   }
 }

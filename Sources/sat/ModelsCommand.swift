@@ -35,8 +35,7 @@ struct ModelsCommand: ParsableCommand {
     var optionText: String {
       options.sorted { $0.key < $1.key }.map { key, value in
         let others = (values[key] ?? []).filter { $0 != value }
-        let shown = others.count > 4 ? ["…"] : others.map(String.init)
-        return "\(key)=" + ([String(value)] + shown).joined(separator: "|")
+        return "\(key)=\(value)" + (others.count > 4 ? "|…" : others.map { "|\($0)" }.joined())
       }.joined(separator: " ")
     }
   }
@@ -50,11 +49,11 @@ struct ModelsCommand: ParsableCommand {
         parameters: try Initialization.skipping { () throws(SATError) in try architecture.make(generator: Generator(seed: 0)) }
           .parameterCount, inputShape: try architecture.inputShape(), options: entry.defaults, values: entry.allowed)
     }
-    var rows = [["model", "", "options", "input", "parameters"]]
-    for entry in entries {
+    let rows = entries.map { entry in
       let input = entry.inputShape.map(String.init).joined(separator: "x")
-      rows.append([entry.name, entry.summary, entry.optionText, input, "\(entry.parameters)"])
+      return [entry.name, entry.summary, entry.optionText, input, "\(entry.parameters)"]
     }
-    try output.deliver(Listing(models: entries), text: TextTable(rows, leftColumns: 3).description)
+    let table = TextTable([["model", "", "options", "input", "parameters"]] + rows, leftColumns: 3)
+    try output.deliver(Listing(models: entries), text: table.description)
   }
 }

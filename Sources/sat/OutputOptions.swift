@@ -6,20 +6,14 @@ import SwiftTorch
 /// The options that choose how a command prints its result and its progress.
 struct OutputOptions: ParsableArguments {
   @Flag(name: .shortAndLong, help: "Show no progress on standard error. Warnings still appear.") var quiet = false
-
   @Flag(help: "Print one JSON document on standard output, and nothing else.") var json = false
+  @Option(help: .value("file", "File for the JSON document, in addition to the printed result.")) var jsonFile: String?
 
-  @Option(help: ArgumentHelp("File for the JSON document, in addition to the printed result.", valueName: "file"))
-  var jsonFile: String?
-
-  /// Prepares the output before the work starts: applies --quiet and tests that the command can write its files.
+  /// Prepares the output before the work starts: applies --quiet and tests, without a trace, that the command can write its files.
   ///
-  /// - Parameters:
-  ///   - files: the files of the result; nil stands for an option that is absent.
-  ///   - inputs: the files that the command reads, which no output may replace.
-  ///   - folder: a folder that the command creates if it is missing; files may lie in it.
+  /// A nil file stands for an absent option. The command makes `folder` if it is missing; files may lie in it.
+  ///
   /// - Throws: `TorchError` if a file cannot be written, `SATError` if it is an input, `ValidationError` if two outputs share it.
-  ///   The test leaves no file behind.
   func begin(writing files: String?..., reading inputs: InputFiles = InputFiles(), making folder: String? = nil) throws {
     Terminal.standardError.isQuiet = quiet
     func standardized(_ path: String) -> String { URL(fileURLWithPath: path).standardizedFileURL.path }
@@ -39,11 +33,8 @@ struct OutputOptions: ParsableArguments {
 
   /// Prints the result as JSON or text, then writes --json-file and the other files of the result.
   ///
-  /// A failed write stops no other write. The exception is a result that cannot be printed: it gets no JSON file, because a script
-  /// could take that file for success.
-  ///
-  /// - Parameter files: functions that write one file each.
-  /// - Throws: the failures, after all other writes.
+  /// A failed write stops no other write; all failures are thrown at the end. The exception is a result that cannot be printed: it
+  /// gets no JSON file, because a script could take that file for success.
   func deliver(_ document: some Encodable, text: @autoclosure () -> String, files: [() throws -> Void] = []) throws {
     let encoded = try JSONText.encode(document) + "\n"
     var failures: [any Error] = []

@@ -4,15 +4,9 @@ import SAT
 /// The options that bound a perturbation and set the steps of PGD. For a run folder, they default to the run's values.
 struct PerturbationOptions: ParsableArguments {
   @Option(help: "Norm of the perturbations: linf, l2 or l1. Default: the run's, else linf.") var norm: Norm?
-
-  @Option(help: ArgumentHelp("Radius of the perturbations, such as 8/255 or 0.3. Default: the run's.", valueName: "radius"))
-  var epsilon: Fraction?
-
-  @Option(help: ArgumentHelp("Steps of PGD, APGD and FAB. Default: 100; PGD uses the run's, else 40.", valueName: "n"))
-  var steps: Int?
-
-  @Option(help: ArgumentHelp("Step size of PGD. Default: the run's, else 2.5 * epsilon / steps.", valueName: "size"))
-  var stepSize: Fraction?
+  @Option(help: .value("radius", "Radius of the perturbations, such as 8/255 or 0.3. Default: the run's.")) var epsilon: Fraction?
+  @Option(help: .value("n", "Steps of PGD, APGD and FAB. Default: 100; PGD uses the run's, else 40.")) var steps: Int?
+  @Option(help: .value("size", "Step size of PGD. Default: the run's, else 2.5 * epsilon / steps.")) var stepSize: Fraction?
 
   func validate() throws {
     try check("--steps", steps, in: Limit.steps)
@@ -29,7 +23,6 @@ struct PerturbationOptions: ParsableArguments {
     return stepSize == nil ? nil : "--step-size"
   }
 
-  /// The values for one model, from the options and the model's run.
   struct Resolved {
     var threat: ThreatModel
     /// Epsilon as typed.
@@ -43,9 +36,7 @@ struct PerturbationOptions: ParsableArguments {
     }
   }
 
-  /// Fills in the values of the model's run for options that are absent.
-  ///
-  /// - Parameter trained: the configuration of the run folder; nil if the model is not a run folder.
+  /// Fills in the values of the model's run for options that are absent. Nil stands for a model without a run.
   func resolved(_ trained: TrainingConfiguration?) throws -> Resolved {
     guard let radius = epsilon ?? trained?.threat.epsilon else {
       throw SATError("no epsilon was given; set the radius of the perturbations, such as --epsilon 8/255")

@@ -19,14 +19,9 @@ struct ReportCommand: ParsableCommand {
         sat report runs/digits-p-sat --csv charts
       """)
 
-  @Argument(help: ArgumentHelp("Run folders.", valueName: "run")) var runs: [String]
-
-  @Option(help: ArgumentHelp("HTML file to write. Default: report.html in the first run's folder.", valueName: "file"))
-  var out: String?
-
-  @Option(help: ArgumentHelp("Folder for the data of every chart, as CSV files. Default: none are written.", valueName: "dir"))
-  var csv: String?
-
+  @Argument(help: .value("run", "Run folders.")) var runs: [String]
+  @Option(help: .value("file", "HTML file to write. Default: report.html in the first run's folder.")) var out: String?
+  @Option(help: .value("dir", "Folder for the data of every chart, as CSV files. Default: none are written.")) var csv: String?
   @OptionGroup var output: OutputOptions
 
   private struct Document: Encodable {

@@ -34,27 +34,17 @@ struct ReproduceCommand: ParsableCommand {
   }
 
   @Argument(help: "Item to reproduce, such as table-2 or fig-6.") var item: String
-
   @Option(help: "Share of the paper's work to do: smoke, small or paper.") var scale: ReproductionScale.Name = .smoke
+  @Option(help: .value("names", "Settings of the item to use, separated by commas. Default: all.")) var settings: String?
+  @Option(help: .value("names", "Methods of the item to use, separated by commas. Default: all.")) var methods: String?
 
-  @Option(help: ArgumentHelp("Settings of the item to use, separated by commas. Default: all.", valueName: "names"))
-  var settings: String?
-
-  @Option(help: ArgumentHelp("Methods of the item to use, separated by commas. Default: all.", valueName: "names"))
-  var methods: String?
-
-  @Option(
-    help: ArgumentHelp("Radius that replaces the settings' own, such as 0.1; step sizes change in proportion.", valueName: "radius")
-  ) var epsilon: Fraction?
+  @Option(help: .value("radius", "Radius that replaces the settings' own, such as 0.1; step sizes change in proportion."))
+  var epsilon: Fraction?
 
   @Flag(help: "Show the plan, and do nothing.") var plan = false
-
-  @Option(help: ArgumentHelp("Folder for runs and results.", valueName: "dir")) var out = "runs/reproduce"
-
-  @Option(help: ArgumentHelp("Seed of every random draw.", valueName: "n")) var seed: UInt64 = 0
-
-  @Option(help: ArgumentHelp("CSV file for the numbers, in addition to the results folder.", valueName: "file")) var csv: String?
-
+  @Option(help: .value("dir", "Folder for runs and results.")) var out = "runs/reproduce"
+  @Option(help: .value("n", "Seed of every random draw.")) var seed: UInt64 = 0
+  @Option(help: .value("file", "CSV file for the numbers, in addition to the results folder.")) var csv: String?
   @OptionGroup var execution: ExecutionOptions
   @OptionGroup var dataOptions: DataOptions
   @OptionGroup var output: OutputOptions

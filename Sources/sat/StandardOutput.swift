@@ -4,7 +4,6 @@ import SwiftTorch
 
 /// Standard output, which receives results. A result that cannot be written is a failure, so no script takes it for success.
 enum StandardOutput {
-  /// The reader of the pipe has gone.
   private struct ReaderGone: Error {}
 
   /// Writes the whole result. Ends the program without a message if the reader of a pipe has gone, as Unix tools do.
@@ -30,8 +29,7 @@ enum StandardOutput {
     let reported = failures.filter { !($0 is ReaderGone) }
     guard reported.isEmpty else {
       if reported.count == 1 { throw reported[0] }
-      let sentences = reported.map { ($0 as? SATError)?.message ?? ($0 as? TorchError)?.message ?? "\($0)" }
-      throw SATError(sentences.joined(separator: "\nsat: "))
+      throw SATError(reported.map { "\($0)" }.joined(separator: "\nsat: "))
     }
     guard !failures.isEmpty else { return }
     signal(SIGPIPE, SIG_DFL)

@@ -1,10 +1,11 @@
 import Foundation
+import SAT
 
 /// Writes progress to standard error: one redrawn line on a terminal, plain lines every 15 seconds elsewhere.
 final class Terminal: @unchecked Sendable {
   static let standardError = Terminal()
 
-  let isTerminal = isatty(STDERR_FILENO) == 1
+  private let isTerminal = isatty(STDERR_FILENO) == 1
   private let usesColor: Bool
   private let clock = ContinuousClock()
   private var lastDrawn: ContinuousClock.Instant?
@@ -13,25 +14,16 @@ final class Terminal: @unchecked Sendable {
 
   private init() {
     let environment = ProcessInfo.processInfo.environment
-    usesColor = isatty(STDERR_FILENO) == 1 && (environment["NO_COLOR"] ?? "").isEmpty && environment["TERM"] != "dumb"
+    usesColor = isTerminal && (environment["NO_COLOR"] ?? "").isEmpty && environment["TERM"] != "dumb"
   }
 
-  /// The time that a task still needs.
-  struct Estimate {
-    var seconds: Double
-    /// True if later steps are slower, so that the task needs at least this time.
-    var isLowerBound = false
-  }
-
-  /// Shows the progress of a task, unless it was shown a moment ago.
+  /// Shows the finished fraction of a task, 0…1, unless it was shown a moment ago.
   ///
-  /// - Parameters:
-  ///   - fraction: the part of the task that is done, 0…1.
-  ///   - first: the fraction at `start`.
-  ///   - estimate: the time that remains; nil derives it from the fraction.
+  /// The fraction was `first` at `start`. This gives the seconds that remain, unless `estimate` does. The task needs at least this
+  /// time if later steps are slower.
   func progress(
-    _ label: String, fraction: Double, from first: Double = 0, since start: ContinuousClock.Instant, left estimate: Estimate? = nil,
-    detail: String = ""
+    _ label: String, fraction: Double, from first: Double = 0, since start: ContinuousClock.Instant, left estimate: Double? = nil,
+    isLowerBound: Bool = false, detail: String = ""
   ) {
     guard !isQuiet else { return }
     let now = clock.now
@@ -40,9 +32,9 @@ final class Terminal: @unchecked Sendable {
     guard now - (lastDrawn ?? (isTerminal ? now - pause : start)) >= pause else { return }
     lastDrawn = now
     let elapsed = (now - start) / .seconds(1)
-    let left = estimate?.seconds ?? (fraction > first ? elapsed * (1 - fraction) / (fraction - first) : .infinity)
+    let left = estimate ?? (fraction > first ? elapsed * (1 - fraction) / (fraction - first) : .infinity)
     let isKnown = left.isFinite && elapsed > 1
-    let remaining = isKnown ? "  \(estimate?.isLowerBound == true ? "at least " : "")\(Self.clockText(left)) left" : ""
+    let remaining = isKnown ? "  \(isLowerBound ? "at least " : "")\(Self.clockText(left)) left" : ""
     let percent = "\(Int(100 * fraction)) %"
     if isTerminal {
       let width = 24
@@ -78,10 +70,25 @@ final class Terminal: @unchecked Sendable {
   private func write(_ text: String) { try? FileHandle.standardError.write(contentsOf: Data(text.utf8)) }
 
   /// Formats seconds as 1:05 or 2:03:20.
-  static func clockText(_ seconds: Double) -> String {
+  private static func clockText(_ seconds: Double) -> String {
     let total = Int(seconds.rounded())
     let (h, m, s) = (total / 3600, total / 60 % 60, total % 60)
-    func twoDigits(_ n: Int) -> String { n < 10 ? "0\(n)" : "\(n)" }
-    return h > 0 ? "\(h):\(twoDigits(m)):\(twoDigits(s))" : "\(m):\(twoDigits(s))"
+    return h > 0 ? String(format: "%d:%02d:%02d", h, m, s) : String(format: "%d:%02d", m, s)
+  }
+}
+
+/// Shows a job's progress, phase by phase.
+final class ProgressDisplay {
+  private var phase = ""
+  private var start = ContinuousClock().now
+  /// The fraction at which the phase began. It is above 0 if the job continues a stopped one.
+  private var first = 0.0
+
+  func show(_ progress: JobProgress) {
+    if progress.phase != phase {
+      (phase, start, first) = (progress.phase, ContinuousClock().now, progress.fraction)
+      if progress.fraction < 1 { Terminal.standardError.endProgress() }
+    }
+    Terminal.standardError.progress(progress.phase, fraction: progress.fraction, from: first, since: start, detail: progress.detail)
   }
 }

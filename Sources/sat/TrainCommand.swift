@@ -25,46 +25,36 @@ struct TrainCommand: ParsableCommand {
       """)
 
   @Argument(help: "Preset to start from. `--list` shows the presets.") var preset: String?
-
   @Flag(help: "List the presets and the methods.") var list = false
-
-  @Option(help: ArgumentHelp("YAML file of settings that change the preset.", valueName: "file")) var config: String?
-
+  @Option(help: .value("file", "YAML file of settings that change the preset.")) var config: String?
   @Option(help: "Training method. Default: the preset's. `--list` shows the methods.") var method: String?
 
   @Option(
-    help: ArgumentHelp(
-      "Relative size of adversarial weight perturbation, such as 0.01; 0 turns it off. Default: the preset's.", valueName: "gamma"))
+    help: .value("gamma", "Relative size of adversarial weight perturbation, such as 0.01; 0 turns it off. Default: the preset's."))
   var awp: Double?
 
-  @Option(help: ArgumentHelp("Data set, or path of a file or folder of images. Default: the preset's.", valueName: "name|path"))
-  var data: String?
+  @Option(help: .value("name|path", "Data set, or path of a file or folder of images. Default: the preset's.")) var data: String?
 
-  @Option(help: ArgumentHelp("Radius of the perturbations, such as 8/255 or 0.3. Default: the preset's.", valueName: "radius"))
+  @Option(help: .value("radius", "Radius of the perturbations, such as 8/255 or 0.3. Default: the preset's."))
   var epsilon: Fraction?
 
   @Option(help: "Norm of the perturbations: linf, l2 or l1. Default: the preset's.") var norm: Norm?
-
-  @Option(help: ArgumentHelp("Epochs to train. Default: the preset's.", valueName: "n")) var epochs: Int?
-
-  @Option(help: ArgumentHelp("Samples in a batch. Default: the preset's.", valueName: "n")) var batchSize: Int?
+  @Option(help: .value("n", "Epochs to train. Default: the preset's.")) var epochs: Int?
+  @Option(help: .value("n", "Samples in a batch. Default: the preset's.")) var batchSize: Int?
 
   @Option(
-    help: ArgumentHelp(
-      "Model that gives the first weights: a run folder, a .safetensors file or a PyTorch state_dict. Default: random weights.",
-      valueName: "model")) var from: String?
+    help: .value(
+      "model",
+      "Model that gives the first weights: a run folder, a .safetensors file or a PyTorch state_dict. Default: random weights."))
+  var from: String?
 
   @OptionGroup var architecture: ArchitectureOptions
 
-  @Option(
-    name: .customLong("set"),
-    help: ArgumentHelp("Change any setting, such as attack.steps=20. May be repeated.", valueName: "key=value"))
+  @Option(name: .customLong("set"), help: .value("key=value", "Change any setting, such as attack.steps=20. May be repeated."))
   var settings: [String] = []
 
-  @Option(help: ArgumentHelp("Seed of every random draw. Default: 0.", valueName: "n")) var seed: UInt64?
-
-  @Option(name: .customLong("run"), help: ArgumentHelp("Folder of the run. Default: runs/PRESET-METHOD.", valueName: "dir"))
-  var folder: String?
+  @Option(help: .value("n", "Seed of every random draw. Default: 0.")) var seed: UInt64?
+  @Option(name: .customLong("run"), help: .value("dir", "Folder of the run. Default: runs/PRESET-METHOD.")) var folder: String?
 
   @Flag(
     help: """
@@ -75,11 +65,12 @@ struct TrainCommand: ParsableCommand {
   @Flag(help: "Write steps.jsonl with one line per update of the weights.") var logSteps = false
 
   @Option(
-    help: ArgumentHelp(
+    help: .value(
+      "n",
       """
       Measure the loss's smoothness every n epochs and after the last: largest Hessian eigenvalue, trace, gradient norm. \
       Default: 0, never.
-      """, valueName: "n"))
+      """))
   var trackSmoothness: Int?
 
   @OptionGroup var execution: ExecutionOptions
@@ -109,7 +100,6 @@ struct TrainCommand: ParsableCommand {
     try output.begin(reading: inputs, making: folder.path)
     let trainer = try Trainer(configuration, dataRoot: dataOptions.root, folder: folder, resume: resume)
     let display = TrainingDisplay(trainer)
-    display.begin()
     if let warning = trainer.unfinishedSchedule { display.warn(warning) }
     Interruption.listen()
     let ending = try trainer.run(observer: display) { Interruption.isRequested }
@@ -120,7 +110,6 @@ struct TrainCommand: ParsableCommand {
     try output.deliver(TrainingSummary(trainer), text: TrainingSummary(trainer).text)
   }
 
-  /// Returns the configuration and the run folder that the command line asks for.
   private func resolve() throws -> (TrainingConfiguration, RunFolder) {
     if resume {
       let folder = RunFolder(try self.folder ?? defaultRun(applyingOptions(to: presetConfiguration())))
@@ -130,7 +119,13 @@ struct TrainCommand: ParsableCommand {
       }
       let saved = try ConfigurationFile.read(folder.configurationPath)
       var wanted = try applyingOptions(to: saved)
-      try refuseChanges(from: saved, to: wanted, folder)
+      // Changes would make it another run. It may be longer or use another device.
+      let changes = try wanted.differences(from: saved)
+      guard changes.isEmpty else {
+        throw SATError(
+          "the options change the configuration of \(folder.path), which a resumed run keeps: \(changes.joined(separator: ", ")); "
+            + "leave them out, or train in a new folder without --resume")
+      }
       if let preset, preset != saved.preset {
         throw SATError(
           "\(folder.path) is a run of the preset \(saved.preset), not of \(preset); leave the preset out, or train in a new folder "
@@ -149,8 +144,7 @@ struct TrainCommand: ParsableCommand {
 
   /// Returns the preset, adapted to the method that --set, --method or the file chooses.
   private func presetConfiguration() throws -> TrainingConfiguration {
-    let prefix = "method="
-    let setting = settings.last { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) }
+    let setting = settings.compactMap(nameAndValue).last { $0.name == "method" }?.value
     let file = try config.flatMap { try ConfigurationFile.method(inFileAt: $0) }
     return try Presets.configuration(named: preset ?? "", method: setting ?? method ?? file)
   }
@@ -187,30 +181,20 @@ struct TrainCommand: ParsableCommand {
     return result
   }
 
-  /// Refuses changes to a resumed run, because they would make it another run. It may be longer or use another device.
-  private func refuseChanges(from saved: TrainingConfiguration, to wanted: TrainingConfiguration, _ folder: RunFolder) throws {
-    let changes = try wanted.differences(from: saved)
-    guard changes.isEmpty else {
-      throw SATError(
-        "the options change the configuration of \(folder.path), which a resumed run keeps: \(changes.joined(separator: ", ")); "
-          + "leave them out, or train in a new folder without --resume")
-    }
-  }
-
   private func printList() throws {
     try output.begin()
+    struct Entry: Encodable {
+      var name: String
+      var summary: String
+    }
     struct Listing: Encodable {
-      struct Entry: Encodable {
-        var name: String
-        var summary: String
-      }
       var format = "sat-train-list/1"
       var presets: [Entry]
       var methods: [Entry]
     }
-    let presets = Presets.entries.map { Listing.Entry(name: $0.name, summary: $0.summary) }
-    let methods = DefenseRegistry.entries.map { Listing.Entry(name: $0.name, summary: $0.summary) }
-    func table(_ title: String, _ entries: [Listing.Entry]) -> String {
+    let presets = Presets.entries.map { Entry(name: $0.name, summary: $0.summary) }
+    let methods = DefenseRegistry.entries.map { Entry(name: $0.name, summary: $0.summary) }
+    func table(_ title: String, _ entries: [Entry]) -> String {
       TextTable([[title, ""]] + entries.map { [$0.name, $0.summary] }, leftColumns: 2).description
     }
     try output.deliver(

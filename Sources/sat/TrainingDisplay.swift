@@ -6,19 +6,14 @@ import SwiftTorch
 final class TrainingDisplay: TrainingObserver {
   private let trainer: Trainer
   private let terminal = Terminal.standardError
-  private let clock = ContinuousClock()
-  private var start: ContinuousClock.Instant
+  private let start = ContinuousClock.now
   private let firstEpoch: Int
   /// End times of the last epoch's worth of batches. Older batches mislead, because a curriculum gets slower as it gets harder.
   private var batchEnds: [ContinuousClock.Instant] = []
 
   init(_ trainer: Trainer) {
     self.trainer = trainer
-    start = clock.now
     firstEpoch = trainer.completedEpochs
-  }
-
-  func begin() {
     let settings = trainer.configuration
     let (threat, attack, averaging) = (settings.threat, settings.attack, settings.averaging)
     terminal.line(
@@ -30,13 +25,11 @@ final class TrainingDisplay: TrainingObserver {
       terminal.line("best and last hold weights averaged (\(averaging.kind.rawValue)) from epoch \(averaging.start + 1) on")
     }
     if let position { terminal.line("resuming after \(position)") }
-    start = clock.now
   }
 
   /// The part of the run that is done; nil before its first step.
   private var position: String? {
-    let epochs = trainer.completedEpochs
-    let batches = trainer.completedBatches
+    let (epochs, batches) = (trainer.completedEpochs, trainer.completedBatches)
     if trainer.isAwaitingValidation { return "epoch \(epochs + 1), before its validation" }
     if batches > 0 { return "\(batches) batch\(batches == 1 ? "" : "es") of epoch \(epochs + 1)" }
     return epochs > 0 ? "\(epochs) epoch\(epochs == 1 ? "" : "s")" : nil
@@ -49,18 +42,15 @@ final class TrainingDisplay: TrainingObserver {
   }
 
   func batchDone(epoch: Int, batch: Int, batches: Int, loss: Double) {
-    let epochs = trainer.configuration.epochs
-    let lambda = trainer.configuration.lambda
+    let (epochs, lambda) = (trainer.configuration.epochs, trainer.configuration.lambda)
     let done = Double(epoch - firstEpoch) + Double(batch + 1) / Double(batches)
-    batchEnds.append(clock.now)
+    batchEnds.append(.now)
     if batchEnds.count > batches + 1 { batchEnds.removeFirst() }
     let secondsPerBatch = (batchEnds[batchEnds.count - 1] - batchEnds[0]) / .seconds(1) / Double(batchEnds.count - 1)
-    let left = Terminal.Estimate(
-      seconds: secondsPerBatch * Double((epochs - epoch) * batches - batch - 1),
-      isLowerBound: lambda.value(at: epoch) < lambda.value(at: epochs - 1))
     terminal.progress(
-      "epoch \(epoch + 1)/\(epochs)", fraction: done / Double(epochs - firstEpoch), since: start, left: left,
-      detail: "loss \(decimal(loss, 3))")
+      "epoch \(epoch + 1)/\(epochs)", fraction: done / Double(epochs - firstEpoch), since: start,
+      left: secondsPerBatch * Double((epochs - epoch) * batches - batch - 1),
+      isLowerBound: lambda.value(at: epoch) < lambda.value(at: epochs - 1), detail: "loss \(decimal(loss, 3))")
   }
 
   func validating(epoch: Int) {}

@@ -18,24 +18,18 @@ struct VerifyCommand: ParsableCommand {
         sat verify adversarial.safetensors --model-file lenet5.pt --model lenet5 --data mnist --indices 0:500 --json
       """)
 
-  @Argument(help: ArgumentHelp("File that `sat evaluate --save` wrote.", valueName: "file")) var file: String
-
-  @Option(help: ArgumentHelp("Run folder or model file.", valueName: "model")) var modelFile: String
-
-  @OptionGroup var choice: CheckpointChoice
-
-  @OptionGroup var architecture: ArchitectureOptions
+  @Argument(help: .value("file", "File that `sat evaluate --save` wrote.")) var file: String
+  @Option(help: .value("model", "Run folder or model file.")) var modelFile: String
+  @OptionGroup var model: ModelOptions
   @OptionGroup var selection: DataSelection
-
-  @Option(help: ArgumentHelp("Samples in a batch.", valueName: "n")) var batchSize = 128
-
+  @Option(help: .value("n", "Samples in a batch.")) var batchSize = 128
   @OptionGroup var execution: ExecutionOptions
   @OptionGroup var dataOptions: DataOptions
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
     try check("--batch-size", batchSize, in: Limit.batchSize)
-    if selection.data == nil && (selection.first != nil || selection.indices != nil || selection.split != nil) {
+    if selection.data == nil && (selection.first != nil || selection.indices != nil || selection.part.split != nil) {
       throw ValidationError("--first, --indices and --split need --data; add --data, or leave them out.")
     }
   }
@@ -43,16 +37,14 @@ struct VerifyCommand: ParsableCommand {
   func run() throws {
     try output.begin(reading: .files([file]) + .model(modelFile) + .data(selection.data, root: dataOptions.root))
     let saved = try SavedImages.read(file)
-    let data = try selection.data.map { source in try selection.load(source, root: dataOptions.root) }
+    let data = try selection.data.map { try selection.load($0, root: dataOptions.root) }
     if let data, data.count != saved.originals.count {
       throw SATError(
         "\(file) holds \(saved.originals.count) images, but the options select \(data.count) of \(data.name); select the same "
           + "images with --split and --first or --indices")
     }
     let settings = execution.applied()
-    let model = try ModelFile.load(
-      path: modelFile, checkpoint: try choice.checkpoint(in: modelFile), architecture: try architecture.architecture(),
-      normalization: try architecture.normalization(), execution: settings)
+    let model = try model.load(modelFile, execution: settings)
     try model.check(saved.originals)
     let verification = try Verification.run(
       saved, model: model.classifier, modelName: model.name, data: data, batchSize: batchSize, device: model.device,

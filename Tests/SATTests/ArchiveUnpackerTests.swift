@@ -7,8 +7,6 @@ import Testing
 
 /// Tests with archives from the system's tar and with archives that no tar would make.
 @Suite struct ArchiveUnpackerTests {
-  typealias Scratch = ModelFileTests.Scratch
-
   @Test(arguments: ["ustar", "gnu", "pax"]) func systemArchivesAreUnpacked(format: String) throws {
     let scratch = try Scratch()
     let files = try TarFile.archive(format: format, in: scratch.path)

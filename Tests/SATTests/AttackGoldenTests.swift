@@ -6,14 +6,13 @@ import Testing
 /// PGD and P-SAT from given starting points, and a training step of each, against PyTorch.
 @Suite struct AttackGoldenTests {
   struct Golden: Decodable {
-    struct Case: Decodable, Sendable, CustomTestStringConvertible {
+    struct Case: GoldenCase {
       var name: String
       var model: String
       var stepSize: Double
       var lambda: Double?
       var labels: [Int]
       var loss: Double?
-      var testDescription: String { name }
     }
     var epsilon: Double
     var steps: Int
@@ -30,10 +29,7 @@ import Testing
   func iteratesAndUpdates(golden: Golden.Case, prepared: Bool) throws {
     let common = try Self.golden.get()
     let tensors = try Fixtures.tensors("attacks")
-    let network = NetworkClassifier(
-      try Architecture(name: golden.model).make(generator: Generator(seed: 0)), architecture: Architecture(name: golden.model),
-      normalization: nil)
-    GoldenNumbers.fill(network.module)
+    let network = try NetworkClassifier.golden(golden.model)
     let images = GoldenNumbers.images(common.shape)
     let noise = GoldenNumbers.values(common.shape, stream: GoldenNumbers.noise, scale: common.epsilon)
     let labels = Tensor(golden.labels)

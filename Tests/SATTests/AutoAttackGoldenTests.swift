@@ -6,7 +6,7 @@ import Testing
 /// Steps of APGD and FAB against the plain PyTorch of `models/reference_attacks`, from the same stream.
 @Suite struct AutoAttackGoldenTests {
   struct Golden: Decodable {
-    struct Case: Decodable, Sendable, CustomTestStringConvertible {
+    struct Case: GoldenCase {
       var name: String
       var kind: String
       var norm: String
@@ -15,7 +15,6 @@ import Testing
       var rank: Int?
       var checkpoints: [Int]?
       var unbroken: [Int]?
-      var testDescription: String { name }
     }
     var shape: [Int]
     var labels: [Int]
@@ -30,11 +29,7 @@ import Testing
 
   private func search() throws -> BatchSearch {
     let golden = try Self.golden.get()
-    let architecture = Architecture(name: "cnn-a", options: ["channels": "1"])
-    let network = NetworkClassifier(
-      try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: nil)
-    GoldenNumbers.fill(network.module)
-    network.module.setTraining(false)
+    let network = try NetworkClassifier.golden("cnn-a", ["channels": "1"])
     let images = GoldenNumbers.images(golden.shape)
     let logits = try network.logits(images).detached()
     #expect(logits.argmax(dim: 1).array(of: Int.self) == golden.labels)

@@ -73,12 +73,8 @@ private enum MemoryProbe {
   @Test func memoryIsFlatOverTheBatchesOfAnEnsemble() async {
     await #expect(processExitsWith: .success) {
       try Torch.setThreadCount(1)
-      let architecture = Architecture(name: "cnn-a", options: ["channels": "1"])
-      let network = NetworkClassifier(
-        try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: nil)
-      GoldenNumbers.fill(network.module)
-      network.module.setTraining(false)
-      let images = GoldenNumbers.images([24] + (try architecture.inputShape()))
+      let network = try NetworkClassifier.golden("cnn-a", ["channels": "1"])
+      let images = GoldenNumbers.images([24] + (try network.architecture.inputShape()))
       let labels = try network.logits(images).detached().argmax(dim: 1)
       let data = try ImageDataset(name: "golden", split: "test", images: images, labels: labels)
       let threat = try ThreatModel(epsilon: 0.02)

@@ -133,11 +133,7 @@ import Testing
   }
 
   @Test func preparedNetworksAreConfirmed() throws {
-    let architecture = Architecture(name: "mnist-cnn")
-    let network = NetworkClassifier(
-      try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: nil)
-    GoldenNumbers.fill(network.module)
-    network.module.setTraining(false)
+    let network = try NetworkClassifier.golden("mnist-cnn")
     #expect(network.isExact)
     let images = GoldenNumbers.images([3, 1, 28, 28])
     try network.withPreparedWeights(inputShape: [1, 28, 28]) { () throws(TorchError) in

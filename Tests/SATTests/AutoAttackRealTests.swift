@@ -6,7 +6,7 @@ import Testing
 /// Public robust networks on real images: the flags after each attack, against the Python port (golden/real_networks.py).
 @Suite(.serialized) struct AutoAttackRealTests {
   struct Golden: Decodable {
-    struct Case: Decodable, Sendable, CustomTestStringConvertible {
+    struct Case: GoldenCase {
       var name: String
       var model: String
       var file: String
@@ -19,7 +19,6 @@ import Testing
       var queries: Int
       var attacks: [String]
       var flags: [String: [Int]]
-      var testDescription: String { name }
     }
     var cases: [Case]
   }

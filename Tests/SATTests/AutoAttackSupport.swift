@@ -15,11 +15,16 @@ struct LinearOracle {
   init(classes: Int, samples: Int, shape: [Int] = [1, 6, 6], seed: UInt64, dtype: DType = .float32) {
     let generator = Generator(seed: seed)
     let size = shape.reduce(1, *)
-    weights = Tensor.randn([classes, size], generator: generator, dtype: dtype)
+    let weights = Tensor.randn([classes, size], generator: generator, dtype: dtype)
     // Every class gets its share of the images around 1/2.
-    bias = 0.1 * Tensor.randn([classes], generator: generator, dtype: dtype) - 0.5 * weights.sum(dim: 1)
+    let bias = 0.1 * Tensor.randn([classes], generator: generator, dtype: dtype) - 0.5 * weights.sum(dim: 1)
     // Some values lie on the box's sides, where attacks have no room.
-    images = (Tensor.rand([samples] + shape, generator: generator, dtype: dtype) * 1.4 - 0.2).clamped(to: 0...1)
+    let images = (Tensor.rand([samples] + shape, generator: generator, dtype: dtype) * 1.4 - 0.2).clamped(to: 0...1)
+    self.init(weights, bias, images)
+  }
+
+  init(_ weights: Tensor, _ bias: Tensor, _ images: Tensor) {
+    (self.weights, self.bias, self.images) = (weights, bias, images)
     logits = images.flattened(from: 1).linear(weight: weights, bias: bias)
     labels = logits.argmax(dim: 1)
   }

@@ -6,8 +6,6 @@ import Testing
 
 /// Tests of CIFAR's binary files: loose, compressed, in the authors' archives, and one file at a time.
 @Suite struct CIFARTests {
-  typealias Scratch = ModelFileTests.Scratch
-
   /// Returns `count` records; the pixels of each identify it.
   static func records(_ name: String, _ count: Int, first: Int) -> [UInt8] {
     var bytes: [UInt8] = []

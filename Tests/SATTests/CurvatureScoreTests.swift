@@ -154,9 +154,7 @@ private final class SoftmaxRegression: Module, Layer {
 
   @Test(arguments: CurvatureScore.allCases)
   func theWeightsComeBackBitForBit(score: CurvatureScore) throws {
-    let architecture = Architecture(name: "mnist-cnn")
-    let network = NetworkClassifier(
-      try architecture.make(generator: Generator(seed: 3)), architecture: architecture, normalization: nil)
+    let network = try NetworkClassifier("mnist-cnn", seed: 3)
     let before = network.module.parameters.map { $0.value.detached().cloned() }
     let images = Tensor.rand([3, 1, 28, 28], generator: Generator(seed: 5))
     let scores = try score.scores(network, images, Tensor([1, 2, 3]), chunk: 2)

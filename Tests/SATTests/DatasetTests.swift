@@ -84,14 +84,13 @@ import Testing
   }
 
   @Test func tooFewImagesToValidateOnAreSaid() throws {
-    let path = FileManager.default.temporaryDirectory.appendingPathComponent("sat-few-\(UUID().uuidString)").path
-    defer { try? FileManager.default.removeItem(atPath: path) }
+    let scratch = try Scratch()
     func parts(_ count: Int) throws -> (train: ImageDataset, validation: ImageDataset) {
       try SafeTensors(
         tensors: [("images", .zeros([count, 1, 2, 2], dtype: .uint8)), ("labels", Tensor((0..<count).map { $0 % 10 }))],
         metadata: [:]
-      ).write(to: path)
-      return try DataSource(path).loadForTraining(root: DataRoot(option: "/nonexistent"))
+      ).write(to: scratch.file("images"))
+      return try DataSource(scratch.file("images")).loadForTraining(root: DataRoot(option: "/nonexistent"))
     }
     let error = #expect(throws: SATError.self) { try parts(40) }
     #expect(error?.message.contains("only 40 training images") == true && error?.message.contains("5 or more a class") == true)

@@ -21,9 +21,7 @@ import Testing
       _ method: String, lambda: Double = 1, _ options: [String: MethodOptions.Value] = [:], norm: Norm = .linf, steps: Int = 4,
       start: InnerMaximizer.Start = .random, learningRate: Double = 0.01
     ) throws {
-      let architecture = Architecture(name: "mnist-cnn")
-      network = NetworkClassifier(
-        try architecture.make(generator: Generator(seed: 3)), architecture: architecture, normalization: nil)
+      network = try NetworkClassifier("mnist-cnn", seed: 3)
       let entry = try DefenseRegistry.entry(named: method)
       var values = MethodOptions(of: entry)
       values.values.merge(options) { $1 }

@@ -74,8 +74,7 @@ import Testing
   }
 
   @Test func landscapes() throws {
-    let network = NetworkClassifier(
-      MNISTNet(generator: Generator(seed: 1)), architecture: Architecture(name: "mnist-cnn"), normalization: nil)
+    let network = try NetworkClassifier("mnist-cnn", seed: 1)
     let (data, axis) = (try Self.data(), LossLandscape.Axis(points: 2))
     let values: [Int: LossLandscape.Value] = [
       0: .init(loss: 1, accuracy: 0.25), 1: .init(loss: 2, accuracy: 0.5), 2: .init(loss: 3, accuracy: 0.75),
@@ -143,8 +142,8 @@ import Testing
 
   /// One sentence names the file, what it is and what was expected.
   @Test func filesThatAreNoneGetASentence() throws {
-    let path = FileManager.default.temporaryDirectory.appending(path: "sat-document-\(UUID()).json").path(percentEncoded: false)
-    defer { try? FileManager.default.removeItem(atPath: path) }
+    let scratch = try Scratch()
+    let path = scratch.file("document.json")
     let good = try Self.fixture("hessian.json")
     let cases = [
       (good.replacing("sat-hessian/1", with: "sat-hessian/9"), "is sat-hessian/9, but this version of sat reads sat-hessian/1"),

@@ -7,8 +7,7 @@ import Testing
 /// The job that `sat evaluate`, the reproduction and Swift programs run.
 @Suite struct EvaluationJobTests {
   private static func model(_ precision: Execution.Precision = .fp32) throws -> LoadedModel {
-    let network = NetworkClassifier(
-      MNISTNet(generator: Generator(seed: 1)), architecture: Architecture(name: "mnist-cnn"), normalization: nil)
+    let network = try NetworkClassifier("mnist-cnn", seed: 1)
     network.module.setTraining(false)
     network.execution = Execution(precision: precision)
     return LoadedModel(path: "mine", classifier: network, inputShape: [1, 28, 28], device: .cpu)
@@ -51,7 +50,7 @@ import Testing
     let document = result.document
     #expect(document.model == "mine" && document.seed == 4 && document.batchSize == 4 && document.threat?.epsilon == 0.004)
     #expect(document.attacks.map(\.parameters?.steps) == [3, 6] && document.warnings == result.evaluation.warnings)
-    let scratch = try ModelFileTests.Scratch()
+    let scratch = try Scratch()
     try result.saveImages(to: "\(scratch.path)/adversarial.safetensors")
     #expect(try SavedImages.read("\(scratch.path)/adversarial.safetensors").robust == expected.robust)
   }
@@ -66,7 +65,7 @@ import Testing
   }
 
   @Test func aStoppedJobEndsAsOneThatWasNot() throws {
-    let scratch = try ModelFileTests.Scratch()
+    let scratch = try Scratch()
     var job = try Self.job()
     job.batchSize = 2
     let whole = try job.run()
@@ -88,7 +87,7 @@ import Testing
   }
 
   @Test func aStateOfSomethingElseIsRefused() throws {
-    let scratch = try ModelFileTests.Scratch()
+    let scratch = try Scratch()
     func refusal(_ mode: AttackMode, _ change: (inout EvaluationJob) throws -> Void) throws -> String? {
       var job = try Self.job(mode: mode)
       job.state = "\(scratch.path)/\(mode.rawValue)"

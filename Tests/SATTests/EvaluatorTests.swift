@@ -106,7 +106,7 @@ private final class ScriptedAttack: Attack {
 
   @Test(arguments: 0..<10)
   func aKilledEvaluationEndsAsOneThatWasNot(death: Int) throws {
-    let scratch = try ModelFileTests.Scratch()
+    let scratch = try Scratch()
     func attacks(_ death: Int?) throws -> [ScriptedAttack] {
       let attacks = [try ScriptedAttack("a", breaks: [0, 5, 19]), try ScriptedAttack("b", breaks: [1, 5, 18])]
       if let death { attacks[death < 5 ? 0 : 1].dies = death < 5 ? death : death - 5 }
@@ -136,7 +136,7 @@ private final class ScriptedAttack: Attack {
   }
 
   @Test func theStateOfSomethingElseIsRefused() throws {
-    let scratch = try ModelFileTests.Scratch()
+    let scratch = try Scratch()
     let folder = "\(scratch.path)/state"
     var store: EvaluationStore? = try EvaluationStore(folder, identity: Self.identity, interval: .zero)
     _ = try Self.evaluator().run(EvaluationPlan([try ScriptedAttack("a", breaks: [])], checks: false), store: store)
@@ -158,7 +158,7 @@ private final class ScriptedAttack: Attack {
   }
 
   @Test func progressCountsTheBatchUnderWay() throws {
-    let problem = SquareTests.Linear(seed: 3)
+    let problem = LinearOracle(seed: 3)
     let data = try ImageDataset(name: "l", split: "test", images: problem.images, labels: problem.labels)
     var fractions: [Double] = []
     _ = try Evaluator(model: problem.model, data: data, batchSize: 12, device: .cpu, layout: .contiguous).run(
@@ -169,7 +169,7 @@ private final class ScriptedAttack: Attack {
   }
 
   @Test func compatTellsHowFarABatchIs() throws {
-    let problem = SquareTests.Linear(seed: 3)
+    let problem = LinearOracle(seed: 3)
     let data = try ImageDataset(name: "l", split: "test", images: problem.images, labels: problem.labels)
     let threat = try ThreatModel(epsilon: 0.001)
     let attacks: [any Attack] = [
@@ -307,10 +307,8 @@ private final class ScriptedAttack: Attack {
   }
 
   @Test func aNetworkInTrainingModeIsNamed() throws {
-    let architecture = Architecture(name: "small-cnn")
-    let network = NetworkClassifier(
-      try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: nil)
-    GoldenNumbers.fill(network.module)
+    let network = try NetworkClassifier.golden("small-cnn")
+    network.module.setTraining(true)
     let images = GoldenNumbers.images([8, 1, 28, 28])
     #expect(
       try warnings(network, [], images: images, labels: Tensor([Int](repeating: 0, count: 8))).codes.isSuperset(of: [

@@ -14,7 +14,7 @@ import Testing
   func load(
     _ state: NamedTensors, _ architecture: Architecture?, _ normalization: Normalization? = nil
   ) throws -> LoadedModel {
-    let scratch = try ModelFileTests.Scratch()
+    let scratch = try Scratch()
     let path = "\(scratch.path)/foreign.safetensors"
     try SafeTensors(tensors: state, metadata: [:]).write(to: path)
     return try ModelFile.load(

@@ -63,6 +63,29 @@ enum GoldenNumbers {
   }
 }
 
+/// A case of a golden file. A test's output shows its name.
+protocol GoldenCase: Decodable, Sendable, CustomTestStringConvertible { var name: String { get } }
+
+extension GoldenCase {
+  var testDescription: String { name }
+}
+
+extension NetworkClassifier {
+  /// Makes a network of the catalogue with the weights that a seed draws.
+  convenience init(_ name: String, _ options: [String: String] = [:], seed: UInt64) throws {
+    let architecture = Architecture(name: name, options: options)
+    self.init(try architecture.make(generator: Generator(seed: seed)), architecture: architecture, normalization: nil)
+  }
+
+  /// Returns a network in evaluation mode with the weights of the golden files.
+  static func golden(_ name: String, _ options: [String: String] = [:]) throws -> NetworkClassifier {
+    let network = try NetworkClassifier(name, options, seed: 0)
+    GoldenNumbers.fill(network.module)
+    network.module.setTraining(false)
+    return network
+  }
+}
+
 /// Real data, where the machine has them: the variable SAT_TEST_DATA, else `../shared/data` beside the checkout.
 enum RealData {
   static let folder: String? = {

@@ -48,7 +48,7 @@ import Testing
   }
 
   @Test func aKillLosesNoMoreThanABlock() throws {
-    let scratch = try ModelFileTests.Scratch()
+    let scratch = try Scratch()
     let images = Tensor.rand([60, 1, 2, 2], generator: Generator(seed: 4))
     let data = try ImageDataset(name: "d", split: "test", images: images, labels: Tensor([Int](repeating: 0, count: 60)))
     let model = FunctionClassifier { Tensor([[1, 0]] as [[Float]]).expanded(to: [$0.size(0), 2]) }

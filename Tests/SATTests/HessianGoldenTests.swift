@@ -17,11 +17,9 @@ import Testing
   }
 
   private func network(_ dtype: DType) throws -> NetworkClassifier {
-    let module = MNISTNet(generator: Generator(seed: 0))
-    GoldenNumbers.fill(module)
-    module.convert(to: dtype)
-    module.setTraining(false)
-    return NetworkClassifier(module, architecture: Architecture(name: "mnist-cnn"), normalization: nil)
+    let network = try NetworkClassifier.golden("mnist-cnn")
+    network.module.convert(to: dtype)
+    return network
   }
 
   @Test func theHessianIsPyTorchs() throws {

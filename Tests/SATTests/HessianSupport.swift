@@ -137,14 +137,6 @@ enum SmallNetworks {
     return NetworkClassifier(module, architecture: Architecture(name: name), normalization: nil)
   }
 
-  /// A small MNIST network from the catalogue.
-  static func catalogued() -> NetworkClassifier {
-    let module = LeNet5(generator: Generator(seed: 0))
-    GoldenNumbers.fill(module)
-    module.setTraining(false)
-    return NetworkClassifier(module, architecture: Architecture(name: "lenet5"), normalization: nil)
-  }
-
   static func data(_ count: Int, dtype: DType = .float64) -> (images: Tensor, labels: Tensor) {
     let generator = Generator(seed: 5)
     return (

@@ -52,12 +52,10 @@ import Testing
   }
 
   @Test func pairsMustFit() throws {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("idx-\(UUID().uuidString)").path
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let scratch = try Scratch()
     func file(_ name: String, _ bytes: [UInt8]) throws -> String {
-      try AtomicFile.write(bytes, to: "\(folder)/\(name)")
-      return "\(folder)/\(name)"
+      try AtomicFile.write(bytes, to: scratch.file(name))
+      return scratch.file(name)
     }
     func problem(_ images: String, _ labels: String, classes: Int = 10) -> String {
       do {
@@ -73,9 +71,9 @@ import Testing
     #expect(problem(images, labels, classes: 9) == "\(labels): label 1 is 9; expected 0 to 8; check that it is the right data set")
     #expect(
       problem(images, try file("three", Self.labels([1, 2, 3])))
-        == "\(folder)/three: holds 3 labels; expected 2, one for each image of \(images); use files of the same split")
+        == "\(scratch.path)/three: holds 3 labels; expected 2, one for each image of \(images); use files of the same split")
     #expect(problem(labels, images).hasPrefix("\(labels): holds IDX labels (magic 0x00000801); expected images (magic 0x00000803)"))
-    #expect(problem("\(folder)/none", labels).contains("there is no such file; expected IDX images"))
+    #expect(problem(scratch.file("none"), labels).contains("there is no such file; expected IDX images"))
   }
 
   // MARK: Bad files

@@ -62,7 +62,7 @@ import Testing
 
   @Test(arguments: [1, 3])
   func everyPointIsWhereItShouldBe(workers: Int) throws {
-    let network = SmallNetworks.catalogued()
+    let network = try NetworkClassifier.golden("lenet5")
     let (images, labels) = (GoldenNumbers.images([6, 1, 28, 28]), Tensor([0, 1, 2, 3, 4, 5]))
     let before = network.module.stateDict.map { $0.tensor.cloned() }
     let generator = Generator(seed: 4)
@@ -94,7 +94,7 @@ import Testing
 
   @Test func aFailureEndsAllWorkers() throws {
     struct Full: Error {}
-    let network = SmallNetworks.catalogued()
+    let network = try NetworkClassifier.golden("lenet5")
     let landscape = LossLandscape(
       network, directions: [.random(for: weights(network), generator: Generator(seed: 0))], axes: [.init(points: 9)],
       examples: .fixed(GoldenNumbers.images([2, 1, 28, 28])), labels: Tensor([0, 1]))
@@ -105,7 +105,7 @@ import Testing
 
   /// With a new attack at every point, the loss is at least that of the centre's examples, up to PGD's own failures.
   @Test func attackedAnewTheLossIsHigher() throws {
-    let network = SmallNetworks.catalogued()
+    let network = try NetworkClassifier.golden("lenet5")
     let (images, labels) = (GoldenNumbers.images([6, 1, 28, 28]), Tensor([0, 1, 2, 3, 4, 5]))
     let maximizer = InnerMaximizer(threat: try ThreatModel(epsilon: 0.1), steps: 5, stepSize: 0.04)
     let direction = LandscapeDirection.random(for: weights(network), generator: Generator(seed: 5))
@@ -124,8 +124,8 @@ import Testing
   }
 
   @Test func theStoreGoesOnAndRefusesOthers() throws {
-    let path = FileManager.default.temporaryDirectory.appending(path: "landscape-\(UUID().uuidString)").path(percentEncoded: false)
-    defer { try? FileManager.default.removeItem(atPath: path) }
+    let scratch = try Scratch()
+    let path = scratch.file("state")
     var store: LandscapeStore? = try LandscapeStore(path, identity: ["seed": "1"])
     try store?.put(.init(loss: 0.1 + 0.2, accuracy: 1 / 3), at: 7)
     try store?.write()

@@ -7,8 +7,7 @@ import Testing
 /// The jobs of the Hessian and of the landscape: stopped, resumed, refused, and the same as their parts.
 @Suite struct MeasurementJobTests {
   private static func model() throws -> LoadedModel {
-    let network = NetworkClassifier(
-      MNISTNet(generator: Generator(seed: 1)), architecture: Architecture(name: "mnist-cnn"), normalization: nil)
+    let network = try NetworkClassifier("mnist-cnn", seed: 1)
     network.module.setTraining(false)
     network.execution = Execution(attackPrecision: .bf16)
     return LoadedModel(path: "mine", classifier: network, inputShape: [1, 28, 28], device: .cpu)
@@ -62,7 +61,7 @@ import Testing
   }
 
   @Test func aHessianJobStopsAndRefusesStates() throws {
-    let scratch = try ModelFileTests.Scratch()
+    let scratch = try Scratch()
     var request = HessianAnalysis.Request()
     (request.top, request.perSample, request.approximations) = (0, .init(), true)
     var job = HessianJob(model: try Self.model(), data: try Self.data(3), request: request, perturbation: try Self.perturbation())
@@ -102,7 +101,7 @@ import Testing
   }
 
   @Test func aStoppedSpectrumGoesOnFromItsBatches() throws {
-    let scratch = try ModelFileTests.Scratch()
+    let scratch = try Scratch()
     let path = "\(scratch.path)/state"
     let network = try Self.model().classifier as! NetworkClassifier
     let (images, labels) = (Tensor.rand([6, 1, 28, 28], generator: Generator(seed: 2)), Tensor([0, 1, 2, 3, 4, 5]))
@@ -143,7 +142,7 @@ import Testing
   // MARK: Landscape
 
   @Test func aStoppedLandscapeGoesOn() throws {
-    let scratch = try ModelFileTests.Scratch()
+    let scratch = try Scratch()
     let model = try Self.model()
     var job = LandscapeJob(
       model: model, data: try Self.data(), examples: .fixed(try Self.perturbation()), axis: .init(points: 3))

@@ -6,13 +6,6 @@ import Testing
 
 /// Tests of MODEL arguments: the contents of a file tell its kind.
 @Suite struct ModelFileTests {
-  /// A folder that the test removes at its end.
-  final class Scratch {
-    let path = FileManager.default.temporaryDirectory.appendingPathComponent("sat-models-\(UUID().uuidString)").path
-    init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-  }
-
   func load(_ path: String, _ architecture: Architecture? = nil, _ normalization: Normalization? = nil) throws -> LoadedModel {
     try ModelFile.load(path: path, checkpoint: "best", architecture: architecture, normalization: normalization, device: .cpu)
   }
@@ -41,9 +34,7 @@ import Testing
 
   @Test func layoutsAndPrecisionsAgree() throws {
     let scratch = try Scratch()
-    let architecture = Architecture(name: "resnet20")
-    let network = NetworkClassifier(
-      try architecture.make(generator: Generator(seed: 3)), architecture: architecture, normalization: nil)
+    let network = try NetworkClassifier("resnet20", seed: 3)
     try ModelFile.save(network, to: "\(scratch.path)/m")
     let model = try load("\(scratch.path)/m").classifier
     let images = GoldenNumbers.images([4, 3, 32, 32])
@@ -126,9 +117,7 @@ import Testing
 
   @Test func whatDoesNotFitTheDataIsSaid() throws {
     let scratch = try Scratch()
-    let network = NetworkClassifier(
-      try Architecture(name: "lenet5").make(generator: Generator(seed: 0)), architecture: Architecture(name: "lenet5"),
-      normalization: nil)
+    let network = try NetworkClassifier("lenet5", seed: 0)
     try ModelFile.save(network, to: "\(scratch.path)/m")
     let model = try load("\(scratch.path)/m")
     func message(_ images: Tensor, _ labels: [Int]) throws -> String {

@@ -6,13 +6,6 @@ import Testing
 
 /// Tests of mistakes in MODEL arguments: each error is one sentence with the file and the remedy.
 @Suite struct ModelMistakeTests {
-  private final class Scratch {
-    let path = FileManager.default.temporaryDirectory.appendingPathComponent("sat-mistakes-\(UUID().uuidString)").path
-    init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-    func file(_ name: String) -> String { "\(path)/\(name)" }
-  }
-
   private func load(
     _ path: String, _ architecture: Architecture? = nil, checkpoint: String = "best", normalization: Normalization? = nil
   ) throws -> LoadedModel {
@@ -29,10 +22,6 @@ import Testing
     #expect(error is SATError || error is TorchError, "\(type(of: error)): \(message)", sourceLocation: sourceLocation)
     #expect(!message.contains("\n"), "\(message)", sourceLocation: sourceLocation)
     for word in words { #expect(message.contains(word), "'\(word)' is not in: \(message)", sourceLocation: sourceLocation) }
-  }
-
-  private func network(_ architecture: Architecture, seed: UInt64 = 0) throws -> NetworkClassifier {
-    NetworkClassifier(try architecture.make(generator: Generator(seed: seed)), architecture: architecture, normalization: nil)
   }
 
   @Test(arguments: [
@@ -54,7 +43,7 @@ import Testing
   @Test func aModelOptionMayRepeatTheFileButNotContradictIt() throws {
     let scratch = try Scratch()
     let path = scratch.file("m")
-    try ModelFile.save(try network(Architecture(name: "cnn-a", options: ["classes": "7"])), to: path)
+    try ModelFile.save(NetworkClassifier("cnn-a", ["classes": "7"], seed: 0), to: path)
     for options in [[:], ["classes": "7"], ["channels": "3"], ["classes": "07", "channels": "3"]] {
       #expect(try load(path, Architecture(name: "cnn-a", options: options)).inputShape == [3, 32, 32])
     }
@@ -95,7 +84,7 @@ import Testing
     let scratch = try Scratch()
     expectSentence([scratch.path, "best/weights.safetensors", "finished an epoch"]) { _ = try load(scratch.path) }
     try FileManager.default.createDirectory(atPath: scratch.file("last"), withIntermediateDirectories: true)
-    try ModelFile.save(try network(Architecture(name: "lenet5")), to: scratch.file("last/weights.safetensors"))
+    try ModelFile.save(NetworkClassifier("lenet5", seed: 0), to: scratch.file("last/weights.safetensors"))
     expectSentence([scratch.path, "best/weights.safetensors", "--checkpoint last"]) { _ = try load(scratch.path) }
     #expect(try load(scratch.path, checkpoint: "last").inputShape == [1, 28, 28])
     #expect(try load(scratch.file("last")).inputShape == [1, 28, 28], "a checkpoint's own folder")
@@ -165,7 +154,7 @@ import Testing
   @Test func normalisationsHaveTheChannelsOfTheImages() throws {
     let scratch = try Scratch()
     let path = scratch.file("m")
-    try ModelFile.save(try network(Architecture(name: "lenet5")), to: path)
+    try ModelFile.save(NetworkClassifier("lenet5", seed: 0), to: path)
     expectSentence(["normalisation has 3 channels", "lenet5"]) { _ = try load(path, normalization: Normalization("cifar10")) }
     // Without the check, the script would get broadcast images of three channels that do not exist.
     let script = try load(Fixtures.path("files/tiny.ts"), normalization: Normalization("cifar10"))
@@ -181,12 +170,12 @@ import Testing
   @Test func aFileThatCannotBeWrittenLeavesTheOldOne() throws {
     let scratch = try Scratch()
     let path = scratch.file("m")
-    let architecture = Architecture(name: "lenet5")
-    try ModelFile.save(try network(architecture, seed: 1), to: path)
+    let other = try NetworkClassifier("lenet5", seed: 0)
+    try ModelFile.save(NetworkClassifier("lenet5", seed: 1), to: path)
     let before = try Data(contentsOf: URL(filePath: path))
-    expectSentence(["nowhere/m", "folder"]) { try ModelFile.save(network(architecture), to: scratch.file("nowhere/m")) }
+    expectSentence(["nowhere/m", "folder"]) { try ModelFile.save(other, to: scratch.file("nowhere/m")) }
     try FileManager.default.createDirectory(atPath: scratch.file("folder"), withIntermediateDirectories: true)
-    expectSentence(["is a folder"]) { try ModelFile.save(network(architecture), to: scratch.file("folder")) }
+    expectSentence(["is a folder"]) { try ModelFile.save(other, to: scratch.file("folder")) }
     #expect(try Data(contentsOf: URL(filePath: path)) == before)
     #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path).sorted() == ["folder", "m"])
   }

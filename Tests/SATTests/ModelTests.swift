@@ -16,7 +16,7 @@ import Testing
         case weightDecay = "weight_decay"
       }
     }
-    struct Case: Decodable, Sendable, CustomTestStringConvertible {
+    struct Case: GoldenCase {
       var name: String
       var model: String
       var options: [String: Int]
@@ -31,7 +31,6 @@ import Testing
       var stepLosses: [Double]?
       var mean: [Double]?
       var std: [Double]?
-      var testDescription: String { name }
 
       func network() throws -> any Layer {
         let architecture = Architecture(name: model, options: options.mapValues(String.init))

@@ -6,8 +6,6 @@ import Testing
 
 /// Tests of folders of pictures as data sets.
 @Suite struct PictureFolderTests {
-  typealias Scratch = ModelFileTests.Scratch
-
   /// Copies the fixture's pictures into one folder per class.
   static func folder(_ scratch: Scratch, _ classes: [String: [String]]) throws -> String {
     for (name, files) in classes {

@@ -26,10 +26,10 @@ import Testing
   }
 
   @Test func aTornLineIsNoEpochDone() throws {
-    let root = FileManager.default.temporaryDirectory.appendingPathComponent("sat-plan-\(UUID().uuidString)").path
-    defer { try? FileManager.default.removeItem(atPath: root) }
+    let scratch = try Scratch()
     let plan = try ReproductionPlan(
-      .named("table-2").restricted(settings: ["mnist-0.3"], methods: ["at"]), scale: ReproductionScale(.smoke), root: root, seed: 0,
+      .named("table-2").restricted(settings: ["mnist-0.3"], methods: ["at"]), scale: ReproductionScale(.smoke), root: scratch.path,
+      seed: 0,
       execution: Execution())
     let run = try #require(plan.runs.first)
     #expect(run.epochsDone == 0)
@@ -76,10 +76,8 @@ import Testing
   }
 
   @Test func aFolderIsKnownAgainByItsConfiguration() throws {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "plan-\(UUID())")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    let path = folder.appending(path: "config.yaml").path(percentEncoded: false)
+    let scratch = try Scratch()
+    let path = scratch.file("config.yaml")
     for item in ReproductionItem.all {
       for scale in ReproductionScale.Name.allCases {
         for run in try ReproductionPlan(item, scale: ReproductionScale(scale), root: "r", seed: 0, execution: Execution()).runs {

@@ -35,11 +35,8 @@ import Testing
   }
 
   @Test func theQuantitiesAreThoseOfTheWeightsAtTheExamples() throws {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "smoothness-\(UUID().uuidString)").path(
-      percentEncoded: false)
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    let tracked = try train(folder, .init(every: 2, samples: 12, probes: 4))
+    let scratch = try Scratch()
+    let tracked = try train(scratch.path, .init(every: 2, samples: 12, probes: 4))
     #expect(tracked.history.map { $0.smoothness != nil } == [false, true, true], "every second epoch and the last")
 
     let last = try #require(tracked.history[2].smoothness)
@@ -58,7 +55,7 @@ import Testing
     let json = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
     #expect((json["smoothness"] as? [String: Double])?.keys.sorted() == ["eigenvalue", "gradientNorm", "trace", "traceError"])
 
-    let plain = try train(folder, .init())
+    let plain = try train(scratch.path, .init())
     #expect(plain.history.allSatisfy { $0.smoothness == nil })
     for (a, b) in zip(plain.network.module.stateDict, tracked.network.module.stateDict) {
       #expect(a.tensor.isEqual(to: b.tensor), "watching changes nothing")

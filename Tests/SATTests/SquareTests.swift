@@ -12,11 +12,6 @@ final class FunctionClassifier: Classifier {
 
   init(_ function: @escaping (Tensor) -> Tensor) { self.function = function }
 
-  /// Logits W x + b.
-  convenience init(weight: Tensor, bias: Tensor) {
-    self.init { $0.flattened(from: 1).matmul(weight.transposed(0, 1)) + bias }
-  }
-
   var asked: Int { answers.reduce(0) { $0 + $1.size(0) } }
 
   func logits(_ images: Tensor) throws(TorchError) -> Tensor {
@@ -28,15 +23,49 @@ final class FunctionClassifier: Classifier {
   func move(to device: Device) {}
 }
 
+extension LinearOracle {
+  /// Draws weights, biases and images without regard to the box.
+  init(_ shape: [Int] = [24, 1, 10, 10], classes: Int = 5, seed: UInt64, dtype: DType = .float32) {
+    let generator = Generator(seed: seed)
+    self.init(
+      .randn([classes, shape.dropFirst().reduce(1, *)], generator: generator, dtype: dtype),
+      .randn([classes], generator: generator, dtype: dtype), .rand(shape, generator: generator, dtype: dtype))
+  }
+
+  /// Whether any point of the L-inf ball and the box is misclassified.
+  ///
+  /// - Parameter helpless: whether the last row and column, which no window touches, are where they help the attacker least.
+  fileprivate func canBeBroken(epsilon: Double, helpless: Bool = false) -> [Bool] {
+    let (low, high) = (
+      (images - epsilon).clamped(to: 0...).flattened(from: 1), (images + epsilon).clamped(to: ...1).flattened(from: 1)
+    )
+    let shape = images.shape
+    let border = Tensor.zeros(Array(shape.dropFirst()), dtype: .bool)
+    if helpless {
+      border[.all, shape[2] - 1].fillInPlace(true)
+      border[.all, .all, shape[3] - 1].fillInPlace(true)
+    }
+    let rows = labels.array(of: Int.self)
+    return rows.indices.map { i in
+      (0..<weights.size(0)).contains { k in
+        guard k != rows[i] else { return false }
+        let w = weights[rows[i]] - weights[k]
+        let isUp = w.less(than: 0).notEqual(to: border.flattened())
+        let worst = (low[i].replacing(with: high[i], where: isUp) * w).sum() + bias[rows[i]] - bias[k]
+        return worst.item() < 0
+      }
+    }
+  }
+}
+
 @Suite struct SquareTests {
   struct Golden: Decodable {
-    struct Case: Decodable, Sendable, CustomTestStringConvertible {
+    struct Case: GoldenCase {
       var name: String
       var kind: String
       var norm: Norm
       var epsilon: Double
       var queries: Int?
-      var testDescription: String { name }
     }
     struct Images: Decodable {
       var shape: [Int]
@@ -57,15 +86,6 @@ final class FunctionClassifier: Classifier {
 
   @Test func thereAreCases() { #expect(Self.squareCases.count == 6) }
 
-  static func network(channels: Int) throws -> NetworkClassifier {
-    let architecture = Architecture(name: "cnn-a", options: ["channels": "\(channels)"])
-    let network = NetworkClassifier(
-      try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: nil)
-    GoldenNumbers.fill(network.module)
-    network.module.setTraining(false)
-    return network
-  }
-
   /// Every query of the reference's stream, against the Python port.
   @Test(arguments: squareCases)
   func compatFollowsTheReference(golden: Golden.Case) throws {
@@ -74,7 +94,7 @@ final class FunctionClassifier: Classifier {
     let isColour = common.colour.cases.contains { $0.name == golden.name }
     let shape = isColour ? common.colour.shape : common.shape
     let count = shape[0]
-    let network = try Self.network(channels: shape[1])
+    let network = try NetworkClassifier.golden("cnn-a", ["channels": "\(shape[1])"])
     let model = FunctionClassifier { try! network.logits($0) }
     let images = GoldenNumbers.images(shape)
     let labels = Tensor(isColour ? common.colour.labels : common.labels)
@@ -105,62 +125,9 @@ final class FunctionClassifier: Classifier {
     }
   }
 
-  /// Random linear classifiers and images for them.
-  struct Linear {
-    let weight: Tensor
-    let bias: Tensor
-    let images: Tensor
-    let labels: Tensor
-    let logits: Tensor
-
-    init(seed: UInt64, _ shape: [Int] = [24, 1, 10, 10], classes: Int = 5, dtype: DType = .float32) {
-      let generator = Generator(seed: seed)
-      let features = shape.dropFirst().reduce(1, *)
-      weight = Tensor.randn([classes, features], generator: generator, dtype: dtype)
-      bias = Tensor.randn([classes], generator: generator, dtype: dtype)
-      images = Tensor.rand(shape, generator: generator, dtype: dtype)
-      logits = images.flattened(from: 1).matmul(weight.transposed(0, 1)) + bias
-      labels = logits.argmax(dim: 1)
-    }
-
-    var model: FunctionClassifier { FunctionClassifier(weight: weight, bias: bias) }
-    func batch(_ rows: [Int]? = nil, capacity: Int? = nil) -> AttackBatch {
-      let chosen = rows ?? Array(0..<labels.count)
-      let indices = Tensor(chosen)
-      return AttackBatch(
-        images: images.selecting(indices), labels: labels.selecting(indices), samples: chosen, logits: logits.selecting(indices),
-        capacity: capacity)
-    }
-
-    /// Whether any point of the L-inf ball and the box is misclassified.
-    ///
-    /// - Parameter helpless: whether the last row and column, which no window touches, are where they help the attacker least.
-    func canBeBroken(epsilon: Double, helpless: Bool = false) -> [Bool] {
-      let (low, high) = (
-        (images - epsilon).clamped(to: 0...).flattened(from: 1), (images + epsilon).clamped(to: ...1).flattened(from: 1)
-      )
-      let shape = images.shape
-      let border = Tensor.zeros(Array(shape.dropFirst()), dtype: .bool)
-      if helpless {
-        border[.all, shape[2] - 1].fillInPlace(true)
-        border[.all, .all, shape[3] - 1].fillInPlace(true)
-      }
-      let rows = labels.array(of: Int.self)
-      return rows.indices.map { i in
-        (0..<weight.size(0)).contains { k in
-          guard k != rows[i] else { return false }
-          let w = weight[rows[i]] - weight[k]
-          let isUp = w.less(than: 0).notEqual(to: border.flattened())
-          let worst = (low[i].replacing(with: high[i], where: isUp) * w).sum() + bias[rows[i]] - bias[k]
-          return worst.item() < 0
-        }
-      }
-    }
-  }
-
   @Test(arguments: [Norm.linf, .l2, .l1], [AttackMode.fast, .compat])
   func findingsAreMisclassifiedInsideTheThreatModel(norm: Norm, mode: AttackMode) throws {
-    let problem = Linear(seed: 3)
+    let problem = LinearOracle(seed: 3)
     let threat = try ThreatModel(norm: norm, epsilon: norm == .linf ? 0.03 : norm == .l2 ? 0.25 : 1.5)
     let square = Square(threat: threat, mode: mode, seed: 1, queries: 300)
     let result = try square.perturb(problem.model, problem.batch())
@@ -177,7 +144,7 @@ final class FunctionClassifier: Classifier {
   /// The margin of a linear classifier of two classes has no local minimum: what single pixels can reach is found.
   @Test(arguments: [UInt64(1), 2, 3])
   func whatCanBeBrokenIsBroken(seed: UInt64) throws {
-    let problem = Linear(seed: seed, [60, 1, 8, 8], classes: 2)
+    let problem = LinearOracle([60, 1, 8, 8], classes: 2, seed: seed)
     let epsilon = 0.09
     let (possible, certain) = (problem.canBeBroken(epsilon: epsilon), problem.canBeBroken(epsilon: epsilon, helpless: true))
     let result = try Square(threat: try ThreatModel(epsilon: epsilon), seed: seed, queries: 5000).perturb(
@@ -191,7 +158,7 @@ final class FunctionClassifier: Classifier {
   @Test(arguments: [Norm.linf, .l2, .l1])
   func fastDoesNotDependOnTheBatch(norm: Norm) throws {
     // In double precision, so that the rounding of another batch decides nothing.
-    let problem = Linear(seed: 4, [20, 3, 9, 9], dtype: .float64)
+    let problem = LinearOracle([20, 3, 9, 9], seed: 4, dtype: .float64)
     let threat = try ThreatModel(norm: norm, epsilon: norm == .linf ? 0.02 : norm == .l2 ? 0.25 : 1.5)
     func run(_ batches: [[Int]], capacity: Int? = nil) throws -> ([Finding?], Tensor) {
       let square = Square(threat: threat, seed: 7, queries: 120)
@@ -214,7 +181,7 @@ final class FunctionClassifier: Classifier {
   }
 
   @Test func theLayoutOfTheImagesDoesNotMatter() throws {
-    let problem = Linear(seed: 5, [12, 3, 8, 8])
+    let problem = LinearOracle([12, 3, 8, 8], seed: 5)
     let square = { try Square(threat: try ThreatModel(epsilon: 0.02), seed: 7, queries: 80).perturb(problem.model, $0) }
     var batch = problem.batch()
     let plain = try square(batch)
@@ -226,7 +193,7 @@ final class FunctionClassifier: Classifier {
 
   @Test func proposalsThatChangeNothingCostNothing() throws {
     // Two pixels a channel: half of all proposals repeat what is there.
-    let problem = Linear(seed: 6, [4, 1, 2, 2], classes: 2)
+    let problem = LinearOracle([4, 1, 2, 2], classes: 2, seed: 6)
     let square = Square(threat: try ThreatModel(epsilon: 1e-4), seed: 1, queries: 400)
     let model = problem.model
     let result = try square.perturb(model, problem.batch())
@@ -237,7 +204,7 @@ final class FunctionClassifier: Classifier {
   }
 
   @Test func hitsThatAreNotConfirmedAreNotFindings() throws {
-    let problem = Linear(seed: 3)
+    let problem = LinearOracle(seed: 3)
     let network = problem.model
     /// Answers wrong on everything, but denies it when asked again.
     final class Doubtful: Classifier {
@@ -256,7 +223,7 @@ final class FunctionClassifier: Classifier {
 
   @Test(arguments: [[3, 1, 1, 1], [3, 2, 1, 7], [2, 3, 5, 12], [2, 1, 12, 5]], [Norm.linf, .l2, .l1])
   func oddShapesAreSearchedToo(shape: [Int], norm: Norm) throws {
-    let problem = Linear(seed: 8, shape, classes: 3)
+    let problem = LinearOracle(shape, classes: 3, seed: 8)
     let threat = try ThreatModel(norm: norm, epsilon: 0.2)
     let result = try Square(threat: threat, seed: 1, queries: 40).perturb(problem.model, problem.batch())
     #expect(threat.size(from: problem.images, to: result.images).max().item() <= threat.tolerance)
@@ -264,7 +231,7 @@ final class FunctionClassifier: Classifier {
   }
 
   @Test func nothingIsDecidedByOutputsThatAreNoNumbers() throws {
-    let problem = Linear(seed: 9, [3, 1, 4, 4])
+    let problem = LinearOracle([3, 1, 4, 4], seed: 9)
     let model = FunctionClassifier { Tensor.full([$0.size(0), 5], Double.nan) }
     let result = try Square(threat: try ThreatModel(epsilon: 0.1), seed: 1, queries: 10).perturb(model, problem.batch())
     #expect(result.images.isFinite().all().item() == 1)

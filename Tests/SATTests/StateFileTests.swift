@@ -29,7 +29,7 @@ import Testing
   }
 
   @Test func aFileIsHeldByOneAtATime() throws {
-    let scratch = try ModelFileTests.Scratch()
+    let scratch = try Scratch()
     let path = "\(scratch.path)/state"
     var file: StateFile? = try StateFile(path, Self.kind, identity: ["seed": "1"])
     #expect(try file?.read([Int].self) == nil)
@@ -53,9 +53,7 @@ import Testing
 
   @Test func modelDataSeedPrecisionAndDeviceAreAspects() throws {
     func model(seed: UInt64, _ precision: Execution.Precision = .fp32, attacks: Execution.Precision? = nil) throws -> LoadedModel {
-      let network = NetworkClassifier(
-        try Architecture(name: "lenet5").make(generator: Generator(seed: seed)), architecture: Architecture(name: "lenet5"),
-        normalization: nil)
+      let network = try NetworkClassifier("lenet5", seed: seed)
       network.execution = Execution(precision: precision, attackPrecision: attacks)
       return LoadedModel(path: "m", classifier: network, inputShape: nil, device: .cpu)
     }

@@ -37,10 +37,8 @@ import Testing
   }
 
   @Test func aRunsFileHoldsItsHistoryAndReplacesAnOlderOne() throws {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("sat-events-\(UUID().uuidString)").path
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    try Data().write(to: URL(fileURLWithPath: "\(folder)/events.out.tfevents.1.sat.1"))
+    let scratch = try Scratch()
+    try Data().write(to: URL(fileURLWithPath: scratch.file("events.out.tfevents.1.sat.1")))
     let epochs = (0..<3).map { epoch in
       var sums = EpochSums()
       sums.seconds = 1
@@ -49,11 +47,11 @@ import Testing
         isLate: false)
       return sums.metrics(epoch: epoch, lambda: 0, learningRate: 0.5)
     }
-    let log = try TensorBoardLog(folder: folder, history: Array(epochs[..<2]))
+    let log = try TensorBoardLog(folder: scratch.path, history: Array(epochs[..<2]))
     try log.append(epochs[2])
-    let files = try FileManager.default.contentsOfDirectory(atPath: folder)
+    let files = try FileManager.default.contentsOfDirectory(atPath: scratch.path)
     #expect(files.count == 1)
-    let events = try records(in: [UInt8](Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(files[0])"))))
+    let events = try records(in: [UInt8](Data(contentsOf: URL(fileURLWithPath: scratch.file(files[0])))))
     #expect(events.map(\.step) == [0, 0, 0, 1, 2])
     #expect(events[0].fileVersion == "brain.Event:2" && events[1].sessionLog.status == .start)
     let last = Dictionary(uniqueKeysWithValues: events[4].summary.value.map { ($0.tag, $0.simpleValue) })

@@ -137,10 +137,8 @@ import Testing
   }
 
   @Test func theAttackMayHaveAPrecisionOfItsOwn() throws {
-    let architecture = Architecture(name: "cnn-a", options: ["channels": "1"])
     func network(_ execution: Execution) throws -> NetworkClassifier {
-      let network = NetworkClassifier(
-        try architecture.make(generator: Generator(seed: 1)), architecture: architecture, normalization: nil)
+      let network = try NetworkClassifier("cnn-a", ["channels": "1"], seed: 1)
       network.execution = execution
       return network
     }

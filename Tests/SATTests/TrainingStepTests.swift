@@ -6,7 +6,7 @@ import Testing
 /// Two consecutive updates by every defense against `models/defenses.py`, from the same weights, batches and draws.
 @Suite struct TrainingStepTests {
   struct Golden: Decodable {
-    struct Case: Decodable, Sendable, CustomTestStringConvertible {
+    struct Case: GoldenCase {
       var name: String
       var method: String
       var lambda: Double
@@ -20,7 +20,6 @@ import Testing
       var k: Int
       var labels: [Int]
       var losses: [Double]
-      var testDescription: String { name }
     }
     var seed: UInt64
     var indices: [[Int]]
@@ -41,12 +40,9 @@ import Testing
   func followsPyTorch(golden: Golden.Case) throws {
     let common = try Self.golden.get()
     let tensors = try Self.tensors()
-    let architecture = Architecture(name: golden.model)
-    let network = NetworkClassifier(
-      try architecture.make(generator: Generator(seed: 0)), architecture: architecture, normalization: nil)
-    GoldenNumbers.fill(network.module)
+    let network = try NetworkClassifier.golden(golden.model)
     network.module.convert(to: .float64)
-    let pool = GoldenNumbers.images([common.pool] + (try architecture.inputShape())).to(.float64)
+    let pool = GoldenNumbers.images([common.pool] + (try network.architecture.inputShape())).to(.float64)
     let labels = Tensor(golden.labels)
 
     let entry = try DefenseRegistry.entry(named: golden.method)

@@ -107,7 +107,7 @@ import Testing
   // MARK: sat verify
 
   @Test func verificationJudgesAModelThatDrawsByVotesToo() throws {
-    let scratch = try ModelFileTests.Scratch()
+    let scratch = try Scratch()
     let (data, attack) = (try Self.data(), try Boaster())
     let adversarial = AdversarialImages()
     let evaluation = try Self.evaluate(Noisy(margin: 0.5, seed: 2), attack, adversarial)

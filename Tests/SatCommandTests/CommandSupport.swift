@@ -96,19 +96,7 @@ enum Command {
   }
 }
 
-/// A folder that is gone after the test.
-final class Scratch {
-  let path: String
-
-  init() throws {
-    path = FileManager.default.temporaryDirectory.appendingPathComponent("sat-test-\(UUID().uuidString)").path
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
-  func file(_ name: String) -> String { "\(path)/\(name)" }
-
+extension Scratch {
   /// A LeNet-5 of four classes with fresh weights, and images it classifies correctly.
   func untrained(count: Int) throws -> (model: String, data: String) {
     let architecture = Architecture(name: "lenet5", options: ["classes": "4"])

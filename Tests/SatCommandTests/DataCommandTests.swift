@@ -7,26 +7,24 @@ import Testing
 /// `sat data` as a user runs it.
 @Suite struct DataCommandTests {
   @Test func aPictureOfTheDigits() throws {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("sat-show-\(UUID().uuidString)").path
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let scratch = try Scratch()
     let shown = try Command.run([
-      "data", "show", "digits", "--out", "\(folder)/d.png", "--count", "10", "--columns", "4", "--first", "--json",
+      "data", "show", "digits", "--out", scratch.file("d.png"), "--count", "10", "--columns", "4", "--first", "--json",
     ])
     #expect(shown.status == 0, "\(shown.errors)")
     let labels = try #require(shown.json["labels"] as? [Int])
     let data = try DataSource("digits").load(.test, root: DataRoot())
     #expect(labels == data.labels[..<10].array(of: Int.self))
     // Three rows of four, three times as large: the first image stands in its corner, pixel by pixel.
-    let sheet = try ImageCodec.decode(FileBytes.read("\(folder)/d.png"))
+    let sheet = try ImageCodec.decode(FileBytes.read(scratch.file("d.png")))
     #expect(sheet.shape == [3, 3 * (84 + 2) + 2, 4 * (84 + 2) + 2])
     let corner = sheet[0, .stride(from: 2, to: 86, by: 3), .stride(from: 2, to: 86, by: 3)]
     #expect(corner.isEqual(to: try data.images[0, 0]))
     #expect(try Command.run(["data", "show", "digits", "--out", "/nonexistent/d.png"]).sentence.contains("/nonexistent/d.png"))
     #expect(
-      try Command.run(["data", "show", "digits", "--out", "\(folder)/e.png", "--augmentation", "blur"]).sentence.contains(
+      try Command.run(["data", "show", "digits", "--out", scratch.file("e.png"), "--augmentation", "blur"]).sentence.contains(
         "none, crop"))
-    #expect(!FileManager.default.fileExists(atPath: "\(folder)/e.png"))
+    #expect(!FileManager.default.fileExists(atPath: scratch.file("e.png")))
     #expect(try Command.run(["data", "show", "digits", "--out", "x.png", "--count", "0"]).status == 64)
   }
 

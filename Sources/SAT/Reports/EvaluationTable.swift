@@ -4,9 +4,7 @@ public struct EvaluationTable: CustomStringConvertible {
   private let heading: String
   private let isIndividual: Bool
 
-  /// Makes the text.
-  ///
-  /// - Parameter isIndividual: True if each attack ran by itself; the worst case then has its own row.
+  /// Makes the text. If each attack ran by itself, the worst case has its own row.
   public init(_ evaluation: Evaluation, heading: String, isIndividual: Bool = false) {
     self.evaluation = evaluation
     self.heading = heading
@@ -14,24 +12,20 @@ public struct EvaluationTable: CustomStringConvertible {
   }
 
   public var description: String {
-    let total = evaluation.labels.count
     var rows = [["", "correct", "accuracy", "95 % interval", "seconds", "share", "forward", "backward"]]
-    rows.append(row("clean", evaluation.cleanCorrect, total))
-    for attack in evaluation.attacks { rows.append(row(attack.name, attack.robust, total, attack)) }
-    if isIndividual && evaluation.attacks.count > 1 { rows.append(row("worst case", evaluation.robustCorrect, total)) }
-    var text = heading + "\n\n" + TextTable(rows).description
-    if !evaluation.attacks.isEmpty {
-      var classes = [["class", "samples", "clean", "robust"]]
-      for entry in evaluation.perClass {
-        let shares = [entry.clean, entry.robust].map { Self.share($0, entry.samples) }
-        classes.append(["\(entry.class)", "\(entry.samples)"] + shares)
-      }
-      text += "\n" + TextTable(classes).description
+    rows.append(row("clean", evaluation.cleanCorrect))
+    rows += evaluation.attacks.map { row($0.name, $0.robust, $0) }
+    if isIndividual && evaluation.attacks.count > 1 { rows.append(row("worst case", evaluation.robustCorrect)) }
+    let text = heading + "\n\n" + TextTable(rows).description
+    if evaluation.attacks.isEmpty { return text }
+    let classes = evaluation.perClass.map { entry in
+      ["\(entry.class)", "\(entry.samples)", Self.share(entry.clean, entry.samples), Self.share(entry.robust, entry.samples)]
     }
-    return text
+    return text + "\n" + TextTable([["class", "samples", "clean", "robust"]] + classes).description
   }
 
-  private func row(_ name: String, _ correct: Int, _ total: Int, _ attack: Evaluation.Outcome? = nil) -> [String] {
+  private func row(_ name: String, _ correct: Int, _ attack: Evaluation.Outcome? = nil) -> [String] {
+    let total = evaluation.labels.count
     let interval = wilsonInterval(correct, of: total)
     let cells = [name, "\(correct)/\(total)", Self.share(correct, total), percentRange(interval.lowerBound, interval.upperBound)]
     guard let attack else { return cells }
@@ -48,4 +42,42 @@ public struct EvaluationTable: CustomStringConvertible {
 extension EvaluationDocument.Proportion {
   /// The interval in per cent: "82.60 – 94.50".
   var range: String { percentRange(interval[0], interval[1]) }
+}
+
+/// The text `sat verify` prints for a person.
+public struct VerificationTable: CustomStringConvertible {
+  private let verification: Verification
+
+  public init(_ verification: Verification) { self.verification = verification }
+
+  public var description: String {
+    let (robust, eightBit, samples) = (verification.robust, verification.eightBit, verification.samples)
+    return """
+      \(verification.file): \(verification.adversarial) adversarial of \(samples) images, \(verification.threat.norm.rawValue), \
+      epsilon \(Fraction(verification.threat.epsilon)); model \(verification.model)
+
+      \(checks)
+      robust accuracy, counted anew: \(robust.correct)/\(samples), \(percent(robust.accuracy)) (\(robust.range))
+      largest perturbation: \(largest)
+      as bytes: \(eightBit.misclassified) of \(verification.adversarial) are still misclassified, \
+      \(eightBit.withinEpsilon) of them within epsilon; rounded towards the original \(eightBit.towardsOriginal)
+      \(verification.warnings.map { "warning: \($0.message)\n" }.joined())
+      """
+  }
+
+  private var checks: TextTable {
+    var rows = [["check", "", "what"]]
+    for check in verification.checks {
+      let some = check.failed.prefix(5).map(String.init).joined(separator: ", ") + (check.failed.count > 5 ? ", …" : "")
+      let exceptions =
+        check.failed.isEmpty ? check.contradictions.joined(separator: "; ") : "not for \(check.failed.count) (\(some))"
+      rows.append([check.name, check.holds ? "holds" : "FAILS", check.question + (check.holds ? "" : ": \(exceptions)")])
+    }
+    return TextTable(rows, leftColumns: 3)
+  }
+
+  private var largest: String {
+    guard let size = verification.largestPerturbation else { return "none, a pixel is not a number" }
+    return "\(decimal(size, 6)), \(percent(size / verification.threat.epsilon, 1)) of epsilon"
+  }
 }

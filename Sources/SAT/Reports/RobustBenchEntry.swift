@@ -9,9 +9,7 @@ public struct RobustBenchEntry: Encodable {
   public var clean: Double
   public var robust: Double
 
-  /// Makes an entry from an evaluation.
-  ///
-  /// - Parameter epsilon: The text that the user typed, such as "8/255".
+  /// Makes an entry from an evaluation. Epsilon is the text that the user typed, such as "8/255".
   public init(_ evaluation: Evaluation, dataset: String, architecture: String?, epsilon: String) {
     let total = Double(evaluation.labels.count)
     self.dataset = dataset

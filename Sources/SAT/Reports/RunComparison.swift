@@ -89,9 +89,8 @@ public struct RunComparison: VersionedDocument {
   /// The final validation; nil if no epoch was validated in both runs.
   public var final: Final?
 
-  /// Reads two run folders.
+  /// Reads two run folders. The tolerance is relative to the larger of the reference's value and 1.
   ///
-  /// - Parameter tolerance: The allowed difference of a loss or a norm, relative to the larger of the reference's value and 1.
   /// - Throws: An error that names a folder without metrics, or an invalid line.
   public init(run: String, reference: String, tolerance: Double) throws {
     self.run = run
@@ -100,31 +99,32 @@ public struct RunComparison: VersionedDocument {
     let (ours, theirs) = (try Log(run), try Log(reference))
     if let a = ours.configuration, let b = theirs.configuration {
       configurationDifferences = try Self.differences(a, from: b)
-      if !configurationDifferences.isEmpty {
-        let count = configurationDifferences.count
-        let settings = count == 1 ? "one setting differs" : "\(count) settings differ"
-        warning =
-          "these are runs of different configurations (\(settings)), so neither is a reference for the other, whatever agrees"
-      }
+      let count = configurationDifferences.count
+      let settings = count == 1 ? "one setting differs" : "\(count) settings differ"
+      warning =
+        count == 0
+        ? nil : "these are runs of different configurations (\(settings)), so neither is a reference for the other, whatever agrees"
     } else {
       configurationDifferences = []
       let bare = ours.configuration == nil ? run : reference
       warning = "\(bare) has no config.yaml, so whether both are runs of one configuration is not known, whatever agrees"
     }
-    epochs = zip(ours.epochs, theirs.epochs).map { a, b in
-      let validations = a.validation.flatMap { x in b.validation.map { (x, $0) } }
+    let pairs = zip(ours.epochs, theirs.epochs)
+    epochs = pairs.map { a, b in
+      func pair(_ value: (EpochMetrics) -> Double?) -> Pair? {
+        value(a).flatMap { ours in value(b).map { Pair(run: ours, reference: $0) } }
+      }
       return Epoch(
         epoch: a.epoch, loss: Pair(run: a.train.loss, reference: b.train.loss),
-        accuracy: Pair(run: a.train.accuracy, reference: b.train.accuracy),
-        clean: validations.map { Pair(run: $0.clean, reference: $1.clean) },
-        robust: validations.map { Pair(run: $0.robust, reference: $1.robust) }, seconds: Pair(run: a.seconds, reference: b.seconds))
+        accuracy: Pair(run: a.train.accuracy, reference: b.train.accuracy), clean: pair(\.validation?.clean),
+        robust: pair(\.validation?.robust), seconds: Pair(run: a.seconds, reference: b.seconds))
     }
     firstDifferingEpoch = epochs.first { $0.loss.difference > tolerance }.map {
       FirstDifference(at: $0.epoch, quantity: "loss", run: $0.loss.run, reference: $0.loss.reference)
     }
     steps = ours.steps.flatMap { a in theirs.steps.map { b in Self.compare(a, b, tolerance) } }
     final =
-      zip(ours.epochs, theirs.epochs).reversed().lazy.compactMap { a, b in
+      pairs.reversed().lazy.compactMap { a, b in
         guard let x = a.validation, let y = b.validation else { return nil }
         return Final(epoch: a.epoch, clean: Figure(x, y, \.clean), robust: Figure(x, y, \.robust))
       }.first
@@ -135,9 +135,8 @@ public struct RunComparison: VersionedDocument {
     (comparable.checkpoints, comparable.logSteps) = (theirs.checkpoints, theirs.logSteps)
     (comparable.validation, comparable.smoothness) = (theirs.validation, theirs.smoothness)
     comparable.execution = theirs.execution
-    (comparable.execution.precision, comparable.execution.attackPrecision) = (
-      ours.execution.precision, ours.execution.attackPrecision
-    )
+    comparable.execution.precision = ours.execution.precision
+    comparable.execution.attackPrecision = ours.execution.attackPrecision
     return try ConfigurationFile.differences(theirs, comparable)
   }
 
@@ -149,7 +148,6 @@ public struct RunComparison: VersionedDocument {
       let norm = Pair(run: a.gradientNorm, reference: b.gradientNorm)
       result.largestLossDifference = max(result.largestLossDifference, loss.difference)
       result.largestGradientNormDifference = max(result.largestGradientNormDifference, norm.difference)
-      guard result.firstDifference == nil else { continue }
       for (name, pair) in [("loss", loss), ("gradientNorm", norm)]
       where pair.difference > tolerance && result.firstDifference == nil {
         result.firstDifference = FirstDifference(at: a.step, quantity: name, run: pair.run, reference: pair.reference)
@@ -166,14 +164,14 @@ public struct RunComparison: VersionedDocument {
 
     init(_ path: String) throws {
       let folder = RunFolder(path)
-      let files = FileManager.default
-      guard files.fileExists(atPath: folder.metricsPath) || files.fileExists(atPath: folder.stepsPath) else {
+      let hasMetrics = FileManager.default.fileExists(atPath: folder.metricsPath)
+      let hasSteps = FileManager.default.fileExists(atPath: folder.stepsPath)
+      guard hasMetrics || hasSteps else {
         throw SATError(
           "\(path) holds neither metrics.jsonl nor steps.jsonl; expected the folder of a run or of models/reference_run.py")
       }
-      let hasMetrics = files.fileExists(atPath: folder.metricsPath)
       epochs = hasMetrics ? try EpochMetrics.read(from: folder.metricsPath, isStrict: true) : []
-      steps = files.fileExists(atPath: folder.stepsPath) ? try StepMetrics.read(from: folder.stepsPath) : nil
+      steps = hasSteps ? try StepMetrics.read(from: folder.stepsPath) : nil
       configuration = folder.exists ? try ConfigurationFile.read(folder.configurationPath) : nil
     }
   }

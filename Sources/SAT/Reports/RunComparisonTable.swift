@@ -1,7 +1,6 @@
 /// The text `sat compare` prints for a person.
 public struct RunComparisonTable: CustomStringConvertible {
   private let comparison: RunComparison
-  private static let longest = 24
 
   public init(_ comparison: RunComparison) { self.comparison = comparison }
 
@@ -27,9 +26,10 @@ public struct RunComparisonTable: CustomStringConvertible {
       + "reference \(Self.small(first.reference)); " + largest
   }
 
-  /// The table of epochs; a long run shows some epochs and the last.
+  /// The table of epochs. A long run shows some epochs and the last.
   private var curves: String {
-    let every = (comparison.epochs.count + Self.longest - 1) / Self.longest
+    let longest = 24
+    let every = (comparison.epochs.count + longest - 1) / longest
     var rows = [
       ["epoch", "loss", "reference", "accuracy", "reference", "clean", "reference", "robust", "reference", "seconds", "reference"]
     ]

@@ -31,7 +31,7 @@ extension FileManager {
   }
 
   /// True if the path is a folder or a link to a folder.
-  func isFolder(_ path: String) -> Bool {
+  package func isFolder(_ path: String) -> Bool {
     var isFolder: ObjCBool = false
     return fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
   }

@@ -3,9 +3,7 @@ public struct HessianTable: CustomStringConvertible {
   private let document: HessianDocument
   private let asked: Int
 
-  /// Makes the text.
-  ///
-  /// - Parameter asked: The requested number of eigenvalues of the mean loss's Hessian.
+  /// Makes the text of a document for which `asked` eigenvalues of the mean loss's Hessian were requested.
   public init(_ document: HessianDocument, asked: Int) {
     self.document = document
     self.asked = asked
@@ -14,17 +12,15 @@ public struct HessianTable: CustomStringConvertible {
   public var description: String {
     let at = document.perturbation.map { "; at \($0.norm.rawValue) epsilon \(significant($0.epsilon)) adversarial images" } ?? ""
     var text = "\(document.model) on \(document.data)\(at); \(document.parameters) parameters, \(document.dtype)\n\n"
-    var rows = [["", "value", ""]]
-    rows.append(["loss", significant(document.loss), ""])
-    rows.append(["gradient norm", significant(document.gradientNorm), ""])
+    var rows = [
+      ["", "value", ""], ["loss", significant(document.loss), ""], ["gradient norm", significant(document.gradientNorm), ""],
+    ]
     if let trace = document.trace {
       rows.append(["trace", significant(trace.mean), "± \(significant(trace.standardError)) (\(trace.probes) probes)"])
     }
     for (index, pair) in (document.eigenvalues ?? []).enumerated() {
-      rows.append([
-        "eigenvalue \(index + 1)", significant(pair.value),
-        "residual \(significant(pair.residual)), \(pair.iterations) products\(pair.converged ? "" : ", not converged")",
-      ])
+      let products = "\(pair.iterations) products\(pair.converged ? "" : ", not converged")"
+      rows.append(["eigenvalue \(index + 1)", significant(pair.value), "residual \(significant(pair.residual)), \(products)"])
     }
     text += TextTable(rows).description
     if let density = document.density { text += "\n" + Self.summary(density) }
@@ -70,5 +66,50 @@ public struct HessianTable: CustomStringConvertible {
       text += "\n" + TextTable([["approximation", "Spearman with the norm"]] + rows).description
     }
     return text
+  }
+}
+
+/// The text `sat landscape` prints for a person.
+public struct LandscapeTable: CustomStringConvertible {
+  private let document: LandscapeDocument
+
+  public init(_ document: LandscapeDocument) { self.document = document }
+
+  public var description: String {
+    let all = document.loss.flatMap { $0 }
+    let at = document.perturbation.map { ", \($0.norm.rawValue) epsilon \(significant($0.epsilon))" } ?? ""
+    let rows = [
+      ["", "loss"], ["nearest to the model", significant(center)], ["smallest", significant(all.min()!)],
+      ["largest", significant(all.max()!)],
+    ]
+    return "\(document.model) on \(document.data); \(document.examples) examples\(at); \(all.count) points\n\n"
+      + TextTable(rows).description
+  }
+
+  /// The loss at the point nearest to the weights.
+  private var center: Double {
+    let row = zip(document.loss, document.y ?? [0]).min { abs($0.1) < abs($1.1) }?.0 ?? []
+    return zip(row, document.x).min { abs($0.1) < abs($1.1) }?.0 ?? .nan
+  }
+}
+
+/// The text `sat bench` prints for a person.
+public struct SpeedTable: CustomStringConvertible {
+  private let benchmark: SpeedBenchmark
+
+  public init(_ benchmark: SpeedBenchmark) { self.benchmark = benchmark }
+
+  public var description: String {
+    let titles = [
+      "forward": "forward", "gradient": "gradient of the images", "update": "update of the weights",
+      "at": "AT with \(benchmark.attackSteps) steps",
+    ]
+    let rows = benchmark.parts.map { part in
+      [titles[part.name] ?? part.name, decimal(1000 * part.seconds, 2), decimal(part.samplesPerSecond, 0), "\(part.repetitions)"]
+    }
+    let shape = benchmark.inputShape.map(String.init).joined(separator: "x")
+    return "\(benchmark.model), \(benchmark.parameters) parameters, \(benchmark.batchSize) images of \(shape) a batch; "
+      + "\(benchmark.device), \(benchmark.threads) threads, \(benchmark.precision.rawValue)\n"
+      + TextTable([["", "ms a batch", "images a second", "repetitions"]] + rows).description
   }
 }

@@ -1,0 +1,1 @@
+../SATTests/Scratch.swift
