@@ -26,21 +26,14 @@ struct CurlTransfer {
   /// curl's exit codes for failures of name resolution, connection and stream that another attempt may avoid.
   private static let transientExits: Set<Int32> = [5, 6, 7, 16, 18, 28, 35, 52, 55, 56, 92, 95]
 
-  /// Runs curl once.
+  /// Runs curl once to continue the part file of a file of `size` bytes; failures of the server are outcomes too.
   ///
-  /// - Parameters:
-  ///   - url: the address of the file.
-  ///   - part: the part file to continue.
-  ///   - size: the size of the complete file in bytes.
-  ///   - onStart: gets the offset of the first byte when the server begins to send.
-  ///   - onBytes: gets the size of the part file after each piece.
-  /// - Returns: the outcome, also for failures of the server.
+  /// `onStart` gets the offset of the first byte when the server begins to send, `onBytes` the part file's size after each piece.
   /// - Throws: `SATError` for a local failure: curl cannot run, or the disk is full.
   func run(
     url: String, into part: PartialFile, size: Int64, onStart: (Int64) -> Void, onBytes: (Int64) -> Void
   ) throws(SATError) -> Outcome {
-    let output = Pipe()
-    let errors = Pipe()
+    let (output, errors) = (Pipe(), Pipe())
     let process = try start(arguments(url: url, part: part), output, errors)
     defer {
       // terminate() has no effect: a child of a worker thread inherits a signal mask that blocks SIGTERM.
@@ -69,9 +62,7 @@ struct CurlTransfer {
     return process
   }
 
-  /// Appends the response body to the part file.
-  ///
-  /// - Returns: the reason to stop early; nil at the end of the response.
+  /// Appends the response body to the part file; returns the reason to stop early, or nil at the end of the response.
   private func receive(
     _ output: Pipe, _ reader: inout ResponseHeaderReader, url: String, into part: PartialFile, size: Int64,
     onStart: (Int64) -> Void, onBytes: (Int64) -> Void
