@@ -142,12 +142,7 @@ public struct ImageDataset {
 
   /// Returns the samples at the given positions, in that order.
   public func subset(_ positions: Tensor, split: String? = nil) -> ImageDataset {
-    let part: Storage =
-      switch storage {
-      case .memory(let images): .memory(images.selecting(positions))
-      case .files(let files): .files(files.selecting(positions.array(of: Int.self)))
-      }
-    return ImageDataset(unchecked: name, split ?? self.split, part, labels.selecting(positions), classNames)
+    part(split ?? self.split, at: positions.array(of: Int.self)) { $0.selecting(positions) }
   }
 
   /// Returns the samples of a range; throws a `SATError` when it is empty or reaches past the end.
@@ -158,13 +153,15 @@ public struct ImageDataset {
     return part(range)
   }
 
-  private func part(_ range: Range<Int>) -> ImageDataset {
+  private func part(_ range: Range<Int>) -> ImageDataset { part(split, at: Array(range)) { $0[range] } }
+
+  private func part(_ split: String, at positions: @autoclosure () -> [Int], of whole: (Tensor) -> Tensor) -> ImageDataset {
     let part: Storage =
       switch storage {
-      case .memory(let images): .memory(images[range])
-      case .files(let files): .files(files.selecting(Array(range)))
+      case .memory(let images): .memory(whole(images))
+      case .files(let files): .files(files.selecting(positions()))
       }
-    return ImageDataset(unchecked: name, split, part, labels[range], classNames)
+    return ImageDataset(unchecked: name, split, part, whole(labels), classNames)
   }
 
   /// Splits off a random `fraction` of every class for validation, with a fixed seed.

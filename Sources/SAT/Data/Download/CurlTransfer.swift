@@ -42,8 +42,22 @@ struct CurlTransfer {
     }
 
     var reader = ResponseHeaderReader()
-    if let objection = try receive(output, &reader, url: url, into: part, size: size, onStart: onStart, onBytes: onBytes) {
-      return objection
+    var hasStarted = false
+    while true {
+      let chunk = output.fileHandleForReading.availableData
+      if chunk.isEmpty { break }
+      let body: Data
+      do { body = try reader.body(of: chunk) } catch { return .refused(error.message) }
+      if !hasStarted, let header = reader.header, (200..<300).contains(header.status) {
+        if let objection = try prepare(part, for: header, url: url, size: size) { return objection }
+        hasStarted = true
+        onStart(part.size)
+      }
+      if hasStarted, !body.isEmpty {
+        if part.size + Int64(body.count) > size { return .refused("sends more than the \(size) bytes expected") }
+        try part.append(body)
+        onBytes(part.size)
+      }
     }
     process.waitUntilExit()
     let message = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
@@ -60,30 +74,6 @@ struct CurlTransfer {
     process.standardError = errors
     do { try process.run() } catch { throw SATError("cannot run \(curl): \(SystemError.reason(error))") }
     return process
-  }
-
-  /// Appends the response body to the part file; returns the reason to stop early, or nil at the end of the response.
-  private func receive(
-    _ output: Pipe, _ reader: inout ResponseHeaderReader, url: String, into part: PartialFile, size: Int64,
-    onStart: (Int64) -> Void, onBytes: (Int64) -> Void
-  ) throws(SATError) -> Outcome? {
-    var hasStarted = false
-    while true {
-      let chunk = output.fileHandleForReading.availableData
-      if chunk.isEmpty { return nil }
-      let body: Data
-      do { body = try reader.body(of: chunk) } catch { return .refused(error.message) }
-      if !hasStarted, let header = reader.header, (200..<300).contains(header.status) {
-        if let objection = try prepare(part, for: header, url: url, size: size) { return objection }
-        hasStarted = true
-        onStart(part.size)
-      }
-      if hasStarted, !body.isEmpty {
-        if part.size + Int64(body.count) > size { return .refused("sends more than the \(size) bytes expected") }
-        try part.append(body)
-        onBytes(part.size)
-      }
-    }
   }
 
   private func arguments(url: String, part: PartialFile) -> [String] {
