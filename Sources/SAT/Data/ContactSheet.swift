@@ -3,9 +3,8 @@ public import SwiftTorch
 
 /// One picture with several images side by side.
 public struct ContactSheet {
-  /// The number of images in a row.
+  /// The number of images in a row, and of pixels between images.
   public var columns: Int
-  /// The number of pixels between images.
   public var gap: Int
   /// The edge in pixels up to which the sheet enlarges small images by a whole factor, so that single pixels are visible.
   public var smallestEdge: Int
@@ -14,9 +13,7 @@ public struct ContactSheet {
     (self.columns, self.gap, self.smallestEdge) = (columns, gap, smallestEdge)
   }
 
-  /// Returns the contents of a PNG file with the images [N, 1 or 3, H, W], float32 in [0, 1].
-  ///
-  /// - Throws: `TorchError` when the picture cannot be encoded.
+  /// Returns the contents of a PNG file with the images [N, 1 or 3, H, W], float32 in [0, 1], or throws if they cannot be encoded.
   public func png(_ images: Tensor) throws(TorchError) -> [UInt8] { try ImageCodec.png(picture(images)) }
 
   /// Returns the picture, [3, H, W], uint8, with white between the images.

@@ -2,7 +2,7 @@ internal import Foundation
 
 /// The value of `--data`: a data set under the data root, a folder of pictures, or a file of images and labels.
 public struct DataSource: Sendable, Equatable {
-  /// The known data sets. A new one needs one more entry here.
+  /// A new data set needs one more entry here.
   private static let known: KeyValuePairs<String, @Sendable (DataRoot) throws -> any ImageParts> = [
     "digits": { IDXFolder(name: "digits", folder: try DigitsLocation.find(dataRoot: $0)) },
     "mnist": { IDXFolder(name: "mnist", folder: $0.appending("mnist")) },

@@ -2,7 +2,7 @@ internal import Foundation
 
 /// A file to download. Its size and checksum are fixed, so any server may deliver it.
 public struct RemoteFile: Sendable, Equatable {
-  /// The path of the file, relative to the data root.
+  /// Relative to the data root.
   public let path: String
   /// The size in bytes.
   public let size: Int64
@@ -23,7 +23,6 @@ public struct RemoteFile: Sendable, Equatable {
   /// The last component of ``path``; every mirror uses this name.
   public var name: String { String(path.split(separator: "/").last ?? "") }
 
-  /// The state of the file on this machine.
   public enum State: Sendable, Equatable {
     /// The file is there with the right size. Only a fetch checks the checksum.
     case present
@@ -35,7 +34,6 @@ public struct RemoteFile: Sendable, Equatable {
     /// The file is there without `.gz` at its end, in a form that sat reads as well.
     case unpacked(bytes: Int64)
 
-    /// True if sat can load the file in this state.
     var isReadable: Bool { if case .unpacked = self { true } else { self == .present } }
   }
 
@@ -62,13 +60,11 @@ public struct RemoteFile: Sendable, Equatable {
 /// A data set that `sat data fetch` can get.
 public struct RemoteDataset: Sendable, Equatable {
   public let name: String
-  /// A short description of the contents.
   public let summary: String
   /// The owners and their terms.
   public let license: String
   public let files: [RemoteFile]
-  /// The unpacked files or folders that replace `files`, relative to the data root, with or without `.gz` at the end. Empty when
-  /// nothing replaces them.
+  /// The unpacked files or folders that replace `files`, relative to the data root, with or without `.gz` at the end.
   public let parts: [String]
   /// The number of pictures that a whole folder among the parts has in its sub-folders.
   public let pictures: [String: Int]

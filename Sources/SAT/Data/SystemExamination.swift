@@ -30,7 +30,6 @@ public struct SystemExamination: Encodable, Sendable {
   public var devices: [DeviceEntry]
   public var findings: [Remark] = []
 
-  /// True if something keeps `sat` from working.
   public var hasFault: Bool { findings.contains { $0.severity == .fault } }
 
   public init(dataRoot: DataRoot) {
@@ -80,7 +79,6 @@ public struct SystemExamination: Encodable, Sendable {
     do { _ = try PlotlyLocation.load() } catch { advise("`sat report` cannot work: \(error)") }
   }
 
-  /// The text for a person.
   public var text: String {
     let rows = [
       ["sat", versions["sat"]!], ["shim", versions["shim"]!], ["libtorch", versions["libtorch"]!],

@@ -7,7 +7,6 @@ internal import Glibc
 /// environment's proxies and redirects. This type makes all decisions about the file. The body goes through a pipe: if this
 /// process dies, curl's next write fails and curl ends too.
 struct CurlTransfer {
-  /// The end of a run without a local failure.
   enum Outcome: Equatable {
     case complete
     /// The connection or the server failed, but another attempt may succeed.

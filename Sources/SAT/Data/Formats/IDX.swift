@@ -21,7 +21,6 @@ public struct IDXFile: Sendable {
   /// The elements in row-major order, one byte each: grey 0…255, or the class.
   public let bytes: ArraySlice<UInt8>
 
-  /// The number of images or labels.
   public var count: Int { shape[0] }
 
   /// Reads a file of the given kind.

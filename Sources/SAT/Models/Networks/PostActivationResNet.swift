@@ -13,7 +13,7 @@ public class PostActivationResNet: Module, Preparable {
   let linear: Linear
   private let poolsStem: Bool
 
-  /// Makes the stages with a number of blocks and a width for each; 3x3 max pooling of stride 2 follows the stem if `poolsStem`.
+  /// Makes stages with a number of blocks and a width each; 3x3 max pooling of stride 2 follows the stem if `poolsStem`.
   init(
     stem: Conv2d, poolsStem: Bool = false, blocks: [Int], widths: [Int], classes: Int, generator: Generator,
     _ block: (_ inputs: Int, _ outputs: Int, _ stride: Int) -> PostActivationBlock

@@ -14,7 +14,7 @@ public class PreActivationResNet: Module, Preparable {
   let bn: BatchNorm2d?
   let linear: Linear
 
-  /// Makes the stages with a number of blocks and a width for each; the stem has `stem` channels.
+  /// Makes stages with a number of blocks and a width each; the stem has `stem` channels.
   init(
     stem: Int, blocks: [Int], widths: [Int], finalBN: Bool, classes: Int, generator: Generator,
     _ block: (_ inputs: Int, _ outputs: Int, _ stride: Int) -> PreActivationBlock
