@@ -4,11 +4,9 @@ internal import Foundation
 public struct DataRoot: Sendable, Equatable {
   public let path: String
 
-  /// Chooses the folder: `option`, else the variable `SAT_DATA`, else `data` in the working folder.
+  /// Chooses the folder: `option` (the value of `--data-root`), else the variable `SAT_DATA`, else `data` in the working folder.
   ///
-  /// - Parameters:
-  ///   - option: the value of `--data-root`.
-  ///   - environment: the variables; nil takes those of the process.
+  /// Without `environment`, the variables are those of the process.
   public init(option: String? = nil, environment: [String: String]? = nil) {
     let variables = environment ?? ProcessInfo.processInfo.environment
     let named = [option, variables["SAT_DATA"]].lazy.compactMap { $0 }.first { !$0.isEmpty }
@@ -28,14 +26,10 @@ public enum DigitsLocation {
 
   /// Returns the folder of the digits.
   ///
-  /// The order is: `SAT_DIGITS` if set, `build/digits` beside or above the running program, `build/digits` in the working folder,
-  /// and `digits` under the data root.
-  /// - Parameters:
-  ///   - environment: the variables; nil takes those of the process.
-  ///   - executable: the path of the running program, with symbolic links resolved; nil asks the system.
-  ///   - workingFolder: the working folder; nil takes that of the process.
-  /// - Throws: `SATError` that says how to make the digits. The function throws also when `SAT_DIGITS` names a folder without
-  ///   digits, because it must not silently ignore the user's choice.
+  /// The order is: `SAT_DIGITS` if set, `build/digits` beside or above the running program (`executable`, with symbolic links
+  /// resolved), `build/digits` in the working folder, and `digits` under the data root. Values that are nil come from the process.
+  /// - Throws: `SATError` that says how to make the digits, also when `SAT_DIGITS` names a folder without digits, because the
+  ///   function must not silently ignore the user's choice.
   public static func find(
     dataRoot: DataRoot, environment: [String: String]? = nil, executable: String? = nil, workingFolder: String? = nil
   ) throws(SATError) -> String {
@@ -43,8 +37,7 @@ public enum DigitsLocation {
     if let named = variables["SAT_DIGITS"], !named.isEmpty {
       if let missing = firstMissing(in: named) {
         throw SATError(
-          "SAT_DIGITS names \(named), which has no \(missing); make it with `scripts/make_digits.py \(named)` "
-            + "or unset SAT_DIGITS")
+          "SAT_DIGITS names \(named), which has no \(missing); make it with `scripts/make_digits.py \(named)` or unset SAT_DIGITS")
       }
       return named
     }
@@ -59,4 +52,9 @@ public enum DigitsLocation {
   private static func firstMissing(in folder: String) -> String? {
     fileNames.first { !FileManager.default.fileExists(atPath: "\(folder)/\($0)") }
   }
+}
+
+extension FileManager {
+  /// Returns the path if a file is there, else the path with `.gz` if a file is there, else nil.
+  func plainOrPacked(_ path: String) -> String? { [path, path + ".gz"].first(where: fileExists(atPath:)) }
 }

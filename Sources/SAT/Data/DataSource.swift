@@ -2,8 +2,19 @@ internal import Foundation
 
 /// The value of `--data`: a data set under the data root, a folder of pictures, or a file of images and labels.
 public struct DataSource: Sendable, Equatable {
+  /// A new data set needs one more entry here.
+  private static let known: KeyValuePairs<String, @Sendable (DataRoot) throws -> any ImageParts> = [
+    "digits": { IDXFolder(name: "digits", folder: try DigitsLocation.find(dataRoot: $0)) },
+    "mnist": { IDXFolder(name: "mnist", folder: $0.appending("mnist")) },
+    "cifar10": { CIFAR(classes: 10, folder: $0.appending("cifar10")) },
+    "cifar100": { CIFAR(classes: 100, folder: $0.appending("cifar100")) },
+    "imagenette": {
+      PictureSplits(name: "imagenette", folder: $0.appending("imagenette"), titles: PictureSplits.imagenetteTitles)
+    },
+  ]
   /// The names of the known data sets.
-  public static let names = ["digits", "mnist", "cifar10", "cifar100", "imagenette"]
+  public static let names = known.map(\.key)
+
   public enum Split: String, Sendable, CaseIterable, Codable { case train, validation, test }
 
   public let name: String
@@ -29,29 +40,20 @@ public struct DataSource: Sendable, Equatable {
       let count = parts.train.count + parts.validation.count
       throw SATError(
         "\(name) has only \(count) training images, too few to keep a tenth of each class for validation; expected 5 or more a "
-          + "class"
-      )
+          + "class")
     }
     return parts
   }
 
   private func parts(_ root: DataRoot) throws -> any ImageParts {
-    switch name {
-    case "digits": return IDXFolder(name: name, folder: try DigitsLocation.find(dataRoot: root))
-    case "mnist": return IDXFolder(name: name, folder: root.appending(name))
-    case "cifar10", "cifar100": return CIFAR(name: name, folder: root.appending(name))
-    case "imagenette": return PictureSplits(name: name, folder: root.appending(name), titles: PictureSplits.imagenetteTitles)
-    default:
-      guard FileManager.default.fileExists(atPath: name) else {
-        throw SATError(
-          "data '\(name)' is neither a data set nor a file; expected one of \(Self.names.joined(separator: ", ")), the path of a "
-            + ".safetensors "
-            + "or .npz file with images and labels, of a CIFAR .bin file, or of a folder of pictures with a sub-folder a class"
-            + (name.hasPrefix("/") ? "" : "; a relative path starts at \(FileManager.default.currentDirectoryPath)"))
-      }
-      if PictureSplits.isDivided(name) { return PictureSplits(name: name, folder: name) }
-      return UndividedImages(path: name)
+    if let known = Self.known.first(where: { $0.key == name }) { return try known.value(root) }
+    guard FileManager.default.fileExists(atPath: name) else {
+      throw SATError(
+        "data '\(name)' is neither a data set nor a file; expected one of \(Self.names.joined(separator: ", ")), the path of a "
+          + ".safetensors or .npz file with images and labels, of a CIFAR .bin file, or of a folder of pictures with a sub-folder "
+          + "a class" + (name.hasPrefix("/") ? "" : "; a relative path starts at \(FileManager.default.currentDirectoryPath)"))
     }
+    return PictureSplits.isDivided(name) ? PictureSplits(name: name, folder: name) : UndividedImages(path: name)
   }
 }
 
@@ -61,8 +63,6 @@ protocol ImageParts {
 
   /// Reads the training and the validation part in one pass over the files.
   func trainingParts() throws -> (train: ImageDataset, validation: ImageDataset)
-
-  /// Reads the part for testing.
   func testPart() throws -> ImageDataset
 }
 
@@ -85,6 +85,6 @@ private struct UndividedImages: ImageParts {
 
   func testPart() throws -> ImageDataset {
     guard FileManager.default.isFolder(path) else { return try ImageFile.load(path) }
-    return try PictureFolder(path).dataset(name: path, split: "file")
+    return try ImageDataset(folder: path, name: path, split: "file")
   }
 }

@@ -2,7 +2,7 @@ internal import Foundation
 
 /// A file to download. Its size and checksum are fixed, so any server may deliver it.
 public struct RemoteFile: Sendable, Equatable {
-  /// The path of the file, relative to the data root.
+  /// Relative to the data root.
   public let path: String
   /// The size in bytes.
   public let size: Int64
@@ -12,16 +12,17 @@ public struct RemoteFile: Sendable, Equatable {
   public let urls: [String]
 
   public init(path: String, size: Int64, sha256: String, urls: [String]) {
-    self.path = path
-    self.size = size
-    self.sha256 = sha256
-    self.urls = urls
+    (self.path, self.size, self.sha256, self.urls) = (path, size, sha256, urls)
+  }
+
+  /// Makes a file of the folder `dataset` that several servers have under its own name.
+  fileprivate init(_ dataset: String, _ name: String, _ size: Int64, _ sha256: String, from bases: String...) {
+    self.init(path: "\(dataset)/\(name)", size: size, sha256: sha256, urls: bases.map { "\($0)/\(name)" })
   }
 
   /// The last component of ``path``; every mirror uses this name.
   public var name: String { String(path.split(separator: "/").last ?? "") }
 
-  /// The state of the file on this machine.
   public enum State: Sendable, Equatable {
     /// The file is there with the right size. Only a fetch checks the checksum.
     case present
@@ -33,13 +34,7 @@ public struct RemoteFile: Sendable, Equatable {
     /// The file is there without `.gz` at its end, in a form that sat reads as well.
     case unpacked(bytes: Int64)
 
-    /// True if sat can load the file in this state.
-    var isReadable: Bool {
-      switch self {
-      case .present, .unpacked: true
-      case .missing, .partial, .wrongSize: false
-      }
-    }
+    var isReadable: Bool { if case .unpacked = self { true } else { self == .present } }
   }
 
   /// Returns the state of the file under `root`. Follows symbolic links and does not read the file.
@@ -65,13 +60,11 @@ public struct RemoteFile: Sendable, Equatable {
 /// A data set that `sat data fetch` can get.
 public struct RemoteDataset: Sendable, Equatable {
   public let name: String
-  /// A short description of the contents.
   public let summary: String
   /// The owners and their terms.
   public let license: String
   public let files: [RemoteFile]
-  /// The unpacked files or folders that replace `files`, relative to the data root, with or without `.gz` at the end. Empty when
-  /// nothing replaces them.
+  /// The unpacked files or folders that replace `files`, relative to the data root, with or without `.gz` at the end.
   public let parts: [String]
   /// The number of pictures that a whole folder among the parts has in its sub-folders.
   public let pictures: [String: Int]
@@ -82,13 +75,8 @@ public struct RemoteDataset: Sendable, Equatable {
     name: String, summary: String, license: String, files: [RemoteFile], parts: [String] = [], pictures: [String: Int] = [:],
     isUnpacked: Bool = false
   ) {
-    self.name = name
-    self.summary = summary
-    self.license = license
-    self.files = files
-    self.parts = parts
-    self.pictures = pictures
-    self.isUnpacked = isUnpacked
+    (self.name, self.summary, self.license) = (name, summary, license)
+    (self.files, self.parts, self.pictures, self.isUnpacked) = (files, parts, pictures, isUnpacked)
   }
 
   /// The total size of the files in bytes.
@@ -132,11 +120,13 @@ public struct RemoteDataset: Sendable, Equatable {
 
 /// The data sets that sat can fetch. A new data set needs one more entry here.
 public enum DatasetCatalog {
-  public static let datasets = [mnist, cifar10, cifar100, imagenette]
+  public static let datasets = [
+    mnist,
+    cifar(10, size: 170_052_171, sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"),
+    cifar(100, size: 168_513_733, sha256: "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec"), imagenette,
+  ]
 
-  /// Returns the data set with a name.
-  ///
-  /// - Throws: `SATError` that lists the known names.
+  /// Returns the data set with a name, or throws a `SATError` that lists the known names.
   public static func dataset(named name: String) throws(SATError) -> RemoteDataset {
     if let dataset = datasets.first(where: { $0.name == name }) { return dataset }
     let known = datasets.map(\.name).joined(separator: ", ")
@@ -154,24 +144,19 @@ public enum DatasetCatalog {
       mnistFile("t10k-labels-idx1-ubyte.gz", 4_542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
     ])
 
-  private static let cifar10 = RemoteDataset(
-    name: "cifar10", summary: "50,000 + 10,000 photographs, 32x32 colour, 10 classes",
-    license: "A. Krizhevsky, V. Nair, G. Hinton; no licence stated, research use",
-    files: [
-      cifarFile(
-        "cifar10", "cifar-10-binary.tar.gz", 170_052_171, "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd")
-    ], parts: (1...5).map { "cifar10/data_batch_\($0).bin" } + ["cifar10/test_batch.bin"])
+  private static func mnistFile(_ name: String, _ size: Int64, _ sha256: String) -> RemoteFile {
+    RemoteFile(
+      "mnist", name, size, sha256, from: "https://storage.googleapis.com/cvdf-datasets/mnist",
+      "https://ossci-datasets.s3.amazonaws.com/mnist")
+  }
 
-  private static let cifar100 = RemoteDataset(
-    name: "cifar100", summary: "50,000 + 10,000 photographs, 32x32 colour, 100 classes",
-    license: "A. Krizhevsky, V. Nair, G. Hinton; no licence stated, research use",
-    files: [
-      cifarFile(
-        "cifar100", "cifar-100-binary.tar.gz", 168_513_733, "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec")
-    ], parts: ["cifar100/train.bin", "cifar100/test.bin"])
-
-  private static func cifarFile(_ dataset: String, _ name: String, _ size: Int64, _ sha256: String) -> RemoteFile {
-    RemoteFile(path: "\(dataset)/\(name)", size: size, sha256: sha256, urls: ["https://www.cs.toronto.edu/~kriz/\(name)"])
+  private static func cifar(_ classes: Int, size: Int64, sha256: String) -> RemoteDataset {
+    let set = CIFAR(classes: classes, folder: "cifar\(classes)")
+    return RemoteDataset(
+      name: set.name, summary: "50,000 + 10,000 photographs, 32x32 colour, \(classes) classes",
+      license: "A. Krizhevsky, V. Nair, G. Hinton; no licence stated, research use",
+      files: [RemoteFile(set.folder, set.archiveName, size, sha256, from: "https://www.cs.toronto.edu/~kriz")],
+      parts: (set.trainingFiles + [set.testFile]).map { "\(set.folder)/\($0)" })
   }
 
   /// Imagenette with a shorter edge of 320 pixels; larger versions add nothing, because evaluation resizes this edge to 256.
@@ -180,14 +165,8 @@ public enum DatasetCatalog {
     license: "fast.ai, Apache-2.0; the photographs are ImageNet's, for non-commercial research",
     files: [
       RemoteFile(
-        path: "imagenette/imagenette2-320.tgz", size: 341_553_947,
-        sha256: "5020a9130cea0348272823cb12d2db7e981c6f2afa3dce71ccd5b8013005c55e",
-        urls: ["https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-320.tgz"])
+        "imagenette", "imagenette2-320.tgz", 341_553_947, "5020a9130cea0348272823cb12d2db7e981c6f2afa3dce71ccd5b8013005c55e",
+        from: "https://s3.amazonaws.com/fast-ai-imageclas")
     ],
     parts: ["imagenette/train", "imagenette/val"], pictures: ["imagenette/train": 9469, "imagenette/val": 3925], isUnpacked: true)
-
-  private static func mnistFile(_ name: String, _ size: Int64, _ sha256: String) -> RemoteFile {
-    let bases = ["https://storage.googleapis.com/cvdf-datasets/mnist", "https://ossci-datasets.s3.amazonaws.com/mnist"]
-    return RemoteFile(path: "mnist/\(name)", size: size, sha256: sha256, urls: bases.map { "\($0)/\(name)" })
-  }
 }

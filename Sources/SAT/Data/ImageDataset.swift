@@ -18,11 +18,8 @@ public struct ImageDataset {
   /// The names of the classes by label; empty when the data have none.
   public let classNames: [String]
 
-  /// Makes a data set from tensors.
+  /// Makes a data set from images [N, C, H, W], uint8 or float32 in [0, 1], and int64 labels [N] from 0.
   ///
-  /// - Parameters:
-  ///   - images: [N, C, H, W], uint8, or float32 in [0, 1].
-  ///   - labels: [N], int64, from 0.
   /// - Throws: `SATError` when the shapes or dtypes do not fit, a label is out of range, or a pixel lies outside [0, 1] or is not
   ///   finite.
   public init(name: String, split: String, images: Tensor, labels: Tensor, classNames: [String] = []) throws(SATError) {
@@ -61,20 +58,16 @@ public struct ImageDataset {
     guard labels.min().item() >= 0 else {
       throw SATError("\(name): the smallest label is \(Int(labels.min().item())); expected 0 or more")
     }
-    guard labels.max().item() < Double(mostClasses) else {
-      throw SATError("\(name): the largest label is \(labels.max().item()); expected classes counted from 0, below \(mostClasses)")
+    // No data set has more classes.
+    let most = 1_000_000
+    guard labels.max().item() < Double(most) else {
+      throw SATError("\(name): the largest label is \(labels.max().item()); expected classes counted from 0, below \(most)")
     }
   }
 
-  /// More classes than any data set has; a larger label is an error.
-  private static let mostClasses = 1_000_000
-
   private init(unchecked name: String, _ split: String, _ storage: Storage, _ labels: Tensor, _ classNames: [String]) {
-    self.name = name
-    self.split = split
-    self.storage = storage
-    self.labels = labels
-    self.classNames = classNames
+    (self.name, self.split, self.storage) = (name, split, storage)
+    (self.labels, self.classNames) = (labels, classNames)
   }
 
   public var count: Int { labels.count }
@@ -102,10 +95,9 @@ public struct ImageDataset {
 
   // MARK: Images
 
-  /// All images [N, C, H, W] in their stored dtype, uint8 or float32.
+  /// All images [N, C, H, W] in their stored dtype, uint8 or float32, or the errors of `batch(at:)`.
   ///
   /// For a folder of pictures this decodes every file, so prefer `batch`.
-  /// - Throws: the errors of `batch(at:)`.
   public var images: Tensor {
     get throws(TorchError) {
       switch storage {
@@ -122,46 +114,27 @@ public struct ImageDataset {
   ///
   /// - Throws: `TorchError` when a picture's file cannot be read.
   public func batch(at positions: Tensor) throws(TorchError) -> (images: Tensor, labels: Tensor) {
-    let images =
-      switch storage {
-      case .memory(let images): images.selecting(positions)
-      case .files(let files): try files.images(positions.array(of: Int.self))
-      }
-    return (Self.scaled(images), labels.selecting(positions))
+    let part = subset(positions)
+    return (try part.images.scaledPixels, part.labels)
   }
 
-  /// Returns the images of a range as float32 in [0, 1], and their labels.
-  ///
-  /// - Throws: the errors of `batch(at:)`.
+  /// Returns the images of a range as float32 in [0, 1], and their labels, or throws the errors of `batch(at:)`.
   public func batch(_ range: Range<Int>) throws(TorchError) -> (images: Tensor, labels: Tensor) {
-    let images =
-      switch storage {
-      case .memory(let images): images[range]
-      case .files(let files): try files.images(Array(range))
-      }
-    return (Self.scaled(images), labels[range])
+    let part = part(range)
+    return (try part.images.scaledPixels, part.labels)
   }
-
-  // Divides bytes by 255 in float32, as torchvision's ToTensor does.
-  private static func scaled(_ images: Tensor) -> Tensor { images.dtype == .uint8 ? images.to(.float32) / 255.0 : images }
 
   /// Returns randomly changed images for training, [N, C, H, W], float32 in [0, 1].
   ///
-  /// For a picture in a file, the resized crop comes from the whole picture.
-  /// - Throws: the errors of `batch(at:)`.
+  /// For a picture in a file, the resized crop comes from the whole picture. The errors are those of `batch(at:)`.
   func augmented(at positions: [Int], _ augmentation: Augmentation, generator: Generator) throws(TorchError) -> Tensor {
     switch storage {
     case .memory(let images): return augmentation(images.selecting(Tensor(positions)), generator: generator)
     case .files(let files):
       guard augmentation.resizedCrop > 0 else { return augmentation(try files.images(positions), generator: generator) }
-      var pictures: [Tensor] = []
-      for position in positions { pictures.append(try files.original(position)) }
-      let windows = augmentation.windows(sizes: pictures.map { ($0.size(1), $0.size(2)) }, generator: generator)
-      let (height, width) = (files.imageShape[1], files.imageShape[2])
-      let crops = zip(pictures, windows).map { picture, window in
-        picture[.all, window.rows, window.columns].resized(height: height, width: width)
-      }
-      return augmentation.finished(.stacked(crops), generator: generator)
+      let pictures = try positions.map { (position) throws(TorchError) in try PictureFiles.read(files.paths[position]) }
+      let shape = files.imageShape
+      return augmentation.resizedCrops(of: pictures, height: shape[1], width: shape[2], generator: generator)
     }
   }
 
@@ -169,27 +142,26 @@ public struct ImageDataset {
 
   /// Returns the samples at the given positions, in that order.
   public func subset(_ positions: Tensor, split: String? = nil) -> ImageDataset {
-    let part: Storage =
-      switch storage {
-      case .memory(let images): .memory(images.selecting(positions))
-      case .files(let files): .files(files.selecting(positions.array(of: Int.self)))
-      }
-    return ImageDataset(unchecked: name, split ?? self.split, part, labels.selecting(positions), classNames)
+    part(split ?? self.split, at: positions.array(of: Int.self)) { $0.selecting(positions) }
   }
 
-  /// Returns the samples of a range.
-  ///
-  /// - Throws: `SATError` when the range is empty or reaches past the end.
+  /// Returns the samples of a range; throws a `SATError` when it is empty or reaches past the end.
   public func subset(_ range: Range<Int>) throws(SATError) -> ImageDataset {
     guard range.lowerBound >= 0, range.upperBound <= count, !range.isEmpty else {
       throw SATError("\(name) has no samples \(range.lowerBound):\(range.upperBound); expected a range inside 0:\(count)")
     }
+    return part(range)
+  }
+
+  private func part(_ range: Range<Int>) -> ImageDataset { part(split, at: Array(range)) { $0[range] } }
+
+  private func part(_ split: String, at positions: @autoclosure () -> [Int], of whole: (Tensor) -> Tensor) -> ImageDataset {
     let part: Storage =
       switch storage {
-      case .memory(let images): .memory(images[range])
-      case .files(let files): .files(files.selecting(Array(range)))
+      case .memory(let images): .memory(whole(images))
+      case .files(let files): .files(files.selecting(positions()))
       }
-    return ImageDataset(unchecked: name, split, part, labels[range], classNames)
+    return ImageDataset(unchecked: name, split, part, whole(labels), classNames)
   }
 
   /// Splits off a random `fraction` of every class for validation, with a fixed seed.
@@ -212,6 +184,11 @@ public struct ImageDataset {
     }
     return (part(false, "train"), part(true, "validation"))
   }
+}
+
+extension Tensor {
+  /// The pixels as numbers in [0, 1]: bytes are divided by 255 in float32, as torchvision's `ToTensor` does.
+  var scaledPixels: Tensor { dtype == .uint8 ? to(.float32) / 255.0 : self }
 }
 
 extension ImageDataset {

@@ -27,19 +27,18 @@ struct PictureSplits: ImageParts {
   /// Reads the folder `val`, `test` or `validation`.
   func testPart() throws -> ImageDataset {
     guard let part = Self.testFolders.first(where: { Self.exists("\(folder)/\($0)") }) else { throw missing("val") }
-    return try PictureFolder("\(folder)/\(part)").dataset(name: name, split: "test", titles: titles)
+    return try ImageDataset(folder: "\(folder)/\(part)", name: name, split: "test", titles: titles)
   }
 
   /// Reads `train` and keeps a tenth of each class for validation.
   func trainingParts() throws -> (train: ImageDataset, validation: ImageDataset) {
     guard Self.exists("\(folder)/train") else { throw missing("train") }
-    return try PictureFolder("\(folder)/train").dataset(name: name, split: "train", titles: titles).splittingOffValidation()
+    return try ImageDataset(folder: "\(folder)/train", name: name, split: "train", titles: titles).splittingOffValidation()
   }
 
   private func missing(_ part: String) -> SATError {
     SATError(
       "\(name): the folder \(folder)/\(part) is not there; get it with `sat data fetch \(name)`, or say where the data are with "
-        + "--data-root"
-    )
+        + "--data-root")
   }
 }

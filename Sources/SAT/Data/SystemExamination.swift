@@ -30,10 +30,8 @@ public struct SystemExamination: Encodable, Sendable {
   public var devices: [DeviceEntry]
   public var findings: [Remark] = []
 
-  /// True if something keeps `sat` from working.
   public var hasFault: Bool { findings.contains { $0.severity == .fault } }
 
-  /// Examines the machine.
   public init(dataRoot: DataRoot) {
     let build = Torch.buildConfiguration
     versions = [
@@ -45,11 +43,9 @@ public struct SystemExamination: Encodable, Sendable {
     bfloat16 = Torch.hasBFloat16Instructions
     blas = Self.field("BLAS_INFO", build) ?? "unknown"
     oneDNN = Torch.hasOneDNN
+    let graphics = (0..<Device.cudaCount).map(Device.cuda)
     devices = [DeviceEntry(device: "cpu", name: Self.cpuName())]
-    for index in 0..<Device.cudaCount {
-      let device = Device.cuda(index)
-      devices.append(DeviceEntry(device: "\(device)", name: (try? device.name()) ?? "unknown"))
-    }
+    devices += graphics.map { DeviceEntry(device: "\($0)", name: (try? $0.name()) ?? "unknown") }
     examine(dataRoot)
   }
 
@@ -76,26 +72,20 @@ public struct SystemExamination: Encodable, Sendable {
     if hasDriver && Device.cudaCount == 0 {
       advise(
         "an NVIDIA driver is here but libtorch sees no CUDA device; set LIBTORCH to a CUDA build of libtorch and run "
-          + "scripts/bootstrap"
-      )
+          + "scripts/bootstrap")
     }
     do { _ = try DigitsLocation.find(dataRoot: dataRoot) } catch { advise(error.message) }
     do { _ = try Downloader().findCurl() } catch { advise("`sat data fetch` cannot work: \(error.message)") }
     do { _ = try PlotlyLocation.load() } catch { advise("`sat report` cannot work: \(error)") }
   }
 
-  /// The text for a person.
   public var text: String {
-    var rows = [["sat", versions["sat"]!]]
-    rows.append(["shim", versions["shim"]!])
-    rows.append(["libtorch", versions["libtorch"]!])
-    rows.append(["Swift", "\(versions["swift"]!), of the compiler that built sat"])
-    rows.append(["threads", "\(threads) of \(processors) processors"])
-    rows.append(["CPU", cpuCapability + (bfloat16 ? ", bfloat16" : "")])
-    rows.append(["BLAS", blas])
-    rows.append(["oneDNN", oneDNN ? "yes" : "no"])
-    for device in devices { rows.append([device.device, device.name]) }
-    var text = TextTable(rows, leftColumns: 2).description + "\n"
+    let rows = [
+      ["sat", versions["sat"]!], ["shim", versions["shim"]!], ["libtorch", versions["libtorch"]!],
+      ["Swift", "\(versions["swift"]!), of the compiler that built sat"], ["threads", "\(threads) of \(processors) processors"],
+      ["CPU", cpuCapability + (bfloat16 ? ", bfloat16" : "")], ["BLAS", blas], ["oneDNN", oneDNN ? "yes" : "no"],
+    ]
+    var text = TextTable(rows + devices.map { [$0.device, $0.name] }, leftColumns: 2).description + "\n"
     if findings.isEmpty { text += "nothing is wrong\n" }
     for finding in findings { text += "\(finding.severity.rawValue): \(finding.message)\n" }
     return text

@@ -8,26 +8,21 @@ public struct Architecture: Codable, Sendable, Equatable {
 
   public init(name: String, options: [String: String] = [:]) { (self.name, self.options) = (name, options) }
 
-  /// Builds the network with fresh weights.
+  /// Builds the network; the generator draws its weights now and the masks of dropout later.
   ///
-  /// - Parameter generator: draws the weights now and the masks of dropout later.
   /// - Throws: `SATError` for an unknown name, option or value.
   public func make(generator: Generator) throws(SATError) -> any Layer {
     let entry = try NetworkCatalog.entry(named: name)
     return entry.build(try resolvedOptions(entry), generator)
   }
 
-  /// Returns the shape [C, H, W] of the network's input images.
-  ///
-  /// - Throws: the errors of `make(generator:)`.
+  /// Returns the shape [C, H, W] of the network's input images, or throws the errors of `make(generator:)`.
   public func inputShape() throws(SATError) -> [Int] {
     let entry = try NetworkCatalog.entry(named: name)
     return entry.inputShape(try resolvedOptions(entry))
   }
 
-  /// Returns all options of the network, the given ones and the defaults of the others.
-  ///
-  /// - Throws: the errors of `make(generator:)`.
+  /// Returns the given options and the defaults of the others, or throws the errors of `make(generator:)`.
   func resolvedOptions() throws(SATError) -> [String: Int] { try resolvedOptions(try NetworkCatalog.entry(named: name)) }
 
   private func resolvedOptions(_ entry: NetworkCatalog.Entry) throws(SATError) -> [String: Int] {

@@ -10,22 +10,17 @@ public protocol Classifier: AnyObject {
   /// - Throws: `TorchError` when the network rejects the images or returns something else; sat's own networks never throw.
   func logits(_ images: Tensor) throws(TorchError) -> Tensor
 
-  /// Returns the logits of the network itself in its own precision, even if `logits` uses a prepared network or another precision.
-  ///
-  /// These logits decide whether an image is misclassified.
+  /// Returns the logits that decide whether an image is misclassified: those of the network itself in its own precision, even if
+  /// `logits` uses a prepared network or another precision.
   func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor
 
   /// Whether `logits` and `confirmedLogits` are the same computation, so that a confirmation is unnecessary.
   var isExact: Bool { get }
 
-  /// Returns whether the network itself misclassifies each image, and the number of samples that passed through it.
-  ///
-  /// - Parameters:
-  ///   - images: [N, C, H, W] in [0, 1].
-  ///   - labels: [N], int64.
+  /// Returns whether the network itself misclassifies each image [N, C, H, W] in [0, 1] with int64 labels [N], and the number of
+  /// samples that passed through it.
   func misclassified(_ images: Tensor, _ labels: Tensor) throws(TorchError) -> (isWrong: [Bool], passes: Int)
 
-  /// Moves the weights to a device.
   func move(to device: Device) throws(TorchError)
 }
 
@@ -45,8 +40,8 @@ public final class NetworkClassifier: Classifier {
   public let normalization: Normalization?
   /// The network without its normalisation; its state has PyTorch's keys.
   public let module: any Layer
-  fileprivate var preparedPass: ((Tensor) -> Tensor)?
-  fileprivate var preparedPrecision: Execution.Precision?
+  private var preparedPass: ((Tensor) -> Tensor)?
+  private var preparedPrecision: Execution.Precision?
 
   public var execution = Execution() { didSet { module.setMemoryFormat(execution.memoryFormat.format) } }
 
@@ -76,10 +71,8 @@ public final class NetworkClassifier: Classifier {
 
   /// Runs `body` in evaluation mode with a prepared network for many passes; `body` must not change the weights.
   ///
-  /// Logits and input gradients stay the same up to rounding in the chosen precision. The weights get no gradients.
-  /// - Parameters:
-  ///   - inputShape: [C, H, W] of the images.
-  ///   - precision: the precision of the passes inside; nil uses `execution.attackPrecision`.
+  /// Images have the shape `inputShape`, [C, H, W]. Without `precision`, the passes use `execution.attackPrecision`. Logits and
+  /// input gradients stay the same up to rounding in this precision. The weights get no gradients.
   public func withPreparedWeights<R, E: Error>(
     inputShape: [Int], precision: Execution.Precision? = nil, _ body: () throws(E) -> R
   ) throws(E) -> R {
@@ -98,9 +91,7 @@ public final class NetworkClassifier: Classifier {
   ) throws(E) -> R {
     try withPreparedWeights(inputShape: Array(images.shape.dropFirst()), precision: precision, body)
   }
-}
 
-extension NetworkClassifier {
   /// Runs `body` with the network itself in full precision, also inside `withPreparedWeights`, for derivatives in the weights.
   func withUnpreparedWeights<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
     let kept = (preparedPass, preparedPrecision)
@@ -162,18 +153,14 @@ public final class ScriptClassifier: Classifier {
     let converted = weightDType.map { normalized.to($0) } ?? normalized
     // An archive may change its input in place, as Normalize(inplace=True) does, so it gets a copy of the caller's images.
     let input = converted.isSame(as: images) ? images.cloned() : converted
-    let answer: Tensor
-    if differentiatesItself && !isGradEnabled {
-      answer = try withGrad { () throws(TorchError) in try network(input) }.detached()
-    } else {
-      answer = try network(input)
-    }
+    let answer =
+      differentiatesItself && !isGradEnabled
+      ? try withGrad { () throws(TorchError) in try network(input) }.detached() : try network(input)
     guard answer.ndim == 2, answer.size(0) == images.size(0), answer.dtype.isFloatingPoint else {
       throw TorchError(
         .value,
         "\(script.name) returned a tensor of shape \(answer.shape) and type \(answer.dtype) for a batch of \(images.size(0)); "
-          + "expected logits "
-          + "[\(images.size(0)), classes] of floats")
+          + "expected logits [\(images.size(0)), classes] of floats")
     }
     return answer.to(images.dtype)
   }

@@ -13,9 +13,7 @@ struct ForeignState {
   /// The names of mean and deviation in such a layer: Madry's and RobustBench's.
   private static let pairs = [("mean", "std"), ("mu", "sigma")]
 
-  /// Splits the tensors of a file.
-  ///
-  /// - Throws: `SATError` when the numbers of the file's normalisation are out of range.
+  /// Splits the tensors of a file; throws a `SATError` when the numbers of the file's normalisation are out of range.
   init(_ state: NamedTensors) throws(SATError) {
     // torch.optim.swa_utils.AveragedModel stores this counter beside its module.
     tensors = state.filter { $0.name != "n_averaged" }
@@ -24,14 +22,12 @@ struct ForeignState {
     tensors.removeSharedPrefix()
     // BatchNorm's statistics have other names, so such a pair is a normalisation.
     for (mean, std) in Self.pairs {
-      guard let found = tensors.first(where: { Self.last($0.name) == mean && Self.channels($0.tensor) != nil })?.name else {
-        continue
-      }
+      let candidate = tensors.first { $0.name.split(separator: ".").last == mean[...] && Self.channels($0.tensor) != nil }
+      guard let found = candidate?.name else { continue }
       let parent = found.dropLast(mean.count)
       guard let means = Self.channels(value(found)), let deviations = Self.channels(value(parent + std)) else { continue }
-      let layer = try Normalization(mean: means, std: deviations)
+      normalization = try Normalization(mean: means, std: deviations)
       tensors.removeAll { $0.name == found || $0.name == parent + std }
-      normalization = layer
       tensors.removeSharedPrefix()
       break
     }
@@ -49,8 +45,6 @@ struct ForeignState {
   }
 
   private func value(_ name: some StringProtocol) -> Tensor? { tensors.first { $0.name == name }?.tensor }
-
-  private static func last(_ name: String) -> Substring { name.split(separator: ".").last ?? "" }
 
   /// Returns the numbers of a tensor [C], [C, 1, 1] or [1, C, 1, 1] as typed: the shortest decimals that round to its float32.
   private static func channels(_ tensor: Tensor?) -> [Double]? {

@@ -4,7 +4,7 @@ extension LoadedModel {
   /// Returns a hash of the weights, the network and the normalisation.
   public func fingerprint() throws -> String {
     let tensors: [Tensor]
-    var text: String
+    let text: String
     let normalization: Normalization?
     if let network = classifier as? NetworkClassifier {
       tensors = network.module.stateDict.map(\.tensor)
@@ -18,10 +18,8 @@ extension LoadedModel {
     } else {
       throw SATError("\(path) cannot be told from other models, so no state can be kept of work on it")
     }
-    text += normalization?.description ?? ""
-    let bytes = Array(text.utf8)
-    let all = tensors + [Tensor(bytes: bytes[...], shape: [bytes.count], dtype: .uint8)]
-    return String(all.reduce(0) { ($0 << 7 | $0 >> 57) ^ $1.fingerprint }, radix: 16)
+    let fingerprints = tensors.map(\.fingerprint) + [Fingerprint.of(text + (normalization?.description ?? ""))]
+    return String(fingerprints.reduce(0) { ($0 << 7 | $0 >> 57) ^ $1 }, radix: 16)
   }
 }
 

@@ -79,14 +79,10 @@ public enum ModelFile {
     static let normalization = "sat.normalization"
   }
 
-  /// Loads a model.
+  /// Loads a run folder, a checkpoint folder, a safetensors file, a TorchScript archive or a PyTorch state_dict.
   ///
-  /// - Parameters:
-  ///   - path: a run folder, a checkpoint folder, a safetensors file, a TorchScript archive or a PyTorch state_dict.
-  ///   - checkpoint: "best" or "last", for a run folder.
-  ///   - architecture: the network of a file without sat's metadata.
-  ///   - normalization: the normalisation in front of the network; nil uses the file's own, if there is one.
-  ///   - device: the device for the weights.
+  /// A run folder gives its `checkpoint`, "best" or "last". `architecture` is the network of a file without sat's metadata. Without
+  /// `normalization`, the network uses the file's own, if there is one.
   /// - Throws: `SATError` or `TorchError` that names the file and the problem.
   public static func load(
     path: String, checkpoint: String, architecture: Architecture?, normalization: Normalization?, device: Device
@@ -123,10 +119,9 @@ public enum ModelFile {
     }
   }
 
-  /// Loads a model and sets how it computes: device, threads, precision and layout.
+  /// Loads a model, as the function above does, and sets how it computes: device, threads, precision and layout.
   ///
-  /// - Parameter checkpoint: the checkpoint to take from a run folder.
-  /// - Throws: the errors of the function above, and `TorchError` when the device is missing.
+  /// - Throws: `TorchError` also when the device is missing.
   public static func load(
     path: String, checkpoint: RunFolder.Checkpoint = .best, architecture: Architecture? = nil, normalization: Normalization? = nil,
     execution: Execution

@@ -7,10 +7,10 @@ public enum NetworkCatalog {
     /// A short description.
     public let summary: String
     /// The options and their defaults.
-    public let defaults: [String: Int]
+    public internal(set) var defaults = ["classes": 10]
     /// The allowed values of each option that takes only a few.
-    public let allowed: [String: [Int]]
-    let inputShape: @Sendable ([String: Int]) -> [Int]
+    public internal(set) var allowed: [String: [Int]] = [:]
+    var inputShape: @Sendable ([String: Int]) -> [Int] = { _ in [3, 32, 32] }
     let build: @Sendable ([String: Int], Generator) -> any Layer
     /// Derives the options from the shapes in a file, for networks with too many combinations to try; returns nil when the file
     /// belongs to another network.
@@ -21,45 +21,39 @@ public enum NetworkCatalog {
 
   public static let entries: [Entry] = [
     Entry(
-      name: "mnist-cnn", summary: "the SAT paper's MNIST network", defaults: ["classes": 10], allowed: [:],
-      inputShape: { _ in [1, 28, 28] }, build: { MNISTNet(classes: $0["classes"]!, generator: $1) }),
+      name: "mnist-cnn", summary: "the SAT paper's MNIST network", inputShape: { _ in [1, 28, 28] },
+      build: { MNISTNet(classes: $0["classes"]!, generator: $1) }),
     Entry(
-      name: "lenet5", summary: "advertorch's LeNet5 for MNIST", defaults: ["classes": 10], allowed: [:],
-      inputShape: { _ in [1, 28, 28] }, build: { LeNet5(classes: $0["classes"]!, generator: $1) }),
+      name: "lenet5", summary: "advertorch's LeNet5 for MNIST", inputShape: { _ in [1, 28, 28] },
+      build: { LeNet5(classes: $0["classes"]!, generator: $1) }),
     Entry(
       name: "cnn-a", summary: "CNN-A of the certification papers", defaults: ["classes": 10, "channels": 3],
       allowed: ["channels": [1, 3]], inputShape: { $0["channels"] == 1 ? [1, 28, 28] : [3, 32, 32] },
       build: { CNNA(classes: $0["classes"]!, channels: $0["channels"]!, generator: $1) }),
     Entry(
-      name: "small-cnn", summary: "TRADES' SmallCNN for MNIST", defaults: ["classes": 10], allowed: [:],
-      inputShape: { _ in [1, 28, 28] }, build: { SmallCNN(classes: $0["classes"]!, generator: $1) }),
+      name: "small-cnn", summary: "TRADES' SmallCNN for MNIST", inputShape: { _ in [1, 28, 28] },
+      build: { SmallCNN(classes: $0["classes"]!, generator: $1) }),
     Entry(
-      name: "resnet20", summary: "ResNet-20 (16/32/64) for CIFAR", defaults: ["classes": 10], allowed: [:],
-      inputShape: { _ in [3, 32, 32] }, build: { ResNet20(classes: $0["classes"]!, generator: $1) }),
-    Entry(
-      name: "resnet18", summary: "ResNet-18 for CIFAR", defaults: ["classes": 10], allowed: [:], inputShape: { _ in [3, 32, 32] },
-      build: { ResNet18(classes: $0["classes"]!, generator: $1) }),
+      name: "resnet20", summary: "ResNet-20 (16/32/64) for CIFAR", build: { ResNet20(classes: $0["classes"]!, generator: $1) }),
+    Entry(name: "resnet18", summary: "ResNet-18 for CIFAR", build: { ResNet18(classes: $0["classes"]!, generator: $1) }),
     Entry(
       name: "prn20", summary: "the SAT paper's pre-activation ResNet for CIFAR",
       defaults: ["classes": 10, "finalBN": 0, "rawShortcut": 0], allowed: ["finalBN": [0, 1], "rawShortcut": [0, 1]],
-      inputShape: { _ in [3, 32, 32] },
       build: {
         PreActResNet(classes: $0["classes"]!, finalBN: $0["finalBN"] == 1, rawShortcut: $0["rawShortcut"] == 1, generator: $1)
       }),
     Entry(
       name: "wrn34-10", summary: "WideResNet for CIFAR; depth and width are options",
       defaults: ["classes": 10, "depth": 34, "width": 10],
-      allowed: ["depth": Array(stride(from: 10, through: 106, by: 6)), "width": Array(1...20)], inputShape: { _ in [3, 32, 32] },
+      allowed: ["depth": Array(stride(from: 10, through: 106, by: 6)), "width": Array(1...20)],
       build: { WideResNet(classes: $0["classes"]!, depth: $0["depth"]!, width: $0["width"]!, generator: $1) },
       options: WideResNet.options(of:), unusedKeys: ["sub_block1."]),
     Entry(
-      name: "resnet34", summary: "torchvision's ResNet-34 for 224 x 224", defaults: ["classes": 10], allowed: [:],
-      inputShape: { _ in [3, 224, 224] }, build: { ResNet34(classes: $0["classes"]!, generator: $1) }),
+      name: "resnet34", summary: "torchvision's ResNet-34 for 224 x 224", inputShape: { _ in [3, 224, 224] },
+      build: { ResNet34(classes: $0["classes"]!, generator: $1) }),
   ]
 
-  /// Returns the entry with a name.
-  ///
-  /// - Throws: `SATError` for an unknown name; it lists the known names.
+  /// Returns the entry with a name, or throws a `SATError` that lists the known names.
   public static func entry(named name: String) throws(SATError) -> Entry {
     if let entry = entries.first(where: { $0.name == name }) { return entry }
     let names = entries.map(\.name)

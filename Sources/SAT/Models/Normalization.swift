@@ -20,23 +20,18 @@ public struct Normalization: Sendable, Equatable, CustomStringConvertible {
       try self.init(mean: known.mean, std: known.std)
       return
     }
-    let parts = text.split(separator: " ").map { $0.split(separator: ",", omittingEmptySubsequences: false).map { Double($0) } }
-    let values = parts.map { $0.compactMap { $0 } }
-    guard parts.count == 2, values[0].count == parts[0].count, values[1].count == parts[1].count, values[0].count == values[1].count
-    else {
+    let parts = text.split(separator: " ").map { $0.split(separator: ",", omittingEmptySubsequences: false) }
+    let values = parts.map { $0.compactMap { Double($0) } }
+    guard values.count == 2, values.map(\.count) == parts.map(\.count), values[0].count == values[1].count else {
       throw SATError(
         "normalisation '\(text)' is not known; expected \(Self.named.map(\.name).joined(separator: ", ")), or MEAN STD with a "
-          + "number per "
-          + "channel, such as 0.4914,0.4822,0.4465 0.2471,0.2435,0.2616")
+          + "number per channel, such as 0.4914,0.4822,0.4465 0.2471,0.2435,0.2616")
     }
     try self.init(mean: values[0], std: values[1])
   }
 
-  /// Makes a normalisation.
+  /// Makes a normalisation with one mean and one positive deviation per channel.
   ///
-  /// - Parameters:
-  ///   - mean: one number per channel.
-  ///   - std: one positive number per channel.
   /// - Throws: `SATError` when the counts differ or a number is out of range.
   public init(mean: [Double], std: [Double]) throws(SATError) {
     (self.mean, self.std) = (mean, std)
@@ -49,24 +44,20 @@ public struct Normalization: Sendable, Equatable, CustomStringConvertible {
     guard std.allSatisfy({ $0 >= 1 / most && $0 <= most }), mean.allSatisfy({ abs($0) <= most }) else {
       throw SATError(
         "normalisation '\(description)' has a number out of range; expected means from \(Fraction(-most)) to \(Fraction(most)) "
-          + "and standard "
-          + "deviations above 0, from \(1 / most) to \(Fraction(most))")
+          + "and standard deviations above 0, from \(1 / most) to \(Fraction(most))")
     }
   }
 
   /// Parses the setting of a configuration: a name, MEAN and STD, or "none".
   static func optional(_ text: String) throws(SATError) -> Normalization? { text == "none" ? nil : try Normalization(text) }
 
-  /// Checks that the normalisation has the channels of the network's images.
-  ///
-  /// - Throws: `SATError` when the numbers of channels differ.
+  /// Throws a `SATError` if the normalisation has another number of channels than the network's images.
   func check(_ architecture: Architecture) throws(SATError) {
     let channels = try architecture.inputShape()[0]
     guard mean.count == channels else {
       throw SATError(
         "the normalisation has \(mean.count) channel\(mean.count == 1 ? "" : "s"), but \(architecture.name) takes images of "
-          + "\(channels); give one "
-          + "mean and one deviation per channel")
+          + "\(channels); give one mean and one deviation per channel")
     }
   }
 

@@ -7,7 +7,6 @@ internal import Glibc
 /// environment's proxies and redirects. This type makes all decisions about the file. The body goes through a pipe: if this
 /// process dies, curl's next write fails and curl ends too.
 struct CurlTransfer {
-  /// The end of a run without a local failure.
   enum Outcome: Equatable {
     case complete
     /// The connection or the server failed, but another attempt may succeed.
@@ -26,21 +25,14 @@ struct CurlTransfer {
   /// curl's exit codes for failures of name resolution, connection and stream that another attempt may avoid.
   private static let transientExits: Set<Int32> = [5, 6, 7, 16, 18, 28, 35, 52, 55, 56, 92, 95]
 
-  /// Runs curl once.
+  /// Runs curl once to continue the part file of a file of `size` bytes; failures of the server are outcomes too.
   ///
-  /// - Parameters:
-  ///   - url: the address of the file.
-  ///   - part: the part file to continue.
-  ///   - size: the size of the complete file in bytes.
-  ///   - onStart: gets the offset of the first byte when the server begins to send.
-  ///   - onBytes: gets the size of the part file after each piece.
-  /// - Returns: the outcome, also for failures of the server.
+  /// `onStart` gets the offset of the first byte when the server begins to send, `onBytes` the part file's size after each piece.
   /// - Throws: `SATError` for a local failure: curl cannot run, or the disk is full.
   func run(
     url: String, into part: PartialFile, size: Int64, onStart: (Int64) -> Void, onBytes: (Int64) -> Void
   ) throws(SATError) -> Outcome {
-    let output = Pipe()
-    let errors = Pipe()
+    let (output, errors) = (Pipe(), Pipe())
     let process = try start(arguments(url: url, part: part), output, errors)
     defer {
       // terminate() has no effect: a child of a worker thread inherits a signal mask that blocks SIGTERM.
@@ -49,8 +41,22 @@ struct CurlTransfer {
     }
 
     var reader = ResponseHeaderReader()
-    if let objection = try receive(output, &reader, url: url, into: part, size: size, onStart: onStart, onBytes: onBytes) {
-      return objection
+    var hasStarted = false
+    while true {
+      let chunk = output.fileHandleForReading.availableData
+      if chunk.isEmpty { break }
+      let body: Data
+      do { body = try reader.body(of: chunk) } catch { return .refused(error.message) }
+      if !hasStarted, let header = reader.header, (200..<300).contains(header.status) {
+        if let objection = try prepare(part, for: header, url: url, size: size) { return objection }
+        hasStarted = true
+        onStart(part.size)
+      }
+      if hasStarted, !body.isEmpty {
+        if part.size + Int64(body.count) > size { return .refused("sends more than the \(size) bytes expected") }
+        try part.append(body)
+        onBytes(part.size)
+      }
     }
     process.waitUntilExit()
     let message = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
@@ -67,32 +73,6 @@ struct CurlTransfer {
     process.standardError = errors
     do { try process.run() } catch { throw SATError("cannot run \(curl): \(SystemError.reason(error))") }
     return process
-  }
-
-  /// Appends the response body to the part file.
-  ///
-  /// - Returns: the reason to stop early; nil at the end of the response.
-  private func receive(
-    _ output: Pipe, _ reader: inout ResponseHeaderReader, url: String, into part: PartialFile, size: Int64,
-    onStart: (Int64) -> Void, onBytes: (Int64) -> Void
-  ) throws(SATError) -> Outcome? {
-    var hasStarted = false
-    while true {
-      let chunk = output.fileHandleForReading.availableData
-      if chunk.isEmpty { return nil }
-      let body: Data
-      do { body = try reader.body(of: chunk) } catch { return .refused(error.message) }
-      if !hasStarted, let header = reader.header, (200..<300).contains(header.status) {
-        if let objection = try prepare(part, for: header, url: url, size: size) { return objection }
-        hasStarted = true
-        onStart(part.size)
-      }
-      if hasStarted, !body.isEmpty {
-        if part.size + Int64(body.count) > size { return .refused("sends more than the \(size) bytes expected") }
-        try part.append(body)
-        onBytes(part.size)
-      }
-    }
   }
 
   private func arguments(url: String, part: PartialFile) -> [String] {

@@ -39,19 +39,15 @@ public struct Downloader: Sendable {
   public var timeout = 30
   private let environment: [String: String]
 
-  /// Makes a downloader.
-  ///
-  /// - Parameter environment: the variables with the proxies (`https_proxy`, …) and the search path of `curl` (`PATH`); nil takes
-  ///   those of the process.
+  /// Makes a downloader that takes the proxies (`https_proxy`, …) and the search path of `curl` (`PATH`) from the variables of
+  /// `environment`; nil means those of the process.
   public init(environment: [String: String]? = nil) { self.environment = environment ?? ProcessInfo.processInfo.environment }
 
   /// Fetches `file` into the data root unless the whole file is already there.
   ///
   /// The downloader continues the part file of an earlier attempt. It keeps an existing file until it has checked the replacement.
-  ///
-  /// - Parameters:
-  ///   - mirror: a base address that replaces the file's own addresses; the downloader appends the file's name.
-  ///   - onEvent: gets the events in order.
+  /// The base address `mirror` replaces the file's own addresses; the downloader appends the file's name. `onEvent` gets the events
+  /// in order.
   /// - Throws: `SATError` with the file, the answer of each server, and the remedy.
   @discardableResult public func fetch(
     _ file: RemoteFile, into root: DataRoot, mirror: String? = nil, onEvent: (DownloadEvent) -> Void = { _ in }
@@ -84,20 +80,27 @@ public struct Downloader: Sendable {
     throw SATError("could not fetch \(file.path): \(reasons.joined(separator: "; "))\(kept); \(advice)")
   }
 
-  /// Asks one server again and again.
-  ///
-  /// - Returns: nil when the part file is whole and right; the reason when the downloader gives up the server.
+  /// Asks one server again and again; returns nil when the part file is whole and right, else the reason to give up the server.
   private func fetch(
     _ file: RemoteFile, from url: String, into part: PartialFile, with transfer: CurlTransfer, onEvent: (DownloadEvent) -> Void
   ) throws(SATError) -> String? {
-    var pace = RetryPace(retries, size: part.size)
+    var pace = RetryPace(retries: retries, delay: retries.firstDelay, longest: part.size)
     // A continued file may mix bytes of two versions, so after a wrong checksum the downloader starts once from zero.
     var isResumed = part.size > 0
     var mayStartAnew = true
     var mayResume = true
     for attempt in 1...max(retries.total, 1) {
       if !mayResume { try part.empty() }
-      switch try self.attempt(file, from: url, into: part, with: transfer, onEvent, &isResumed) {
+      let outcome =
+        part.size >= file.size
+        ? .complete
+        : try transfer.run(
+          url: url, into: part, size: file.size,
+          onStart: { offset in
+            isResumed = offset > 0
+            onEvent(.started(url: url, offset: offset))
+          }, onBytes: { onEvent(.received(bytes: $0, total: file.size)) })
+      switch outcome {
       case .complete:
         let found = try FileDigest.sha256(ofFileAt: part.path)
         if found == file.sha256 { return nil }
@@ -121,22 +124,6 @@ public struct Downloader: Sendable {
     return "failed \(retries.total) times"
   }
 
-  /// Asks a server once for the missing bytes of the part file.
-  ///
-  /// - Parameter isResumed: becomes true when the server continues bytes of an earlier attempt, else false.
-  private func attempt(
-    _ file: RemoteFile, from url: String, into part: PartialFile, with transfer: CurlTransfer, _ onEvent: (DownloadEvent) -> Void,
-    _ isResumed: inout Bool
-  ) throws(SATError) -> CurlTransfer.Outcome {
-    guard part.size < file.size else { return .complete }
-    return try transfer.run(
-      url: url, into: part, size: file.size,
-      onStart: { offset in
-        isResumed = offset > 0
-        onEvent(.started(url: url, offset: offset))
-      }, onBytes: { onEvent(.received(bytes: $0, total: file.size)) })
-  }
-
   private static func address(of file: RemoteFile, below base: String) throws(SATError) -> String {
     guard let url = URL(string: base), let scheme = url.scheme?.lowercased(), ["http", "https"].contains(scheme), url.host != nil
     else {
@@ -145,9 +132,7 @@ public struct Downloader: Sendable {
     return base.hasSuffix("/") ? base + file.name : "\(base)/\(file.name)"
   }
 
-  /// Returns the path of the program `curl`.
-  ///
-  /// - Throws: `SATError` when `curl` is not on `PATH`.
+  /// Returns the path of the program `curl`; throws a `SATError` when it is not on `PATH`.
   public func findCurl() throws(SATError) -> String {
     let candidates = (environment["PATH"] ?? "").split(separator: ":").map { "\($0)/curl" }
     if let found = candidates.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) { return found }
@@ -157,17 +142,11 @@ public struct Downloader: Sendable {
 
 /// The delays between attempts at one server, and the decision to give it up.
 private struct RetryPace {
-  private let retries: Downloader.Retries
-  private var delay: Double
-  private var failures = 0
-  private var longest: Int64
-
-  /// - Parameter size: the size of the part file in bytes before the first attempt.
-  init(_ retries: Downloader.Retries, size: Int64) {
-    self.retries = retries
-    delay = retries.firstDelay
-    longest = size
-  }
+  let retries: Downloader.Retries
+  var delay: Double
+  /// The size of the part file in bytes after the best attempt; before the first, its size then.
+  var longest: Int64
+  var failures = 0
 
   /// Returns the seconds to wait after a failed attempt that left `size` bytes; nil after too many attempts without progress.
   mutating func delay(after size: Int64) -> Double? {

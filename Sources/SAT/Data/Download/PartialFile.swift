@@ -61,7 +61,6 @@ final class PartialFile {
     unlink(notePath)
   }
 
-  /// Deletes the file and its note.
   func remove() {
     unlink(path)
     unlink(notePath)

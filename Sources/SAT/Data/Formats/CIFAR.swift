@@ -2,29 +2,30 @@ internal import FileCodecs
 internal import Foundation
 internal import SwiftTorch
 
-/// The reader of CIFAR's binary files.
+/// The reader of CIFAR-10's and CIFAR-100's binary files.
 ///
 /// A record has one label byte (CIFAR-100: coarse, then fine) and 3,072 bytes of red, green and blue planes.
 /// Source: A. Krizhevsky, "The CIFAR-10 dataset", section "Binary version".
 struct CIFAR: ImageParts {
-  /// "cifar10" or "cifar100".
-  let name: String
+  /// 10 or 100.
+  let classes: Int
   let folder: String
 
   static let validationCount = 5000
   /// The size of CIFAR-100's training file, the largest; the reader unpacks no longer file.
   static let largestBatch = 50_000 * 3074
-
-  private var labelBytes: Int { name == "cifar10" ? 1 : 2 }
-  private var recordBytes: Int { labelBytes + 3 * 32 * 32 }
-  private var classes: Int { name == "cifar10" ? 10 : 100 }
-  private var trainingFiles: [String] { name == "cifar10" ? (1...5).map { "data_batch_\($0).bin" } : ["train.bin"] }
-  /// The archive of the authors' site, which sat reads without unpacking it to disk.
-  private var archive: String { "\(folder)/\(name == "cifar10" ? "cifar-10-binary.tar.gz" : "cifar-100-binary.tar.gz")" }
-
   private static let names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
-  func testPart() throws -> ImageDataset { try read(name == "cifar10" ? ["test_batch.bin"] : ["test.bin"], split: "test") }
+  var name: String { "cifar\(classes)" }
+  var trainingFiles: [String] { classes == 10 ? (1...5).map { "data_batch_\($0).bin" } : ["train.bin"] }
+  var testFile: String { classes == 10 ? "test_batch.bin" : "test.bin" }
+  /// The name of the authors' archive, which sat reads without unpacking it to disk.
+  var archiveName: String { "cifar-\(classes)-binary.tar.gz" }
+  private var archive: String { "\(folder)/\(archiveName)" }
+  private var labelBytes: Int { classes == 10 ? 1 : 2 }
+  private var recordBytes: Int { labelBytes + 3 * 32 * 32 }
+
+  func testPart() throws -> ImageDataset { try read([testFile], split: "test") }
 
   /// Reads the training files; the first 5,000 images in file order are for validation, as in the paper's code.
   func trainingParts() throws -> (train: ImageDataset, validation: ImageDataset) {
@@ -39,43 +40,29 @@ struct CIFAR: ImageParts {
   }
 
   private func read(_ files: [String], split: String) throws -> ImageDataset {
-    let contents = try files.map { try (unpackedFile($0), $0) }
-    let missing = contents.filter { $0.0 == nil }.map(\.1)
+    let paths = files.map { FileManager.default.plainOrPacked("\(folder)/\($0)") }
+    let missing = zip(files, paths).filter { $1 == nil }.map(\.0)
     var packed: [String: [UInt8]] = [:]
     if !missing.isEmpty {
       guard FileManager.default.fileExists(atPath: archive) else {
         throw SATError(
           "\(name): \(folder)/\(missing[0])[.gz] is not there, and \(archive) is not there either; get them with `sat data fetch "
-            + "\(name)`, "
-            + "say where they are with --data-root, or use one file alone with --data PATH.bin")
+            + "\(name)`, say where they are with --data-root, or use one file alone with --data PATH.bin")
       }
       packed = try members(missing)
     }
-    var images: [Tensor] = []
-    var labels: [Tensor] = []
-    for (found, file) in contents {
-      let (bytes, path) = found ?? (packed[file] ?? [], "\(archive): \(file)")
-      let records = try decode(bytes, path)
-      images.append(records.images)
-      labels.append(records.labels)
+    let records = try zip(files, paths).map { file, path in
+      guard let path else { return try decode(packed[file] ?? [], "\(archive): \(file)") }
+      let bytes = try FileBytes.read(path, expecting: "a \(name) batch")
+      return try decode(path.hasSuffix(".gz") ? Self.unpacked(bytes, path) : bytes, path)
     }
     return try ImageDataset(
-      name: name, split: split, images: images.count == 1 ? images[0] : .concatenated(images), labels: .concatenated(labels),
-      classNames: classNames())
+      name: name, split: split, images: records.count == 1 ? records[0].images : .concatenated(records.map(\.images)),
+      labels: .concatenated(records.map(\.labels)), classNames: classNames())
   }
 
-  /// Reads a file outside the archive, raw or compressed; nil when there is none.
-  private func unpackedFile(_ file: String) throws -> (bytes: [UInt8], path: String)? {
-    let plain = "\(folder)/\(file)"
-    if FileManager.default.fileExists(atPath: plain) { return (try FileBytes.read(plain, expecting: "a \(name) batch"), plain) }
-    let packed = plain + ".gz"
-    guard FileManager.default.fileExists(atPath: packed) else { return nil }
-    return (try Self.unpacked(packed), packed)
-  }
-
-  private static func unpacked(_ path: String) throws(TorchError) -> [UInt8] {
-    let compressed = try FileBytes.read(path, expecting: "a CIFAR batch")
-    return try naming(path) { () throws(FormatError) in try GzipStream.contents(of: compressed, limit: largestBatch) }
+  private static func unpacked(_ compressed: [UInt8], _ path: String) throws(TorchError) -> [UInt8] {
+    try naming(path) { () throws(FormatError) in try GzipStream.contents(of: compressed, limit: largestBatch) }
   }
 
   /// Returns the wanted files of the archive by their last path components, without unpacking the others.
@@ -113,23 +100,20 @@ struct CIFAR: ImageParts {
   }
 
   private func classNames() -> [String] {
-    if name == "cifar10" { return Self.names }
+    if classes == 10 { return Self.names }
     guard let text = try? String(contentsOfFile: "\(folder)/fine_label_names.txt", encoding: .utf8) else { return [] }
     let lines = text.split(whereSeparator: \.isNewline).map(String.init)
     return lines.count == classes ? lines : []
   }
 
-  /// Reads one batch file that the user named by its path.
+  /// Reads one batch file that the user named by its path; returns nil when its records are neither CIFAR-10's nor CIFAR-100's.
   ///
-  /// Size and labels tell whether the records are CIFAR-10's or CIFAR-100's.
-  /// - Returns: nil when they are neither.
+  /// Size and labels tell the two apart.
   static func file(_ path: String, _ raw: [UInt8]) throws -> ImageDataset? {
-    let bytes = try naming(path) { () throws(FormatError) in
-      FileKind.isGzip(raw) ? try GzipStream.contents(of: raw, limit: largestBatch) : raw
-    }
-    for name in ["cifar10", "cifar100"] {
-      let kind = CIFAR(name: name, folder: (path as NSString).deletingLastPathComponent)
-      guard bytes.count % kind.recordBytes == 0, let records = try? kind.decode(bytes, path) else { continue }
+    let bytes = FileKind.isGzip(raw) ? try unpacked(raw, path) : raw
+    for classes in [10, 100] {
+      let kind = CIFAR(classes: classes, folder: (path as NSString).deletingLastPathComponent)
+      guard let records = try? kind.decode(bytes, path) else { continue }
       return try ImageDataset(
         name: path, split: "file", images: records.images, labels: records.labels, classNames: kind.classNames())
     }

@@ -21,13 +21,11 @@ public struct IDXFile: Sendable {
   /// The elements in row-major order, one byte each: grey 0…255, or the class.
   public let bytes: ArraySlice<UInt8>
 
-  /// The number of images or labels.
   public var count: Int { shape[0] }
 
   /// Reads a file of the given kind.
   ///
-  /// - Throws: `TorchError` that names `path` when the file is neither IDX nor gzip, of the other kind, cut off, too long or
-  ///   damaged.
+  /// - Throws: `TorchError` that names the path when the file is not IDX or gzip, of the other kind, cut off, too long or damaged.
   public static func read(_ path: String, as kind: Kind) throws(TorchError) -> IDXFile {
     try decode(try FileBytes.read(path, expecting: "IDX \(kind.name)"), as: kind, name: path)
   }
@@ -44,15 +42,13 @@ public struct IDXFile: Sendable {
       throw TorchError(
         .value,
         "\(labelsPath): holds \(labels.count) labels; expected \(images.count), one for each image of \(imagesPath); use files of "
-          + "the same split"
-      )
+          + "the same split")
     }
     if let wrong = labels.bytes.firstIndex(where: { Int($0) >= classes }) {
       throw TorchError(
         .value,
         "\(labelsPath): label \(wrong - labels.bytes.startIndex) is \(labels.bytes[wrong]); expected 0 to \(classes - 1); check "
-          + "that it is the right data set"
-      )
+          + "that it is the right data set")
     }
     return (images, labels)
   }
@@ -68,9 +64,12 @@ public struct IDXFile: Sendable {
   private static func decode(_ file: [UInt8], as kind: Kind) throws(FormatError) -> IDXFile {
     let isCompressed = FileKind.isGzip(file)
     let headerSize = 4 + 4 * kind.dimensions
+    func unpacked(_ body: () throws(FormatError) -> [UInt8]) throws(FormatError) -> [UInt8] {
+      do { return try body() } catch { throw FormatError("is a gzip file, but \(error.message)") }
+    }
     let head =
       isCompressed
-      ? try unpacking { () throws(FormatError) in try GzipStream(file).read(headerSize) } : Array(file.prefix(headerSize))
+      ? try unpacked { () throws(FormatError) in try GzipStream(file).read(headerSize) } : Array(file.prefix(headerSize))
     guard head.count >= 4 else {
       throw FormatError("is cut off within its first 4 bytes; expected IDX \(kind.name); download it again")
     }
@@ -85,7 +84,7 @@ public struct IDXFile: Sendable {
     }
     // The declared size only limits the unpacked bytes; the code never allocates memory from it in advance.
     let contents =
-      isCompressed ? try unpacking { () throws(FormatError) in try GzipStream.contents(of: file, limit: headerSize + size) } : file
+      isCompressed ? try unpacked { () throws(FormatError) in try GzipStream.contents(of: file, limit: headerSize + size) } : file
     let held = contents.count - headerSize
     guard held == size else {
       throw FormatError(
@@ -95,16 +94,11 @@ public struct IDXFile: Sendable {
     return IDXFile(shape: shape, bytes: contents[headerSize...])
   }
 
-  private static func unpacking(_ body: () throws(FormatError) -> [UInt8]) throws(FormatError) -> [UInt8] {
-    do { return try body() } catch { throw FormatError("is a gzip file, but \(error.message)") }
-  }
-
   private static func mislabelled(_ magic: UInt32, _ kind: Kind, _ isCompressed: Bool) -> FormatError {
     if let other = Kind(rawValue: magic) {
       return FormatError(
         "holds IDX \(other.name) (magic \(other.magic)); expected \(kind.name) (magic \(kind.magic)); perhaps the two paths are "
-          + "swapped"
-      )
+          + "swapped")
     }
     let what = isCompressed ? "is a gzip file without IDX data inside" : "is neither an IDX nor a gzip file"
     return FormatError(
@@ -132,7 +126,7 @@ struct IDXFolder: ImageParts {
   private func read(_ prefix: String, split: String) throws -> ImageDataset {
     func path(_ stem: String) throws -> String {
       let plain = "\(folder)/\(prefix)-\(stem)-ubyte"
-      guard let found = [plain, plain + ".gz"].first(where: FileManager.default.fileExists(atPath:)) else {
+      guard let found = FileManager.default.plainOrPacked(plain) else {
         throw SATError(
           "\(name): \(plain)[.gz] is not there; get it with `sat data fetch mnist`, or say where the data are with --data-root")
       }

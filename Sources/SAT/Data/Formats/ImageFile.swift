@@ -20,8 +20,7 @@ enum ImageFile {
         let present = tensors.map(\.name).joined(separator: ", ")
         throw SATError(
           "\(path) has no array '\(name)'; expected 'images' [N, C, H, W] and 'labels' [N], found "
-            + "\(present.isEmpty ? "nothing" : present)"
-        )
+            + "\(present.isEmpty ? "nothing" : present)")
       }
       return tensor
     }

@@ -24,8 +24,6 @@ struct PictureFiles: Sendable {
   }
 
   /// Returns the picture of a file in its own size, [3, H, W], uint8.
-  func original(_ index: Int) throws(TorchError) -> Tensor { try Self.read(paths[index]) }
-
   static func read(_ path: String) throws(TorchError) -> Tensor {
     let bytes = try FileBytes.read(path, expecting: "a picture")
     return try naming(path) { () throws(FormatError) in try ImageCodec.decode(bytes) }
@@ -33,22 +31,18 @@ struct PictureFiles: Sendable {
 
   /// Returns the images at the given positions in the size for evaluation, [N, 3, H, W], uint8.
   func images(_ positions: [Int]) throws(TorchError) -> Tensor {
-    var images: [Tensor] = []
-    images.reserveCapacity(positions.count)
-    for position in positions { images.append(try image(position)) }
-    return .stacked(images)
+    .stacked(try positions.map(image))
   }
 
   private func image(_ index: Int) throws(TorchError) -> Tensor {
-    let picture = try original(index)
+    let picture = try Self.read(paths[index])
     switch view {
     case .whole(let height, let width):
       guard picture.size(1) == height, picture.size(2) == width else {
         throw TorchError(
           .value,
           "\(paths[index]): is a picture of \(picture.size(2)) x \(picture.size(1)); expected \(width) x \(height), the size of "
-            + "the folder's first "
-            + "picture, because sat does not resize small pictures")
+            + "the folder's first picture, because sat does not resize small pictures")
       }
       return picture
     case .middle(let side): return Self.middle(of: picture, side: side)
@@ -87,23 +81,13 @@ struct PictureFiles: Sendable {
   func selecting(_ positions: [Int]) -> PictureFiles { PictureFiles(paths: positions.map { paths[$0] }, view: view) }
 }
 
-/// A folder of pictures with one sub-folder for each class, as for torchvision's `ImageFolder`.
-struct PictureFolder {
-  /// The names of the sub-folders, sorted.
-  let classes: [String]
-  let files: PictureFiles
-  let labels: [Int]
-
-  private static let endings: Set<String> = ["jpg", "jpeg", "png"]
-  /// The largest edge of pictures that stay as they are, such as CIFAR's; larger pictures are resized and cropped.
-  private static let largestWhole = 64
-
-  /// Lists the files and opens only the first, because its size decides whether all pictures are resized.
+extension ImageDataset {
+  /// Reads a folder of pictures with one sub-folder for each class, as torchvision's `ImageFolder` does.
   ///
-  /// - Parameter side: the edge in pixels of resized images.
-  /// - Throws: `SATError` when the folder has no classes or a class has no pictures; `TorchError` when the first picture is
-  ///   unreadable.
-  init(_ folder: String, side: Int = 224) throws {
+  /// It lists the files and opens only the first. Small pictures such as CIFAR's, up to 64 pixels, stay as they are; all others
+  /// become squares of 224 pixels. `titles` are readable names for sub-folders with technical names.
+  /// - Throws: `SATError` when the folder has no classes or a class has no pictures; `TorchError` when the first is unreadable.
+  init(folder: String, name: String, split: String, titles: [String: String] = [:]) throws {
     let manager = FileManager.default
     func entries(_ path: String) throws -> [String] {
       do {
@@ -112,13 +96,15 @@ struct PictureFolder {
         }
       } catch { throw SATError("\(path) cannot be listed: \(SystemError.reason(error)); expected a folder of pictures") }
     }
-    classes = try entries(folder).filter { manager.isFolder("\(folder)/\($0)") }
+    let classes = try entries(folder).filter { manager.isFolder("\(folder)/\($0)") }
     guard !classes.isEmpty else {
       throw SATError("\(folder) has no sub-folders; expected one for each class, with its JPEG or PNG pictures inside")
     }
     var (paths, labels): ([String], [Int]) = ([], [])
     for (label, name) in classes.enumerated() {
-      let found = try entries("\(folder)/\(name)").filter { Self.endings.contains(($0 as NSString).pathExtension.lowercased()) }
+      let found = try entries("\(folder)/\(name)").filter {
+        ["jpg", "jpeg", "png"].contains(($0 as NSString).pathExtension.lowercased())
+      }
       guard !found.isEmpty else {
         throw SATError(
           "\(folder)/\(name) holds no JPEG or PNG pictures; expected those of class \(label); fill the folder or remove it")
@@ -128,18 +114,8 @@ struct PictureFolder {
     }
     let first = try PictureFiles.read(paths[0])
     let (height, width) = (first.size(1), first.size(2))
-    let isSmall = max(height, width) <= Self.largestWhole
-    files = PictureFiles(paths: paths, view: isSmall ? .whole(height: height, width: width) : .middle(side: side))
-    self.labels = labels
-  }
-
-  /// Makes a data set of the folder's pictures.
-  ///
-  /// - Parameters:
-  ///   - name: the name in reports.
-  ///   - split: the name of the split in reports.
-  ///   - titles: readable names for folders with technical names.
-  func dataset(name: String, split: String, titles: [String: String] = [:]) throws(SATError) -> ImageDataset {
-    try ImageDataset(name: name, split: split, files: files, labels: Tensor(labels), classNames: classes.map { titles[$0] ?? $0 })
+    let files = PictureFiles(
+      paths: paths, view: max(height, width) <= 64 ? .whole(height: height, width: width) : .middle(side: 224))
+    try self.init(name: name, split: split, files: files, labels: Tensor(labels), classNames: classes.map { titles[$0] ?? $0 })
   }
 }

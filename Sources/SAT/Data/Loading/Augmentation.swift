@@ -28,14 +28,8 @@ public struct Augmentation: Codable, Sendable, Equatable {
     padding: Int = 0, resizedCrop: Double = 0, flip: Bool = false, rotation: Double = 0, translation: Double = 0,
     scaling: Double = 0, shear: Double = 0, brightness: Double = 0
   ) {
-    self.padding = padding
-    self.resizedCrop = resizedCrop
-    self.flip = flip
-    self.rotation = rotation
-    self.translation = translation
-    self.scaling = scaling
-    self.shear = shear
-    self.brightness = brightness
+    (self.padding, self.resizedCrop, self.flip, self.brightness) = (padding, resizedCrop, flip, brightness)
+    (self.rotation, self.translation, self.scaling, self.shear) = (rotation, translation, scaling, shear)
   }
 
   public static let none = Augmentation()
@@ -52,9 +46,7 @@ public struct Augmentation: Codable, Sendable, Equatable {
     ("none", none), ("crop", crop), ("paper", paper), ("imagenette", imagenette),
   ]
 
-  /// Looks up an augmentation by its name.
-  ///
-  /// - Throws: `SATError` for an unknown name; it lists the known names.
+  /// Looks up an augmentation by its name; throws a `SATError` that lists the known names.
   public init(named name: String) throws(SATError) {
     guard let known = Self.named.first(where: { $0.name == name }) else {
       throw SATError("augmentation '\(name)' is not known; expected one of \(Self.named.map(\.name).joined(separator: ", "))")
@@ -62,9 +54,7 @@ public struct Augmentation: Codable, Sendable, Equatable {
     self = known.augmentation
   }
 
-  /// Returns the augmentation after a check of its values.
-  ///
-  /// - Throws: `SATError` that names the first value outside its range.
+  /// Returns the augmentation if its values are right; throws a `SATError` that names the first value outside its range.
   public func validated() throws(SATError) -> Augmentation {
     func require(_ holds: Bool, _ key: String, _ value: Any, _ expected: String) throws(SATError) {
       if !holds { throw SATError("augmentation.\(key) is \(value); expected \(expected)") }
@@ -82,38 +72,36 @@ public struct Augmentation: Codable, Sendable, Equatable {
   private var movesPixels: Bool { padding > 0 || flip || isAffine }
   private var isAffine: Bool { rotation > 0 || translation > 0 || scaling > 0 || shear > 0 }
 
-  /// Returns randomly changed images.
+  /// Returns randomly changed images, [N, C, H, W], float32 in [0, 1], from uint8 or float32 images of this shape.
   ///
-  /// - Parameters:
-  ///   - images: [N, C, H, W], uint8, or float32 in [0, 1].
-  ///   - generator: a CPU generator; every image gets its own draws.
-  /// - Returns: [N, C, H, W], float32 in [0, 1].
+  /// Every image gets its own draws from the generator, which must be on the CPU.
   public func callAsFunction(_ images: Tensor, generator: Generator) -> Tensor {
     withNoGrad {
-      var x = images
-      if resizedCrop > 0 {
-        let windows = windows(sizes: Array(repeating: (x.size(2), x.size(3)), count: x.size(0)), generator: generator)
-        let (height, width) = (x.size(2), x.size(3))
-        x = .stacked(
-          windows.enumerated().map { i, window in x[i][.all, window.rows, window.columns].resized(height: height, width: width) })
-      }
-      return finished(x, generator: generator)
+      guard resizedCrop > 0 else { return finished(images, generator: generator) }
+      let pictures = (0..<images.size(0)).map { images[$0] }
+      return resizedCrops(of: pictures, height: images.size(2), width: images.size(3), generator: generator)
     }
   }
 
+  /// Applies all changes to pictures [C, H, W] of any sizes; the result is [N, C, height, width].
+  func resizedCrops(of pictures: [Tensor], height: Int, width: Int, generator: Generator) -> Tensor {
+    let windows = windows(sizes: pictures.map { ($0.size(1), $0.size(2)) }, generator: generator)
+    let crops = zip(pictures, windows).map { $0[.all, $1.rows, $1.columns].resized(height: height, width: width) }
+    return finished(.stacked(crops), generator: generator)
+  }
+
   /// Applies all changes except the resized crop.
-  func finished(_ images: Tensor, generator: Generator) -> Tensor {
+  private func finished(_ images: Tensor, generator: Generator) -> Tensor {
     withNoGrad {
       var x = images
       if movesPixels { x = moved(x, generator: generator) }
-      if x.dtype == .uint8 { x = x.to(.float32) / 255.0 }
+      x = x.scaledPixels
       guard brightness > 0 else { return x }
       let factors = Self.uniform(x.size(0), in: 1 - brightness...1 + brightness, generator)
       return (x * factors.reshaped(to: -1, 1, 1, 1)).clamped(to: 0...1)
     }
   }
 
-  /// Returns `count` draws from a range, float32.
   private static func uniform(_ count: Int, in range: ClosedRange<Double>, _ generator: Generator) -> Tensor {
     Tensor.empty([count]).uniformInPlace(in: range, generator: generator)
   }

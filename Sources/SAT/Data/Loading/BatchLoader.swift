@@ -24,17 +24,10 @@ public final class BatchLoader {
   public private(set) var secondsWaited = 0.0
   private let queue: BatchQueue
 
-  /// Starts to load.
+  /// Starts to load the samples at the positions `order`; the last batch may be smaller than the others.
   ///
-  /// - Parameters:
-  ///   - dataset: the data set.
-  ///   - batchSize: the number of samples in a batch; the last batch may be smaller.
-  ///   - order: the positions of the samples in the data set.
-  ///   - augmentation: the random changes of the images.
-  ///   - generator: a CPU generator. The loader draws one seed per batch now and does not use the generator later.
-  ///   - layout: the memory format of the images.
-  ///   - done: the number of batches to skip at the front, for a resumed epoch; the other batches stay the same.
-  ///   - depth: the largest number of ready batches; 0 makes each batch on demand on the caller's thread.
+  /// The loader draws one seed per batch from the CPU generator now and does not use it later. A resumed epoch skips its first
+  /// `done` batches; the others stay the same. At most `depth` batches are ready; with 0 the caller's thread makes each one.
   public init(
     _ dataset: ImageDataset, batchSize: Int, order: [Int], augmentation: Augmentation = .none, generator: Generator,
     layout: MemoryFormat = .contiguous, after done: Int = 0, depth: Int = 2
@@ -46,15 +39,20 @@ public final class BatchLoader {
     let seeds = pieces.map { _ in generator.next() }
     let plans = zip(pieces, seeds).dropFirst(done).map { BatchPlan(indices: $0, seed: $1) }
     batchCount = pieces.count
-    queue = BatchQueue(BatchMaker(dataset: dataset, augmentation: augmentation, layout: layout), plans, depth: depth)
-    if depth > 0 { queue.start() }
+    queue = BatchQueue(plans, depth: depth) { plan throws(TorchError) in
+      try withNoGrad { () throws(TorchError) in
+        let images = try dataset.augmented(at: plan.indices, augmentation, generator: Generator(seed: plan.seed))
+        let labels = dataset.labels.selecting(Tensor(plan.indices))
+        return Batch(images: images.contiguous(layout), labels: labels, indices: plan.indices)
+      }
+    }
   }
 
   deinit { queue.stop() }
 
   /// Returns the next batch; nil after the last.
   ///
-  /// - Throws: `TorchError` when a picture's file cannot be read; then the loader gives no more batches.
+  /// - Throws: `TorchError` when a picture's file cannot be read; then there are no more batches.
   public func next() throws(TorchError) -> Batch? {
     let clock = ContinuousClock()
     let start = clock.now
@@ -68,29 +66,14 @@ public final class BatchLoader {
     var seed: UInt64
   }
 
-  private struct BatchMaker {
-    let dataset: ImageDataset
-    let augmentation: Augmentation
-    let layout: MemoryFormat
-
-    func make(_ plan: BatchPlan) throws(TorchError) -> Batch {
-      try withNoGrad { () throws(TorchError) in
-        let generator = Generator(seed: plan.seed)
-        let images = try dataset.augmented(at: plan.indices, augmentation, generator: generator)
-        let labels = dataset.labels.selecting(Tensor(plan.indices))
-        return Batch(images: images.contiguous(layout), labels: labels, indices: plan.indices)
-      }
-    }
-  }
-
   /// A queue between the thread that makes batches and the thread that takes them.
   ///
   /// The tensors do not endanger Sendable. Both threads only read the data set. A batch has one owner at a time: the maker hands it
   /// to the taker under the lock. libtorch counts references atomically.
   private final class BatchQueue: @unchecked Sendable {
-    private let maker: BatchMaker
     private let plans: [BatchPlan]
     private let depth: Int
+    private let make: (BatchPlan) throws(TorchError) -> Batch
     private let condition = NSCondition()
     // Access the properties below only under the condition's lock.
     private var ready: [Result<Batch, TorchError>] = []
@@ -98,13 +81,10 @@ public final class BatchLoader {
     private var isStopped = false
     private var isRunning = false
 
-    init(_ maker: BatchMaker, _ plans: [BatchPlan], depth: Int) {
-      self.maker = maker
-      self.plans = plans
-      self.depth = depth
-    }
-
-    func start() {
+    /// Starts the thread unless `depth` is 0.
+    init(_ plans: [BatchPlan], depth: Int, make: @escaping (BatchPlan) throws(TorchError) -> Batch) {
+      (self.plans, self.depth, self.make) = (plans, depth, make)
+      guard depth > 0 else { return }
       isRunning = true
       let thread = Thread { self.run() }
       thread.name = "batch-loader"
@@ -117,7 +97,7 @@ public final class BatchLoader {
         condition.withLock { while ready.count >= depth && !isStopped { condition.wait() } }
         if condition.withLock({ isStopped }) { break }
         let result: Result<Batch, TorchError>
-        do throws(TorchError) { result = .success(try maker.make(plan)) } catch { result = .failure(error) }
+        do throws(TorchError) { result = .success(try make(plan)) } catch { result = .failure(error) }
         condition.withLock {
           ready.append(result)
           condition.broadcast()
@@ -134,7 +114,7 @@ public final class BatchLoader {
       guard taken < plans.count else { return nil }
       if depth == 0 {
         taken += 1
-        return try maker.make(plans[taken - 1])
+        return try make(plans[taken - 1])
       }
       let result = condition.withLock { () -> Result<Batch, TorchError>? in
         while ready.isEmpty && isRunning { condition.wait() }

@@ -6,33 +6,15 @@ internal import SwiftTorch
 /// convolutions and stores x + t/s instead of x: the bias of each block's last convolution adds the offset of the next block. Only
 /// the ReLU remains. A layer computes scale and shift directly if an s is not positive, or so small that t/s would cost accuracy.
 struct PreActivationChain {
-  /// The layers of a block, the same for all networks.
-  struct Block {
-    var bn1: BatchNorm2d
-    var conv1: Conv2d
-    var bn2: BatchNorm2d
-    var conv2: Conv2d
-    var shortcut: Conv2d?
-    /// True if the shortcut's convolution takes the raw input instead of the activated input.
-    var rawShortcut = false
-  }
-
   private let stem: (Tensor) -> Tensor
   private let blocks: [(Tensor) -> Tensor]
   private let last: Activation?
 
-  /// Folds the BatchNorm layers.
-  ///
-  /// - Parameters:
-  ///   - stem: the convolution before the blocks.
-  ///   - blocks: the blocks in order.
-  ///   - last: the BatchNorm of an activation behind the blocks, if there is one.
-  ///   - inputShape: [C, H, W] of the stem's input.
-  ///   - dtype: the dtype of the computation.
-  init(stem: Conv2d, blocks: [Block], last: BatchNorm2d?, inputShape: [Int], dtype: DType) {
+  /// Folds the BatchNorm layers for inputs of shape [C, H, W]; `last` is the BatchNorm of an activation behind the blocks.
+  init(stem: Conv2d, blocks: [PreActivationBlock], last: BatchNorm2d?, inputShape: [Int], dtype: DType) {
     let activations = blocks.map { Activation($0.bn1, dtype) }
     // No convolution follows the last activation, so its factor has no place to go and it keeps scale and shift.
-    let end = last.map { Activation($0, dtype, offset: false) }
+    self.last = last.map { Activation($0, dtype, offset: false) }
     var shape = stem.outputShape(of: inputShape)
     self.stem = (activations.first?.offset.map(stem.addingToOutputs) ?? stem).prepared(inputShape: inputShape, dtype: dtype)
     var functions: [(Tensor) -> Tensor] = []
@@ -41,7 +23,7 @@ struct PreActivationChain {
         Self.prepared(block, activations[i], next: i + 1 < blocks.count ? activations[i + 1].offset : nil, shape, dtype))
       shape = block.conv1.outputShape(of: shape)
     }
-    (self.blocks, self.last) = (functions, end)
+    self.blocks = functions
   }
 
   /// Maps [N, C, H, W] to the output of the last block, activated if `last` is given.
@@ -51,7 +33,7 @@ struct PreActivationChain {
   }
 
   private static func prepared(
-    _ block: Block, _ activation: Activation, next: Tensor?, _ shape: [Int], _ dtype: DType
+    _ block: PreActivationBlock, _ activation: Activation, next: Tensor?, _ shape: [Int], _ dtype: DType
   ) -> (Tensor) -> Tensor {
     let middle = block.conv1.outputShape(of: shape)
     let conv1 = activation.absorbed(by: block.conv1).followed(by: block.bn2).prepared(inputShape: shape, dtype: dtype)
