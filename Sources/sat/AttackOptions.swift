@@ -185,7 +185,7 @@ struct AttackOptions: ParsableArguments {
     return asked
   }
 
-  /// Resolves the options into a plan for a model of some classes. The run's threat model and PGD are the defaults.
+  /// Resolves the options into a plan for a model with so many classes. The run's threat model and PGD are the defaults.
   func choose(_ trained: TrainingConfiguration?, seed: UInt64, classes: Int) throws -> Choice {
     let (selection, asked) = (try selection(), try asked())
     if selection.entries.isEmpty { return Choice(plan: EvaluationPlan([], mode: mode)) }

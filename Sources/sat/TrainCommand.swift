@@ -119,7 +119,7 @@ struct TrainCommand: ParsableCommand {
       }
       let saved = try ConfigurationFile.read(folder.configurationPath)
       var wanted = try applyingOptions(to: saved)
-      // Changes would make it another run. It may be longer or use another device.
+      // A changed configuration would be another run. `differences` allows a longer run and another device.
       let changes = try wanted.differences(from: saved)
       guard changes.isEmpty else {
         throw SATError(

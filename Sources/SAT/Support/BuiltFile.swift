@@ -30,8 +30,7 @@ public enum PlotlyLocation {
       throw SATError(
         named.map { "SAT_PLOTLY names \($0), which is not there; name a plotly.min.js or unset SAT_PLOTLY" }
           ?? "Plotly, which draws a report's charts, is not there; get it with `scripts/bootstrap` in the checkout, or name a "
-          + "plotly.min.js in SAT_PLOTLY"
-      )
+          + "plotly.min.js in SAT_PLOTLY")
     }
     let text = String(decoding: try FileBytes.read(path, expecting: "Plotly's JavaScript"), as: UTF8.self)
     guard text.contains("Plotly"), !text.lowercased().contains("</script") else {

@@ -19,9 +19,7 @@ extension VersionedDocument {
   /// The format's name without its version, such as "sat-evaluation".
   static var kind: String { DocumentFormat.kind(of: format) }
 
-  /// Reads a document from a file.
-  ///
-  /// - Throws: an error that names the file when the file cannot be read, has another version, or is not whole.
+  /// Reads a document; throws an error that names the file when it cannot be read, has another version, or is not whole.
   public static func read(from path: String) throws -> Self {
     let bytes = try FileBytes.read(path, expecting: "a document of the format \(format)")
     do { return try whole(bytes) } catch { throw SATError("\(path) \(error.reason); \(remedy)") }

@@ -103,10 +103,8 @@ extension Trainer {
       let advice = EpochSums.constantAdvice(configuration.method)
       observer.warn("the network answers \(evaluation.predictions[0]) to every validation image; \(advice)")
     }
-    let count = Double(validationSet.count)
-    return .init(
-      clean: Double(evaluation.cleanCorrect) / count, robust: Double(evaluation.robustCorrect) / count, samples: validationSet.count
-    )
+    func share(_ correct: Int) -> Double { Double(correct) / Double(validationSet.count) }
+    return .init(clean: share(evaluation.cleanCorrect), robust: share(evaluation.robustCorrect), samples: validationSet.count)
   }
 
   /// Computes BatchNorm's statistics for averaged weights, from the training images in the data's order.

@@ -122,8 +122,8 @@ public final class Trainer {
 
   /// Trains the rest of the run and tells the observer about it.
   ///
-  /// The trainer asks `shouldStop` before every batch, and during validation before every pass. True ends the run with a checkpoint
-  /// of this moment, or of the moment before the validation.
+  /// The trainer asks `shouldStop` before every batch and every pass of a validation. True ends the run with a checkpoint of this
+  /// moment, or of the moment before the validation.
   /// - Throws: `SATError` when the loss is not finite or a file cannot be written; earlier checkpoints stay valid.
   public func run(observer: any TrainingObserver, shouldStop: @escaping () -> Bool = { false }) throws -> Ending {
     let text = try ConfigurationFile.text(configuration)
