@@ -33,7 +33,9 @@ public struct SpectralDensity: Codable, Sendable, Equatable {
   public var values: [Double]
   /// The standard deviation of the Gaussian.
   public var width: Double
+}
 
+extension SpectralDensity {
   /// Estimates the density as the mean over `probes` random starting vectors from a CPU generator.
   ///
   /// Each probe takes `steps` Lanczos steps. A width of nil means a hundredth of the range of the eigenvalues. The grid of `points`
@@ -68,9 +70,7 @@ public struct SpectralDensity: Codable, Sendable, Equatable {
     let raw = Self.smoothed(nodes, width, at: grid)
     // The trapezoidal rule counts the end points half.
     let integral = spacing * (raw.reduce(0, +) - (raw[0] + raw[points - 1]) / 2)
-    self.grid = grid
-    self.values = raw.map { $0 / integral }
-    self.width = width
+    self.init(grid: grid, values: raw.map { $0 / integral }, width: width)
   }
 
   private static func smoothed(_ nodes: [(value: Double, weight: Double)], _ width: Double, at grid: [Double]) -> [Double] {
