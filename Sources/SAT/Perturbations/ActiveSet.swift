@@ -39,20 +39,24 @@ struct ActiveSet {
   /// that go on; nil for all. The gradient is that of the step's samples, nil when none goes on; the noise is the whole batch's.
   mutating func advance(_ chosen: Tensor?, _ remaining: Tensor?, _ gradient: Tensor?, _ size: Double, noise: Tensor?) {
     withNoGrad {
-      // Positions of the samples that move; nil for all.
-      let going = remaining.map { chosen?.selecting($0) ?? $0 } ?? chosen
-      if let gradient {
-        let part = going.map { selecting($0) } ?? self
-        let ends = part.moved(along: remaining.map { gradient.selecting($0) } ?? gradient, size, noise)
-        images = going.map { images.cloned().copyInPlace(from: ends, at: $0) } ?? ends
+      guard let chosen else {
+        if let remaining { drop(allBut: remaining) }
+        if let gradient { images = moved(along: remaining.map { gradient.selecting($0) } ?? gradient, size, noise) }
+        return
       }
-      guard let remaining else { return }
-      guard let chosen, let going else { return drop(allBut: remaining) }
-      // Keeps all samples that were not chosen, and the chosen ones that go on.
-      let keeping = Tensor.ones([count], dtype: .int64, device: labels.device)
-        .copyInPlace(from: Tensor.zeros([chosen.count], dtype: .int64, device: labels.device), at: chosen)
-        .copyInPlace(from: Tensor.ones([going.count], dtype: .int64, device: labels.device), at: going)
-      drop(allBut: keeping.nonzero().squeezed(dim: 1))
+      let going = remaining.map { chosen.selecting($0) } ?? chosen
+      if let gradient {
+        let part = selecting(going)
+        let ends = part.moved(along: remaining.map { gradient.selecting($0) } ?? gradient, size, noise)
+        images = images.cloned().copyInPlace(from: ends, at: going)
+      }
+      if remaining != nil {
+        // Keeps all samples that were not chosen, and the chosen ones that go on.
+        let keeping = Tensor.ones([count], dtype: .int64, device: labels.device)
+          .copyInPlace(from: Tensor.zeros([chosen.count], dtype: .int64, device: labels.device), at: chosen)
+          .copyInPlace(from: Tensor.ones([going.count], dtype: .int64, device: labels.device), at: going)
+        drop(allBut: keeping.nonzero().squeezed(dim: 1))
+      }
     }
   }
 
