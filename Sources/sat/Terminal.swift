@@ -19,8 +19,8 @@ final class Terminal: @unchecked Sendable {
 
   /// Shows the finished fraction of a task, 0…1, unless it was shown a moment ago.
   ///
-  /// The fraction was `first` at `start`, which gives the seconds that remain unless `estimate` does. `isLowerBound` is true if later
-  /// steps are slower.
+  /// The fraction was `first` at `start`, which gives the seconds that remain unless `estimate` does. `isLowerBound` is true if
+  /// later steps are slower.
   func progress(
     _ label: String, fraction: Double, from first: Double = 0, since start: ContinuousClock.Instant, left estimate: Double? = nil,
     isLowerBound: Bool = false, detail: String = ""
