@@ -91,6 +91,11 @@ struct AttackOptions: ParsableArguments {
     }
   }
 
+  /// A note about an option of the perturbation that `--attack clean` does not use; nil for none.
+  var cleanNote: String? {
+    isClean ? perturbation.typed.map { "\($0) has no effect, because --attack clean changes no image" } : nil
+  }
+
   var isClean: Bool { (try? selection().entries.isEmpty) ?? false }
 
   /// True if the published AutoAttack runs, which leaderboards list: exactly the attacks of version standard, with its parameters.
@@ -104,7 +109,7 @@ struct AttackOptions: ParsableArguments {
     let (selection, asked) = (try selection(), try asked())
     guard !selection.entries.isEmpty else {
       let parameter = asked.values.first.map { Self.option($0.name) }
-      guard let given = parameter ?? (version == nil ? perturbation.typed : "--version") else { return }
+      guard let given = parameter ?? (version == nil ? nil : "--version") else { return }
       throw ValidationError("\(given) has no effect with --attack clean, which changes no image; remove one of the two.")
     }
     if let version, [.standard, .plus, .custom].contains(version), !selection.entries.contains(where: \.isAutoAttack) {

@@ -54,7 +54,9 @@ struct EvaluateCommand: ParsableCommand {
   @Option(help: .value("file", "Write one JSON line per sample: the attack that broke it, the step and the norm."))
   var records: String?
 
-  @Option(help: .value("file", "Write an entry in RobustBench's model_info format.")) var robustbench: String?
+  @Option(help: .value("file", "Write an entry in RobustBench's model_info format. The board needs all its test images."))
+  var robustbench: String?
+  @Flag(help: "Allow --robustbench with fewer images than the board uses. The entry's footnote says so.") var partial = false
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
@@ -63,6 +65,7 @@ struct EvaluateCommand: ParsableCommand {
     where value != nil && attack.isClean {
       throw ValidationError("\(option) has no effect with --attack clean, which makes no adversarial images; remove one.")
     }
+    if partial && robustbench == nil { throw ValidationError("--partial has no effect without --robustbench; remove it.") }
     if robustbench != nil && !attack.isStandardAutoAttack {
       throw ValidationError(
         "--robustbench writes autoattack_acc, which needs AutoAttack's version standard; use --attack autoattack "
@@ -74,11 +77,15 @@ struct EvaluateCommand: ParsableCommand {
     try output.begin(
       writing: save, records, robustbench, state.map(EvaluationJob.stateFile), reading: subject.inputs, making: state)
     let terminal = Terminal.standardError
+    if let note = attack.cleanNote { terminal.line("note: \(note)") }
     let loaded = try subject.load()
     if let warning = loaded.model.trainingModeWarning { terminal.warn(warning.message) }
     let choice = try attack.choose(loaded.trained, seed: subject.seed, classes: loaded.model.classCount(of: loaded.data))
     if robustbench != nil, let warning = choice.warning {
       throw SATError("\(warning.message), so RobustBench has no entry for it; remove --robustbench")
+    }
+    if robustbench != nil, !partial, let missing = RobustBenchEntry.shortage(of: loaded.data) {
+      throw SATError("--robustbench: \(missing); evaluate all of them, or mark the entry as partial with --partial")
     }
     var job = EvaluationJob(model: loaded.model, data: loaded.data, plan: choice.plan, seed: subject.seed)
     (job.batchSize, job.state, job.keepsImages) = (batchSize, state, save != nil)

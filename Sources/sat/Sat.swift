@@ -40,13 +40,39 @@ import SwiftTorch
         throw SATError(
           "libtorchshim has ABI \(Torch.abiVersion), but sat needs \(Torch.expectedABIVersion); rebuild it with scripts/bootstrap")
       }
-      var command = try parseAsRoot()
+      try refuseMisspelledCommand()
+      var command = try parseAsRoot(joiningNegativeNumbers(Array(CommandLine.arguments.dropFirst())))
       do { try command.run() } catch let error as ValidationError { failWithUsage(of: type(of: command), error) }
     } catch let error as SATError { fail(error.message) } catch let error as TorchError { fail(error.message) } catch {
       guard exitCode(for: error).isSuccess else { exit(withError: error) }
       // Help and the version go to standard output, as results do.
       do { try StandardOutput.write(fullMessage(for: error) + "\n") } catch { fail("\(error)") }
     }
+  }
+
+  /// Names the command that the user probably meant, because the parser only calls a misspelled command an unexpected argument.
+  private static func refuseMisspelledCommand() throws(SATError) {
+    let words = CommandLine.arguments.dropFirst().drop { $0 == "help" }
+    guard let word = words.first, !word.hasPrefix("-") else { return }
+    let names = configuration.subcommands.map { $0._commandName }
+    guard !names.contains(word), word != "help" else { return }
+    let question = Suggestion.question(about: word, among: names)
+    throw SATError("there is no command '\(word)'\(question); the commands are \(names.joined(separator: ", "))")
+  }
+
+  /// Writes `--option -1` as `--option=-1`. The parser takes a negative number for an option and calls the value missing.
+  private static func joiningNegativeNumbers(_ words: [String]) -> [String] {
+    var joined: [String] = []
+    for word in words {
+      if let option = joined.last, option.hasPrefix("--"), !option.contains("="), word.hasPrefix("-"),
+        word.dropFirst().first.map({ $0.isNumber || $0 == "." }) == true
+      {
+        joined[joined.count - 1] = "\(option)=\(word)"
+      } else {
+        joined.append(word)
+      }
+    }
+    return joined
   }
 
   /// Reports a wrong command line as the parser does, with the usage of the command instead of sat's.

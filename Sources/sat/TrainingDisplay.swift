@@ -19,12 +19,18 @@ final class TrainingDisplay: TrainingObserver {
     terminal.line(
       "\(settings.method) on \(settings.data): \(trainer.trainSet.count) training images, "
         + "\(trainer.validationSet.count) validation images; \(settings.model.name), "
-        + "\(threat.norm.rawValue) epsilon \(threat.epsilon), \(attack.steps) steps of \(attack.stepSize); "
+        + "\(threat.norm.rawValue) epsilon \(threat.epsilon), \(attack.steps) steps of \(attack.stepSize)\(Self.scope(settings)); "
         + "run folder \(trainer.folder.path)")
     if averaging.kind != .none {
       terminal.line("best and last hold weights averaged (\(averaging.kind.rawValue)) from epoch \(averaging.start + 1) on")
     }
     if let position { terminal.line("resuming after \(position)") }
+  }
+
+  /// Says that `attack` sets only the PGD of validation, if the method brings its own steps.
+  private static func scope(_ settings: TrainingConfiguration) -> String {
+    let usesAttack = (try? DefenseRegistry.entry(named: settings.method))?.usesAttack ?? true
+    return usesAttack ? "" : " in validation (\(settings.method) has its own attack for training)"
   }
 
   /// The part of the run that is done; nil before its first step.
@@ -93,9 +99,11 @@ struct TrainingSummary: Encodable {
     best = trainer.bestValidation.map { Best(epoch: $0.epoch, clean: $0.validation.clean, robust: $0.validation.robust) }
   }
 
+  private var epochText: String { epochs == 1 ? "1 epoch" : "\(epochs) epochs" }
+
   var text: String {
-    guard let best else { return "\(run): \(epochs) epochs\n" }
-    return "\(run): \(epochs) epochs; best on validation after epoch \(best.epoch + 1): clean \(percent(best.clean, 1)), "
+    guard let best else { return "\(run): \(epochText)\n" }
+    return "\(run): \(epochText); best on validation after epoch \(best.epoch + 1): clean \(percent(best.clean, 1)), "
       + "robust \(percent(best.robust, 1))\n"
   }
 }

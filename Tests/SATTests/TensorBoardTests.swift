@@ -52,7 +52,7 @@ import Testing
     let files = try FileManager.default.contentsOfDirectory(atPath: scratch.path)
     #expect(files.count == 1)
     let events = try records(in: [UInt8](Data(contentsOf: URL(fileURLWithPath: scratch.file(files[0])))))
-    #expect(events.map(\.step) == [0, 0, 0, 1, 2])
+    #expect(events.map(\.step) == [0, 0, 1, 2, 3])
     #expect(events[0].fileVersion == "brain.Event:2" && events[1].sessionLog.status == .start)
     let last = Dictionary(uniqueKeysWithValues: events[4].summary.value.map { ($0.tag, $0.simpleValue) })
     #expect(last["train/loss"] == 2 && last["lambda"] == 0 && last["active"] == 0.5 && last["psi/p50"] == 0.25)

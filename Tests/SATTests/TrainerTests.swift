@@ -112,7 +112,7 @@ import Testing
     configuration.optimizer.learningRate = 1e6
     let trainer = try scratch.trainer(configuration)
     let error = #expect(throws: SATError.self) { try trainer.run(observer: Watch()) }
-    for words in ["epoch 0", "optimizer.learningRate", "maxGradientNorm"] {
+    for words in ["epoch 1", "optimizer.learningRate", "maxGradientNorm"] {
       #expect(error?.message.contains(words) == true, "\(error?.message ?? "")")
     }
   }
@@ -133,7 +133,7 @@ import Testing
     let learning = Watch()
     configuration.epochs = 8
     #expect(try scratch.trainer(configuration, run: "learning").run(observer: learning) == .finished)
-    #expect(learning.warnings.last.map { !$0.contains("epoch 7") } ?? true, "\(learning.warnings)")
+    #expect(learning.warnings.last.map { !$0.contains("epoch 8") } ?? true, "\(learning.warnings)")
   }
 
   @Test func theAttackMayHaveAPrecisionOfItsOwn() throws {

@@ -62,7 +62,7 @@ import Testing
       ("--version individual --steps 3", ["version individual", "name the attacks"]), ("--version custom", ["name its attacks"]),
       ("--attack apgd-ce --version rand --eot 3", ["version rand"]),
       ("--attack square --version plus --queries 3", ["version plus"]),
-      ("--attack clean --steps 3", ["--steps", "clean"]), ("--attack clean --epsilon 0.1", ["--epsilon"]),
+      ("--attack clean --steps 3", ["--steps", "clean"]),
       ("--attack clean --state s", ["--state"]),
       ("--attack pgd --set queries=5", ["--queries", "pgd", "--step-size"]),
       ("--attack pgd --set weight=5", ["--set weight", "pgd"]),
@@ -73,6 +73,7 @@ import Testing
       ("--attack autoattack,pgd --robustbench rb", ["autoattack_acc"]),
       ("--attack autoattack --version rand --robustbench rb", ["autoattack_acc"]),
       ("--attack apgd-ce,apgd-t,fab-t,square --queries 10 --robustbench rb", ["autoattack_acc"]),
+      ("--attack pgd --partial", ["--partial", "--robustbench"]), ("--attack pgd --norm l2 --steps -3", ["--steps is -3"]),
       ("--attack clean --split train", ["--split train", "no parts"]),
       ("--attack clean --checkpoint last", ["--checkpoint last", "one model"]),
     ]
@@ -93,6 +94,22 @@ import Testing
     #expect(few.status == 1 && few.sentence.contains("3 target classes"), "\(few.errors)")
     #expect(
       try FileManager.default.contentsOfDirectory(atPath: scratch.path).sorted() == ["images.safetensors", "model.safetensors"])
+  }
+
+  /// A radius changes no clean accuracy, so it earns a note instead of an error.
+  @Test func aRadiusWithoutAnAttackEarnsANote() throws {
+    let scratch = try Scratch()
+    let (model, data) = try scratch.untrained(count: 2)
+    let outcome = try Command.run(["evaluate", model, "--data", data, "--attack", "clean", "--epsilon", "0.3"])
+    #expect(outcome.status == 0 && outcome.errors.contains("note: --epsilon has no effect"), "\(outcome.errors)")
+  }
+
+  @Test func slipsOfTheCommandLineAreNamed() throws {
+    let misspelled = try Command.run(["evalute", "model.pt"])
+    #expect(misspelled.status == 1 && misspelled.sentence.contains("did you mean 'evaluate'?"), "\(misspelled.errors)")
+    let negative = try Command.run(["evaluate", "model.pt", "--data", "digits", "--epsilon", "-0.3"])
+    #expect(negative.status != 0 && negative.errors.contains("-0.3"), "\(negative.errors)")
+    #expect(!negative.errors.contains("Missing value"), "\(negative.errors)")
   }
 
   /// A parameter's name does what its option does.

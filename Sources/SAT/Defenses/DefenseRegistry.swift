@@ -10,6 +10,9 @@ public enum DefenseRegistry {
     public private(set) var usesLambda = false
     /// The allowed values of lambda.
     public private(set) var lambdaRange = -Limit.number.upperBound...Limit.number.upperBound
+    /// True if training attacks with the configuration's `attack`. Else the method brings its own steps, and `attack` sets only the
+    /// PGD of validation.
+    public private(set) var usesAttack = true
     /// The method's own settings, in the order of their listing.
     public private(set) var options: [MethodOption] = []
     /// Adapts a preset, which is written for P-SAT, to the method; the options already have their defaults.

@@ -7,7 +7,7 @@ public import SwiftTorch
 /// epoch's weights and ends training.
 public final class FastAT: Defense {
   static let entry = DefenseRegistry.Entry(
-    name: "fast-at", summary: "one step, with a guard against catastrophic overfitting (Wong et al. 2020)",
+    name: "fast-at", summary: "one step, with a guard against catastrophic overfitting (Wong et al. 2020)", usesAttack: false,
     options: [
       .number("step", 1.25, "length of the step, as a fraction of epsilon"),
       .flag("guard", true, "true: training ends when the network overfits to single steps"),
@@ -49,8 +49,8 @@ public final class FastAT: Defense {
       try network.module.loadStateDict(before.weights, source: "the guard's copy of the weights")
       return EpochReport(
         metrics: metrics,
-        stop: "accuracy under PGD fell from \(percent(before.accuracy, 1)) to \(percent(accuracy, 1)) in epoch \(epoch), which is "
-          + "catastrophic overfitting; the guard restored the previous epoch's weights")
+        stop: "accuracy under PGD fell from \(percent(before.accuracy, 1)) to \(percent(accuracy, 1)) in epoch \(epoch + 1), which "
+          + "is catastrophic overfitting; the guard restored the previous epoch's weights")
     }
     before = (accuracy, withNoGrad { network.module.stateDict.map { ($0.name, $0.tensor.cloned()) } })
     return EpochReport(metrics: metrics)

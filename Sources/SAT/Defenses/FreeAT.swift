@@ -7,6 +7,7 @@ public import SwiftTorch
 public final class FreeAT: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "free-at", summary: "one backward pass for weights and perturbation, m times a batch (Shafahi et al. 2019)",
+    usesAttack: false,
     options: [.whole("replays", 8, from: 1, "m, the number of updates per batch; presets choose their epochs for 8")],
     adapt: { settings in
       func divided(_ epochs: Int) -> Int { (epochs + 7) / 8 }

@@ -63,7 +63,7 @@ extension SATError {
   /// The error for a training quantity that became NaN or infinite.
   static func notFinite(_ what: String, _ value: Double, _ epoch: Int) -> SATError {
     SATError(
-      "the \(what) became \(value) in epoch \(epoch); earlier checkpoints are kept, so train again with a lower "
+      "the \(what) became \(value) in epoch \(epoch + 1); earlier checkpoints are kept, so train again with a lower "
         + "optimizer.learningRate, with optimizer.maxGradientNorm=1, or in --precision fp32 if that was bf16")
   }
 }

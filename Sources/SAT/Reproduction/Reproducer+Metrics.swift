@@ -11,7 +11,7 @@ extension Reproducer {
       let count = min(11, epochs.count)
       return (0..<count).map { i in
         let epoch = epochs[count == 1 ? 0 : i * (epochs.count - 1) / (count - 1)]
-        return figure(run, "mean norm in epoch \(epoch.epoch)", epoch.perturbation.mean)
+        return figure(run, "mean norm in epoch \(epoch.epoch + 1)", epoch.perturbation.mean)
       }
     }
   }

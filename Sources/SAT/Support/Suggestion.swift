@@ -1,4 +1,4 @@
-enum Suggestion {
+package enum Suggestion {
   /// Returns the known word nearest to `word` by Levenshtein's distance, in any case; nil when none is near enough for a slip.
   static func nearest(to word: String, among known: [String]) -> String? {
     let typed = Array(word.lowercased().prefix(64))
@@ -8,7 +8,7 @@ enum Suggestion {
   }
 
   /// Returns the end of an error about `word`: a question that suggests a known word, or nothing.
-  static func question(about word: String, among known: [String]) -> String {
+  package static func question(about word: String, among known: [String]) -> String {
     nearest(to: word, among: known).map { "; did you mean '\($0)'?" } ?? ""
   }
 

@@ -42,7 +42,8 @@ final class TensorBoardLog {
   private static func event(_ epoch: EpochMetrics) -> TensorBoardEvent {
     var event = TensorBoardEvent()
     event.wallTime = epoch.time
-    event.step = Int64(epoch.epoch)
+    // TensorBoard shows the step to people, who count epochs from 1.
+    event.step = Int64(epoch.epoch + 1)
     event.summary.value = epoch.scalars.map { tag, value in
       var scalar = TensorBoardSummary.Value()
       (scalar.tag, scalar.simpleValue) = (tag, Float(value))

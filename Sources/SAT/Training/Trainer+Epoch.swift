@@ -29,7 +29,7 @@ extension Trainer {
     (self.order, state.epoch) = (nil, nil)
     if let answer = sums.constantAnswer {
       let advice = EpochSums.constantAdvice(configuration.method)
-      observer.warn("the network answered \(answer) to every training image in the second half of epoch \(epoch); \(advice)")
+      observer.warn("the network answered \(answer) to every training image in the second half of epoch \(epoch + 1); \(advice)")
     }
     return sums.metrics(
       epoch: epoch, lambda: defense.lambda(at: epoch),
