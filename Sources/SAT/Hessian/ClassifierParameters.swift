@@ -6,12 +6,19 @@ extension LoadedModel {
 }
 
 extension Classifier {
-  /// Returns all parameters of a floating-point type, with `requiresGrad` set.
+  /// Returns all parameters of a floating-point type, with `requiresGrad` set. A complex parameter is an error.
   func differentiableParameters() throws(TorchError) -> [Tensor] {
     switch self {
     case let network as NetworkClassifier: return network.module.parameters.map(\.value)
     case let script as ScriptClassifier:
-      return try script.script.namedParameters().map(\.tensor).filter(\.dtype.isFloatingPoint).map { $0.requireGrad() }
+      let parameters = try script.script.namedParameters()
+      if let complex = parameters.first(where: \.tensor.dtype.isComplex) {
+        throw TorchError(
+          .type,
+          "\(script.script.name) has the complex parameter \(complex.name), and derivatives in the weights need real ones; store "
+            + "its real and imaginary parts, or make it a buffer")
+      }
+      return parameters.map(\.tensor).filter(\.dtype.isFloatingPoint).map { $0.requireGrad() }
     default: return []
     }
   }

@@ -76,7 +76,8 @@ public enum NumPyFile {
 
   private static let dtypes: [String: DType] = [
     "|u1": .uint8, "<u1": .uint8, "|i1": .int8, "<i1": .int8, "<i2": .int16, "<i4": .int32, "<i8": .int64,
-    "<f2": .float16, "<f4": .float32, "<f8": .float64, "|b1": .bool,
+    "<u2": .uint16, "<u4": .uint32, "<u8": .uint64, "<c8": .complex64, "<c16": .complex128, "<f2": .float16,
+    "<f4": .float32, "<f8": .float64, "|b1": .bool,
   ]
 }
 

@@ -33,12 +33,18 @@ public struct SafeTensors {
   ///
   /// It packs every tensor in row-major order, from any layout and device. It copies one tensor at a time.
   ///
-  /// - Throws: `TorchError` that names `path` if the file cannot be written, or a tensor's name is used twice or reserved.
+  /// - Throws: `TorchError` that names `path` if the file cannot be written, a tensor's name is used twice or reserved, or the
+  ///   format does not have its dtype.
   public func write(to path: String) throws(TorchError) {
     var names: Set<String> = ["__metadata__"]
     for (name, _) in tensors where !names.insert(name).inserted {
       throw TorchError(
         .value, "\(path): the tensor name \(quoted(name)) is used twice or reserved; expected distinct names; rename one")
+    }
+    for (name, tensor) in tensors where !SafeTensorsHeader.names.contains(where: { $0.dtype == tensor.dtype }) {
+      throw TorchError(
+        .value,
+        "\(path): the tensor \(quoted(name)) has the dtype \(tensor.dtype), which safetensors files do not have; convert it")
     }
     let (header, order) = SafeTensorsHeader.encode(tensors.map { ($0.name, $0.tensor.dtype, $0.tensor.shape) }, metadata: metadata)
     guard header.count - 8 <= SafeTensorsHeader.maximumLength else {

@@ -6,9 +6,12 @@ struct SafeTensorsHeader {
   /// The longest header in bytes that the reference implementation accepts.
   static let maximumLength = 100_000_000
 
-  private static let names: [(dtype: DType, name: String)] = [
+  /// The element types of the format.
+  static let names: [(dtype: DType, name: String)] = [
     (.float64, "F64"), (.float32, "F32"), (.float16, "F16"), (.bfloat16, "BF16"), (.int64, "I64"), (.int32, "I32"),
-    (.int16, "I16"), (.int8, "I8"), (.uint8, "U8"), (.bool, "BOOL"),
+    (.int16, "I16"), (.int8, "I8"), (.uint8, "U8"), (.bool, "BOOL"), (.uint64, "U64"), (.uint32, "U32"), (.uint16, "U16"),
+    (.complex64, "C64"), (.float8e4m3fn, "F8_E4M3"), (.float8e5m2, "F8_E5M2"), (.float8e8m0fnu, "F8_E8M0"),
+    (.float8e4m3fnuz, "F8_E4M3FNUZ"), (.float8e5m2fnuz, "F8_E5M2FNUZ"),
   ]
 
   private struct Info {

@@ -52,10 +52,6 @@ public final class ScriptModule {
     guard status == TS_OK, let out else {
       throw TorchError(.value, "\(name) failed on an input of shape \(input.shape): \(Self.cause(lastErrorMessage()))")
     }
-    guard DType(rawValue: ts_tensor_dtype(out)) != nil else {
-      ts_tensor_free(out)
-      throw TorchError(.type, "\(name) returned a tensor of a type that is not supported; expected floating-point logits")
-    }
     return Tensor(owning: out)
   }
 
