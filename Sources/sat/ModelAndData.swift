@@ -1,9 +1,14 @@
 import ArgumentParser
 import SAT
 
-/// The option that chooses a run folder's checkpoint.
+/// The options that choose a run folder's checkpoint, and one of a file's sets of weights.
 struct CheckpointChoice: ParsableArguments {
   @Option(help: "Checkpoint of a run folder: best or last. Default: best.") var checkpoint: RunFolder.Checkpoint?
+
+  @Option(
+    help: ArgumentHelp(
+      "Place of the weights in a file that holds several sets of them, such as ema. Default: the model's usual place.",
+      valueName: "key")) var weights: String?
 
   /// Returns the checkpoint to load.
   ///
@@ -53,6 +58,7 @@ struct ModelAndData: ParsableArguments {
     let trained = run.exists ? try ConfigurationFile.read(run.configurationPath) : nil
     let model = try ModelFile.load(
       path: path, checkpoint: try choice.checkpoint(in: path), architecture: try architecture.architecture(),
+      weights: choice.weights,
       normalization: try architecture.normalization(), execution: execution.applied())
     guard let source = selection.data ?? trained?.data else {
       throw SATError("no data were named; choose the images with --data, such as --data mnist or --data images.npz")

@@ -52,8 +52,10 @@ struct VerifyCommand: ParsableCommand {
     let settings = execution.applied()
     let model = try ModelFile.load(
       path: modelFile, checkpoint: try choice.checkpoint(in: modelFile), architecture: try architecture.architecture(),
+      weights: choice.weights,
       normalization: try architecture.normalization(), execution: settings)
     try model.check(saved.originals)
+    for note in model.notes { Terminal.standardError.line("\(modelFile): \(note)") }
     let verification = try Verification.run(
       saved, model: model.classifier, modelName: model.name, data: data, batchSize: batchSize, device: model.device,
       layout: settings.memoryFormat.format)

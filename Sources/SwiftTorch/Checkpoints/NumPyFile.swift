@@ -30,9 +30,7 @@ public enum NumPyFile {
       guard names?.contains(name) ?? true else { continue }
       let contents = try archive.contents(of: entry)
       do {
-        // A stored entry is a slice of the archive, so the cursor can share the archive's bytes.
-        let array = entry.isDeflated ? try decodeArray(Array(contents)) : try decodeArray(archive.bytes, in: entry.data)
-        arrays.append((name, array))
+        arrays.append((name, try decodeArray(contents)))
       } catch { throw FormatError("array \(quoted(name)): \(error.message)") }
     }
     if let missing = names?.subtracting(arrays.map(\.name)).sorted().first {
@@ -44,8 +42,8 @@ public enum NumPyFile {
     return arrays
   }
 
-  static func decodeArray(_ bytes: [UInt8], in range: Range<Int>? = nil) throws(FormatError) -> StoredTensor {
-    var cursor = ByteCursor(bytes, from: range?.lowerBound ?? 0, to: range?.upperBound, subject: "the NumPy array")
+  static func decodeArray(_ bytes: [UInt8]) throws(FormatError) -> StoredTensor {
+    var cursor = ByteCursor(bytes, subject: "the NumPy array")
     guard bytes[try cursor.take(6)].elementsEqual([0x93] + Array("NUMPY".utf8)) else {
       throw FormatError("does not begin as NumPy arrays do; save it with numpy.save or numpy.savez")
     }
@@ -62,16 +60,16 @@ public enum NumPyFile {
           + "convert it with .astype"
       )
     }
-    let data = bytes[try cursor.take(cursor.remaining)]
+    let data = StoredTensor.Storage(bytes: bytes[try cursor.take(cursor.remaining)])
     let packed: StoredTensor
     do {
-      packed = try StoredTensor(bytes: data, shape: shape, dtype: dtype)
+      packed = try StoredTensor(packed: data, shape: shape, dtype: dtype)
     } catch {
       throw FormatError("\(error.message), so it is cut off or damaged; copy or download it again")
     }
     guard isFortran else { return packed }
     let strides = Array(StoredTensor.rowMajorStrides(shape.reversed()).reversed())
-    return try StoredTensor(storage: packed.storage, dtype: dtype, shape: shape, strides: strides, offset: 0, requiresGrad: false)
+    return try StoredTensor(storage: data, dtype: dtype, shape: shape, strides: strides, offset: 0)
   }
 
   private static let dtypes: [String: DType] = [

@@ -25,8 +25,15 @@ public struct SafeTensors {
 
   /// Reads CPU tensors from a file's contents.
   public static func decode(_ file: FileContents) throws(TorchError) -> SafeTensors {
-    let (stored, metadata) = try naming(file.name) { () throws(FormatError) in try SafeTensorsHeader.parse(file.bytes) }
-    return SafeTensors(tensors: TensorMaker.tensors(stored), metadata: metadata)
+    let (stored, metadata) = try stored(in: file)
+    return SafeTensors(tensors: try TensorMaker.tensors(stored, source: file.name), metadata: metadata)
+  }
+
+  /// Returns the tensors of a file, which stay on the disk, and its metadata.
+  package static func stored(
+    in file: FileContents
+  ) throws(TorchError) -> (tensors: NamedStoredTensors, metadata: [String: String]) {
+    try naming(file.name) { () throws(FormatError) in try SafeTensorsHeader.parse(file.source) }
   }
 
   /// Writes the whole file or nothing.

@@ -36,7 +36,7 @@ public final class ScriptModule {
       }
     } catch { throw TorchError(.io, "\(file.name) could not be loaded as TorchScript: \(error.message)") }
     var out: ts_script?
-    let status = file.bytes.withUnsafeBytes { ts_script_load($0.baseAddress, $0.count, device.abi, &out) }
+    let status = try file.bytes().withUnsafeBytes { ts_script_load($0.baseAddress, $0.count, device.abi, &out) }
     guard status == TS_OK, let out else {
       throw TorchError(.io, "\(file.name) could not be loaded as TorchScript: \(lastErrorMessage())")
     }

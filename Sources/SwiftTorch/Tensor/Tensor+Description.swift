@@ -1,11 +1,13 @@
 extension Tensor: CustomStringConvertible {
   /// The values as PyTorch prints them, with shape, dtype and device. A large tensor shows only its edges.
   ///
-  /// Complex and quantized tensors and those of bits show no values.
+  /// Complex and quantized tensors, and those of bits or of several numbers in a byte, show no values.
   public var description: String {
     let facts = "shape: \(shape), dtype: \(dtype)\(device.isCUDA ? ", device: \(device)" : "")"
     guard count > 0 else { return "Tensor([], \(facts))" }
-    guard dtype.isFloatingPoint || dtype.isInteger || dtype == .bool else { return "Tensor(…, \(facts))" }
+    guard dtype.isFloatingPoint || dtype.isInteger || dtype == .bool, dtype != .float4e2m1fnx2 else {
+      return "Tensor(…, \(facts))"
+    }
     let edge = count > 1000 ? 3 : Int.max
     return "Tensor(\(detached().rows(edge: edge, indent: 7)), \(facts))"
   }
