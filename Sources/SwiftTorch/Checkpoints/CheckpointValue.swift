@@ -155,11 +155,7 @@ public struct CheckpointValue: Sendable {
 }
 
 extension Unpickler {
-  /// Turns the result of a pickle into a value, with tensors on the given storages.
-  ///
-  /// - Parameters:
-  ///   - root: the result.
-  ///   - bound: one storage for each of `self.storages`.
+  /// Turns the result of a pickle into a value, with tensors on the given storages: one for each of `self.storages`.
   func value(_ root: Value, storages bound: [StoredTensor.Storage]) throws(FormatError) -> CheckpointValue {
     guard bound.count == storages.count else { throw damaged("holds tensors in the wrong place") }
     var made: [StoredTensor] = []

@@ -24,9 +24,8 @@ public struct FileContents: Sendable {
 
   /// Opens the file at `path`.
   ///
-  /// - Parameters:
-  ///   - path: the path of the file. A relative path starts at the working folder.
-  ///   - expected: the contents that the caller expects ("a model"), for the message.
+  /// - Parameter path: the path of the file. A relative path starts at the working folder.
+  /// - Parameter expected: the contents that the caller expects ("a model"), for the message.
   /// - Throws: `TorchError` if the file cannot be read. A file of unknown kind is not an error.
   public static func read(_ path: String, expecting expected: String = "a file") throws(TorchError) -> FileContents {
     let source = try FileSource(path, expecting: expected)

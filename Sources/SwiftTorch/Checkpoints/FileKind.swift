@@ -65,9 +65,8 @@ public enum FileKind: Sendable, Equatable, CustomStringConvertible {
 
   /// Returns the kind of a zip archive by the names of its entries.
   ///
-  /// - Parameters:
-  ///   - bytes: the first bytes of the file.
-  ///   - archive: the archive, or nil if its directory is missing or damaged.
+  /// - Parameter bytes: the first bytes of the file.
+  /// - Parameter archive: the archive, or nil if its directory is missing or damaged.
   static func ofZip(_ bytes: [UInt8], archive: ZipArchive?) -> FileKind {
     let names: [String]
     if let archive {

@@ -12,6 +12,7 @@ public enum NumPyFile {
 
   /// Reads arrays of an `.npz` file by name, in the archive's order.
   ///
+  /// - Parameter path: the path of the file.
   /// - Parameter names: the names of the arrays, without `.npy`; nil for all. The reader does not unpack other arrays.
   /// - Throws: `TorchError` that names `path` and the missing or damaged array.
   public static func readArchive(_ path: String, names: Set<String>? = nil) throws(TorchError) -> NamedStoredTensors {

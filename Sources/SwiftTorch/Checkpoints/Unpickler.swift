@@ -82,11 +82,7 @@ struct Unpickler {
   private var copied = 0
   private let allowance: Int
 
-  /// Prepares to read a pickle.
-  ///
-  /// - Parameters:
-  ///   - start: the index of the pickle's first byte.
-  ///   - end: the index after the pickle's last possible byte; nil for the end of the file.
+  /// Prepares to read a pickle, from the index of its first byte to the index after its last possible byte.
   init(_ bytes: [UInt8], from start: Int = 0, to end: Int? = nil) {
     cursor = ByteCursor(bytes, from: start, to: end, subject: "the pickle")
     allowance = 4 * cursor.remaining + 1024
