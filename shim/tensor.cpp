@@ -12,6 +12,8 @@ static_assert(TS_INT16 == static_cast<int>(at::kShort) && TS_INT32 == static_cas
 static_assert(TS_INT64 == static_cast<int>(at::kLong) && TS_FLOAT16 == static_cast<int>(at::kHalf));
 static_assert(TS_FLOAT32 == static_cast<int>(at::kFloat) && TS_FLOAT64 == static_cast<int>(at::kDouble));
 static_assert(TS_BOOL_DTYPE == static_cast<int>(at::kBool) && TS_BFLOAT16 == static_cast<int>(at::kBFloat16));
+// SwiftTorch's DType has these values, and turns each number that a tensor may report into a case.
+static_assert(static_cast<int>(at::ScalarType::Undefined) <= TS_DTYPE_COUNT);
 static_assert(TS_CONTIGUOUS == static_cast<int>(at::MemoryFormat::Contiguous));
 static_assert(TS_PRESERVE == static_cast<int>(at::MemoryFormat::Preserve));
 static_assert(TS_CHANNELS_LAST == static_cast<int>(at::MemoryFormat::ChannelsLast));
@@ -36,6 +38,23 @@ size_t packed_bytes(const int64_t* sizes, size_t ndim, at::ScalarType dtype) {
     }
   }
   return bytes;
+}
+
+// Returns a dense tensor of a plain type with the same bytes. Copies of the other types and layouts do not exist in all kernels.
+at::Tensor plain(at::Tensor tensor) {
+  const auto type = tensor.scalar_type();
+  const bool is_number = at::isIntegralType(type, true) || at::isFloatingType(type) || at::isComplexType(type);
+  if (is_number && tensor.layout() == at::kStrided) return tensor;
+  if (tensor.layout() != at::kStrided) tensor = tensor.to_dense();
+  if (tensor.is_quantized()) tensor = tensor.int_repr();
+  tensor = tensor.resolve_conj().resolve_neg();
+  switch (tensor.element_size()) {
+    case 1: return tensor.view(at::kByte);
+    case 2: return tensor.view(at::kShort);
+    case 4: return tensor.view(at::kInt);
+    case 8: return tensor.view(at::kLong);
+    default: return tensor;
+  }
 }
 
 }  // namespace
@@ -126,7 +145,8 @@ ts_status ts_tensor_copy_to_host(ts_tensor tensor, void* out, size_t bytes) noex
     if (bytes == 0) return;
     require(out, "out");
     c10::NoGradGuard no_grad;
-    at::from_blob(out, source.sizes(), at::TensorOptions().dtype(source.scalar_type())).copy_(source);
+    const auto dense = plain(source);
+    at::from_blob(out, dense.sizes(), at::TensorOptions().dtype(dense.scalar_type())).copy_(dense);
   });
 }
 

@@ -6,6 +6,9 @@ struct ModelOptions: ParsableArguments {
   @Option(help: "Checkpoint of a run folder: best or last. Default: best.") var checkpoint: RunFolder.Checkpoint?
   @OptionGroup var architecture: ArchitectureOptions
 
+  @Option(help: .value("key", "Place of the weights in a file with several sets, such as ema. Default: the model's usual place."))
+  var weights: String?
+
   /// Loads a model onto its device, in evaluation mode.
   ///
   /// - Throws: `SATError` if the path holds no model, `ValidationError` if --checkpoint is given but the path holds one model only.
@@ -16,8 +19,8 @@ struct ModelOptions: ParsableArguments {
       throw ValidationError("--checkpoint \(chosen.rawValue) needs a run folder, but \(path) is one model; leave it out.")
     }
     return try ModelFile.load(
-      path: path, checkpoint: chosen, architecture: architecture.architecture(), normalization: architecture.normalization(),
-      execution: execution)
+      path: path, checkpoint: chosen, architecture: architecture.architecture(), weights: weights,
+      normalization: architecture.normalization(), execution: execution)
   }
 }
 

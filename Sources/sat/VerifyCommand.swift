@@ -46,6 +46,7 @@ struct VerifyCommand: ParsableCommand {
     let settings = execution.applied()
     let model = try model.load(modelFile, execution: settings)
     try model.check(saved.originals)
+    for note in model.notes { Terminal.standardError.line("\(modelFile): \(note)") }
     let verification = try Verification.run(
       saved, model: model.classifier, modelName: model.name, data: data, batchSize: batchSize, device: model.device,
       layout: settings.memoryFormat.format)

@@ -103,19 +103,19 @@ import Testing
     try SafeTensors(tensors: state.sorted { $0.name < $1.name }).write(to: path)
     let command = "its keys match \(name): add --model \(name)" + (classes == 10 ? "" : " --model-option classes=\(classes)")
     expectSentence([path, command]) { _ = try load(path) }
-    let matches = NetworkCatalog.matching(state.map { ($0.name, $0.tensor.shape) })
+    let matches = NetworkCatalog.matching(state.map { ($0.name, $0.tensor.shape) }).architectures
     #expect(matches.first == architecture && matches.count == (name == "prn20" ? 2 : 1))
     #expect(try load(path, architecture).classifier is NetworkClassifier)
     // A layer with one value less belongs to another network.
     var other = state.map { ($0.name, $0.tensor.shape) }
     other[0].1[0] -= 1
-    #expect(NetworkCatalog.matching(other).isEmpty)
+    #expect(NetworkCatalog.matching(other).architectures.isEmpty)
   }
 
   @Test func oneChannelCNNAIsRecognised() throws {
     let architecture = Architecture(name: "cnn-a", options: ["channels": "1"])
     let state = try architecture.make(generator: Generator(seed: 0)).stateDict
-    #expect(NetworkCatalog.matching(state.map { ($0.name, $0.tensor.shape) }) == [architecture])
+    #expect(NetworkCatalog.matching(state.map { ($0.name, $0.tensor.shape) }).architectures == [architecture])
   }
 
   @Test func damagedAndForeignFilesAreNamed() throws {

@@ -14,6 +14,21 @@ let realData: String? = {
   return nil
 }()
 
+extension ZipArchive {
+  init(_ bytes: [UInt8]) throws(FormatError) { try self.init(FileSource(bytes)) }
+}
+
+extension SafeTensorsHeader {
+  static func parse(_ bytes: [UInt8]) throws(FormatError) -> (tensors: NamedStoredTensors, metadata: [String: String]) {
+    try parse(FileSource(bytes))
+  }
+}
+
+extension StoredTensor {
+  /// Reads the elements, packed in row-major order.
+  func packedBytes() throws -> [UInt8] { try makeTensor().hostBytes() }
+}
+
 func little(_ value: some FixedWidthInteger) -> [UInt8] {
   withUnsafeBytes(of: value.littleEndian) { Array($0) }
 }

@@ -1,5 +1,6 @@
-import SwiftTorch
 import Testing
+
+@testable import SwiftTorch
 
 @Suite struct RuntimeTests {
   @Test func versionsAgreeWithTheShimThatIsLoaded() {
@@ -37,13 +38,28 @@ import Testing
     }
   }
 
-  @Test func dtypesHaveTheirSizesAndNames() {
-    for dtype in DType.allCases {
-      let tensor = Tensor.zeros([3], dtype: dtype)
-      #expect(tensor.dtype == dtype)
-      #expect(tensor.hostBytes().count == 3 * dtype.size)
-      #expect("\(tensor)".contains("dtype: \(dtype)"))
-      #expect(dtype.isFloatingPoint == ["float16", "bfloat16", "float32", "float64"].contains("\(dtype)"))
-    }
+  @Test(arguments: DType.allCases)
+  func dtypesHaveTheirSizesAndNames(dtype: DType) throws {
+    #expect(DType(named: "\(dtype)") == dtype && DType(named: "torch.\(dtype)") == nil)
+    guard !dtype.isQuantized else { return }
+    let bytes = (0..<3 * dtype.size).map { dtype == .bool ? UInt8($0 % 2) : UInt8($0) }
+    let tensor = Tensor(bytes: bytes[...], shape: [3], dtype: dtype)
+    #expect(tensor.dtype == dtype)
+    #expect(tensor.hostBytes() == bytes)
+    let reversed = tensor.asStrided(size: [2], stride: [2], offset: 0)
+    #expect(reversed.hostBytes() == Array(bytes.prefix(dtype.size) + bytes.suffix(dtype.size)))
+    #expect("\(tensor)".contains("dtype: \(dtype)"))
+    #expect(tensor.fingerprint != Tensor(bytes: bytes.reversed()[...], shape: [3], dtype: dtype).fingerprint || dtype == .bool)
+    #expect(dtype.isFloatingPoint == "\(dtype)".contains("float"))
+    #expect(dtype.isComplex == "\(dtype)".hasPrefix("complex"))
+  }
+
+  /// A tensor of any layout and type in an archive has bytes and a fingerprint.
+  @Test func oddTensorsHaveBytes() {
+    let numbers = Tensor([0.1, 0.3] as [Float])
+    let quantized = Operator("quantize_per_tensor")(.tensor(numbers), .double(0.1), .int(5), .dtype(.quint8))
+    #expect(quantized.dtype == .quint8 && quantized.hostBytes() == [6, 8] && "\(quantized)".contains("quint8"))
+    let sparse = Operator("to_sparse")(Tensor([0, 7, 0]))
+    #expect(sparse.array(of: Int.self) == [0, 7, 0])
   }
 }

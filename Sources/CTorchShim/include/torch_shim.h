@@ -55,11 +55,11 @@ typedef struct ts_script_s { void *reserved_; } *ts_script;
 typedef struct ts_process_group_s { void *reserved_; } *ts_process_group;
 /* clang-format on */
 
-/* c10::ScalarType values of the common dtypes. The ABI also accepts and returns the other values. */
+/* c10::ScalarType values of the common dtypes. The ABI also accepts and returns the other values below TS_DTYPE_COUNT. */
 /* clang-format off */
 enum {
   TS_UINT8 = 0, TS_INT8 = 1, TS_INT16 = 2, TS_INT32 = 3, TS_INT64 = 4, TS_FLOAT16 = 5, TS_FLOAT32 = 6, TS_FLOAT64 = 7,
-  TS_BOOL_DTYPE = 11, TS_BFLOAT16 = 15
+  TS_BOOL_DTYPE = 11, TS_BFLOAT16 = 15, TS_DTYPE_COUNT = 46
 };
 
 /* c10::DeviceType values. Index -1 means the current device. */
@@ -143,7 +143,7 @@ TS_EXPORT bool ts_tensor_is_same(ts_tensor a, ts_tensor b) TS_NOEXCEPT;
 /* Returns a number that identifies the storage. Views of one storage have equal numbers; a tensor without storage has 0. */
 TS_EXPORT uint64_t ts_tensor_storage_id(ts_tensor tensor) TS_NOEXCEPT;
 /* Copies the elements to host memory in row-major order, from any device and with any strides. `bytes` must be count * element
- * size. */
+ * size. A sparse tensor gives all its elements, and a quantized tensor its whole numbers. */
 TS_API ts_status ts_tensor_copy_to_host(ts_tensor tensor, void *out, size_t bytes) TS_NOEXCEPT;
 /* Writes the address of the data of a contiguous CPU tensor. The tensor still owns the data. */
 TS_API ts_status ts_tensor_data(ts_tensor tensor, void **out) TS_NOEXCEPT;

@@ -40,7 +40,14 @@ extension Classifier {
     switch self {
     case let network as NetworkClassifier: return network.module.parameters.map(\.value)
     case let script as ScriptClassifier:
-      return try script.script.namedParameters().map(\.tensor).filter(\.dtype.isFloatingPoint).map { $0.requireGrad() }
+      let parameters = try script.script.namedParameters()
+      if let complex = parameters.first(where: \.tensor.dtype.isComplex) {
+        throw TorchError(
+          .type,
+          "\(script.script.name) has the complex parameter \(complex.name), and derivatives in the weights need real ones; store "
+            + "its real and imaginary parts, or make it a buffer")
+      }
+      return parameters.map(\.tensor).filter(\.dtype.isFloatingPoint).map { $0.requireGrad() }
     default: return []
     }
   }

@@ -1,72 +1,6 @@
 internal import Foundation
 public import SwiftTorch
 
-/// A model that a command line names, loaded and ready for images.
-public struct LoadedModel {
-  /// The path that was asked for: a run folder, or the file itself.
-  public internal(set) var name: String
-  /// The file that holds the weights.
-  public let path: String
-  public let classifier: any Classifier
-  /// The shape [C, H, W] of the input; nil for TorchScript, which does not state it.
-  public let inputShape: [Int]?
-  /// The device that holds the weights.
-  public let device: Device
-  /// The modules that a TorchScript archive saved in training mode, "" for the whole archive; all are in evaluation mode now.
-  public var trainingModules: [String] = []
-  /// Sentences for the user about parts of the file that sat used or left out on its own.
-  public var notes: [String] = []
-
-  init(path: String, classifier: any Classifier, inputShape: [Int]?, device: Device, trainingModules: [String] = []) {
-    name = path
-    self.path = path
-    self.classifier = classifier
-    self.inputShape = inputShape
-    self.device = device
-    self.trainingModules = trainingModules
-  }
-
-  /// Tries the model on one image, and a script also on two, so that a mismatch shows before the work starts.
-  ///
-  /// - Throws: `SATError` when the images have another size, the output is not [N, classes] of floats, or a label has no logit.
-  public func check(_ data: ImageDataset) throws(SATError) {
-    if let inputShape, inputShape != data.imageShape {
-      throw SATError(
-        "\(path) takes images of shape \(inputShape), but the images of \(data.name) are \(data.imageShape); use data of that size")
-    }
-    // `named` has checked networks of the catalogue; a script would silently broadcast a wrong number of channels.
-    if let normalization = (classifier as? ScriptClassifier)?.normalization, normalization.mean.count != data.imageShape[0] {
-      throw SATError(
-        "the normalisation has \(normalization.mean.count) channels, but the images of \(data.name) have \(data.imageShape[0]); "
-          + "give --normalize one mean and one deviation per channel")
-    }
-    let image: Tensor
-    do { image = try data.batch(0..<1).images.to(device) } catch { throw SATError(error.message) }
-    func ask(_ images: Tensor) -> Result<Tensor, TorchError> {
-      Result { () throws(TorchError) in try withNoGrad { () throws(TorchError) in try classifier.logits(images) } }
-    }
-    // A traced archive may work with only one batch size.
-    let alone = ask(image)
-    let pair = classifier is ScriptClassifier ? ask(Tensor.concatenated([image, image])) : alone
-    let logits: Tensor
-    switch (alone, pair) {
-    case (.success(let found), .success): logits = found
-    case (.failure(let error), .failure):
-      throw SATError("\(path) does not take the images of \(data.name), which are \(data.imageShape): \(error.message)")
-    case (.success, .failure(let error)), (.failure(let error), .success):
-      throw SATError(
-        "\(path) takes batches of one size only, but attacks need any batch size; script the network, or trace it without a fixed "
-          + "batch size: \(error.message)")
-    }
-    guard data.classCount <= logits.size(1) else {
-      throw SATError(
-        "\(path) has \(logits.size(1)) classes, but the labels of \(data.name) go up to \(data.classCount - 1); use a model and "
-          + "data that fit"
-      )
-    }
-  }
-}
-
 /// The loader of MODEL arguments; it recognises each kind of file by its contents.
 public enum ModelFile {
   /// The name of the weights file in a checkpoint folder.
@@ -81,36 +15,49 @@ public enum ModelFile {
 
   /// Loads a run folder, a checkpoint folder, a safetensors file, a TorchScript archive or a PyTorch state_dict.
   ///
-  /// A run folder gives its `checkpoint`, "best" or "last". `architecture` is the network of a file without sat's metadata. Without
+  /// A run folder gives its `checkpoint`, "best" or "last". `architecture` is the network of a file without sat's metadata.
+  /// `weights` is the place of the weights in a file with several sets, such as "ema"; nil means the usual place. Without
   /// `normalization`, the network uses the file's own, if there is one.
   /// - Throws: `SATError` or `TorchError` that names the file and the problem.
   public static func load(
-    path: String, checkpoint: String, architecture: Architecture?, normalization: Normalization?, device: Device
+    path: String, checkpoint: String, architecture: Architecture?, weights: String? = nil, normalization: Normalization?,
+    device: Device
   ) throws -> LoadedModel {
     let file = try find(path, checkpoint: checkpoint)
-    var model = try load(file, architecture, normalization, device)
+    var model = try load(file, Wanted(architecture: architecture, weights: weights, normalization: normalization, device: device))
     model.name = path
     return model
   }
 
-  private static func load(
-    _ file: String, _ architecture: Architecture?, _ normalization: Normalization?, _ device: Device
-  ) throws -> LoadedModel {
+  /// The settings of a load.
+  private struct Wanted {
+    var architecture: Architecture?
+    var weights: String?
+    var normalization: Normalization?
+    var device: Device
+  }
+
+  private static func load(_ file: String, _ wanted: Wanted) throws -> LoadedModel {
     let contents = try FileContents.read(file, expecting: "a model")
     switch contents.kind {
-    case .safetensors: return try native(SafeTensors.decode(contents), file, architecture, normalization, device)
+    case .safetensors: return try native(contents, wanted)
     case .torchScript:
-      guard architecture == nil else {
-        throw SATError("\(file) is a TorchScript archive, which carries its own network; leave out --model")
+      guard wanted.architecture == nil, wanted.weights == nil else {
+        throw SATError("\(file) is a TorchScript archive, which carries its own network; leave out --model and --weights")
       }
+      let (normalization, device) = (wanted.normalization, wanted.device)
       let script = try ScriptModule(contents, device: device)
       try script.setTraining(false)
       return LoadedModel(
         path: file, classifier: ScriptClassifier(script, normalization: normalization), inputShape: nil, device: device,
         trainingModules: script.trainingModules)
     case .pytorchZip, .pytorchLegacy:
-      let state = try PyTorchCheckpoint.decode(contents).stateDict()
-      return try foreign(state.tensors(), file, architecture, normalization, device)
+      let checkpoint = try PyTorchCheckpoint.decode(contents)
+      let states = checkpoint.stateDicts()
+      // The error of this call says what the file holds instead.
+      if states.isEmpty { _ = try checkpoint.stateDict() }
+      return try foreign(
+        states.map { try ForeignState($0.entries, location: $0.location, others: $0.others, file: file) }, file, wanted)
     case let kind:
       throw SATError(
         "\(file) is \(kind), not a model; expected a run folder, a .safetensors file of sat, a TorchScript archive or a PyTorch "
@@ -123,11 +70,11 @@ public enum ModelFile {
   ///
   /// - Throws: `TorchError` also when the device is missing.
   public static func load(
-    path: String, checkpoint: RunFolder.Checkpoint = .best, architecture: Architecture? = nil, normalization: Normalization? = nil,
-    execution: Execution
+    path: String, checkpoint: RunFolder.Checkpoint = .best, architecture: Architecture? = nil, weights: String? = nil,
+    normalization: Normalization? = nil, execution: Execution
   ) throws -> LoadedModel {
     let model = try load(
-      path: path, checkpoint: checkpoint.rawValue, architecture: architecture, normalization: normalization,
+      path: path, checkpoint: checkpoint.rawValue, architecture: architecture, weights: weights, normalization: normalization,
       device: execution.prepare())
     model.classifier.execution = execution
     return model
@@ -153,13 +100,19 @@ public enum ModelFile {
   }
 
   /// Loads a safetensors file; a file without sat's metadata loads like a state_dict.
-  private static func native(
-    _ contents: SafeTensors, _ file: String, _ architecture: Architecture?, _ normalization: Normalization?, _ device: Device
-  ) throws -> LoadedModel {
-    guard let name = contents.metadata[Key.architecture] else {
-      return try foreign(contents.tensors, file, architecture, normalization, device)
+  private static func native(_ contents: FileContents, _ wanted: Wanted) throws -> LoadedModel {
+    let file = contents.name
+    var (tensors, metadata) = try SafeTensors.stored(in: contents)
+    guard let name = metadata[Key.architecture] else {
+      // `safetensors.torch.save_model` keeps one name of a tensor that has several, and lists the others in the metadata.
+      let names = Dictionary(tensors.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })
+      for (other, kept) in metadata.sorted(by: { $0.key < $1.key }) where names[other] == nil {
+        if let tensor = names[kept] { tensors.append((other, tensor)) }
+      }
+      return try foreign([ForeignState(tensors, file: file)], file, wanted)
     }
-    let text = contents.metadata[Key.options] ?? "{}"
+    guard wanted.weights == nil else { throw SATError("\(file) holds one set of weights; leave out --weights") }
+    let text = metadata[Key.options] ?? "{}"
     guard let options = try? JSONDecoder().decode([String: String].self, from: Data(text.utf8)) else {
       throw SATError("\(file): its metadata '\(Key.options)' is not a JSON object of strings; save the model again")
     }
@@ -167,10 +120,13 @@ public enum ModelFile {
     let (held, saved): ([String: Int], Normalization?)
     do {
       held = try own.resolvedOptions()
-      saved = try contents.metadata[Key.normalization].map { (text) throws(SATError) in try Normalization(text) }
+      saved = try metadata[Key.normalization].map { (text) throws(SATError) in try Normalization(text) }
     } catch { throw SATError("\(file): its metadata does not fit this version of sat: \(error.message)") }
-    if let architecture { try check(architecture, against: own, held, file) }
-    return try named(contents.tensors, file, own, normalization ?? saved, device)
+    if let architecture = wanted.architecture { try check(architecture, against: own, held, file) }
+    let module = try module(own, wanted.normalization ?? saved)
+    let fit = StateFit(try ForeignState(tensors, file: file), prefix: "", needed: needed(by: module))
+    guard fit.isComplete, fit.unused.isEmpty else { throw misfit(fit, module, file) }
+    return try loaded(module, own, wanted.normalization ?? saved, from: fit, file, wanted)
   }
 
   /// Checks that --model and --model-option agree with the file's metadata.
@@ -188,51 +144,107 @@ public enum ModelFile {
   }
 
   /// Loads weights from another program into the network that the user names.
-  private static func foreign(
-    _ tensors: NamedTensors, _ file: String, _ architecture: Architecture?, _ normalization: Normalization?, _ device: Device
-  ) throws -> LoadedModel {
-    var state: ForeignState
-    do { state = try ForeignState(tensors) } catch { throw SATError("\(file): \(error.message)") }
-    guard let architecture else {
+  private static func foreign(_ states: [ForeignState], _ file: String, _ wanted: Wanted) throws -> LoadedModel {
+    guard let architecture = wanted.architecture else {
       throw SATError(
         "\(file) holds weights but does not say which network they belong to; "
-          + (hint(for: state) ?? "name it with --model (`sat models` lists the known ones), or export the model to TorchScript"))
+          + (hint(for: states) ?? "name it with --model (`sat models` lists the known ones), or export the model to TorchScript"))
     }
-    state.drop(try NetworkCatalog.entry(named: architecture.name).unusedKeys)
-    var model = try named(state.tensors, file, architecture, normalization ?? state.normalization, device)
-    model.notes = state.notes
-    if let own = state.normalization {
-      model.notes.append(
-        normalization == nil
+    let module = try module(architecture, wanted.normalization)
+    var notes: [String] = []
+    let fit = try chosen(StateFit.all(states, needed: needed(by: module)), wanted.weights, file, &notes)
+    guard fit.isComplete else { throw misfit(fit, module, file) }
+    if let note = fit.note {
+      let better = matches(of: fit.state)
+      if let first = better.architectures.first, better.unused < fit.unusedCount {
+        throw SATError(
+          "\(file) holds \(fit.unused.count) tensors that \(architecture.name) has no use for as its options stand; its keys match "
+            + "\(first.name): give --model \(first.name)\(typed(first))")
+      }
+      notes.append(note)
+    }
+    if let own = fit.state.normalization {
+      notes.append(
+        wanted.normalization == nil
           ? "the network uses the file's own normalisation, \(own)"
           : "the normalisation that was given replaces the file's own, \(own)")
     }
+    let normalization = wanted.normalization ?? fit.state.normalization
+    try normalization?.check(architecture)
+    var model = try loaded(module, architecture, normalization, from: fit, file, wanted)
+    model.notes = notes
     return model
   }
 
-  /// Returns the options to type when the keys of the weights match known networks; nil without a match.
-  private static func hint(for state: ForeignState) -> String? {
-    let matches = NetworkCatalog.matching(state.tensors.map { ($0.name, $0.tensor.shape) })
-    guard let first = matches.first else { return nil }
-    func options(_ match: Architecture) -> String {
-      match.options.sorted { $0.key < $1.key }.map { " --model-option \($0.key)=\($0.value)" }.joined()
+  /// Returns the set of weights to use, and adds a note if the file holds others that fit too.
+  private static func chosen(
+    _ fits: [StateFit], _ weights: String?, _ file: String, _ notes: inout [String]
+  ) throws(SATError) -> StateFit {
+    func name(_ fit: StateFit) -> String { fit.key.isEmpty ? "the top of the file" : "'\(fit.key)'" }
+    if let weights {
+      let places = fits.filter { $0.key == weights || $0.state.location == weights || $0.key.hasSuffix(".\(weights)") }
+      guard let place = places.first else {
+        throw SATError(
+          "\(file) has no weights at '\(weights)' that fit the network; give --weights one of "
+            + fits.map(name).joined(separator: ", "))
+      }
+      return place
     }
-    let others = matches.dropFirst().map { "'--model \($0.name)\(options($0))'" }
-    let doubt = others.isEmpty ? "" : "; " + others.joined(separator: " and ") + " would fit too, so check how it was trained"
-    return "its keys match \(first.name): add --model \(first.name)\(options(first))\(doubt)"
+    guard fits.count > 1, fits[0].isComplete else { return fits[0] }
+    let list = fits.map(name).joined(separator: ", ")
+    guard let plain = fits.first(where: \.isPlain) else {
+      throw SATError("\(file) holds several sets of weights: \(list); choose one with --weights")
+    }
+    notes.append("the file holds several sets of weights (\(list)), and sat uses \(name(plain)); --weights chooses another")
+    return plain
   }
 
-  private static func named(
-    _ state: NamedTensors, _ file: String, _ architecture: Architecture, _ normalization: Normalization?, _ device: Device
-  ) throws -> LoadedModel {
-    let inputShape = try architecture.inputShape()
+  /// Returns the known networks that a set of weights fits, under any beginning of the names.
+  private static func matches(of state: ForeignState) -> (architectures: [Architecture], unused: Int) {
+    state.sharedPrefixes.map { prefix in
+      let shapes = state.shapes(under: prefix)
+      let found = NetworkCatalog.matching(shapes)
+      return found.architectures.isEmpty ? found : (found.architectures, found.unused + state.weights.count - shapes.count)
+    }.min { $0.unused < $1.unused }!
+  }
+
+  /// Returns the options to type when the keys of the weights match known networks; nil without a match.
+  private static func hint(for states: [ForeignState]) -> String? {
+    let matches = states.prefix(4).map { Self.matches(of: $0).architectures }.first { !$0.isEmpty } ?? []
+    guard let first = matches.first else { return nil }
+    let others = matches.dropFirst().map { "'--model \($0.name)\(typed($0))'" }
+    let doubt = others.isEmpty ? "" : "; " + others.joined(separator: " and ") + " would fit too, so check how it was trained"
+    return "its keys match \(first.name): add --model \(first.name)\(typed(first))\(doubt)"
+  }
+
+  /// Returns the options of an architecture as the user types them.
+  private static func typed(_ architecture: Architecture) -> String {
+    architecture.options.sorted { $0.key < $1.key }.map { " --model-option \($0.key)=\($0.value)" }.joined()
+  }
+
+  /// Builds a network without weights, after a check of the normalisation in front of it.
+  private static func module(_ architecture: Architecture, _ normalization: Normalization?) throws(SATError) -> any Layer {
     try normalization?.check(architecture)
-    let module = try Initialization.skipping { () throws(SATError) in try architecture.make(generator: Generator(seed: 0)) }
+    return try Initialization.skipping { () throws(SATError) in try architecture.make(generator: Generator(seed: 0)) }
+  }
+
+  private static func needed(by module: Module) -> [(name: String, shape: [Int])] {
+    module.stateDict.map { ($0.name, $0.tensor.shape) }
+  }
+
+  private static func misfit(_ fit: StateFit, _ module: Module, _ file: String) -> TorchError {
+    TorchError(.value, "\(file) does not fit \(type(of: module)): \(fit.complaint)")
+  }
+
+  private static func loaded(
+    _ module: any Layer, _ architecture: Architecture, _ normalization: Normalization?, from fit: StateFit, _ file: String,
+    _ wanted: Wanted
+  ) throws -> LoadedModel {
+    try fit.load(into: module, file: file)
     let network = NetworkClassifier(module, architecture: architecture, normalization: normalization)
-    try network.module.loadStateDict(state, source: file)
     network.module.setTraining(false)
-    network.move(to: device)
-    return LoadedModel(path: file, classifier: network, inputShape: inputShape, device: device)
+    network.move(to: wanted.device)
+    return LoadedModel(path: file, classifier: network, inputShape: try architecture.inputShape(), device: wanted.device)
   }
 
   /// Writes a network with the metadata that `load` needs.

@@ -15,8 +15,6 @@ public enum NetworkCatalog {
     /// Derives the options from the shapes in a file, for networks with too many combinations to try; returns nil when the file
     /// belongs to another network.
     var options: (@Sendable ([String: [Int]]) -> [String: Int]?)? = nil
-    /// The beginnings of keys that other programs' files hold but the network does not use.
-    var unusedKeys: [String] = []
   }
 
   public static let entries: [Entry] = [
@@ -47,7 +45,7 @@ public enum NetworkCatalog {
       defaults: ["classes": 10, "depth": 34, "width": 10],
       allowed: ["depth": Array(stride(from: 10, through: 106, by: 6)), "width": Array(1...20)],
       build: { WideResNet(classes: $0["classes"]!, depth: $0["depth"]!, width: $0["width"]!, generator: $1) },
-      options: WideResNet.options(of:), unusedKeys: ["sub_block1."]),
+      options: WideResNet.options(of:)),
     Entry(
       name: "resnet34", summary: "torchvision's ResNet-34 for 224 x 224", inputShape: { _ in [3, 224, 224] },
       build: { ResNet34(classes: $0["classes"]!, generator: $1) }),
@@ -61,29 +59,39 @@ public enum NetworkCatalog {
     throw SATError("model '\(name)' is not known\(hint); expected one of \(names.joined(separator: ", "))")
   }
 
-  /// Returns the architectures with exactly these keys and shapes; the order and the number of classes do not matter.
-  static func matching(_ state: [(name: String, shape: [Int])]) -> [Architecture] {
+  /// Returns the architectures that these keys and shapes fit; the order and the number of classes do not matter.
+  ///
+  /// - Parameter state: the keys and shapes of a file. Some may belong to no part of the network.
+  /// - Returns: the architectures that use the most keys, and the number of keys that they do not use.
+  static func matching(_ state: [(name: String, shape: [Int])]) -> (architectures: [Architecture], unused: Int) {
     // Old files lack these counters, and no two networks differ only in them.
     func isCounter(_ name: String) -> Bool { name.hasSuffix("num_batches_tracked") }
-    let all = Dictionary(state.filter { !isCounter($0.name) }.map { ($0.name, $0.shape) }, uniquingKeysWith: { first, _ in first })
-    return entries.flatMap { entry in
-      let given = all.filter { key, _ in !entry.unusedKeys.contains(where: key.hasPrefix) }
-      return variants(of: entry, given).compactMap { options -> Architecture? in
+    let given = Dictionary(
+      state.filter { !isCounter($0.name) }.map { ($0.name, $0.shape) }, uniquingKeysWith: { first, _ in first })
+    var best: (architectures: [Architecture], unused: Int) = ([], .max)
+    for entry in entries {
+      for options in variants(of: entry, given) {
         var candidate = Architecture(name: entry.name, options: options)
         let built = try? Initialization.skipping { () throws(SATError) in try candidate.make(generator: Generator(seed: 0)) }
-        guard let own = built?.stateDict.filter({ !isCounter($0.name) }) else { return nil }
-        guard own.count == given.count, own.allSatisfy({ given[$0.name] != nil }) else { return nil }
-        let differing = own.filter { given[$0.name] != $0.tensor.shape }
-        guard let first = differing.first else { return candidate }
-        // Only the last layer may differ, for another number of classes.
-        guard let classes = given[first.name]?.first else { return nil }
-        candidate.options["classes"] = "\(classes)"
-        let isLastLayer = differing.allSatisfy { name, tensor in
-          tensor.shape.first == entry.defaults["classes"] && given[name] == [classes] + tensor.shape.dropFirst()
+        guard let own = built?.stateDict.filter({ !isCounter($0.name) }), own.allSatisfy({ given[$0.name] != nil }) else {
+          continue
         }
-        return isLastLayer && (try? candidate.resolvedOptions()) != nil ? candidate : nil
+        let differing = own.filter { given[$0.name] != $0.tensor.shape }
+        if let first = differing.first {
+          // Only the last layer may differ, for another number of classes.
+          guard let classes = given[first.name]?.first else { continue }
+          candidate.options["classes"] = "\(classes)"
+          let isLastLayer = differing.allSatisfy { name, tensor in
+            tensor.shape.first == entry.defaults["classes"] && given[name] == [classes] + tensor.shape.dropFirst()
+          }
+          guard isLastLayer, (try? candidate.resolvedOptions()) != nil else { continue }
+        }
+        let unused = given.count - own.count
+        if unused < best.unused { best = ([], unused) }
+        if unused == best.unused { best.architectures.append(candidate) }
       }
     }
+    return best
   }
 
   /// Returns the combinations of options that may fit a file; each lists only the options that differ from the defaults.

@@ -1,38 +1,97 @@
-/// The contents of a PyTorch checkpoint as a tree of numbers, text, containers and tensors.
+/// A value of a PyTorch checkpoint: a number, text, a container, a tensor, or an object of Python that stays opaque.
 ///
-/// `maximumDepth` bounds the nesting. The tree shares the parts that the file shares, so a small file stays small in memory.
-public enum CheckpointValue: Sendable {
-  case none
-  case bool(Bool)
-  case int(Int)
-  case float(Double)
-  case string(String)
-  case bytes([UInt8])
-  /// A list, tuple, `torch.Size` or set.
-  case list([CheckpointValue])
-  /// A dictionary, `OrderedDict`, `defaultdict`, `Counter` or `argparse.Namespace`. The keys keep their order, and each occurs
-  /// once.
-  case dictionary([(key: CheckpointValue, value: CheckpointValue)])
-  case tensor(StoredTensor)
-  /// The description of a value that has no case of its own: a dtype, a bare storage, a number beyond 64 bits.
-  case other(String)
+/// The value points into the file's pickle. Its parts are looked up when a caller asks for them, so containers may be shared, hold
+/// themselves or lie at any depth.
+public struct CheckpointValue: Sendable {
+  /// A value with its direct parts.
+  public enum Content: Sendable {
+    case none
+    case bool(Bool)
+    case int(Int)
+    case float(Double)
+    case string(String)
+    case bytes([UInt8])
+    /// A list, tuple, `torch.Size` or set.
+    case list([CheckpointValue])
+    /// A dictionary, `OrderedDict`, `defaultdict` or `Counter`. The keys keep their order, and each occurs once.
+    case dictionary([Entry])
+    case tensor(StoredTensor)
+    /// The result of a call that the reader does not make, with the attributes that the file gives it.
+    case object(type: String, attributes: [Entry])
+    /// The description of any other value: a class, a bare storage, a number beyond 64 bits.
+    case other(String)
+  }
 
-  /// The deepest nesting that a checkpoint may have.
-  public static let maximumDepth = 128
+  public typealias Entry = (key: CheckpointValue, value: CheckpointValue)
 
-  /// The value of a dictionary's text key, or nil if there is none.
+  /// The parts of a finished pickle.
+  final class Pickle: Sendable {
+    let containers: [Unpickler.Container]
+    let objects: [Unpickler.Object]
+    let globals: [String]
+    let storages: [Unpickler.StorageRecord]
+    let tensors: [StoredTensor]
+
+    init(_ machine: Unpickler, tensors: [StoredTensor]) {
+      (containers, objects, globals) = (machine.containers, machine.objects, machine.globals)
+      (storages, self.tensors) = (machine.storages, tensors)
+    }
+  }
+
+  let pickle: Pickle
+  let value: Unpickler.Value
+
+  /// The value with its direct parts.
+  public var content: Content {
+    switch value {
+    case .none: return .none
+    case .bool(let flag): return .bool(flag)
+    case .int(let number): return .int(number)
+    case .float(let number): return .float(number)
+    case .string(let text): return .string(text)
+    case .bytes(let storage): return if case .bytes(let bytes) = storage.origin { .bytes(Array(bytes)) } else { .none }
+    case .long(let bytes): return .other("a whole number of \(bytes.count) bytes")
+    case .storage(let index): return .other("a storage of \(pickle.storages[index].dtype)")
+    case .global(let index): return .other("the name \(quoted(pickle.globals[index]))")
+    case .tensor(let index): return .tensor(pickle.tensors[index])
+    case .object(let index):
+      return .object(type: pickle.globals[pickle.objects[index].type], attributes: entries(pickle.objects[index].attributes))
+    case .container(let index):
+      let container = pickle.containers[index]
+      return container.kind == .mapping ? .dictionary(entries(container.items)) : .list(container.items.map(part))
+    }
+  }
+
+  /// The alternating keys and values of a dictionary or of an object's attributes; nil for any other value.
+  private var items: [Unpickler.Value]? {
+    switch value {
+    case .object(let index): pickle.objects[index].attributes
+    case .container(let index) where pickle.containers[index].kind == .mapping: pickle.containers[index].items
+    default: nil
+    }
+  }
+
+  /// The entries of a dictionary, or the attributes of an object; nil for any other value.
+  public var entries: [Entry]? { items.map(entries) }
+
+  /// The value of a text key or the attribute with this name, or nil if there is none.
   public subscript(_ name: String) -> CheckpointValue? {
-    guard case .dictionary(let entries) = self else { return nil }
-    for case (.string(name), let value) in entries { return value }
+    guard let items else { return nil }
+    for place in stride(from: items.count - 2, through: 0, by: -2) {
+      if case .string(name) = items[place] { return part(items[place + 1]) }
+    }
     return nil
   }
 
   /// The tensor, or nil for any other value.
-  public var tensor: StoredTensor? { if case .tensor(let tensor) = self { tensor } else { nil } }
+  public var tensor: StoredTensor? { if case .tensor(let index) = value { pickle.tensors[index] } else { nil } }
+
+  /// The text, or nil for any other value.
+  public var string: String? { if case .string(let text) = value { text } else { nil } }
 
   /// The kind of the value in Python's words, for messages.
-  var kind: String {
-    switch self {
+  public var kind: String {
+    switch content {
     case .none: "None"
     case .bool, .int, .float: "a number"
     case .string: "a string"
@@ -40,25 +99,28 @@ public enum CheckpointValue: Sendable {
     case .list: "a list"
     case .dictionary: "a dictionary"
     case .tensor: "a tensor"
+    case .object(let type, _): Self.tensorKinds[type] ?? "an object of \(quoted(type))"
     case .other(let description): description
     }
   }
-}
 
-extension Unpickler {
-  /// Turns the result of a pickle into a tree, with tensors on the given storages.
-  ///
-  /// - Parameter storages: one storage for each of `self.storages`.
-  func tree(_ root: Value, storages bound: [StoredTensor.Storage]) throws(FormatError) -> CheckpointValue {
-    guard bound.count == storages.count else { throw damaged("holds tensors in the wrong place") }
-    var builder = TreeBuilder(source: self, storages: bound)
-    return try builder.build(root, depth: 0).value
+  /// The tensors that have no description by strides.
+  private static let tensorKinds = [
+    "torch._utils._rebuild_qtensor": "a quantized tensor", "torch._utils._rebuild_sparse_tensor": "a sparse tensor",
+    "torch._utils._rebuild_sparse_csr_tensor": "a sparse tensor", "torch._utils._rebuild_nested_tensor": "a nested tensor",
+    "torch._utils._rebuild_meta_tensor_no_storage": "a tensor of the device meta, which has no elements",
+  ]
+
+  /// The identity of a container or object, for walks over values that may hold themselves.
+  var identity: Int? {
+    switch value {
+    case .container(let index): index
+    case .object(let index): pickle.containers.count + index
+    default: nil
+    }
   }
-}
 
-/// Copies the unpickler's arena into values, with each container once. It refuses cycles and deep nesting.
-private struct TreeBuilder {
-  typealias Node = (value: CheckpointValue, height: Int)
+  private func part(_ value: Unpickler.Value) -> CheckpointValue { CheckpointValue(pickle: pickle, value: value) }
 
   /// A dictionary key. Two keys are equal if Python finds them equal.
   private enum Key: Hashable {
@@ -68,75 +130,9 @@ private struct TreeBuilder {
     case none
   }
 
-  let source: Unpickler
-  let storages: [StoredTensor.Storage]
-  private var finished: [Int: Node] = [:]
-  private var open: Set<Int> = []
-
-  init(source: Unpickler, storages: [StoredTensor.Storage]) {
-    self.source = source
-    self.storages = storages
-  }
-
-  mutating func build(_ value: Unpickler.Value, depth: Int) throws(FormatError) -> Node {
-    switch value {
-    case .none: return (.none, 0)
-    case .bool(let flag): return (.bool(flag), 0)
-    case .int(let number): return (.int(number), 0)
-    case .float(let number): return (.float(number), 0)
-    case .string(let text): return (.string(text), 0)
-    case .bytes(let bytes): return (.bytes(bytes), 0)
-    case .long(let bytes): return (.other("a whole number of \(bytes.count) bytes"), 0)
-    case .numpyType(let code): return (.other("numpy dtype \(code)"), 0)
-    case .storage(let index): return (.other("a storage of \(source.storages[index].dtype)"), 0)
-    case .global(let global): return (.other(global.description), 0)
-    case .tensor(let index):
-      let record = source.tensors[index]
-      let tensor = try StoredTensor(
-        storage: storages[record.storage], dtype: record.dtype, shape: record.shape, strides: record.strides,
-        offset: record.offset, requiresGrad: record.requiresGrad)
-      return (.tensor(tensor), 0)
-    case .container(let index): return try container(index, depth: depth)
-    }
-  }
-
-  private mutating func container(_ index: Int, depth: Int) throws(FormatError) -> Node {
-    if let node = finished[index] { return node }
-    guard open.insert(index).inserted else {
-      throw FormatError("the pickle holds a container inside itself; expected a state_dict; re-save only model.state_dict()")
-    }
-    guard depth < CheckpointValue.maximumDepth else { throw tooDeep }
-    defer { open.remove(index) }
-    let container = source.containers[index]
-    var height = 0
-    var nodes: [CheckpointValue] = []
-    nodes.reserveCapacity(container.items.count)
-    for item in container.items {
-      let node = try build(item, depth: depth + 1)
-      height = max(height, node.height + 1)
-      nodes.append(node.value)
-    }
-    // A container that was finished earlier may be deeper than the present path.
-    guard height <= CheckpointValue.maximumDepth else { throw tooDeep }
-    let value: CheckpointValue
-    switch container.kind {
-    case .list, .tuple, .set: value = .list(nodes)
-    case .mapping, .namespace: value = .dictionary(dictionary(nodes))
-    }
-    finished[index] = (value, height)
-    return (value, height)
-  }
-
-  private var tooDeep: FormatError {
-    FormatError(
-      "the pickle is nested deeper than \(CheckpointValue.maximumDepth) levels; expected a state_dict; re-save only "
-        + "model.state_dict()"
-    )
-  }
-
   /// Makes pairs of alternating keys and values. A key that occurs again replaces its value and keeps its place, as in Python.
-  private func dictionary(_ items: [CheckpointValue]) -> [(key: CheckpointValue, value: CheckpointValue)] {
-    var result: [(key: CheckpointValue, value: CheckpointValue)] = []
+  private func entries(_ items: [Unpickler.Value]) -> [Entry] {
+    var result: [Entry] = []
     var places: [Key: Int] = [:]
     for position in stride(from: 0, to: items.count - 1, by: 2) {
       let key: Key? =
@@ -148,12 +144,27 @@ private struct TreeBuilder {
         default: nil
         }
       if let key, let place = places[key] {
-        result[place].value = items[position + 1]
+        result[place].value = part(items[position + 1])
       } else {
         if let key { places[key] = result.count }
-        result.append((items[position], items[position + 1]))
+        result.append((part(items[position]), part(items[position + 1])))
       }
     }
     return result
+  }
+}
+
+extension Unpickler {
+  /// Turns the result of a pickle into a value, with tensors on the given storages: one for each of `self.storages`.
+  func value(_ root: Value, storages bound: [StoredTensor.Storage]) throws(FormatError) -> CheckpointValue {
+    guard bound.count == storages.count else { throw damaged("holds tensors in the wrong place") }
+    var made: [StoredTensor] = []
+    for record in tensors {
+      var tensor = try StoredTensor(
+        storage: bound[record.storage], dtype: record.dtype, shape: record.shape, strides: record.strides, offset: record.offset)
+      (tensor.requiresGrad, tensor.isConjugate, tensor.isNegative) = (record.requiresGrad, record.isConjugate, record.isNegative)
+      made.append(tensor)
+    }
+    return CheckpointValue(pickle: CheckpointValue.Pickle(self, tensors: made), value: root)
   }
 }

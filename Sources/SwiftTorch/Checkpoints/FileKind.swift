@@ -35,7 +35,10 @@ public enum FileKind: Sendable, Equatable, CustomStringConvertible {
     }
   }
 
-  /// Returns the kind of a file that is not a zip archive.
+  /// The bytes at a file's start that tell its kind: the header of a zip archive's first entry, with the longest name.
+  static let neededBytes = 30 + 0xFFFF
+
+  /// Returns the kind of a file that is not a zip archive, by its first bytes.
   static func ofOther(_ bytes: [UInt8]) -> FileKind {
     if isGzip(bytes) { return .gzip }
     if bytes.starts(with: [0x93] + Array("NUMPY".utf8)) { return .npy }
@@ -62,6 +65,7 @@ public enum FileKind: Sendable, Equatable, CustomStringConvertible {
 
   /// Returns the kind of a zip archive by the names of its entries.
   ///
+  /// - Parameter bytes: the first bytes of the file.
   /// - Parameter archive: the archive, or nil if its directory is missing or damaged.
   static func ofZip(_ bytes: [UInt8], archive: ZipArchive?) -> FileKind {
     let names: [String]

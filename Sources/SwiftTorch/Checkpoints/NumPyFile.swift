@@ -12,6 +12,7 @@ public enum NumPyFile {
 
   /// Reads arrays of an `.npz` file by name, in the archive's order.
   ///
+  /// - Parameter path: the path of the file.
   /// - Parameter names: the names of the arrays, without `.npy`; nil for all. The reader does not unpack other arrays.
   /// - Throws: `TorchError` that names `path` and the missing or damaged array.
   public static func readArchive(_ path: String, names: Set<String>? = nil) throws(TorchError) -> NamedStoredTensors {
@@ -30,9 +31,7 @@ public enum NumPyFile {
       guard names?.contains(name) ?? true else { continue }
       let contents = try archive.contents(of: entry)
       do {
-        // A stored entry is a slice of the archive, so the cursor can share the archive's bytes.
-        let array = entry.isDeflated ? try decodeArray(Array(contents)) : try decodeArray(archive.bytes, in: entry.data)
-        arrays.append((name, array))
+        arrays.append((name, try decodeArray(contents)))
       } catch { throw FormatError("array \(quoted(name)): \(error.message)") }
     }
     if let missing = names?.subtracting(arrays.map(\.name)).sorted().first {
@@ -44,8 +43,8 @@ public enum NumPyFile {
     return arrays
   }
 
-  static func decodeArray(_ bytes: [UInt8], in range: Range<Int>? = nil) throws(FormatError) -> StoredTensor {
-    var cursor = ByteCursor(bytes, from: range?.lowerBound ?? 0, to: range?.upperBound, subject: "the NumPy array")
+  static func decodeArray(_ bytes: [UInt8]) throws(FormatError) -> StoredTensor {
+    var cursor = ByteCursor(bytes, subject: "the NumPy array")
     guard bytes[try cursor.take(6)].elementsEqual([0x93] + Array("NUMPY".utf8)) else {
       throw FormatError("does not begin as NumPy arrays do; save it with numpy.save or numpy.savez")
     }
@@ -62,21 +61,22 @@ public enum NumPyFile {
           + "convert it with .astype"
       )
     }
-    let data = bytes[try cursor.take(cursor.remaining)]
+    let data = StoredTensor.Storage(bytes: bytes[try cursor.take(cursor.remaining)])
     let packed: StoredTensor
     do {
-      packed = try StoredTensor(bytes: data, shape: shape, dtype: dtype)
+      packed = try StoredTensor(packed: data, shape: shape, dtype: dtype)
     } catch {
       throw FormatError("\(error.message), so it is cut off or damaged; copy or download it again")
     }
     guard isFortran else { return packed }
     let strides = Array(StoredTensor.rowMajorStrides(shape.reversed()).reversed())
-    return try StoredTensor(storage: packed.storage, dtype: dtype, shape: shape, strides: strides, offset: 0, requiresGrad: false)
+    return try StoredTensor(storage: data, dtype: dtype, shape: shape, strides: strides, offset: 0)
   }
 
   private static let dtypes: [String: DType] = [
     "|u1": .uint8, "<u1": .uint8, "|i1": .int8, "<i1": .int8, "<i2": .int16, "<i4": .int32, "<i8": .int64,
-    "<f2": .float16, "<f4": .float32, "<f8": .float64, "|b1": .bool,
+    "<u2": .uint16, "<u4": .uint32, "<u8": .uint64, "<c8": .complex64, "<c16": .complex128, "<f2": .float16,
+    "<f4": .float32, "<f8": .float64, "|b1": .bool,
   ]
 }
 

@@ -1,4 +1,4 @@
-/// A file of `torch.save`. The reader runs no code from the file.
+/// A file of `torch.save`. The reader runs no code from the file: whatever is no tensor, number, text or container stays opaque.
 ///
 /// The reader knows both formats: the zip archive of PyTorch 1.6 and later, and the older sequence of pickles
 /// (`_use_new_zipfile_serialization=False`).
@@ -10,8 +10,9 @@ public struct PyTorchCheckpoint: Sendable {
 
   /// Reads a file of either format.
   ///
-  /// - Throws: `TorchError` that names `path` if the file is cut off, damaged, not a checkpoint or big-endian, or has an
-  ///   unsupported dtype. It also throws if the pickle asks for a name that is not part of a state_dict; the message has that name.
+  /// The tensors' elements stay in the file until they are needed.
+  ///
+  /// - Throws: `TorchError` that names `path` if the file is cut off, damaged, not a checkpoint or big-endian.
   public static func read(_ path: String) throws(TorchError) -> PyTorchCheckpoint {
     try decode(try FileContents.read(path, expecting: "a PyTorch checkpoint"))
   }
@@ -20,7 +21,7 @@ public struct PyTorchCheckpoint: Sendable {
   public static func decode(_ file: FileContents) throws(TorchError) -> PyTorchCheckpoint {
     let root = try naming(file.name) { () throws(FormatError) -> CheckpointValue in
       switch file.kind {
-      case .pytorchLegacy: return try legacy(file.bytes)
+      case .pytorchLegacy: return try legacy(file.source)
       case .pytorchZip: return try zip(file.archive())
       case .torchScript:
         throw FormatError("is a TorchScript archive; expected a state_dict; load it as a script, or save model.state_dict()")
@@ -47,11 +48,7 @@ public struct PyTorchCheckpoint: Sendable {
         throw FormatError("has byte order \(quoted(text)); expected little; save it again on a little-endian machine")
       }
     }
-    let contents = try archive.contents(of: pickle)
-    // The machine reads a stored pickle in place, without a copy.
-    let place = pickle.data
-    var machine =
-      pickle.isDeflated ? Unpickler(Array(contents)) : Unpickler(archive.bytes, from: place.lowerBound, to: place.upperBound)
+    var machine = Unpickler(try archive.contents(of: pickle))
     let root = try machine.run()
     var storages: [StoredTensor.Storage] = []
     for record in machine.storages {
@@ -66,9 +63,9 @@ public struct PyTorchCheckpoint: Sendable {
             + "copy or download it again"
         )
       }
-      storages.append(StoredTensor.Storage(bytes: try archive.contents(of: entry)))
+      storages.append(archive.storage(of: entry))
     }
-    return try machine.tree(root, storages: storages)
+    return try machine.value(root, storages: storages)
   }
 
   // MARK: The legacy format
@@ -77,7 +74,18 @@ public struct PyTorchCheckpoint: Sendable {
   static let legacyMagic: [UInt8] = [0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19]
 
   /// Reads five pickles (magic number, protocol 1001, system, object, storage keys), then the length and elements of each storage.
-  private static func legacy(_ bytes: [UInt8]) throws(FormatError) -> CheckpointValue {
+  private static func legacy(_ file: FileSource) throws(FormatError) -> CheckpointValue {
+    // The file does not say how long the pickles are. The reader takes more of the file until they end.
+    var length = min(file.count, 1 << 20)
+    while length < file.count {
+      let start = try file.read(0..<length)
+      if let value = try? legacy(start, of: file) { return value }
+      length = min(file.count, 4 * length)
+    }
+    return try legacy(file.read(), of: file)
+  }
+
+  private static func legacy(_ bytes: [UInt8], of file: FileSource) throws(FormatError) -> CheckpointValue {
     var position = 0
     func next() throws(FormatError) -> (machine: Unpickler, value: Unpickler.Value) {
       var machine = Unpickler(bytes, from: position)
@@ -92,48 +100,49 @@ public struct PyTorchCheckpoint: Sendable {
       throw FormatError("has an unknown protocol version; expected 1001; save it again with a current PyTorch")
     }
     let system = try next()
-    if case .bool(false)? = try system.machine.tree(system.value, storages: [])["little_endian"] {
+    if case .bool(false)? = try system.machine.value(system.value, storages: [])["little_endian"]?.value {
       throw FormatError("was saved on a big-endian machine; expected little-endian; save it again on a little-endian machine")
     }
     let (machine, root) = try next()
-    let keyList = try next()
-    guard case .list(let keys) = try keyList.machine.tree(keyList.value, storages: []) else {
+    let (keyMachine, keyList) = try next()
+    guard let keys = try? keyMachine.items(keyList, .list) else {
       throw FormatError("lacks its list of storages; copy or download it again")
     }
 
     var declared: [String: (count: Int, dtype: DType)] = [:]
     for record in machine.storages { declared[record.key] = (record.count, record.dtype) }
-    var cursor = ByteCursor(bytes, from: position, subject: "a storage")
-    var contents: [String: ArraySlice<UInt8>] = [:]
+    var contents: [String: Range<Int>] = [:]
     for key in keys {
       guard case .string(let name) = key, let (count, dtype) = declared[name], contents[name] == nil else {
         throw FormatError("lists a storage that no tensor uses, or lists one twice; copy or download it again")
       }
+      guard file.count - position >= 8 else { throw FormatError("a storage is cut off; copy or download the file again") }
+      var cursor = ByteCursor(try file.read(position..<position + 8), subject: "a storage")
       guard try cursor.size(8) == count else {
         throw FormatError("gives storage \(quoted(name)) two different sizes; copy or download it again")
       }
+      position += 8
       let size = count.multipliedReportingOverflow(by: dtype.size)
-      guard !size.overflow else {
-        throw FormatError("declares an impossible size for storage \(quoted(name)); copy or download it again")
+      guard !size.overflow, size.partialValue <= file.count - position else {
+        throw FormatError("storage \(quoted(name)) is cut off; copy or download the file again")
       }
-      contents[name] = bytes[try cursor.take(size.partialValue)]
+      contents[name] = position..<position + size.partialValue
+      position += size.partialValue
     }
     var storages: [StoredTensor.Storage] = []
     for record in machine.storages {
-      guard let whole = contents[record.key] else {
+      guard var place = contents[record.key] else {
         throw FormatError("lacks the storage \(quoted(record.key)) that a tensor needs; copy or download it again")
       }
-      guard let view = record.view else {
-        storages.append(StoredTensor.Storage(bytes: whole))
-        continue
+      if let view = record.view {
+        let width = record.dtype.size
+        guard view.upperBound <= place.count / width else {
+          throw FormatError("has a view past storage \(quoted(record.key)); copy or download it again")
+        }
+        place = place.lowerBound + view.lowerBound * width..<place.lowerBound + view.upperBound * width
       }
-      let width = record.dtype.size
-      guard view.upperBound <= whole.count / width else {
-        throw FormatError("has a view past storage \(quoted(record.key)); copy or download it again")
-      }
-      let start = whole.startIndex
-      storages.append(StoredTensor.Storage(bytes: whole[start + view.lowerBound * width..<start + view.upperBound * width]))
+      storages.append(StoredTensor.Storage(.file(file, place, checksum: nil), count: place.count))
     }
-    return try machine.tree(root, storages: storages)
+    return try machine.value(root, storages: storages)
   }
 }

@@ -25,20 +25,33 @@ public struct SafeTensors {
 
   /// Reads CPU tensors from a file's contents.
   public static func decode(_ file: FileContents) throws(TorchError) -> SafeTensors {
-    let (stored, metadata) = try naming(file.name) { () throws(FormatError) in try SafeTensorsHeader.parse(file.bytes) }
-    return SafeTensors(tensors: TensorMaker.tensors(stored), metadata: metadata)
+    let (stored, metadata) = try stored(in: file)
+    return SafeTensors(tensors: try TensorMaker.tensors(stored, source: file.name), metadata: metadata)
+  }
+
+  /// Returns the tensors of a file, which stay on the disk, and its metadata.
+  package static func stored(
+    in file: FileContents
+  ) throws(TorchError) -> (tensors: NamedStoredTensors, metadata: [String: String]) {
+    try naming(file.name) { () throws(FormatError) in try SafeTensorsHeader.parse(file.source) }
   }
 
   /// Writes the whole file or nothing.
   ///
   /// It packs every tensor in row-major order, from any layout and device. It copies one tensor at a time.
   ///
-  /// - Throws: `TorchError` that names `path` if the file cannot be written, or a tensor's name is used twice or reserved.
+  /// - Throws: `TorchError` that names `path` if the file cannot be written, a tensor's name is used twice or reserved, or the
+  ///   format does not have its dtype.
   public func write(to path: String) throws(TorchError) {
     var names: Set<String> = ["__metadata__"]
     for (name, _) in tensors where !names.insert(name).inserted {
       throw TorchError(
         .value, "\(path): the tensor name \(quoted(name)) is used twice or reserved; expected distinct names; rename one")
+    }
+    for (name, tensor) in tensors where !SafeTensorsHeader.names.contains(where: { $0.dtype == tensor.dtype }) {
+      throw TorchError(
+        .value,
+        "\(path): the tensor \(quoted(name)) has the dtype \(tensor.dtype), which safetensors files do not have; convert it")
     }
     let (header, order) = SafeTensorsHeader.encode(tensors.map { ($0.name, $0.tensor.dtype, $0.tensor.shape) }, metadata: metadata)
     guard header.count - 8 <= SafeTensorsHeader.maximumLength else {

@@ -6,9 +6,12 @@ struct SafeTensorsHeader {
   /// The longest header in bytes that the reference implementation accepts.
   static let maximumLength = 100_000_000
 
-  private static let names: [(dtype: DType, name: String)] = [
+  /// The element types of the format.
+  static let names: [(dtype: DType, name: String)] = [
     (.float64, "F64"), (.float32, "F32"), (.float16, "F16"), (.bfloat16, "BF16"), (.int64, "I64"), (.int32, "I32"),
-    (.int16, "I16"), (.int8, "I8"), (.uint8, "U8"), (.bool, "BOOL"),
+    (.int16, "I16"), (.int8, "I8"), (.uint8, "U8"), (.bool, "BOOL"), (.uint64, "U64"), (.uint32, "U32"), (.uint16, "U16"),
+    (.complex64, "C64"), (.float8e4m3fn, "F8_E4M3"), (.float8e5m2, "F8_E5M2"), (.float8e8m0fnu, "F8_E8M0"),
+    (.float8e4m3fnuz, "F8_E4M3FNUZ"), (.float8e5m2fnuz, "F8_E5M2FNUZ"),
   ]
 
   private struct Info {
@@ -17,22 +20,22 @@ struct SafeTensorsHeader {
     var offsets: [Int]?
   }
 
-  /// Reads a whole file and returns its tensors in the header's order, and its metadata.
-  static func parse(_ bytes: [UInt8]) throws(FormatError) -> (tensors: NamedStoredTensors, metadata: [String: String]) {
-    var cursor = ByteCursor(bytes, subject: "the safetensors file")
+  /// Reads a file's header and returns its tensors in the header's order, and its metadata.
+  static func parse(_ file: FileSource) throws(FormatError) -> (tensors: NamedStoredTensors, metadata: [String: String]) {
+    var cursor = ByteCursor(try file.read(0..<min(file.count, 8)), subject: "the safetensors file")
     let length = try cursor.number(8)
     guard length >= 2, length <= UInt64(maximumLength) else {
       throw FormatError(
         "its header declares \(length) bytes; expected 2 to \(maximumLength), so this is not a safetensors file; check the path")
     }
-    guard Int(length) <= cursor.remaining else {
+    guard Int(length) <= file.count - 8 else {
       throw FormatError(
-        "its header declares \(length) bytes but only \(cursor.remaining) follow, so it is cut off; copy or download it again")
+        "its header declares \(length) bytes but only \(file.count - 8) follow, so it is cut off; copy or download it again")
     }
-    let header = try cursor.take(Int(length))
-    let (infos, metadata) = try scan(bytes, header)
+    let header = try file.read(8..<8 + Int(length))
+    let (infos, metadata) = try scan(header)
 
-    let data = header.upperBound..<bytes.count
+    let data = 8 + header.count..<file.count
     var tensors: NamedStoredTensors = []
     tensors.reserveCapacity(infos.count)
     var extents: [(begin: Int, end: Int)] = []
@@ -52,7 +55,8 @@ struct SafeTensorsHeader {
       }
       let range = data.lowerBound + offsets[0]..<data.lowerBound + offsets[1]
       do {
-        tensors.append((name, try StoredTensor(bytes: bytes[range], shape: shape, dtype: dtype)))
+        let storage = StoredTensor.Storage(.file(file, range, checksum: nil), count: range.count)
+        tensors.append((name, try StoredTensor(packed: storage, shape: shape, dtype: dtype)))
       } catch {
         throw FormatError("tensor \(quoted(name)): \(error.message); copy or download the file again")
       }
@@ -71,13 +75,11 @@ struct SafeTensorsHeader {
     return (tensors, metadata)
   }
 
-  private static func scan(
-    _ bytes: [UInt8], _ range: Range<Int>
-  ) throws(FormatError) -> (infos: [(String, Info)], metadata: [String: String]) {
+  private static func scan(_ header: [UInt8]) throws(FormatError) -> (infos: [(String, Info)], metadata: [String: String]) {
     var infos: [(String, Info)] = []
     var metadata: [String: String] = [:]
     var seen: Set<String> = []
-    var scanner = JSONScanner(bytes, in: range)
+    var scanner = JSONScanner(header, in: header.indices)
     try scanner.object { scanner, name throws(FormatError) in
       guard seen.insert(name).inserted else { throw FormatError("its header names \(quoted(name)) twice; save the file again") }
       if name == "__metadata__" {

@@ -14,8 +14,8 @@ struct ScriptTrainingFlags {
   private var text = ""
   private var isTextOnTop = false
 
-  init(_ pickle: ArraySlice<UInt8>) {
-    cursor = ByteCursor(Array(pickle), subject: "the archive's objects")
+  init(_ pickle: [UInt8]) {
+    cursor = ByteCursor(pickle, subject: "the archive's objects")
     while let code = try? cursor.byte(), let opcode = Unpickler.Opcode(rawValue: code), opcode != .stop {
       guard (try? read(opcode)) != nil else { break }
     }

@@ -1,14 +1,25 @@
 /// The named tensors of a file, in the file's order.
 public typealias NamedStoredTensors = [(name: String, tensor: StoredTensor)]
 
-/// A tensor as a file describes it: a typed, strided view of a block of bytes, with checked bounds.
+/// A tensor as a file describes it: a typed, strided view of a block of bytes, with checked bounds. The bytes stay in the file
+/// until `makeTensor()` reads them.
 public struct StoredTensor: Sendable {
   /// A block of bytes that one or more tensors share, as PyTorch's storages are.
   public final class Storage: Sendable {
-    /// Packed little-endian elements.
-    public let bytes: ArraySlice<UInt8>
+    enum Origin: Sendable {
+      case bytes(ArraySlice<UInt8>)
+      /// A part of a file, with its CRC-32 if that is known.
+      case file(FileSource, Range<Int>, checksum: UInt32?)
+      case deflated(ZipArchive, ZipArchive.Entry)
+    }
 
-    public init(bytes: ArraySlice<UInt8>) { self.bytes = bytes }
+    let origin: Origin
+    /// The number of bytes.
+    let count: Int
+
+    init(_ origin: Origin, count: Int) { (self.origin, self.count) = (origin, count) }
+
+    convenience init(bytes: ArraySlice<UInt8>) { self.init(.bytes(bytes), count: bytes.count) }
   }
 
   /// The most elements of a view that has more elements than its storage. A broadcast tensor repeats elements with a stride of 0.
@@ -18,35 +29,39 @@ public struct StoredTensor: Sendable {
   static let maximumDimensions = 64
 
   public let dtype: DType
+  /// The sizes of the dimensions, outermost first.
   public let shape: [Int]
   /// The step between neighbours along each dimension, in elements.
   public let strides: [Int]
   /// The place of the first element in the storage, in elements.
   public let offset: Int
-  public let storage: Storage
+  let storage: Storage
   /// True if the file marks the tensor as a trained parameter.
-  public let requiresGrad: Bool
+  public var requiresGrad = false
+  /// True if the values are the complex conjugates of the stored ones (PyTorch's lazy `conj`).
+  var isConjugate = false
+  /// True if the values are the negatives of the stored ones (PyTorch's lazy `imag` of a conjugate).
+  var isNegative = false
 
-  /// Makes a packed row-major tensor of all `bytes`.
-  init(bytes: ArraySlice<UInt8>, shape: [Int], dtype: DType) throws(FormatError) {
+  /// Makes a row-major tensor of all bytes of `storage`.
+  init(packed storage: Storage, shape: [Int], dtype: DType) throws(FormatError) {
     guard shape.count <= Self.maximumDimensions, let count = elementCount(shape) else {
       throw FormatError("a tensor has an impossible shape of \(shape.count) dimensions, \(shape.prefix(8))")
     }
     let size = count.multipliedReportingOverflow(by: dtype.size)
-    guard !size.overflow, size.partialValue == bytes.count else {
-      throw FormatError("\(bytes.count) bytes do not make a \(dtype) tensor of shape \(shape)")
+    guard !size.overflow, size.partialValue == storage.count else {
+      throw FormatError("\(storage.count) bytes do not make a \(dtype) tensor of shape \(shape)")
     }
     self.dtype = dtype
     self.shape = shape
     strides = Self.rowMajorStrides(shape)
     offset = 0
-    storage = Storage(bytes: bytes)
-    requiresGrad = false
+    self.storage = storage
   }
 
   /// Makes a view of `storage`. All its elements must lie inside the storage.
-  init(storage: Storage, dtype: DType, shape: [Int], strides: [Int], offset: Int, requiresGrad: Bool) throws(FormatError) {
-    let stored = storage.bytes.count / dtype.size
+  init(storage: Storage, dtype: DType, shape: [Int], strides: [Int], offset: Int) throws(FormatError) {
+    let stored = storage.count / dtype.size
     guard shape.count == strides.count, shape.count <= Self.maximumDimensions, offset >= 0,
       strides.allSatisfy({ $0 >= 0 }), let count = elementCount(shape)
     else {
@@ -75,48 +90,16 @@ public struct StoredTensor: Sendable {
     self.strides = strides
     self.offset = offset
     self.storage = storage
-    self.requiresGrad = requiresGrad
+  }
+
+  /// Returns true if both are the same elements of the file in the same order.
+  package func isSame(as other: StoredTensor) -> Bool {
+    storage === other.storage && offset == other.offset && shape == other.shape && strides == other.strides && dtype == other.dtype
+      && isConjugate == other.isConjugate && isNegative == other.isNegative
   }
 
   /// The number of elements.
   public var count: Int { shape.reduce(1, *) }
-
-  /// True if the elements are packed in row-major order.
-  public var isContiguous: Bool {
-    var expected = 1
-    for (size, stride) in zip(shape, strides).reversed() where size != 1 {
-      if size == 0 { return true }
-      if stride != expected { return false }
-      expected *= size
-    }
-    return true
-  }
-
-  /// Returns the elements packed in row-major order, little-endian.
-  public func packedBytes() -> [UInt8] {
-    let width = dtype.size
-    let start = storage.bytes.startIndex
-    if isContiguous {
-      let first = count == 0 ? start : start + offset * width
-      return Array(storage.bytes[first..<first + count * width])
-    }
-    var result: [UInt8] = []
-    result.reserveCapacity(count * width)
-    var index = [Int](repeating: 0, count: shape.count)
-    var element = offset
-    for _ in 0..<count {
-      result.append(contentsOf: storage.bytes[start + element * width..<start + (element + 1) * width])
-      for dimension in shape.indices.reversed() {
-        index[dimension] += 1
-        // A dimension of size 1 may have any stride, so the sum may wrap. The subtraction below undoes it.
-        element &+= strides[dimension]
-        if index[dimension] < shape[dimension] { break }
-        element &-= strides[dimension] &* shape[dimension]
-        index[dimension] = 0
-      }
-    }
-    return result
-  }
 
   static func rowMajorStrides(_ shape: [Int]) -> [Int] {
     var strides = [Int](repeating: 1, count: shape.count)

@@ -34,8 +34,8 @@ extension Unpickler {
     case .shortBinString: try push(try legacyText(1))
     case .unicode: try push(.string(try asciiLine()))
     case .binBytes, .binBytes8, .byteArray8:
-      try push(.bytes(Array(cursor.bytes[try cursor.take(try cursor.size(opcode == .binBytes ? 4 : 8))])))
-    case .shortBinBytes: try push(.bytes(Array(cursor.bytes[try cursor.take(Int(try cursor.byte()))])))
+      try push(bytes(try cursor.take(try cursor.size(opcode == .binBytes ? 4 : 8))))
+    case .shortBinBytes: try push(bytes(try cursor.take(Int(try cursor.byte()))))
     // Containers.
     case .emptyTuple: try push(.tuple, [])
     case .tuple1: try push(.tuple, try pop(1))
@@ -57,28 +57,31 @@ extension Unpickler {
     case .addItems: try append(try popToMark(), kind: .set)
     case .frozenSet: try push(.set, try popToMark())
     // Globals, calls, storages.
-    case .global: try push(.global(try PickleGlobal.find(module: try asciiLine(), name: try asciiLine())))
+    case .global: try pushGlobal("\(try asciiLine()).\(try asciiLine())")
     case .stackGlobal:
       guard case .string(let name) = try pop(), case .string(let module) = try pop() else {
         throw damaged("names a global without text")
       }
-      try push(.global(try PickleGlobal.find(module: module, name: name)))
+      try pushGlobal("\(module).\(name)")
+    case .ext1: try pushGlobal("copyreg extension \(try cursor.size(1))")
+    case .ext2: try pushGlobal("copyreg extension \(try cursor.size(2))")
+    case .ext4: try pushGlobal("copyreg extension \(try cursor.size(4))")
     case .inst:
-      let function = try PickleGlobal.find(module: try asciiLine(), name: try asciiLine())
-      try call(.global(function), try popToMark())
+      try pushGlobal("\(try asciiLine()).\(try asciiLine())")
+      let function = try pop()
+      try call(function, try popToMark())
     case .obj:
       let values = try popToMark()
       guard let function = values.first else { throw damaged("makes an object without a type") }
       try call(function, Array(values.dropFirst()))
+    case .newObjEx:
+      _ = try items(try pop(), .mapping)
+      fallthrough
     case .reduce, .newObj:
       let arguments = try items(try pop(), .tuple)
       try call(try pop(), arguments)
-    case .newObjEx:
-      guard try items(try pop(), .mapping).isEmpty else { throw damaged("calls with named arguments") }
-      let arguments = try items(try pop(), .tuple)
-      try call(try pop(), arguments)
     case .build: try build(state: try pop())
-    case .binPersID: try push(try persistentStorage(try pop()))
+    case .binPersID: try push(try persistentValue(try pop()))
     // Framing.
     case .proto:
       let version = try cursor.byte()
@@ -88,11 +91,6 @@ extension Unpickler {
     case .frame: guard try cursor.size(8) <= cursor.remaining else { throw damaged("has a frame that is cut off") }
     case .persID:
       throw FormatError("the pickle has protocol 0, which cannot hold tensors; re-save it with torch.save's default protocol")
-    case .ext1, .ext2, .ext4:
-      throw FormatError(
-        "the pickle asks for an entry of Python's extension registry, which is not part of a state_dict and is not run; re-save "
-          + "it with torch.save(model.state_dict(), path)"
-      )
     case .stop: break  // `run()` handles this opcode and never passes it on.
     }
   }
@@ -128,8 +126,10 @@ extension Unpickler {
   /// Reads a byte string of Python 2: text if it is UTF-8, as state_dict keys are, and bytes otherwise.
   private mutating func legacyText(_ width: Int) throws(FormatError) -> Value {
     let raw = cursor.bytes[try cursor.take(try cursor.size(width))]
-    return String(validating: raw, as: UTF8.self).map(Value.string) ?? .bytes(Array(raw))
+    return String(validating: raw, as: UTF8.self).map(Value.string) ?? .bytes(StoredTensor.Storage(bytes: raw))
   }
+
+  private func bytes(_ range: Range<Int>) -> Value { .bytes(StoredTensor.Storage(bytes: cursor.bytes[range])) }
 
   private func integer(_ range: Range<Int>) -> Value {
     let bytes = cursor.bytes[range]

@@ -1,7 +1,10 @@
-/// A pickle machine that can build only numbers, text, containers and descriptions of tensors.
+/// An inert pickle machine: it builds numbers, text, containers and descriptions of tensors, and nothing else.
 ///
-/// It reads protocols 0 to 5 as PyTorch writes them. All containers live in one flat arena and refer to each other by index.
-/// Therefore nested or cyclic input cannot make memory management recurse. The input's length bounds the work.
+/// A pickle may name any class or function. The machine never imports or calls one. It knows the few that stand for containers and
+/// tensors (`Builder`), and makes an opaque object of every other call: a record of the name, the arguments and the attributes.
+///
+/// It reads protocols 0 to 5. All containers and objects live in flat arenas and refer to each other by index. Therefore nested or
+/// cyclic input cannot make memory management recurse. The input's length bounds the work.
 ///
 /// Source: the opcode table of Python's `pickletools`.
 struct Unpickler {
@@ -13,19 +16,31 @@ struct Unpickler {
     case long([UInt8])
     case float(Double)
     case string(String)
-    case bytes([UInt8])
+    case bytes(StoredTensor.Storage)
     case container(Int)
+    case object(Int)
     case storage(Int)
     case tensor(Int)
-    case global(PickleGlobal)
-    case numpyType(String)
+    /// The index of a class or function in `globals`.
+    case global(Int)
   }
 
   struct Container {
-    enum Kind { case list, tuple, set, mapping, namespace }
+    enum Kind { case list, tuple, set, mapping }
     let kind: Kind
     /// The elements. In a mapping, keys and values alternate.
     var items: [Value]
+  }
+
+  /// The result of a call that the machine does not make.
+  struct Object {
+    /// The class or function, as an index in `globals`.
+    let type: Int
+    let arguments: [Value]
+    /// The attributes, and the entries of a subclass of `dict`. Keys and values alternate.
+    var attributes: [Value] = []
+    /// A state that is not a dictionary of attributes.
+    var state = Value.none
   }
 
   /// A storage that the pickle names and that the file holds in another place.
@@ -43,7 +58,9 @@ struct Unpickler {
     let offset: Int
     let shape: [Int]
     let strides: [Int]
-    var requiresGrad: Bool
+    var requiresGrad = false
+    var isConjugate = false
+    var isNegative = false
   }
 
   /// The most values of one pickle. A state_dict has a few thousand. A hostile file could need many times its size in memory.
@@ -51,6 +68,10 @@ struct Unpickler {
 
   var cursor: ByteCursor
   var containers: [Container] = []
+  var objects: [Object] = []
+  /// The names of classes and functions ("collections.OrderedDict").
+  var globals: [String] = []
+  private var globalIndices: [String: Int] = [:]
   var storages: [StorageRecord] = []
   var tensors: [TensorRecord] = []
   var storageIndices: [String: Int] = [:]
@@ -61,11 +82,7 @@ struct Unpickler {
   private var copied = 0
   private let allowance: Int
 
-  /// Prepares to read a pickle.
-  ///
-  /// - Parameters:
-  ///   - start: the index of the pickle's first byte.
-  ///   - end: the index after the pickle's last possible byte; nil for the end of the file.
+  /// Prepares to read a pickle, from the index of its first byte to the index after its last possible byte.
   init(_ bytes: [UInt8], from start: Int = 0, to end: Int? = nil) {
     cursor = ByteCursor(bytes, from: start, to: end, subject: "the pickle")
     allowance = 4 * cursor.remaining + 1024
@@ -99,6 +116,16 @@ struct Unpickler {
   mutating func push(_ kind: Container.Kind, _ items: [Value]) throws(FormatError) {
     containers.append(Container(kind: kind, items: items))
     try push(.container(containers.count - 1))
+  }
+
+  /// Pushes a class or function by its name. Nothing is imported.
+  mutating func pushGlobal(_ name: String) throws(FormatError) {
+    let index = globalIndices[name] ?? globals.count
+    if index == globals.count {
+      globals.append(name)
+      globalIndices[name] = index
+    }
+    try push(.global(index))
   }
 
   mutating func pop() throws(FormatError) -> Value {
@@ -152,12 +179,14 @@ struct Unpickler {
     return containers[index].items
   }
 
+  /// Adds values to the container on top. An opaque object keeps the entries of a mapping and drops other elements.
   mutating func append(_ values: [Value], kind: Container.Kind) throws(FormatError) {
-    guard case .container(let index) = try top(), containers[index].kind == kind else {
-      throw damaged("adds to a value that cannot grow")
-    }
     guard kind != .mapping || values.count.isMultiple(of: 2) else { throw damaged("adds a key without a value") }
-    containers[index].items.append(contentsOf: values)
+    switch try top() {
+    case .container(let index) where containers[index].kind == kind: containers[index].items.append(contentsOf: values)
+    case .object(let index): if kind == .mapping { objects[index].attributes.append(contentsOf: values) }
+    default: throw damaged("adds to a value that cannot grow")
+    }
   }
 
   func damaged(_ what: String) -> FormatError {

@@ -1,32 +1,33 @@
-/// A zip archive in memory, with stored and deflated entries, zip64 and checksums.
+/// A zip archive with stored and deflated entries, zip64 and checksums. It reads an entry when a caller asks for it.
 ///
 /// The reader checks every declaration of a header against the file before it uses it. Source: PKWARE APPNOTE.TXT 6.3.
-struct ZipArchive {
+struct ZipArchive: Sendable {
   struct Entry {
     let name: String
     let isDeflated: Bool
     /// The range of the entry's data in the archive.
     let data: Range<Int>
     let size: Int
-    let checksum: UInt32
+    /// The CRC-32 of the contents; nil if the header has 0, as PyTorch writes without `compute_crc32`.
+    let checksum: UInt32?
   }
 
-  let bytes: [UInt8]
+  let source: FileSource
   let entries: [Entry]
   private let indices: [String: Int]
 
   private static let cutOff =
     "the zip archive has no directory at its end, so it is cut off or not a zip file; copy or download it again"
 
-  init(_ bytes: [UInt8]) throws(FormatError) {
-    self.bytes = bytes
-    let directory = try Self.findDirectory(bytes)
-    var cursor = ByteCursor(bytes, from: directory.range.lowerBound, to: directory.range.upperBound, subject: "the zip directory")
+  init(_ source: FileSource) throws(FormatError) {
+    self.source = source
+    let directory = try Self.findDirectory(source)
+    var cursor = ByteCursor(try source.read(directory.range), subject: "the zip directory")
     var entries: [Entry] = []
     var indices: [String: Int] = [:]
     // The directory's length bounds the number of entries, because each takes at least 46 bytes.
     for _ in 0..<directory.count {
-      let entry = try Self.readEntry(&cursor, bytes: bytes, dataEnd: directory.range.lowerBound)
+      let entry = try Self.readEntry(&cursor, source, dataEnd: directory.range.lowerBound)
       guard indices.updateValue(entries.count, forKey: entry.name) == nil else {
         throw FormatError("the zip archive names \(quoted(entry.name)) twice; save it again")
       }
@@ -47,51 +48,63 @@ struct ZipArchive {
   /// Returns the entry with this name, or nil.
   func entry(_ name: String) -> Entry? { indices[name].map { entries[$0] } }
 
-  /// Returns an entry's contents after a check of their checksum. A stored entry is a slice of the archive, not a copy.
-  func contents(of entry: Entry) throws(FormatError) -> ArraySlice<UInt8> {
-    let raw = bytes[entry.data]
-    let contents: ArraySlice<UInt8>
+  /// Returns an entry's contents after a check of their checksum.
+  func contents(of entry: Entry) throws(FormatError) -> [UInt8] {
+    var contents = try source.read(entry.data)
     if entry.isDeflated {
       do {
-        contents = try Inflater.deflate(raw, size: entry.size)[...]
+        contents = try Inflater.deflate(contents[...], size: entry.size)
       } catch {
         throw FormatError("\(quoted(entry.name)) in the zip archive: \(error.message)")
       }
-    } else {
-      contents = raw
     }
-    guard Inflater.checksum(contents) == entry.checksum else {
-      throw FormatError(
-        "the checksum of \(quoted(entry.name)) in the zip archive is wrong: the file is damaged; copy or download it again")
+    guard entry.checksum.map({ $0 == Inflater.checksum(contents[...]) }) ?? true else {
+      throw Self.wrongChecksum(quoted(entry.name))
     }
     return contents
   }
 
+  /// Returns an entry's contents as a storage, which reads them when a tensor is made of it.
+  func storage(of entry: Entry) -> StoredTensor.Storage {
+    entry.isDeflated
+      ? StoredTensor.Storage(.deflated(self, entry), count: entry.size)
+      : StoredTensor.Storage(.file(source, entry.data, checksum: entry.checksum), count: entry.size)
+  }
+
+  static func wrongChecksum(_ subject: String) -> FormatError {
+    FormatError("the checksum of \(subject) in the zip archive is wrong: the file is damaged; copy or download it again")
+  }
+
   /// Finds the range of the central directory and its number of entries, from the record at the end of the file.
-  private static func findDirectory(_ bytes: [UInt8]) throws(FormatError) -> (range: Range<Int>, count: Int) {
+  ///
+  /// Other bytes may follow the record, as some tools and downloads add them.
+  private static func findDirectory(_ source: FileSource) throws(FormatError) -> (range: Range<Int>, count: Int) {
     let recordSize = 22
-    guard bytes.count >= recordSize else { throw FormatError(cutOff) }
-    let earliest = max(0, bytes.count - recordSize - 0xFFFF)
-    for position in stride(from: bytes.count - recordSize, through: earliest, by: -1) where bytes[position] == 0x50 {
-      var cursor = ByteCursor(bytes, from: position, subject: "the zip archive's end record")
+    guard source.count >= recordSize else { throw FormatError(cutOff) }
+    // The locator of zip64 lies in front of the record.
+    let base = max(0, source.count - recordSize - 0xFFFF - 20)
+    let tail = try source.read(base..<source.count)
+    for position in stride(from: tail.count - recordSize, through: 0, by: -1) where tail[position] == 0x50 {
+      var cursor = ByteCursor(tail, from: position, subject: "the zip archive's end record")
       guard try cursor.number(4) == 0x0605_4B50 else { continue }
       let disks = try cursor.number(4)
       _ = try cursor.number(2)
       var count = try cursor.size(2)
       var size = try cursor.size(4)
       var offset = try cursor.size(4)
-      guard try cursor.size(2) == cursor.remaining else { continue }
+      guard try cursor.size(2) <= cursor.remaining else { continue }
       guard disks == 0 || disks == 0xFFFF_FFFF else {
         throw FormatError("the zip archive is split into several files; join them first")
       }
-      var limit = position
+      var limit = base + position
       if count == 0xFFFF || size == 0xFFFF_FFFF || offset == 0xFFFF_FFFF {
-        var locator = ByteCursor(bytes, from: max(0, position - 20), to: position, subject: "the zip64 locator")
+        var locator = ByteCursor(tail, from: max(0, position - 20), to: position, subject: "the zip64 locator")
         if try locator.number(4) == 0x0706_4B50 {
           _ = try locator.number(4)
           let start = try locator.size(8)
-          guard start <= position - 20 else { throw FormatError(cutOff) }
-          var record = ByteCursor(bytes, from: start, to: position - 20, subject: "the zip64 end record")
+          limit -= 20
+          guard start <= limit - 56 else { throw FormatError(cutOff) }
+          var record = ByteCursor(try source.read(start..<start + 56), subject: "the zip64 end record")
           guard try record.number(4) == 0x0606_4B50 else { throw FormatError(cutOff) }
           _ = try record.take(28)
           count = try record.size(8)
@@ -110,7 +123,9 @@ struct ZipArchive {
     throw FormatError(cutOff)
   }
 
-  private static func readEntry(_ cursor: inout ByteCursor, bytes: [UInt8], dataEnd: Int) throws(FormatError) -> Entry {
+  private static func readEntry(
+    _ cursor: inout ByteCursor, _ source: FileSource, dataEnd: Int
+  ) throws(FormatError) -> Entry {
     guard try cursor.number(4) == 0x0201_4B50 else {
       throw FormatError("the zip directory is damaged; copy or download the file again")
     }
@@ -127,16 +142,16 @@ struct ZipArchive {
     _ = try cursor.number(8)
     var header = try cursor.size(4)
     let nameRange = try cursor.take(nameLength)
-    let name = String(decoding: bytes[nameRange], as: UTF8.self)
+    let name = String(decoding: cursor.bytes[nameRange], as: UTF8.self)
     let extraRange = try cursor.take(extraLength)
     _ = try cursor.take(commentLength)
 
-    var extra = ByteCursor(bytes, from: extraRange.lowerBound, to: extraRange.upperBound, subject: "the zip directory")
+    var extra = ByteCursor(cursor.bytes, from: extraRange.lowerBound, to: extraRange.upperBound, subject: "the zip directory")
     while extra.remaining >= 4 {
       let identifier = try extra.number(2)
       let field = try extra.take(try extra.size(2))
       guard identifier == 1 else { continue }
-      var wide = ByteCursor(bytes, from: field.lowerBound, to: field.upperBound, subject: "a zip64 field")
+      var wide = ByteCursor(cursor.bytes, from: field.lowerBound, to: field.upperBound, subject: "a zip64 field")
       if size == 0xFFFF_FFFF { size = try wide.size(8) }
       if compressed == 0xFFFF_FFFF { compressed = try wide.size(8) }
       if header == 0xFFFF_FFFF { header = try wide.size(8) }
@@ -150,23 +165,27 @@ struct ZipArchive {
     guard header <= dataEnd else {
       throw FormatError("\(quoted(name)) lies outside the zip archive; copy or download the file again")
     }
-    var local = ByteCursor(bytes, from: header, to: dataEnd, subject: "\(quoted(name)) in the zip archive")
-    guard try local.number(4) == 0x0403_4B50 else {
+    let local = try source.read(header..<min(header + 30 + nameLength, dataEnd))
+    var fields = ByteCursor(local, subject: "\(quoted(name)) in the zip archive")
+    guard try fields.number(4) == 0x0403_4B50 else {
       throw FormatError("\(quoted(name)) is not where the zip directory says; the file is damaged; copy or download it again")
     }
-    _ = try local.take(22)
-    let localName = try local.size(2)
-    let localExtra = try local.size(2)
-    guard localName == nameLength, bytes[try local.take(localName)] == bytes[nameRange] else {
+    _ = try fields.take(22)
+    let localName = try fields.size(2)
+    let localExtra = try fields.size(2)
+    guard localName == nameLength, local[try fields.take(localName)] == cursor.bytes[nameRange] else {
       throw FormatError("the zip archive gives \(quoted(name)) two different names; copy or download the file again")
     }
-    _ = try local.take(localExtra)
-    let data = try local.take(compressed)
+    let start = header + local.count + localExtra
+    guard compressed <= dataEnd - start else {
+      throw FormatError("\(quoted(name)) in the zip archive is cut off; copy or download the file again")
+    }
+    let data = start..<start + compressed
     let possible = compressed.multipliedReportingOverflow(by: Inflater.maximumRatio)
     guard method == 0 ? size == compressed : possible.overflow || size <= possible.partialValue else {
       throw FormatError(
         "\(quoted(name)) in the zip archive declares an impossible size of \(size) bytes; copy or download the file again")
     }
-    return Entry(name: name, isDeflated: method == 8, data: data, size: size, checksum: checksum)
+    return Entry(name: name, isDeflated: method == 8, data: data, size: size, checksum: checksum == 0 ? nil : checksum)
   }
 }

@@ -2,49 +2,27 @@ import Glibc
 
 /// Reads whole files into memory, with one sentence for each thing that can go wrong.
 public enum FileBytes {
-  /// Reads a regular file. The caller's expectation ("a checkpoint") goes into the message.
+  /// Reads a regular file.
   ///
+  /// - Parameters:
+  ///   - path: the path of the file. A relative path starts at the working folder.
+  ///   - expected: the contents that the caller expects ("a checkpoint"), for the message.
   /// - Throws: `TorchError` that names `path` if the file is missing, a folder, a device or pipe, unreadable, empty, or larger than
   ///   the machine's memory.
   public static func read(_ path: String, expecting expected: String = "a file") throws(TorchError) -> [UInt8] {
-    var info = stat()
-    guard stat(path, &info) == 0 else { throw unreadable(path, expected, errno) }
-    // The check comes before `open`, because `open` of a pipe without a writer would block for ever.
-    switch info.st_mode & S_IFMT {
-    case S_IFREG: break
-    case S_IFDIR: throw TorchError(.io, "\(path): is a folder; expected \(expected); name a file inside it")
-    default:
-      throw TorchError(.io, "\(path): is a device, socket or pipe; expected \(expected) in a regular file; save it to disk first")
-    }
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw unreadable(path, expected, errno) }
-    defer { close(descriptor) }
-    let size = Int(info.st_size)
-    guard size > 0 else { throw TorchError(.io, "\(path): is empty; expected \(expected); copy or download it again") }
+    let file = try FileSource(path, expecting: expected)
     let memory = sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
-    guard size <= memory else {
+    guard file.count <= memory else {
       throw TorchError(
         .outOfMemory,
-        "\(path): holds \(size) bytes, more than this machine's memory of \(memory); expected \(expected); use a larger machine")
+        "\(path): holds \(file.count) bytes, more than this machine's memory of \(memory); expected \(expected); "
+          + "use a larger machine"
+      )
     }
-    var failure: Int32 = 0
-    let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-      while count < size {
-        let got = readOnce(descriptor, UnsafeMutableBufferPointer(rebasing: buffer[count...]))
-        if got < 0 { failure = errno }
-        if got <= 0 { break }
-        count += got
-      }
-    }
-    guard failure == 0 else { throw unreadable(path, expected, failure) }
-    guard bytes.count == size else {
-      throw TorchError(
-        .io, "\(path): became shorter while it was read; expected \(size) bytes; wait until it is written and run again")
-    }
-    return bytes
+    do { return try file.read() } catch { throw TorchError(.io, "\(path): \(error.message)") }
   }
 
-  private static func unreadable(_ path: String, _ expected: String, _ code: Int32) -> TorchError {
+  fileprivate static func unreadable(_ path: String, _ expected: String, _ code: Int32) -> TorchError {
     switch code {
     case ENOENT, ENOTDIR: TorchError(.io, "\(path): there is no such file; expected \(expected); check the path")
     case EACCES, EPERM:
@@ -54,18 +32,74 @@ public enum FileBytes {
   }
 }
 
-/// Reads at most as many bytes as the buffer holds, and returns their number or -1. A signal does not end the call.
-private func readOnce(_ descriptor: Int32, _ buffer: UnsafeMutableBufferPointer<UInt8>) -> Int {
-  var got = -1
-  repeat { got = Glibc.read(descriptor, buffer.baseAddress!, buffer.count) } while got < 0 && errno == EINTR
-  return got
+/// The bytes of a file: in memory, or on the disk until a reader asks for them.
+public final class FileSource: Sendable {
+  /// The number of bytes.
+  let count: Int
+  private let memory: [UInt8]
+  /// The open file, or -1 for bytes in memory.
+  private let descriptor: Int32
+
+  init(_ bytes: [UInt8]) { (count, memory, descriptor) = (bytes.count, bytes, -1) }
+
+  /// Opens a regular file, with the errors of `FileBytes.read` except for its size.
+  init(_ path: String, expecting expected: String) throws(TorchError) {
+    var info = stat()
+    guard stat(path, &info) == 0 else { throw FileBytes.unreadable(path, expected, errno) }
+    // The check comes before `open`, because `open` of a pipe without a writer would block for ever.
+    switch info.st_mode & S_IFMT {
+    case S_IFREG: break
+    case S_IFDIR: throw TorchError(.io, "\(path): is a folder; expected \(expected); name a file inside it")
+    default:
+      throw TorchError(.io, "\(path): is a device, socket or pipe; expected \(expected) in a regular file; save it to disk first")
+    }
+    guard info.st_size > 0 else { throw TorchError(.io, "\(path): is empty; expected \(expected); copy or download it again") }
+    descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw FileBytes.unreadable(path, expected, errno) }
+    (count, memory) = (Int(info.st_size), [])
+  }
+
+  deinit { if descriptor >= 0 { close(descriptor) } }
+
+  /// Returns a part of the bytes, which must lie in the file, or all of them.
+  func read(_ range: Range<Int>? = nil) throws(FormatError) -> [UInt8] {
+    let range = range ?? 0..<count
+    if descriptor < 0 { return range.count == count ? memory : Array(memory[range]) }
+    var fault: FormatError?
+    let bytes = [UInt8](unsafeUninitializedCapacity: range.count) { buffer, initialized in
+      do throws(FormatError) {
+        try read(range, into: UnsafeMutableRawBufferPointer(buffer))
+        initialized = range.count
+      } catch { fault = error }
+    }
+    if let fault { throw fault }
+    return bytes
+  }
+
+  /// Copies a part of the bytes, which must lie in the file, to memory of that size.
+  func read(_ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws(FormatError) {
+    if descriptor < 0 { return memory[range].withUnsafeBytes { buffer.copyMemory(from: $0) } }
+    var done = 0
+    while done < range.count {
+      let got = pread(descriptor, buffer.baseAddress! + done, range.count - done, off_t(range.lowerBound + done))
+      if got > 0 {
+        done += got
+      } else if got == 0 {
+        throw FormatError("became shorter while it was read; expected \(count) bytes; wait until it is written and run again")
+      } else if errno != EINTR {
+        throw FormatError("cannot be read (\(systemMessage(errno))); check the disk")
+      }
+    }
+  }
 }
 
 /// A file that the reader reads piece by piece.
 package final class FileStream {
   private let descriptor: Int32
 
-  /// Opens a file. An error names `path`.
+  /// Opens a file.
+  ///
+  /// - Throws: `TorchError` that names `path` if the file cannot be opened.
   package init(_ path: String) throws(TorchError) {
     descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw TorchError(.io, "\(path): cannot be read (\(systemMessage(errno))); check the path") }
@@ -77,7 +111,8 @@ package final class FileStream {
   package func read(_ count: Int) throws(FormatError) -> [UInt8] {
     var failure: Int32 = 0
     let piece = [UInt8](unsafeUninitializedCapacity: count) { buffer, produced in
-      let got = readOnce(descriptor, buffer)
+      var got = -1
+      repeat { got = Glibc.read(descriptor, buffer.baseAddress!, buffer.count) } while got < 0 && errno == EINTR
       if got < 0 { failure = errno }
       produced = max(got, 0)
     }

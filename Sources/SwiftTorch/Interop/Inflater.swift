@@ -95,6 +95,11 @@ package final class Inflater {
 
   /// Returns the CRC-32 of `bytes`, as zip and gzip use it.
   package static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
-    bytes.withUnsafeBufferPointer { UInt32(truncatingIfNeeded: crc32_z(0, $0.baseAddress, $0.count)) }
+    bytes.withUnsafeBytes { checksum($0, after: 0) }
+  }
+
+  /// Returns the CRC-32 of bytes that follow those with the checksum `before`.
+  static func checksum(_ bytes: UnsafeRawBufferPointer, after before: UInt32) -> UInt32 {
+    UInt32(truncatingIfNeeded: crc32_z(UInt(before), bytes.assumingMemoryBound(to: UInt8.self).baseAddress, bytes.count))
   }
 }

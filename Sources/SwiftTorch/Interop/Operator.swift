@@ -33,6 +33,17 @@ struct Operator: @unchecked Sendable {
     }
   }
 
+  /// Calls the operator on one tensor and throws instead of trapping, because a file decides about the tensor.
+  func checked(_ a: Tensor) throws(TorchError) -> Tensor {
+    var (argument, result, produced) = (ts_value(a), ts_value(), 0)
+    let status = withExtendedLifetime(a) { ts_operator_call(handle, &argument, 1, &result, 1, &produced) }
+    try TorchError.check(status)
+    guard Int(result.kind) == TS_TENSOR, let tensor = result.as.tensor else {
+      throw TorchError(.runtime, "\(name): expected a tensor, but the result has kind \(result.kind)")
+    }
+    return Tensor(owning: tensor)
+  }
+
   func callAsFunction(_ arguments: Argument...) -> Tensor {
     arguments.withValues { values in single(values) { arguments.tensors } }
   }

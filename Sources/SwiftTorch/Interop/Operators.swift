@@ -26,6 +26,8 @@ enum Op {
   static let detach = Operator("detach")
   static let contiguous = Operator("contiguous")
   static let copy = Operator("copy_")
+  static let viewDType = Operator("view", "dtype")
+  static let conjugate = Operator("conj_physical")
 
   // Arithmetic
   static let add = Operator("add", "Tensor")

@@ -34,7 +34,7 @@ public final class ScriptModule {
       }
     } catch { throw TorchError(.io, "\(file.name) could not be loaded as TorchScript: \(error.message)") }
     var out: ts_script?
-    let status = file.bytes.withUnsafeBytes { ts_script_load($0.baseAddress, $0.count, device.abi, &out) }
+    let status = try file.bytes().withUnsafeBytes { ts_script_load($0.baseAddress, $0.count, device.abi, &out) }
     guard status == TS_OK, let out else {
       throw TorchError(.io, "\(file.name) could not be loaded as TorchScript: \(lastErrorMessage())")
     }
@@ -47,10 +47,6 @@ public final class ScriptModule {
     let status = withExtendedLifetime((self, input)) { ts_script_forward(handle, input.handle, &out) }
     guard status == TS_OK, let out else {
       throw TorchError(.value, "\(name) failed on an input of shape \(input.shape): \(Self.cause(lastErrorMessage()))")
-    }
-    guard DType(rawValue: ts_tensor_dtype(out)) != nil else {
-      ts_tensor_free(out)
-      throw TorchError(.type, "\(name) returned a tensor of a type that is not supported; expected floating-point logits")
     }
     return Tensor(owning: out)
   }

@@ -1,8 +1,13 @@
 extension Tensor: CustomStringConvertible {
   /// The values as PyTorch prints them, with shape, dtype and device. A large tensor shows only its edges.
+  ///
+  /// Complex and quantized tensors, and those of bits or of several numbers in a byte, show no values.
   public var description: String {
     let facts = "shape: \(shape), dtype: \(dtype)\(device.isCUDA ? ", device: \(device)" : "")"
     guard count > 0 else { return "Tensor([], \(facts))" }
+    guard dtype.isFloatingPoint || dtype.isInteger || dtype == .bool, dtype != .float4e2m1fnx2 else {
+      return "Tensor(…, \(facts))"
+    }
     let edge = count > 1000 ? 3 : Int.max
     return "Tensor(\(detached().rows(edge: edge, indent: 7)), \(facts))"
   }
@@ -11,7 +16,8 @@ extension Tensor: CustomStringConvertible {
     if ndim == 0 {
       if dtype == .bool { return item() == 0 ? "false" : "true" }
       // The conversion to Int keeps every int64; a Double does not.
-      return dtype.isFloatingPoint ? Self.text(item()) : String(to(.int64).array(of: Int.self)[0])
+      if dtype == .uint64 { return String(UInt64(bitPattern: Int64(to(.int64).array(of: Int.self)[0]))) }
+      return dtype.isFloatingPoint ? Self.text(to(.float64).item()) : String(to(.int64).array(of: Int.self)[0])
     }
     let length = size(0)
     let cut = length > 2 * Swift.max(Swift.min(edge, length), 1)

@@ -9,9 +9,10 @@ enum ImageFile {
     let tensors: NamedTensors
     switch file.kind {
     case .safetensors: tensors = try SafeTensors.decode(file).tensors
-    case .npz: tensors = try NumPyFile.decodeArchive(file, names: ["images", "labels"]).map { ($0.name, $0.tensor.makeTensor()) }
+    case .npz:
+      tensors = try NumPyFile.decodeArchive(file, names: ["images", "labels"]).map { ($0.name, try $0.tensor.makeTensor()) }
     default:
-      if let batch = try CIFAR.file(path, file.bytes) { return batch }
+      if let batch = try CIFAR.file(path, file.bytes()) { return batch }
       throw SATError(
         "\(path) is neither safetensors, npz nor a binary CIFAR file; expected arrays 'images' and 'labels', or a .bin file")
     }
