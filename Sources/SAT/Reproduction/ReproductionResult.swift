@@ -111,7 +111,7 @@ public struct ReproductionResult: VersionedDocument {
 
   /// Returns accuracies with two decimals, as in the paper.
   private static func text(_ value: Double, _ figure: Figure) -> String {
-    figure.isAccuracy ? decimal(value, 2) : ReportRuns.brief(value)
+    figure.isAccuracy ? decimal(value, 2) : significant(value)
   }
 }
 
