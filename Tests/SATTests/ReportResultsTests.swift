@@ -69,7 +69,8 @@ import Testing
   }
 
   @Test func warningsAreInPlainWords() throws {
-    let settings = "method: p-sat\nepochs: 4\nlambda:\n  kind: linear\n  final: 1\nmodel:\n  name: mnist-cnn\n"
+    let preset = try Presets.configuration(named: "digits")
+    let settings = try ConfigurationFile.text(ConfigurationFile.apply(setting: "epochs=4", to: preset))
     let guessing = WrittenRun.epoch(0, loss: "NaN").replacing("\"clean\":0.75", with: "\"clean\":0.1")
     let run = try WrittenRun("smoke/mnist-0.3-at", configuration: settings, metrics: guessing)
     let notes = try Self.results(run).notes

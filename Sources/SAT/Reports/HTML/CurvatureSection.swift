@@ -67,7 +67,9 @@ extension Report {
       return (run: run.name, images: images)
     }
     let isOne = Set(places.map(\.images)).count == 1
-    let place = "On " + (isOne ? places[0].images : places.map { "\($0.images) in \($0.run)" }.joined(separator: "; ")) + "."
+    let place =
+      "On " + (isOne ? places[0].images : places.map { "\($0.images) in \($0.run)" }.joined(separator: "; "))
+      + ", the same in every epoch."
     return [
       chart("eigenvalue", "Largest eigenvalue by epoch", place, y: Chart.Axis("eigenvalue", .fromZero)) {
         [series("", $0) { $0.smoothness?.eigenvalue }]
