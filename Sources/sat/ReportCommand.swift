@@ -7,9 +7,9 @@ struct ReportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "report", abstract: "Write one HTML page about one or more runs.",
     discussion: """
-      The page needs no network and no other files. It shows the training curves, the curriculum, the configuration and the source \
-      of every number. It also shows measurements that lie in the run folder: JSON documents of `sat evaluate`, `sat hessian` and \
-      `sat landscape` (written there with --json-file) and images of `sat evaluate --save`.
+      The page needs no network and no other files. It shows the results with warnings, robustness, adversarial images, training, \
+      curvature, the configuration and the source of every number. The measurements lie in the run folder: JSON documents of \
+      `sat evaluate`, `sat hessian` and `sat landscape` (written there with --json-file) and images of `sat evaluate --save`.
 
       For each missing part, the page names the command that makes it. Several runs appear side by side.
 
@@ -46,18 +46,17 @@ struct ReportCommand: ParsableCommand {
     try output.begin(writing: page, making: runs[0])
     let report = try Report(of: runs)
     try InputFiles.files(report.files).refuseOverwrite(by: [page, output.jsonFile].compactMap { $0 })
-    let plotly = try PlotlyLocation.load()
     for file in report.unreadable {
       Terminal.standardError.warn("\(file.path) \(file.reason), so the page leaves it out; restore the file, or make it again")
     }
-    try AtomicFile.write(ReportPage.html(report, plotly: plotly), to: page)
+    try AtomicFile.write(ReportPage.html(report), to: page)
     let charts = Result { try csv.map { try report.writeCSV(to: $0) } ?? [] }
     let files = (try? charts.get()) ?? []
     let document = Document(
-      page: page, runs: report.folders, charts: report.charts.map(\.id), csv: files,
+      page: page, runs: report.folders, charts: report.chartNames, csv: files,
       missing: report.omissions.map { .init(what: $0.what, runs: $0.runs, command: $0.command) },
       unreadable: report.unreadable.map(\.path))
-    var text = "\(page): \(report.charts.count) charts of \(report.folders.joined(separator: ", "))\n"
+    var text = "\(page): \(report.chartNames.count) charts of \(report.folders.joined(separator: ", "))\n"
     if let csv, !files.isEmpty { text += "\(csv): \(files.count) CSV files\n" }
     for missing in document.missing {
       let runs = report.folders.count > 1 ? " of \(missing.runs.joined(separator: ", "))" : ""

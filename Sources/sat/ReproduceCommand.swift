@@ -76,16 +76,12 @@ struct ReproduceCommand: ParsableCommand {
     terminal.endProgress()
     guard let result else { display.stop() }
     var text = result.text + "\(plan.folder)/result.json, result.csv\n"
-    if !result.runs.isEmpty, let page = try page(plan) { text += "\(page): the runs' page\n" }
+    if !result.runs.isEmpty {
+      let page = "\(plan.folder)/report.html"
+      try AtomicFile.write(ReportPage.html(Report(of: plan.runs.map(\.folder.path))), to: page)
+      text += "\(page): the runs' page\n"
+    }
     try output.deliver(result, text: text, files: [{ if let csv { try AtomicFile.write(result.csv, to: csv) } }])
-  }
-
-  /// Writes the report page of the runs and returns its path; nil if Plotly cannot be loaded.
-  private func page(_ plan: ReproductionPlan) throws -> String? {
-    guard let plotly = try? PlotlyLocation.load() else { return nil }
-    let path = "\(plan.folder)/report.html"
-    try AtomicFile.write(ReportPage.html(Report(of: plan.runs.map(\.folder.path)), plotly: plotly), to: path)
-    return path
   }
 }
 

@@ -27,7 +27,7 @@ import Testing
   /// Everything a report makes of the run, so that whatever it would trip over is met.
   private static func drawn(_ folders: [String]) throws -> Report {
     let report = try Report(of: folders)
-    _ = try ReportPage.html(report, plotly: "Plotly")
+    _ = try ReportPage.html(report)
     for chart in report.charts { _ = (chart.csv, chart.thinned.csv) }
     return report
   }
@@ -89,7 +89,7 @@ import Testing
     #expect(report.unreadable.first?.reason.hasPrefix("is not whole (\(edit.reason)") == true, "\(report.unreadable)")
     // The others are shown, and nothing is called absent that is only damaged.
     let lost = [
-      "hessian": ["density", "approximation-central"], "landscape": ["landscape-surface", "landscape-map"],
+      "hessian": ["density", "scores"], "landscape": ["landscape-surface", "landscape-map"],
       "evaluation-pgd": ["waterfall", "classes"],
     ]
     #expect(report.charts.map(\.id) == whole.charts.map(\.id).filter { !lost[edit.file]!.contains($0) })
@@ -121,7 +121,7 @@ import Testing
       ])
     #expect(report.omissions == whole.omissions, "what is only of another version is not called absent")
     #expect(
-      try ReportPage.html(report, plotly: "Plotly").contains(
+      try ReportPage.html(report).contains(
         "\(file).json is \(format)/12, but this version of sat reads \(format)/1"))
     try SafeTensors(
       tensors: [("images", .full([3, 1, 2, 2], 0.5)), ("originals", .full([3, 1, 2, 2], 0.25)), ("labels", Tensor([5, 6, 7]))],
@@ -196,6 +196,6 @@ import Testing
     let whole = WrittenRun.epoch(0, method: #""h-sat":{"score.05":1,"score.25":2,"score.50":3,"score.75":4,"score.95":5}"#)
     let run = try WrittenRun(metrics: whole + WrittenRun.epoch(1, method: #""h-sat":{"score.50":3}"#))
     let chart = try #require(try Self.drawn([run.path]).charts.first { $0.id == "method-h-sat-score" })
-    #expect(chart.csv == "series,epoch,h-sat.score,low,high\nrun,0,3,2,4\nrun,1,3,nan,nan\n")
+    #expect(chart.csv == "series,epoch,h-sat.score,low,high\nrun,1,3,2,4\nrun,2,3,nan,nan\n")
   }
 }

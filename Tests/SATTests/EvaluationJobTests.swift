@@ -53,6 +53,13 @@ import Testing
     let scratch = try Scratch()
     try result.saveImages(to: "\(scratch.path)/adversarial.safetensors")
     #expect(try SavedImages.read("\(scratch.path)/adversarial.safetensors").robust == expected.robust)
+    let saved = try SafeTensors.read("\(scratch.path)/adversarial.safetensors")
+    let (answers, confidence) = (try #require(saved["answers"]), try #require(saved["confidence"]))
+    let logits = try withNoGrad { try network.logits(try #require(saved["images"])) }
+    #expect(answers.selecting(Tensor([0]), dim: 1).array(of: Int.self) == expected.predictions)
+    #expect(answers.selecting(Tensor([1]), dim: 1).array(of: Int.self) == logits.argmax(dim: 1).array(of: Int.self))
+    let shares = logits.softmax(dim: 1).max(dims: [1]) - confidence.selecting(Tensor([1]), dim: 1).reshaped(to: data.count)
+    #expect(shares.abs().max().item() < 1e-5)
   }
 
   @Test func anArchiveInTrainingModeIsInTheDocument() throws {

@@ -89,10 +89,10 @@ enum WrittenDocument {
 
   @Test func thePageHoldsTheMetrics() throws {
     let run = try WrittenRun(metrics: WrittenRun.epoch(0) + WrittenRun.epoch(1, loss: "0.1234567890123456", robust: "0.5"))
-    let page = try ReportPage.html(Report(of: [run.path]), plotly: "var Plotly = {};")
+    let page = try ReportPage.html(Report(of: [run.path]))
     // JSONSerialization rounds the last digit away, so the text itself is looked at.
     #expect(page.contains(#""y":[1.5,0.1234567890123456]"#))
-    #expect(try series(page, "loss")["x"] as? [Double] == [0, 1])
+    #expect(try series(page, "loss")["x"] as? [Double] == [1, 2], "epochs count from 1")
     #expect(try series(page, "accuracy", 0)["y"] as? [Double] == [0.75, 0.75])
     #expect(try series(page, "accuracy", 1)["y"] as? [Double] == [0.25, 0.5])
     #expect(try series(page, "lambda")["y"] as? [Double] == [0.25, 0.25])
@@ -103,7 +103,7 @@ enum WrittenDocument {
     #expect(try series(page, "trace")["high"] as? [Double] == [210, 210])
     #expect(try series(page, "gap")["low"] as? [Double] == [-0.5, -0.5])
     #expect(try series(page, "method-p-sat-stopped")["y"] as? [Double] == [0.5, 0.5])
-    #expect(page.contains("epoch 2: clean 75.00 %, robust 50.00 %"), "the best epoch, counted from 1")
+    #expect(page.contains("<td>2<small>of 2, by robust accuracy on validation</small></td>"), "the best epoch, counted from 1")
     #expect(page.contains("8/255"), "epsilon as it was typed")
     #expect(!page.contains("src=") && !page.contains("href=\"http"), "the page asks nobody")
   }
@@ -112,18 +112,18 @@ enum WrittenDocument {
     let run = try WrittenRun(
       metrics: WrittenRun.epoch(0, loss: "NaN") + WrittenRun.epoch(1, loss: "-Infinity") + WrittenRun.epoch(2))
     let report = try Report(of: [run.path])
-    let page = try ReportPage.html(report, plotly: "Plotly")
+    let page = try ReportPage.html(report)
     let values = try #require(try series(page, "loss")["y"] as? [Any])
     #expect(values[0] as? String == "NaN" && values[1] as? String == "-Infinity" && values[2] as? Double == 1.5)
-    #expect(report.charts.first { $0.id == "loss" }?.csv == "series,epoch,loss\nrun,0,nan\nrun,1,-inf\nrun,2,1.5\n")
+    #expect(report.charts.first { $0.id == "loss" }?.csv == "series,epoch,loss\nrun,1,nan\nrun,2,-inf\nrun,3,1.5\n")
   }
 
   @Test func namesCannotBecomeMarkup() throws {
     let name = #"<b>&"x"</script><img src=x onerror=alert(1)>"#.replacing("/", with: "∕")
     let run = try WrittenRun(
       name, configuration: "method: '</script><script>alert(1)</script>{{data}}'\n", metrics: WrittenRun.epoch(0))
-    let page = try ReportPage.html(Report(of: [run.path]), plotly: "Plotly")
-    #expect(page.components(separatedBy: "</script>").count == 4, "the data, Plotly and the page's script, and nothing else")
+    let page = try ReportPage.html(Report(of: [run.path]))
+    #expect(page.components(separatedBy: "</script>").count == 3, "the data and the page's script, and nothing else")
     #expect(!page.contains("<img") && !page.contains("<b>&"))
     #expect(page.contains("&lt;b&gt;&amp;&quot;x&quot;"))
     #expect(page.contains("{{data}}"), "what is put in is not searched again")
@@ -141,9 +141,9 @@ enum WrittenDocument {
     #expect(Set(report.charts.map(\.id)).count == report.charts.count, "each chart has a name of its own")
     let twice = try Report(of: [a.path, a.path])
     #expect(Set(twice.runs.map(\.name)).count == 2)
-    let page = try ReportPage.html(report, plotly: "Plotly")
-    #expect(page.contains("≠ method"))
-    #expect(!page.contains("≠ preset"))
+    let page = try ReportPage.html(report)
+    #expect(page.contains("<tr><th scope=\"row\">method</th>"))
+    #expect(page.contains("<tr class=\"same\"><th scope=\"row\">threat.norm</th>") == false, "only one run has it")
   }
 
   @Test func scoresOfAllRunsShareAChart() throws {
@@ -159,9 +159,11 @@ enum WrittenDocument {
     try a.add("adversarial.json", document(0.25))
     try b.add("clean.json", document(1))
     let report = try withExtendedLifetime((a, b)) { try Report(of: [a.path, b.path]) }
-    let chart = try #require(report.charts.first { $0.id == "approximation-loss" })
+    let chart = try #require(report.charts.first { $0.id == "scores" })
     #expect(chart.series.map(\.run) == [0, 0, 1] && chart.series.map(\.role) == [0, 1, 0])
-    #expect(chart.note.contains("0.2500 (a: adversarial), 0.5000 (a: clean), 1.0000 (b)"), "\(chart.note)")
+    #expect(chart.series.allSatisfy { $0.panel == "loss" })
+    let table = try #require(report.sections.first { $0.id == "curvature" }?.tables.last)
+    #expect(table.rows == [["score", "a: adversarial", "a: clean", "b"], ["1. loss", "0.2500", "0.5000", "1.0000"]])
   }
 
   @Test func quantilesOfAMethodAreOneChart() throws {
@@ -178,12 +180,13 @@ enum WrittenDocument {
     let report = try Report(of: [run.path])
     #expect(report.charts.isEmpty)
     #expect(report.omissions.count == 6)
+    #expect(report.sections.map(\.id) == ["results", "configuration", "missing", "sources"])
     for command in [
       "sat train --run \(run.path) --resume", "--track-smoothness", "sat hessian \(run.path)", "sat landscape \(run.path)",
     ] {
       #expect(report.omissions.contains { $0.command.contains(command) }, "\(command)")
     }
-    let page = try ReportPage.html(report, plotly: "Plotly")
+    let page = try ReportPage.html(report)
     #expect(page.contains("Not shown"))
   }
 
@@ -210,10 +213,12 @@ enum WrittenDocument {
     func chart(_ id: String) throws -> Chart { try #require(report.charts.first { $0.id == id }, "no chart \(id)") }
     #expect(try chart("eigenvalues").series[0].low == [2.625], "the residual is relative")
     #expect(try chart("density").series[0].y == [0.75, 0.25])
-    #expect(try chart("approximation-central").series[0].x == .numbers([1, 2, 3]))
-    #expect(try chart("approximation-central").series[0].y == [1.5, 2.5, 2])
-    #expect(try chart("approximation-central").note.contains("0.5000"))
-    #expect(try chart("approximation-power").note.contains("not defined"))
+    let scores = try chart("scores")
+    #expect(scores.series.map(\.panel) == ["central", "power"], "the best first, one without a correlation last")
+    #expect(scores.series[0].x == [1, 2, 3] && scores.series[0].y == [1.5, 2.5, 2])
+    #expect(scores.csv.hasPrefix("series,panel,exact_magnitude,estimate\nh,central,1,1.5\n"))
+    let table = try #require(report.sections.first { $0.id == "curvature" }?.tables.last)
+    #expect(table.rows.dropFirst().map { $0 } == [["1. central", "0.5000"], ["2. power", "not defined"]])
     #expect(
       try chart("landscape-surface").csv
         == "series,first_direction,second_direction,loss\nl,-1,0,3\nl,0,0,1\nl,1,0,3\nl,-1,1,4\nl,0,1,2\nl,1,1,4\n")
@@ -229,7 +234,7 @@ enum WrittenDocument {
     let cut = try Report(of: [run.path])
     #expect(cut.unreadable.map(\.path).first == "\(run.path)/adversarial.safetensors" && cut.charts == report.charts)
     #expect(!cut.omissions.contains { $0.what == "Adversarial images" })
-    let page = try ReportPage.html(cut, plotly: "Plotly")
+    let page = try ReportPage.html(cut)
     #expect(page.contains("evaluation.json is not whole JSON"))
     #expect(page.contains("adversarial.safetensors cannot be read (the safetensors file is cut off)"))
   }
@@ -261,7 +266,7 @@ enum WrittenDocument {
     let alone = try Report(of: [run.path])
     let chart = try #require(alone.charts.first { $0.id == "eigenvalues" })
     #expect(chart.note.contains("Measured at: clean, 128 train images of digits.") && chart.series.map(\.name) == ["h"])
-    #expect(alone.charts.first { $0.id == "approximation-loss" }?.series[0].x == .numbers([3, 2]), "Fig. 7 is of magnitudes")
+    #expect(alone.charts.first { $0.id == "scores" }?.series[0].x == [3, 2], "Fig. 7 is of magnitudes")
     #expect(alone.omissions.contains { $0.command.hasPrefix("sat landscape '\(run.path)' --split train") })
     try run.add("k.json", document(#", "perturbation": {"norm": "linf", "epsilon": 0.1, "steps": 10, "stepSize": 0.025}"#))
     let both = try #require(Report(of: [run.path]).charts.first { $0.id == "eigenvalues" })
@@ -295,18 +300,18 @@ enum WrittenDocument {
     values[31_234] = 90
     values[7] = -.infinity
     values[40_000] = .nan
-    let series = Chart.Series(name: "a", run: 0, x: .numbers((0..<count).map(Double.init)), y: values)
+    let series = Chart.Series(name: "a", run: 0, x: (0..<count).map(Double.init), y: values)
     let chart = Chart(id: "a", title: "", note: "Note.", form: .lines, x: Chart.Axis("x"), y: Chart.Axis("y"), series: [series])
     let thinned = chart.thinned.series[0]
     #expect(thinned.y.count <= Chart.pointLimit && thinned.y.count > Chart.pointLimit / 2)
     #expect(thinned.y.contains(90) && thinned.y.contains(-.infinity))
-    guard case .numbers(let x) = thinned.x else { throw SATError("numbers were expected") }
+    let x = thinned.x
     #expect(x.first == 0 && x.last == Double(count - 1) && x == x.sorted())
     for (x, y) in zip(x, thinned.y) where y.isFinite { #expect(y == values[Int(x)]) }
     #expect(chart.thinned.note.contains("of 50000 points"))
     #expect(chart.csv.split(separator: "\n").count == count + 1, "the CSV has all")
     let grid = Chart.Series(
-      name: "g", run: 0, x: .numbers((0..<40).map(Double.init)), y: (0..<1000).map(Double.init),
+      name: "g", run: 0, x: (0..<40).map(Double.init), y: (0..<1000).map(Double.init),
       z: (0..<1000).map { row in (0..<40).map { Double(row * 40 + $0) } })
     let small = Chart(
       id: "g", title: "", note: "", form: .heatmap, x: Chart.Axis("x"), y: Chart.Axis("y"), z: Chart.Axis("z"), series: [grid]
@@ -315,14 +320,14 @@ enum WrittenDocument {
     for (row, values) in zip(small.y, small.z ?? []) { #expect(values[3] == row * 40 + 3) }
     let short = Chart(
       id: "s", title: "", note: "n", form: .lines, x: Chart.Axis("x"), y: Chart.Axis("y"),
-      series: [.init(name: "s", run: 0, x: .numbers([0]), y: [2])])
+      series: [.init(name: "s", run: 0, x: [0], y: [2])])
     #expect(short.thinned == short)
   }
 
   @Test func fieldsWithCommasAreQuoted() {
     let chart = Chart(
-      id: "q", title: "", note: "", form: .bars, x: Chart.Axis("attack"), y: Chart.Axis("accuracy"),
-      series: [.init(name: "a, \"b\"", run: 0, x: .words(["x\ny"]), y: [0.1], low: [0], high: [0.25])])
+      id: "q", title: "", note: "", form: .bars, x: Chart.Axis("attack", words: ["x\ny"]), y: Chart.Axis("accuracy"),
+      series: [.init(name: "a, \"b\"", run: 0, x: [0], y: [0.1], low: [0], high: [0.25])])
     #expect(chart.csv == "series,attack,accuracy,low,high\n\"a, \"\"b\"\"\",\"x\ny\",0.1,0,0.25\n")
   }
 
@@ -338,7 +343,7 @@ enum WrittenDocument {
     ).write(to: "\(run.path)/adversarial.safetensors")
     try SafeTensors(tensors: [("weights", .zeros(3))]).write(to: "\(run.path)/other.safetensors")
     let report = try Report(of: [run.path])
-    let page = try ReportPage.html(report, plotly: "Plotly")
+    let page = try ReportPage.html(report)
     let sets = try #require(try Self.data(of: page)["images"] as? [[String: Any]])
     #expect(sets.count == 1)
     let examples = try #require(sets[0]["examples"] as? [String: Any])

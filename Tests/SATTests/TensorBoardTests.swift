@@ -45,7 +45,7 @@ import Testing
       sums.add(
         .init(loss: 2, gradientNorm: 1, labels: [1], predictions: [0], perturbation: [0.5], active: [1, 0], gaps: [0.25]),
         isLate: false)
-      return sums.metrics(epoch: epoch, lambda: 0, learningRate: 0.5)
+      return sums.metrics(epoch: epoch, lambda: 0, learningRate: 0.5, on: "cpu")
     }
     let log = try TensorBoardLog(folder: scratch.path, history: Array(epochs[..<2]))
     try log.append(epochs[2])

@@ -63,7 +63,7 @@ enum Browser {
     #expect(outcome.status == 0, "\(outcome.errors)")
     let charts = try #require(outcome.json["charts"] as? [String])
     for id in [
-      "loss", "accuracy", "active", "lambda", "eigenvalues", "density", "approximation-central", "landscape-surface", "waterfall",
+      "loss", "accuracy", "active", "lambda", "eigenvalues", "density", "scores", "landscape-surface", "waterfall",
       "classes",
     ] {
       #expect(charts.contains(id), "no chart \(id)")
@@ -75,34 +75,30 @@ enum Browser {
     let (document, console) = try Browser.open(run + "/report.html", in: scratch.path)
     #expect(document.contains("data-ready=\"yes\""), "the page's script came to its end")
     #expect(document.components(separatedBy: "data-drawn=\"yes\"").count - 1 == charts.count)
-    // Plotly puts one such element into each chart; a surface has its own canvas besides.
-    #expect(document.components(separatedBy: "js-plotly-plot\" role").count - 1 == charts.count)
-    #expect(document.contains("gl-container") && document.components(separatedBy: "<canvas").count - 1 >= 6 + 1)
+    #expect(document.contains("class=\"surface\"") && document.components(separatedBy: "<canvas").count - 1 == 6)
+    #expect(document.contains(">Copy</button>"))
+    let size = try FileManager.default.attributesOfItem(atPath: run + "/report.html")[.size] as? Int
+    #expect(try #require(size) < 300_000, "a page of a small run is small")
     for word in ["Uncaught", "Refused", "rror:", "Failed"] { #expect(!console.contains(word), "\(console)") }
   }
 
   @Test func mistakesGetASentence() throws {
     let scratch = try Scratch()
     let run = try EvaluateCommandTests.trained(scratch)
-    func report(_ arguments: [String], _ environment: [String: String] = [:]) throws -> Command.Outcome {
-      try Command.run(["report"] + arguments, environment: environment)
-    }
-    try "nothing".write(toFile: scratch.file("script.js"), atomically: true, encoding: .utf8)
+    func report(_ arguments: [String]) throws -> Command.Outcome { try Command.run(["report"] + arguments) }
     try "{\"format\": \"sat-hessian/1\", ".write(toFile: run + "/hessian.json", atomically: true, encoding: .utf8)
-    let cases: [([String], [String: String], Int32, String)] = [
-      ([], [:], 64, "run"), ([scratch.path], [:], 1, "holds no run"), ([scratch.file("none")], [:], 1, "not a folder"),
-      ([run], ["SAT_PLOTLY": "/nonexistent.js"], 1, "SAT_PLOTLY names /nonexistent.js"),
-      ([run], ["SAT_PLOTLY": scratch.file("script.js")], 1, "is not Plotly"),
-      ([run, "--out", run + "/config.yaml"], [:], 1, "config.yaml is an input of this command"),
+    let cases: [([String], Int32, String)] = [
+      ([], 64, "run"), ([scratch.path], 1, "holds no run"), ([scratch.file("none")], 1, "not a folder"),
+      ([run, "--out", run + "/config.yaml"], 1, "config.yaml is an input of this command"),
       (
-        [run, "--json-file", run + "/../" + run.split(separator: "/").last! + "/hessian.json"], [:], 1,
+        [run, "--json-file", run + "/../" + run.split(separator: "/").last! + "/hessian.json"], 1,
         "hessian.json is an input of this command"
       ),
-      ([run, "--out", "/proc/nowhere/r.html"], [:], 1, "/proc/nowhere/r.html"),
-      ([run, "--out", scratch.file("r.html"), "--csv", "/proc/nowhere"], [:], 1, "/proc/nowhere"),
+      ([run, "--out", "/proc/nowhere/r.html"], 1, "/proc/nowhere/r.html"),
+      ([run, "--out", scratch.file("r.html"), "--csv", "/proc/nowhere"], 1, "/proc/nowhere"),
     ]
-    for (arguments, environment, status, word) in cases {
-      let outcome = try report(arguments, environment)
+    for (arguments, status, word) in cases {
+      let outcome = try report(arguments)
       #expect(outcome.status == status && outcome.errors.contains(word), "\(arguments): \(outcome.errors)")
       if status == 1 { #expect(outcome.sentence.split(separator: "\n").count == 1) }
     }

@@ -76,7 +76,6 @@ public struct SystemExamination: Encodable, Sendable {
     }
     do { _ = try DigitsLocation.find(dataRoot: dataRoot) } catch { advise(error.message) }
     do { _ = try Downloader().findCurl() } catch { advise("`sat data fetch` cannot work: \(error.message)") }
-    do { _ = try PlotlyLocation.load() } catch { advise("`sat report` cannot work: \(error)") }
   }
 
   public var text: String {
@@ -94,6 +93,11 @@ public struct SystemExamination: Encodable, Sendable {
   private static func field(_ name: String, _ text: String) -> String? {
     guard let range = text.range(of: name + "=") else { return nil }
     return String(text[range.upperBound...].prefix { $0 != "," && $0 != "\n" && $0 != " " })
+  }
+
+  /// Returns a device with its name, such as "cpu, AMD EPYC".
+  static func name(of device: Device) -> String {
+    device.isCUDA ? "\(device), \((try? device.name()) ?? "unknown")" : "cpu, \(cpuName())"
   }
 
   private static func cpuName() -> String {

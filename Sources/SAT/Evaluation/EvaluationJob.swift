@@ -117,12 +117,18 @@ extension EvaluationJob.Result {
       batchSize: job.samplesInBatch, mode: job.plan.mode, version: job.version, attacks: job.plan.attacks)
   }
 
-  /// Writes images, originals, labels and the document to a .safetensors file for `sat verify`. The job must keep the images.
+  /// Writes images, originals, labels, the model's answers and the document to a .safetensors file, which `sat verify` checks.
+  ///
+  /// The job must keep the images.
   ///
   /// - Throws: `TorchError` if the file cannot be written.
   public func saveImages(to path: String) throws {
     precondition(adversarial != nil, "EvaluationJob.keepsImages is false, so there are no images to save; set it to true")
-    try SavedImages.write(adversarial!, job.data, document, to: path)
+    let (model, device) = (job.model.classifier, job.model.device)
+    try SavedImages.write(
+      adversarial!, job.data, document,
+      logits: { images in try withNoGrad { try model.confirmedLogits(images.to(device)).to(.cpu) } },
+      to: path)
   }
 }
 

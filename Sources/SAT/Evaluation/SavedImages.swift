@@ -2,8 +2,10 @@ public import SwiftTorch
 
 /// A file with an evaluation's adversarial images and everything that `sat verify` needs to check them.
 ///
-/// `images` and `originals` are [N, C, H, W], float32 in [0, 1] (originals of older files: bytes); `labels` is [N]. `images` holds
-/// the broken images as the attack left them, and the other images unchanged. The metadata hold the evaluation's JSON document.
+/// `images` and `originals` are [N, C, H, W], float32 in [0, 1]; `labels` is [N]. `originals` holds the data. `images` holds the
+/// broken images as the attack left them, and the other images unchanged. `answers` [N, 2] holds the model's classes for the
+/// original and the image, and `confidence` [N, 2] their softmax probabilities; older files lack both. The metadata hold the
+/// evaluation's JSON document. In older files the originals are bytes.
 public struct SavedImages {
   public let path: String
   public let images: Tensor
@@ -21,14 +23,28 @@ public struct SavedImages {
   static let metadataKey = "sat.evaluation"
 
   /// Writes the images of an evaluation beside its document.
+  ///
+  /// `logits` returns the model's logits for a batch of images, on the CPU, for the answers; without it the file has none.
+  ///
+  /// - Throws: `TorchError` if the file cannot be written, and the errors of `logits`.
   public static func write(
-    _ adversarial: AdversarialImages, _ data: ImageDataset, _ document: EvaluationDocument, to path: String
+    _ adversarial: AdversarialImages, _ data: ImageDataset, _ document: EvaluationDocument,
+    logits: ((Tensor) throws -> Tensor)? = nil,
+    to path: String
   ) throws {
     let images = try adversarial.merged(into: data)
     let originals = try data.batch(0..<data.count).images.contiguous()
-    try SafeTensors(
-      tensors: [("images", images), ("originals", originals), ("labels", data.labels)], metadata: [metadataKey: document.json()]
-    ).write(to: path)
+    var tensors = [("images", images), ("originals", originals), ("labels", data.labels)]
+    if let logits {
+      let size = document.batchSize
+      let batches = stride(from: 0, to: data.count, by: size).map { $0..<min($0 + size, data.count) }
+      let shares = try [originals, images].map { set in
+        Tensor.concatenated(try batches.map { try logits(set[$0]) }).to(.float32).softmax(dim: 1)
+      }
+      tensors.append(("answers", .stacked(shares.map { $0.argmax(dim: 1) }, dim: 1)))
+      tensors.append(("confidence", .stacked(shares.map { $0.max(dims: [1]) }, dim: 1)))
+    }
+    try SafeTensors(tensors: tensors, metadata: [metadataKey: document.json()]).write(to: path)
   }
 
   /// Reads a file of saved images.

@@ -88,7 +88,7 @@ public struct ReproductionResult: VersionedDocument {
   private static func papers(_ figure: Figure) -> String { figure.paper.map { text($0, figure) } ?? "" }
 
   private static func text(_ value: Double, _ figure: Figure) -> String {
-    figure.isAccuracy ? decimal(value, 2) : ReportRuns.brief(value)
+    figure.isAccuracy ? decimal(value, 2) : significant(value)
   }
 }
 

@@ -73,6 +73,8 @@ public struct EpochMetrics: Codable, Sendable, Equatable {
   public var samplesPerSecond: Double
   /// The time at the epoch's end, in seconds since 1970.
   public var time: Double
+  /// The device that trained, and its name, such as "cpu, AMD EPYC"; a resumed run may move to another.
+  public var machine: String?
   /// The methods' own numbers, by the method's name, which is also their key in the file.
   public var methods: [String: [String: Double]] = [:]
 }
@@ -80,7 +82,7 @@ public struct EpochMetrics: Codable, Sendable, Equatable {
 extension EpochMetrics {
   private enum Key: String, CodingKey {
     case epoch, lambda, learningRate, train, validation, smoothness, perturbation, active, psi, gradientNorm, seconds, dataSeconds
-    case processorSeconds, samplesPerSecond, time
+    case processorSeconds, samplesPerSecond, time, machine
   }
 
   public init(from decoder: any Decoder) throws {
@@ -103,6 +105,7 @@ extension EpochMetrics {
     processorSeconds = try values.decodeIfPresent(Double.self, forKey: .processorSeconds)
     samplesPerSecond = try values.decode(Double.self, forKey: .samplesPerSecond)
     time = try values.decode(Double.self, forKey: .time)
+    machine = try values.decodeIfPresent(String.self, forKey: .machine)
     let own = try decoder.container(keyedBy: NamedKey.self)
     for key in own.allKeys where DefenseRegistry.entries.contains(where: { $0.name == key.stringValue }) {
       methods[key.stringValue] = try own.decode([String: Double].self, forKey: key)
@@ -126,6 +129,7 @@ extension EpochMetrics {
     try values.encodeIfPresent(processorSeconds, forKey: .processorSeconds)
     try values.encode(samplesPerSecond, forKey: .samplesPerSecond)
     try values.encode(time, forKey: .time)
+    try values.encodeIfPresent(machine, forKey: .machine)
     var own = encoder.container(keyedBy: NamedKey.self)
     for (method, numbers) in methods { try own.encode(numbers, forKey: NamedKey(stringValue: method)) }
   }

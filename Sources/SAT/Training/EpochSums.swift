@@ -58,13 +58,13 @@ struct EpochSums: Codable, Equatable {
     return "adversarial training at a large epsilon often gets stuck; try \(first), a smaller epsilon or a lower learning rate"
   }
 
-  func metrics(epoch: Int, lambda: Double?, learningRate: Double) -> EpochMetrics {
+  func metrics(epoch: Int, lambda: Double?, learningRate: Double, on machine: String) -> EpochMetrics {
     let n = Double(samples)
     return EpochMetrics(
       epoch: epoch, lambda: lambda, learningRate: learningRate, train: .init(loss: loss / n, accuracy: Double(correct) / n),
       validation: nil, perturbation: .init(mean: perturbation / n, max: largest), active: active.map { $0 / n }, psi: .init(gaps),
       gradientNorm: gradientNorm / Double(batches), seconds: seconds, dataSeconds: dataSeconds, processorSeconds: processorSeconds,
-      samplesPerSecond: n / seconds, time: Date().timeIntervalSince1970)
+      samplesPerSecond: n / seconds, time: Date().timeIntervalSince1970, machine: machine)
   }
 }
 

@@ -33,7 +33,8 @@ extension Trainer {
     }
     return sums.metrics(
       epoch: epoch, lambda: defense.lambda(at: epoch),
-      learningRate: learningRate(epoch, batch: loader.batchCount - 1, of: loader.batchCount))
+      learningRate: learningRate(epoch, batch: loader.batchCount - 1, of: loader.batchCount),
+      on: SystemExamination.name(of: device))
   }
 
   /// Updates the weights by the loader's next batch and adds it to the sums; returns nil after the last batch.

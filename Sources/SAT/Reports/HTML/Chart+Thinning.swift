@@ -19,23 +19,16 @@ extension Chart.Series {
   fileprivate var size: Int { z.map { $0.reduce(0) { $0 + $1.count } } ?? y.count }
 
   fileprivate var thinned: Chart.Series {
-    guard let z else { return y.count <= Chart.pointLimit ? self : keeping(extremes()) }
-    let rows = Self.spread(y.count)
-    let columns = Self.spread(x.count)
-    guard rows.count < y.count || columns.count < x.count else { return self }
     var result = self
-    result.x = x.selecting(columns)
-    result.y = rows.map { y[$0] }
-    result.z = rows.map { row in columns.map { z[row][$0] } }
-    return result
-  }
-
-  private func keeping(_ indices: [Int]) -> Chart.Series {
-    var result = self
-    result.x = x.selecting(indices)
-    result.y = indices.map { y[$0] }
-    result.low = low.map { values in indices.map { values[$0] } }
-    result.high = high.map { values in indices.map { values[$0] } }
+    if let z {
+      let (rows, columns) = (Self.spread(y.count), Self.spread(x.count))
+      (result.x, result.y) = (columns.map { x[$0] }, rows.map { y[$0] })
+      result.z = rows.map { row in columns.map { z[row][$0] } }
+    } else if y.count > Chart.pointLimit {
+      let kept = extremes()
+      func picked(_ values: [Double]) -> [Double] { kept.map { values[$0] } }
+      (result.x, result.y, result.low, result.high) = (picked(x), picked(y), low.map(picked), high.map(picked))
+    }
     return result
   }
 
@@ -54,7 +47,6 @@ extension Chart.Series {
 
   /// Returns at most `gridLimit` of `count` positions, evenly spread, with both ends.
   private static func spread(_ count: Int) -> [Int] {
-    guard count > Chart.gridLimit else { return Array(0..<count) }
-    return (0..<Chart.gridLimit).map { $0 * (count - 1) / (Chart.gridLimit - 1) }
+    count <= Chart.gridLimit ? Array(0..<count) : (0..<Chart.gridLimit).map { $0 * (count - 1) / (Chart.gridLimit - 1) }
   }
 }

@@ -2,18 +2,7 @@
 enum HTML {
   /// Escapes the characters that have a meaning in HTML.
   static func escape(_ text: String) -> String {
-    var result = ""
-    for character in text.unicodeScalars {
-      switch character {
-      case "&": result += "&amp;"
-      case "<": result += "&lt;"
-      case ">": result += "&gt;"
-      case "\"": result += "&quot;"
-      case "'": result += "&#39;"
-      default: result.unicodeScalars.append(character)
-      }
-    }
-    return result
+    [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\"", "&quot;"), ("'", "&#39;")].reduce(text) { $0.replacing($1.0, with: $1.1) }
   }
 
   /// Returns text as HTML, with `backticks` as code.
@@ -23,19 +12,21 @@ enum HTML {
     }.joined()
   }
 
-  /// Returns a table. The first row is the heading, and the first column names the rows.
-  ///
-  /// - Parameter marked: Highlighted rows, 0-based, without the heading.
-  static func table(_ rows: [[String]], caption: String, marked: Set<Int> = []) -> String {
-    guard let heading = rows.first else { return "" }
-    let head = heading.map { "<th scope=\"col\">\(escape($0))</th>" }.joined()
-    let body = rows.dropFirst().enumerated().map { i, row in
-      let cells = row.enumerated().map { j, cell in j == 0 ? "<th scope=\"row\">\(escape(cell))</th>" : "<td>\(escape(cell))</td>" }
-      return "<tr\(marked.contains(i) ? " class=\"marked\"" : "")>\(cells.joined())</tr>"
+  /// Returns a table that a keyboard can scroll. Lines after the first of a cell are small print.
+  static func table(_ table: ReportSection.Table) -> String {
+    let head = table.rows[0].map { "<th scope=\"col\">\(escape($0))</th>" }.joined()
+    let body = table.rows.dropFirst().enumerated().map { i, row in
+      let cells = row.enumerated().map { j, cell in
+        let lines = cell.split(separator: "\n").map { escape(String($0)) }
+        let text = ([lines.first ?? ""] + lines.dropFirst().map { "<small>\($0)</small>" }).joined()
+        return j == 0 ? "<th scope=\"row\">\(text)</th>" : "<td>\(text)</td>"
+      }
+      return "<tr\(table.same.contains(i) ? " class=\"same\"" : "")>\(cells.joined())</tr>"
     }
+    let caption = escape(table.caption)
     return """
-      <div class="scroll"><table><caption>\(escape(caption))</caption><thead><tr>\(head)</tr></thead>
-      <tbody>\(body.joined(separator: "\n"))</tbody></table></div>
+      <p class="caption">\(caption)</p><div class="scroll" role="region" aria-label="\(caption)" tabindex="0"><table>
+      <thead><tr>\(head)</tr></thead><tbody>\(body.joined(separator: "\n"))</tbody></table></div>
       """
   }
 }

@@ -4,13 +4,8 @@ internal import SwiftTorch
 /// A report about one or several runs, from everything in their folders.
 public struct Report {
   let runs: [RunRecord]
-  let sections: [ReportSection]
-  /// The parts that the report omits because their data are missing.
-  public let omissions: [ReportOmission]
-  /// Documents and images that are damaged or of another version; if there are several runs, also the damaged runs.
-  public let unreadable: [UnreadableDocument]
-  private let unreadableRuns: [String]
-  public let title: String
+  /// The runs that cannot be shown.
+  private let damaged: [UnreadableDocument]
 
   /// Reads the folders of runs.
   ///
@@ -21,34 +16,43 @@ public struct Report {
     let records = folders.map { folder in Result { try RunRecord(folder) } }
     var runs = records.compactMap { try? $0.get() }
     if runs.isEmpty { _ = try records.map { try $0.get() } }
-    var damaged: [UnreadableDocument] = []
-    for (folder, record) in zip(folders, records) {
-      if case .failure(let error) = record { damaged.append(UnreadableDocument(folder, error, naming: "\(folder)/")) }
+    damaged = zip(folders, records).compactMap { folder, record in
+      if case .failure(let error) = record { UnreadableDocument(folder, error, naming: "\(folder)/") } else { nil }
     }
-    unreadableRuns = damaged.map(\.path)
     let names = runs.map(\.name)
     // Folders with equal names get their paths as names, and a folder that is listed twice gets its number.
     for i in runs.indices where names.count(where: { $0 == names[i] }) > 1 { runs[i].name = runs[i].path }
     let paths = runs.map(\.name)
     for i in runs.indices where paths[..<i].contains(paths[i]) { runs[i].name += " (\(i + 1))" }
     self.runs = runs
-    let shown = ReportRuns(runs: runs)
-    sections = [
-      shown.summarySection, shown.trainingSection, shown.curriculumSection, shown.smoothnessSection, shown.hessianSection,
-      shown.landscapeSection, shown.robustnessSection, shown.imageSection, shown.configurationSection, shown.sourceSection,
-    ].filter { !$0.isEmpty }
-    omissions = shown.omissions
-    unreadable = damaged + runs.flatMap(\.unreadable)
-    title = runs.map(\.name).joined(separator: ", ")
   }
 
+  public var title: String { runs.map(\.name).joined(separator: ", ") }
+
+  /// The sections with contents; the page's template decides their order.
+  var sections: [ReportSection] {
+    var results = resultsSection
+    let lost = damaged.map { "\($0.path) \($0.reason), so the page leaves out this run. Restore its files." }
+    results.notes.insert(contentsOf: lost, at: 0)
+    return [
+      results, robustnessSection, imageSection, trainingSection, curvatureSection, configurationSection, missingSection,
+      sourceSection,
+    ].filter { !$0.isEmpty }
+  }
+
+  /// Documents and images that are damaged or of another version; if there are several runs, also the damaged runs.
+  public var unreadable: [UnreadableDocument] { damaged + runs.flatMap(\.unreadable) }
+
   /// All charts of the page, with all their points.
-  public var charts: [Chart] { sections.flatMap(\.charts) }
+  var charts: [Chart] { sections.flatMap(\.charts) }
+
+  /// The names of the charts, which are also those of their CSV files.
+  public var chartNames: [String] { charts.map(\.id) }
 
   /// The source files of the page, including the unreadable files.
   public var files: [String] {
     runs.flatMap { $0.sources.map(\.path) } + unreadable.map(\.path)
-      + unreadableRuns.flatMap { [RunFolder($0).configurationPath, RunFolder($0).metricsPath] }
+      + damaged.flatMap { [RunFolder($0.path).configurationPath, RunFolder($0.path).metricsPath] }
   }
 
   /// The folders of the shown runs.
@@ -66,86 +70,40 @@ public struct Report {
       return path
     }
   }
-}
 
-extension ReportRuns {
-  /// The table of the runs and their results.
-  var summarySection: ReportSection {
-    var rows = [["run", "method", "data", "model", "threat", "epochs", "best on validation", "evaluations"]]
-    for run in runs {
-      let threat = [run.setting("threat.norm"), run.setting("threat.epsilon").map { "ε \($0)" }].compactMap { $0 }.joined(
-        separator: ", ")
-      let best = run.best.map { best in
-        "epoch \(best.epoch + 1): clean \(percent(best.validation.clean)), robust \(percent(best.validation.robust))"
-      }
-      let evaluations = run.evaluations.map { document in
-        func text(_ proportion: EvaluationDocument.Proportion) -> String { "\(percent(proportion.accuracy)) (\(proportion.range))" }
-        let robust = document.contents.robust.map { ", robust \(text($0))" } ?? ""
-        return "\(document.name): clean \(text(document.contents.clean))\(robust)"
-      }
-      rows.append([
-        run.name, run.setting("method") ?? "", run.setting("data") ?? "", run.setting("model.name") ?? "", threat,
-        "\(run.epochs.count)" + (run.setting("epochs").map { " of \($0)" } ?? ""), best ?? "", evaluations.joined(separator: "; "),
-      ])
+  var areSeveral: Bool { runs.count > 1 }
+
+  /// Returns a name such as "loss", or "digits-at: loss" if a page shows several runs.
+  func label(_ quantity: String, _ run: RunRecord) -> String {
+    quantity.isEmpty ? run.name : areSeveral ? "\(run.name): \(quantity)" : quantity
+  }
+
+  /// Returns a series of the epochs that have a quantity, counted from 1, with an interval if one of them has one; nil if no
+  /// epoch has the quantity.
+  func series(
+    _ quantity: String, role: Int = 0, _ index: Int, _ value: (EpochMetrics) -> Double?,
+    low: (EpochMetrics) -> Double? = { _ in nil }, high: (EpochMetrics) -> Double? = { _ in nil }
+  ) -> Chart.Series? {
+    let epochs = runs[index].epochs.filter { value($0) != nil }
+    guard !epochs.isEmpty else { return nil }
+    func ends(_ end: (EpochMetrics) -> Double?) -> [Double]? {
+      epochs.contains { end($0) != nil } ? epochs.map { end($0) ?? .nan } : nil
     }
-    return ReportSection(id: "summary", title: "Summary", tables: [.init(caption: areSeveral ? "The runs" : "The run", rows: rows)])
+    return Chart.Series(
+      name: label(quantity, runs[index]), run: index, role: role, x: epochs.map { Double($0.epoch + 1) },
+      y: epochs.map { value($0)! }, low: ends(low), high: ends(high))
   }
 
-  /// The table of all settings. If there are several runs, differing settings are highlighted.
-  var configurationSection: ReportSection {
-    var keys: [String] = []
-    for run in runs { keys += run.settings.map(\.key).filter { !keys.contains($0) } }
-    guard !keys.isEmpty else { return ReportSection(id: "configuration", title: "Configuration") }
-    var rows = [["setting"] + runs.map(\.name)]
-    var marked: Set<Int> = []
-    for (i, key) in keys.enumerated() {
-      let values = runs.map { $0.setting(key) ?? "–" }
-      if Set(values).count > 1 { marked.insert(i) }
-      rows.append([Set(values).count > 1 ? "≠ \(key)" : key] + values)
+  /// Returns a chart over the epochs, with marks at the best epoch and at lambda's phases; nil if no run has a value.
+  func chart(
+    _ id: String, _ title: String, _ note: String = "", form: Chart.Form = .lines, y: Chart.Axis, _ series: (Int) -> [Chart.Series?]
+  ) -> Chart? {
+    let all = runs.indices.flatMap(series).compactMap { $0 }
+    guard !all.isEmpty else { return nil }
+    let marks = Set(all.map(\.run)).sorted().flatMap { run in
+      runs[run].marks.map { Chart.Mark(x: Double($0.epoch + 1), text: $0.text, run: run) }
     }
-    return ReportSection(
-      id: "configuration", title: "Configuration",
-      tables: [
-        .init(caption: areSeveral ? "From config.yaml; ≠ marks differences" : "From config.yaml", rows: rows, marked: marked)
-      ])
-  }
-
-  /// The table of the source files.
-  var sourceSection: ReportSection {
-    let rows = runs.flatMap { run in run.sources.map { [$0.path, "\($0.bytes)", $0.modified.formatted(.iso8601)] } }
-    return ReportSection(
-      id: "sources", title: "Where the numbers come from",
-      tables: [.init(caption: "The files that were read", rows: [["file", "bytes", "changed"]] + rows)])
-  }
-
-  /// Returns the option for the training split; empty if the data have no splits.
-  private static func trainingPart(_ run: RunRecord) -> String {
-    guard let data = run.setting("data") else { return " --split train" }
-    return DataSource(data).hasParts ? " --split train" : ""
-  }
-
-  /// The missing parts, with the commands that make them.
-  var omissions: [ReportOmission] {
-    [
-      omission("The curves of training", lacking: \.epochs.isEmpty) { "sat train --run \(shellWord($0.path)) --resume" },
-      omission("Smoothness during training", lacking: { run in !run.epochs.contains { $0.smoothness != nil } }) {
-        "sat train \($0.setting("preset") ?? "digits") --track-smoothness 5"
-      },
-      omission("The Hessian", lacking: { $0.hessians.isEmpty && !$0.hasUnreadable("hessian") }) {
-        "sat hessian \(shellWord($0.path))\(Self.trainingPart($0)) --first 128 --at adversarial --top 5 --trace --density "
-          + "--per-sample "
-          + "--approximations --json-file \(shellWord($0.path + "/hessian.json"))"
-      },
-      omission("The loss landscape", lacking: { $0.landscapes.isEmpty && !$0.hasUnreadable("landscape") }) {
-        "sat landscape \(shellWord($0.path))\(Self.trainingPart($0)) --first 128 --points 15 --json-file "
-          + "\(shellWord($0.path + "/landscape.json"))"
-      },
-      omission("Robustness", lacking: { $0.evaluations.isEmpty && !$0.hasUnreadable("evaluation") }) {
-        "sat evaluate \(shellWord($0.path)) --attack autoattack --json-file \(shellWord($0.path + "/evaluation-autoattack.json"))"
-      },
-      omission("Adversarial images", lacking: { $0.images.isEmpty && !$0.hasUnreadable("adversarial") }) {
-        "sat evaluate \(shellWord($0.path)) --first 100 --save \(shellWord($0.path + "/adversarial.safetensors"))"
-      },
-    ].compactMap { $0 }
+    return Chart(
+      id: id, title: title, note: note, form: form, x: Chart.Axis("epoch", .count), y: y, series: all, marks: marks)
   }
 }

@@ -7,18 +7,8 @@ internal import Yams
 /// Documents and images are recognised by their contents: every JSON file with a known `format` and every safetensors file with an
 /// evaluation, directly in the folder.
 struct RunRecord {
-  /// A source file of a report's numbers.
-  struct Source: Equatable {
-    var path: String
-    var bytes: Int
-    var modified: Date
-  }
-
   /// A document and the name of its file without the ending.
-  struct Document<Contents> {
-    var name: String
-    var contents: Contents
-  }
+  typealias Document<Contents> = (name: String, contents: Contents)
 
   /// The path as the user gave it.
   let path: String
@@ -31,7 +21,8 @@ struct RunRecord {
   private(set) var hessians: [Document<HessianDocument>] = []
   private(set) var landscapes: [Document<LandscapeDocument>] = []
   private(set) var images: [Document<AdversarialExamples>] = []
-  private(set) var sources: [Source] = []
+  /// The source files of the numbers.
+  private(set) var sources: [(path: String, bytes: Int, modified: Date)] = []
   private(set) var unreadable: [UnreadableDocument] = []
 
   func hasUnreadable(_ kind: String) -> Bool { unreadable.contains { $0.isOf(kind) } }
@@ -41,9 +32,7 @@ struct RunRecord {
   /// The epoch of the checkpoint `best`: the first with the highest robust accuracy on validation.
   var best: (epoch: Int, validation: EpochMetrics.Validation)? {
     let validated = epochs.compactMap { epoch in epoch.validation.map { (epoch: epoch.epoch, validation: $0) } }
-    return validated.filter(\.validation.robust.isFinite).reduce(nil) { best, next in
-      best.map { next.validation.robust > $0.validation.robust ? next : $0 } ?? next
-    }
+    return validated.filter(\.validation.robust.isFinite).max { $0.validation.robust < $1.validation.robust }
   }
 
   /// Checks that a path is a run's folder.
@@ -63,16 +52,18 @@ struct RunRecord {
 
   /// Reads a run's folder.
   ///
-  /// - Throws: An error if the folder is not a run's folder, or its configuration or metrics cannot be read.
+  /// - Throws: An error if its configuration or metrics cannot be read.
   init(_ path: String) throws {
-    try Self.check(path)
     self.path = path
     name = URL(fileURLWithPath: path).standardizedFileURL.lastPathComponent
     let folder = RunFolder(path)
-    let hasMetrics = FileManager.default.fileExists(atPath: folder.metricsPath)
-    if folder.exists { settings = try Self.settings(in: text(folder.configurationPath), path: folder.configurationPath) }
+    if folder.exists {
+      let text = String(decoding: try FileBytes.read(folder.configurationPath, expecting: "a run's file"), as: UTF8.self)
+      settings = try Self.settings(in: text, path: folder.configurationPath)
+      note(folder.configurationPath)
+    }
     // A run has no metrics before the end of its first epoch.
-    if hasMetrics && Self.size(folder.metricsPath) > 0 {
+    if Self.facts(folder.metricsPath)?.fileSize ?? 0 > 0 {
       epochs = try EpochMetrics.read(from: folder.metricsPath)
       note(folder.metricsPath)
     }
@@ -88,6 +79,10 @@ struct RunRecord {
         unreadable.append(UnreadableDocument("\(path)/\(name)", error, naming: "\(path)/\(name): "))
       }
     }
+    // Saved images hold their evaluation, which counts even if nobody wrote its document.
+    for image in images where !evaluations.contains(where: { $0.contents == image.contents.evaluation }) {
+      evaluations.append((image.name, image.contents.evaluation))
+    }
   }
 
   private mutating func readDocument(named file: String) throws {
@@ -95,7 +90,7 @@ struct RunRecord {
     let name = String(file.prefix { $0 != "." })
     if file.hasSuffix(".safetensors") {
       guard let examples = try AdversarialExamples.read(filePath) else { return }
-      images.append(Document(name: name, contents: examples))
+      images.append((name, examples))
       note(filePath)
       return
     }
@@ -106,9 +101,9 @@ struct RunRecord {
       let format = try DocumentFormat.stated(by: json)
       stated = DocumentFormat.kind(of: format)
       switch stated {
-      case EvaluationDocument.kind: evaluations.append(Document(name: name, contents: try .whole(json)))
-      case HessianDocument.kind: hessians.append(Document(name: name, contents: try .whole(json)))
-      case LandscapeDocument.kind: landscapes.append(Document(name: name, contents: try .whole(json)))
+      case EvaluationDocument.kind: evaluations.append((name, try .whole(json)))
+      case HessianDocument.kind: hessians.append((name, try .whole(json)))
+      case LandscapeDocument.kind: landscapes.append((name, try .whole(json)))
       default: return
       }
       note(filePath)
@@ -121,47 +116,31 @@ struct RunRecord {
     }
   }
 
-  private mutating func text(_ path: String) throws -> String {
-    let bytes = try FileBytes.read(path, expecting: "a run's file")
-    note(path)
-    return String(decoding: bytes, as: UTF8.self)
-  }
-
   private mutating func note(_ path: String) {
-    let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-    sources.append(Source(path: path, bytes: Self.size(path), modified: attributes?[.modificationDate] as? Date ?? .distantPast))
+    let facts = Self.facts(path)
+    sources.append((path, facts?.fileSize ?? 0, facts?.contentModificationDate ?? .distantPast))
   }
 
-  private static func size(_ path: String) -> Int {
-    (try? FileManager.default.attributesOfItem(atPath: path))?[.size].flatMap { ($0 as? NSNumber)?.intValue } ?? 0
+  private static func facts(_ path: String) -> URLResourceValues? {
+    try? URL(fileURLWithPath: path).resourceValues(forKeys: [.fileSizeKey, .contentModificationDateKey])
   }
 
   /// Returns the file's values by key path. The settings of this version do not matter.
-  private static func settings(in text: String, path: String) throws -> [(key: String, value: String)] {
+  static func settings(in text: String, path: String) throws -> [(key: String, value: String)] {
     let node: Node?
     do { node = try Yams.compose(yaml: text) } catch {
       throw SATError("\(path) is not YAML; expected a run's configuration, so restore the file")
     }
-    func walk(_ node: Node, _ key: String) throws -> [(key: String, value: String)] {
-      if let mapping = node.mapping, !mapping.isEmpty {
-        return try mapping.flatMap { entry in
-          let part = entry.key.string ?? ""
-          return try walk(entry.value, key.isEmpty ? part : "\(key).\(part)")
-        }
-      }
-      if let scalar = node.scalar { return [(key, scalar.string)] }
-      let flow = try Yams.serialize(node: flowing(node)).split(whereSeparator: \.isNewline).joined(separator: " ")
-      return [(key, flow)]
+    func walk(_ node: Node, _ key: String) -> [(key: String, value: String)] {
+      guard let mapping = node.mapping, !mapping.isEmpty else { return [(key, flow(node))] }
+      return mapping.flatMap { walk($0.value, (key.isEmpty ? "" : "\(key).") + ($0.key.string ?? "")) }
     }
-    return try node.map { try walk($0, "") } ?? []
+    return node.map { walk($0, "") } ?? []
   }
 
   /// Returns the node in YAML's one-line style.
-  private static func flowing(_ node: Node) -> Node {
-    switch node {
-    case .mapping(let mapping): .mapping(Node.Mapping(mapping.map { ($0.key, flowing($0.value)) }, .implicit, .flow))
-    case .sequence(let sequence): .sequence(Node.Sequence(sequence.map(flowing), .implicit, .flow))
-    default: node
-    }
+  private static func flow(_ node: Node) -> String {
+    if let mapping = node.mapping { return "{\(mapping.map { "\(flow($0.key)): \(flow($0.value))" }.joined(separator: ", "))}" }
+    return node.sequence.map { "[\($0.map(flow).joined(separator: ", "))]" } ?? node.scalar?.string ?? ""
   }
 }
