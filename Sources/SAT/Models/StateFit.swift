@@ -53,7 +53,7 @@ struct StateFit {
     self.init(state, prefix: prefix, needed: needed, names: [:])
   }
 
-  /// - Parameter names: the names that end in each key. A weight without the prefix is found if only one name ends in its key.
+  /// Matches also weights without the prefix. `names` lists the names that end in each key; a single one is that key's weight.
   private init(
     _ state: ForeignState, prefix: String, needed: [(name: String, shape: [Int])], names: [String: [String]]
   ) {
