@@ -15,7 +15,8 @@ import SwiftTorch
       """, version: isForCommand ? "" : "sat \(SATVersion.current), libtorch \(Torch.version)",
     subcommands: [
       TrainCommand.self, EvaluateCommand.self, VerifyCommand.self, HessianCommand.self, LandscapeCommand.self, CompareCommand.self,
-      ModelsCommand.self, DataCommand.self, DoctorCommand.self, BenchCommand.self, ReportCommand.self, ReproduceCommand.self,
+      ModelsCommand.self, DataCommand.self, DoctorCommand.self, BenchCommand.self, ReportCommand.self,
+      RunsCommand.self, ReproduceCommand.self,
     ])
 
   /// True if the arguments name a command, or help on one. sat then declares no version, because a command may have its own

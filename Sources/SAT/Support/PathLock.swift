@@ -31,6 +31,14 @@ final class PathLock {
     (descriptor, self.holder) = (opened, holder)
   }
 
+  /// Returns whether another process holds a folder's lock.
+  static func isHeld(folder: String) -> Bool {
+    let opened = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard opened >= 0 else { return false }
+    defer { close(opened) }
+    return flock(opened, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK
+  }
+
   private static func lock(_ opened: Int32, _ path: String, _ use: String, _ word: String) throws(SATError) {
     guard opened >= 0, flock(opened, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK else { return }
     close(opened)

@@ -42,9 +42,12 @@ struct TrainingState: VersionedDocument {
     try state.write(to: "\(folder)/\(Self.stateFile)")
   }
 
+  /// Reads the state of a checkpoint without its tensors.
+  static func read(fromCheckpoint folder: String) throws -> TrainingState { try read(from: "\(folder)/\(stateFile)") }
+
   /// Reads the state and its tensors; throws `SATError` that names the file that is damaged, missing or of another version.
   static func load(from folder: String) throws -> (state: TrainingState, tensors: SavedTensors) {
-    let state = try read(from: "\(folder)/\(stateFile)")
+    let state = try read(fromCheckpoint: folder)
     var saved: [String: NamedTensors] = [:]
     for file in files {
       let tensors = try SafeTensors.read("\(folder)/\(file)").tensors
