@@ -107,7 +107,9 @@ import Testing
   @Test func slipsOfTheCommandLineAreNamed() throws {
     let misspelled = try Command.run(["evalute", "model.pt"])
     #expect(misspelled.status == 1 && misspelled.sentence.contains("did you mean 'evaluate'?"), "\(misspelled.errors)")
-    let negative = try Command.run(["evaluate", "model.pt", "--data", "digits", "--epsilon", "-0.3"])
+    let scratch = try Scratch()
+    let (model, data) = try scratch.untrained(count: 2)
+    let negative = try Command.run(["evaluate", model, "--data", data, "--epsilon", "-0.3"])
     #expect(negative.status != 0 && negative.errors.contains("-0.3"), "\(negative.errors)")
     #expect(!negative.errors.contains("Missing value"), "\(negative.errors)")
   }
