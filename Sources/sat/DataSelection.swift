@@ -9,6 +9,7 @@ struct SplitOption: ParsableArguments {
   /// - Throws: `ValidationError` if --split is given but the data have no parts.
   func load(_ source: String, root: DataRoot) throws -> ImageDataset {
     let dataset = try DataSource(source).load(split ?? .test, root: root)
+    for note in dataset.notes { Terminal.standardError.line("\(source): \(note)") }
     if let split, dataset.split == "file" {
       throw ValidationError("--split \(split.rawValue) does not apply to \(source), which has no parts; leave it out.")
     }

@@ -21,6 +21,7 @@ final class TrainingDisplay: TrainingObserver {
         + "\(trainer.validationSet.count) validation images; \(settings.model.name), "
         + "\(threat.norm.rawValue) epsilon \(threat.epsilon), \(attack.steps) steps of \(attack.stepSize)\(Self.scope(settings)); "
         + "run folder \(trainer.folder.path)")
+    for note in trainer.trainSet.notes { terminal.line("\(settings.data): \(note)") }
     if averaging.kind != .none {
       terminal.line("best and last hold weights averaged (\(averaging.kind.rawValue)) from epoch \(averaging.start + 1) on")
     }

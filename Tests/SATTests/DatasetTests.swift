@@ -31,6 +31,19 @@ import Testing
     expectIdentical(try data.batch(at: Tensor([5, 3])).images, try data.batch(0..<256).images.selecting(Tensor([5, 3])))
   }
 
+  /// Resizing in float32 leaves such pixels; an image that was never scaled leaves larger ones.
+  @Test func roundingErrorsAreClippedAndSaid() throws {
+    func data(_ pixels: [Float]) throws -> ImageDataset {
+      try ImageDataset(name: "d", split: "test", images: Tensor(pixels, shape: [2, 1, 1, 1]), labels: Tensor([0, 1]))
+    }
+    let clipped = try data([-1e-6, 1.000001])
+    #expect(clipped.images.array(of: Float.self) == [0, 1])
+    #expect(clipped.notes.count == 1 && clipped.notes[0].contains("clipped"))
+    #expect(try clipped.subset(0..<1).notes == clipped.notes)
+    #expect(try data([0, 1]).notes.isEmpty)
+    #expect(throws: SATError.self) { try data([0, 1.0001]) }
+  }
+
   @Test func whatDoesNotFitIsSaid() throws {
     func message(_ images: Tensor, _ labels: Tensor) -> String {
       do { _ = try ImageDataset(name: "mine", split: "test", images: images, labels: labels) } catch { return error.message }

@@ -17,11 +17,16 @@ public struct ImageDataset {
   public let labels: Tensor
   /// The names of the classes by label; empty when the data have none.
   public let classNames: [String]
+  /// Sentences about changes to the images of the file, for the user.
+  public private(set) var notes: [String] = []
+
+  /// Pixels that leave [0, 1] by no more than this are rounding errors.
+  private static let roundingError = 1e-5
 
   /// Makes a data set from images [N, C, H, W], uint8 or float32 in [0, 1], and int64 labels [N] from 0.
   ///
-  /// - Throws: `SATError` when the shapes or dtypes do not fit, a label is out of range, or a pixel lies outside [0, 1] or is not
-  ///   finite.
+  /// - Throws: `SATError` when the shapes or dtypes do not fit, a label is out of range, or a pixel lies outside [0, 1] by more than
+  ///   1e-5 or is not finite. Smaller excesses are rounding errors; such pixels become 0 or 1, and a note says so.
   public init(name: String, split: String, images: Tensor, labels: Tensor, classNames: [String] = []) throws(SATError) {
     guard images.ndim == 4, images.dtype == .uint8 || images.dtype == .float32 else {
       throw SATError(
@@ -31,17 +36,23 @@ public struct ImageDataset {
     }
     try Self.check(labels, count: images.size(0), name)
     guard images.count > 0 else { throw SATError("\(name): the images have shape \(images.shape); expected sizes of at least 1") }
+    var (images, notes) = (images, [String]())
     if images.dtype == .float32 {
       let (low, high) = (images.min().item(), images.max().item())
       guard low.isFinite, high.isFinite else {
         throw SATError("\(name): some pixels are NaN or infinite; expected numbers in [0, 1]; check the program that made the file")
       }
-      guard low >= 0, high <= 1 else {
+      guard low >= -Self.roundingError, high <= 1 + Self.roundingError else {
         throw SATError(
           "\(name): the pixels lie between \(low) and \(high); expected [0, 1]; divide by 255 or undo a normalisation first")
       }
+      if low < 0 || high > 1 {
+        images = images.clamped(to: 0...1)
+        notes = ["the pixels lie between \(low) and \(high), so rounding errors outside [0, 1] were clipped"]
+      }
     }
     self.init(unchecked: name, split, .memory(images), labels, classNames)
+    self.notes = notes
   }
 
   init(name: String, split: String, files: PictureFiles, labels: Tensor, classNames: [String]) throws(SATError) {
@@ -161,7 +172,9 @@ public struct ImageDataset {
       case .memory(let images): .memory(whole(images))
       case .files(let files): .files(files.selecting(positions()))
       }
-    return ImageDataset(unchecked: name, split, part, whole(labels), classNames)
+    var dataset = ImageDataset(unchecked: name, split, part, whole(labels), classNames)
+    dataset.notes = notes
+    return dataset
   }
 
   /// Splits off a random `fraction` of every class for validation, with a fixed seed.
