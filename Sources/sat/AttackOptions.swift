@@ -31,6 +31,8 @@ struct AttackOptions: ParsableArguments {
 
   @OptionGroup var perturbation: PerturbationOptions
 
+  @Option(help: .value("n", "Steps of PGD, APGD and FAB. Default: 100; PGD uses the run's, else 40.")) var steps: Int?
+
   @Option(help: .value("n", "Restarts\(Self.takers(.restarts)). Default: 1; AutoAttack uses its version's number."))
   var restarts: Int?
 
@@ -93,7 +95,8 @@ struct AttackOptions: ParsableArguments {
 
   /// A note about an option of the perturbation that `--attack clean` does not use; nil for none.
   var cleanNote: String? {
-    isClean ? perturbation.typed.map { "\($0) has no effect, because --attack clean changes no image" } : nil
+    guard isClean else { return nil }
+    return perturbation.typed(steps: steps).map { "\($0) has no effect, because --attack clean changes no image" }
   }
 
   var isClean: Bool { (try? selection().entries.isEmpty) ?? false }
@@ -106,6 +109,7 @@ struct AttackOptions: ParsableArguments {
   }
 
   func validate() throws {
+    try check("--steps", steps, in: Limit.steps)
     let (selection, asked) = (try selection(), try asked())
     guard !selection.entries.isEmpty else {
       let parameter = asked.values.first.map { Self.option($0.name) }
@@ -176,7 +180,7 @@ struct AttackOptions: ParsableArguments {
 
   private func asked() throws -> AttackParameters {
     var asked = AttackParameters(
-      steps: perturbation.steps, stepSize: perturbation.stepSize?.value, restarts: restarts, targets: targets, loss: loss,
+      steps: steps, stepSize: perturbation.stepSize?.value, restarts: restarts, targets: targets, loss: loss,
       queries: queries, eot: eot)
     for setting in settings {
       guard let (name, value) = nameAndValue(setting), !value.isEmpty else {
@@ -197,9 +201,7 @@ struct AttackOptions: ParsableArguments {
     if let targets = asked.targets, targets > classes - 1 {
       throw ValidationError("--targets is \(targets), but the model has \(classes) classes; expected at most \(classes - 1).")
     }
-    var perturbation = perturbation
-    perturbation.steps = asked.steps
-    let given = try perturbation.resolved(trained)
+    let given = try perturbation.resolved(trained, steps: asked.steps)
     let suite = AttackSuite(
       AttackSettings(
         threat: given.threat, version: version ?? .standard, mode: mode, seed: seed, classes: classes, steps: given.steps,

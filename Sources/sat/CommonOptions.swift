@@ -77,7 +77,11 @@ struct ArchitectureOptions: ParsableArguments {
   @Option(
     parsing: .upToNextOption,
     help: .value(
-      "mean std", "Normalisation before the network: cifar10, cifar100, imagenet, or MEAN STD as comma-separated numbers."))
+      "mean std",
+      """
+      Normalisation before the network: \(Normalization.named.map(\.name).joined(separator: ", ")), or MEAN STD as \
+      comma-separated numbers.
+      """))
   var normalize: [String] = []
 
   func validate() throws {

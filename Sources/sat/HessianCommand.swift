@@ -66,7 +66,7 @@ struct HessianCommand: ParsableCommand {
     if let densityWidth, !(densityWidth > 0 && densityWidth.isFinite) {
       throw ValidationError("--density-width is \(densityWidth); expected more than 0.")
     }
-    if at == .clean, let option = subject.perturbation.typed { throw ValidationError("\(option) needs --at adversarial.") }
+    if at == .clean, let option = subject.typedPerturbation { throw ValidationError("\(option) needs --at adversarial.") }
     if probes != nil && !trace { throw ValidationError("--probes needs --trace.") }
     if densitySteps != nil && !density { throw ValidationError("--density-steps needs --density.") }
     if densityProbes != nil && !density { throw ValidationError("--density-probes needs --density.") }
@@ -79,7 +79,7 @@ struct HessianCommand: ParsableCommand {
     try output.begin(reading: subject.options.inputs)
     let loaded = try subject.options.load()
     let perturbation =
-      at == .clean ? nil : ImagePerturbation(try subject.perturbation.resolved(loaded.trained).maximizer, seed: subject.seed)
+      at == .clean ? nil : ImagePerturbation(try subject.maximizer(loaded.trained), seed: subject.seed)
     var job = HessianJob(model: loaded.model, data: loaded.data, request: request(), perturbation: perturbation)
     job.batchSize = subject.batchSize ?? job.batchSize
     job.dtype = dtype == .float32 ? .float32 : .float64

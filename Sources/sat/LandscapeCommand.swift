@@ -49,7 +49,7 @@ struct LandscapeCommand: ParsableCommand {
     if !(radius > 0 && Limit.number.contains(radius)) {
       throw ValidationError("--radius is \(radius); expected more than 0, at most \(Fraction(Limit.number.upperBound)).")
     }
-    if examples == .clean, let option = subject.perturbation.typed {
+    if examples == .clean, let option = subject.typedPerturbation {
       throw ValidationError("\(option) needs --examples fixed or reattack.")
     }
     try check("--workers", workers, in: Limit.threads)
@@ -79,7 +79,7 @@ struct LandscapeCommand: ParsableCommand {
   private func chosenExamples(_ trained: TrainingConfiguration?) throws -> LandscapeJob.Examples {
     if examples == .clean { return .clean }
     // The attack's draws do not depend on the directions' draws.
-    let perturbation = ImagePerturbation(try subject.perturbation.resolved(trained).maximizer, seed: subject.seed &* 4 &+ 1)
+    let perturbation = ImagePerturbation(try subject.maximizer(trained), seed: subject.seed &* 4 &+ 1)
     return examples == .fixed ? .fixed(perturbation) : .reattacked(perturbation)
   }
 }

@@ -63,12 +63,21 @@ struct ModelAndData: ParsableArguments {
 /// The options that name a model and the images, clean or perturbed, at which its loss is measured.
 struct ModelOnImages: ParsableArguments {
   @OptionGroup var options: ModelAndData
-  @OptionGroup var perturbation: PerturbationOptions
+  @OptionGroup private var perturbation: PerturbationOptions
+  @Option(help: .value("n", "Steps of PGD. Default: the run's, else 40.")) private var steps: Int?
   @Option(help: .value("n", "Samples in a batch. Default: the task's own choice, at most 128.")) var batchSize: Int?
 
   var seed: UInt64 { options.seed }
+  /// The first option of the perturbation that the command line gives; nil for none.
+  var typedPerturbation: String? { perturbation.typed(steps: steps) }
+
+  /// Returns the PGD that the options set; the run's values replace absent options.
+  func maximizer(_ trained: TrainingConfiguration?) throws -> InnerMaximizer {
+    try perturbation.resolved(trained, steps: steps).maximizer
+  }
 
   func validate() throws {
+    try check("--steps", steps, in: Limit.steps)
     try check("--batch-size", batchSize, in: Limit.batchSize)
     if options.execution.precision == .bf16 {
       throw ValidationError("--precision bf16 is too coarse to measure the shape of a loss; remove it.")

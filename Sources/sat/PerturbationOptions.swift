@@ -1,22 +1,22 @@
 import ArgumentParser
 import SAT
 
-/// The options that bound a perturbation and set the steps of PGD. For a run folder, they default to the run's values.
+/// The options that bound a perturbation and set PGD's step size. For a run folder, they default to the run's values.
+///
+/// Each command declares its own `--steps`, because only `sat evaluate` has attacks other than PGD.
 struct PerturbationOptions: ParsableArguments {
   @Option(help: "Norm of the perturbations: linf, l2 or l1. Default: the run's, else linf.") var norm: Norm?
   @Option(help: .value("radius", "Radius of the perturbations, such as 8/255 or 0.3. Default: the run's.")) var epsilon: Fraction?
-  @Option(help: .value("n", "Steps of PGD, APGD and FAB. Default: 100; PGD uses the run's, else 40.")) var steps: Int?
   @Option(help: .value("size", "Step size of PGD. Default: the run's, else 2.5 * epsilon / steps.")) var stepSize: Fraction?
 
   func validate() throws {
-    try check("--steps", steps, in: Limit.steps)
     if let stepSize, !(stepSize.value > 0 && Limit.number.contains(stepSize.value)) {
       throw ValidationError("--step-size is \(stepSize); expected more than 0, at most \(Fraction(Limit.number.upperBound)).")
     }
   }
 
-  /// The first of these options that the command line gives; nil for none.
-  var typed: String? {
+  /// Returns the first of these options and `--steps` that the command line gives; nil for none.
+  func typed(steps: Int?) -> String? {
     if norm != nil { return "--norm" }
     if epsilon != nil { return "--epsilon" }
     if steps != nil { return "--steps" }
@@ -36,8 +36,8 @@ struct PerturbationOptions: ParsableArguments {
     }
   }
 
-  /// Fills in the values of the model's run for options that are absent. Nil stands for a model without a run.
-  func resolved(_ trained: TrainingConfiguration?) throws -> Resolved {
+  /// Fills in the values of the model's run for absent options, also for `steps`. Nil stands for a model without a run.
+  func resolved(_ trained: TrainingConfiguration?, steps: Int?) throws -> Resolved {
     guard let radius = epsilon ?? trained?.threat.epsilon else {
       throw SATError("no epsilon was given; set the radius of the perturbations, such as --epsilon 8/255")
     }

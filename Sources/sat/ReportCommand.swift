@@ -56,11 +56,13 @@ struct ReportCommand: ParsableCommand {
       page: page, runs: report.folders, charts: report.chartNames, csv: files,
       missing: report.omissions.map { .init(what: $0.what, runs: $0.runs, command: $0.command) },
       unreadable: report.unreadable.map(\.path))
-    var text = "\(page): \(report.chartNames.count) charts of \(report.folders.joined(separator: ", "))\n"
-    if let csv, !files.isEmpty { text += "\(csv): \(files.count) CSV files\n" }
+    let count = report.chartNames.count
+    var text = "\(page) shows \(count) chart\(count == 1 ? "" : "s") of \(report.folders.joined(separator: ", "))\n"
+    if let csv, !files.isEmpty { text += "\(csv) has \(files.count) CSV file\(files.count == 1 ? "" : "s")\n" }
     for missing in document.missing {
       let runs = report.folders.count > 1 ? " of \(missing.runs.joined(separator: ", "))" : ""
-      text += "missing: \(missing.what.prefix(1).lowercased())\(missing.what.dropFirst())\(runs); `\(missing.command)` makes it\n"
+      let part = missing.what.prefix(1).lowercased() + missing.what.dropFirst()
+      text += "the page lacks \(part)\(runs); to add this part, run `\(missing.command)`\n"
     }
     try output.deliver(document, text: text, files: [{ _ = try charts.get() }])
   }

@@ -8,7 +8,7 @@ import SwiftTorch
     commandName: "sat", abstract: "Train and evaluate adversarially robust image classifiers.",
     discussion: """
       Examples:
-        sat train digits                        train P-SAT on 5,000 digits
+        sat train digits                        train P-SAT on 4,000 digits
         sat evaluate runs/digits-p-sat          measure accuracy, also under attack
         sat evaluate model.pt --model lenet5 --data mnist --epsilon 0.3
         sat help evaluate                       show options and examples

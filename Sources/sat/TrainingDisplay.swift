@@ -19,7 +19,8 @@ final class TrainingDisplay: TrainingObserver {
     terminal.line(
       "\(settings.method) on \(settings.data): \(trainer.trainSet.count) training images, "
         + "\(trainer.validationSet.count) validation images; \(settings.model.name), "
-        + "\(threat.norm.rawValue) epsilon \(threat.epsilon), \(attack.steps) steps of \(attack.stepSize)\(Self.scope(settings)); "
+        + "\(threat.norm.rawValue) epsilon \(threat.epsilon), \(attack.steps) step\(attack.steps == 1 ? "" : "s") of "
+        + "\(attack.stepSize)\(Self.scope(settings)); "
         + "run folder \(trainer.folder.path)")
     for note in trainer.trainSet.notes { terminal.line("\(settings.data): \(note)") }
     if averaging.kind != .none {

@@ -109,7 +109,7 @@ import Testing
       ("another seed (4, not 5)", try refusal(.fast) { $0.seed = 5 }),
       ("another attack (", try refusal(.fast) { $0.plan.attacks = try Self.attacks(epsilon: 0.005) }),
       ("another attack (", try refusal(.fast) { $0.plan.attacks = try Self.attacks(restarts: 3) }),
-      ("another plan (one attack after the other, not each attack by itself)", try refusal(.fast) { $0.plan.isIndividual = true }),
+      ("another plan (one attack after the other, not each attack alone)", try refusal(.fast) { $0.plan.isIndividual = true }),
       (
         "another precision (fp32, not bf16)",
         try refusal(.fast) {

@@ -22,7 +22,7 @@ private final class ScriptedAttack: Attack {
 
   func perturb(_ model: any Classifier, _ batch: AttackBatch) throws(TorchError) -> AttackResult {
     if let dies, batches.count == dies { throw TorchError(.runtime, "killed") }
-    // Which images they are, by a pixel that differs in all of them.
+    // One pixel differs in all images, so it identifies them.
     let pixels = try! EvaluatorTests.data().images[.all, 0, 2, 2].array(of: Float.self)
     let positions = batch.images[.all, 0, 2, 2].array(of: Float.self).map { pixels.firstIndex(of: $0)! }
     batches.append(positions)

@@ -165,7 +165,7 @@ import Testing
       #expect(found.configurationDifferences.count == 1 && found.configurationDifferences[0].hasPrefix("\(key) was "))
       #expect(found.warning?.contains("one setting differs") == true && found.final?.clean.agrees == true)
       let last = RunComparisonTable(found).description.split(separator: "\n").last
-      #expect(last?.hasPrefix("warning: these are runs of different configurations") == true)
+      #expect(last?.hasPrefix("warning: the runs have different configurations") == true)
     }
     try FileManager.default.removeItem(atPath: "\(scratch.path)/b/config.yaml")
     let bare = try RunComparison(run: "\(scratch.path)/a", reference: "\(scratch.path)/b", tolerance: 1e-3)

@@ -32,7 +32,7 @@ extension LinearOracle {
       .randn([classes], generator: generator, dtype: dtype), .rand(shape, generator: generator, dtype: dtype))
   }
 
-  /// Whether any point of the L-inf ball and the box is misclassified.
+  /// Returns true for each image with a misclassified point in the L-inf ball and the box.
   ///
   /// - Parameter helpless: whether the last row and column, which no window touches, are where they help the attacker least.
   fileprivate func canBeBroken(epsilon: Double, helpless: Bool = false) -> [Bool] {

@@ -81,10 +81,10 @@ public struct SystemExamination: Encodable, Sendable {
   public var text: String {
     let rows = [
       ["sat", versions["sat"]!], ["shim", versions["shim"]!], ["libtorch", versions["libtorch"]!],
-      ["Swift", "\(versions["swift"]!), of the compiler that built sat"], ["threads", "\(threads) of \(processors) processors"],
-      ["CPU", cpuCapability + (bfloat16 ? ", bfloat16" : "")], ["BLAS", blas], ["oneDNN", oneDNN ? "yes" : "no"],
+      ["compiler", "Swift \(versions["swift"]!)"], ["threads", "\(threads) of \(processors) processors"],
+      ["instructions", cpuCapability + (bfloat16 ? ", bfloat16" : "")], ["BLAS", blas], ["oneDNN", oneDNN ? "yes" : "no"],
     ]
-    var text = TextTable(rows + devices.map { [$0.device, $0.name] }, leftColumns: 2).description + "\n"
+    var text = TextTable(rows + devices.map { ["device \($0.device)", $0.name] }, leftColumns: 2).description + "\n"
     if findings.isEmpty { text += "nothing is wrong\n" }
     for finding in findings { text += "\(finding.severity.rawValue): \(finding.message)\n" }
     return text

@@ -53,7 +53,9 @@ public protocol Defense: AnyObject {
   /// The tensors that later steps depend on besides the weights, by name, for a checkpoint.
   var state: NamedTensors { get }
 
-  /// Restores a saved `state`; throws `TorchError` and changes nothing when the state belongs to another kind of defense.
+  /// Restores a saved `state`.
+  ///
+  /// - Throws: `TorchError` when the state belongs to another kind of defense; the defense is then unchanged.
   func restore(_ state: NamedTensors) throws(TorchError)
 }
 

@@ -1,6 +1,8 @@
 public import SwiftTorch
 
-/// The first row of Table 4: adversarial training with the radius lambda · epsilon; lambda rises over the epochs.
+/// Adversarial training with the radius lambda · epsilon (Table 4, first row).
+///
+/// Lambda rises over the epochs.
 public final class EpsilonSchedule: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "epsilon-schedule", summary: "AT with a radius that grows with lambda (Table 4, first row)", usesLambda: true,

@@ -3,7 +3,7 @@ internal import SwiftTorch
 /// A random model that is judged by its mean logits over many passes (expectation over transformation, Athalye et al. 2018).
 ///
 /// A vote adds rounds of passes until the mean margin between the label and its nearest rival is some standard errors away from 0.
-/// Every vote uses new draws, because a search tests hundreds of points and its luckiest pass proves nothing.
+/// Every vote uses new draws. A search tests hundreds of points, so its luckiest pass proves nothing.
 final class AveragedClassifier: Classifier {
   /// Passes in a round. AutoAttack's version `rand` averages gradients over as many.
   static let passesPerRound = 20

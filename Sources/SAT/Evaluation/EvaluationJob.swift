@@ -102,7 +102,7 @@ public struct EvaluationJob {
     var identity = try StateIdentity(model: model, data: data, seed: seed)
     identity["attack"] = plan.attacks.map(\.identity).joined(separator: "; ")
     identity["plan"] =
-      ([plan.isIndividual ? "each attack by itself" : "one attack after the other"] + (plan.checks ? [] : ["no checks"])
+      ([plan.isIndividual ? "each attack alone" : "one attack after the other"] + (plan.checks ? [] : ["no checks"])
       + (plan.expectsRandomness ? ["a random model"] : [])).joined(separator: ", ")
     identity["mode"] = plan.mode.rawValue
     identity["batch size"] = plan.mode == .compat ? "\(samplesInBatch)" : "any"

@@ -2,8 +2,8 @@ internal import SwiftTorch
 
 /// The curvature scores of a batch, recomputed while some images move and the weights stay.
 ///
-/// A `LayerTrace` keeps what the scores need of each sample, so only moved samples need another pass. A chunk without one keeps its
-/// scores.
+/// A `LayerTrace` keeps the values of each sample that the scores use. Therefore only moved samples need another pass. A chunk
+/// without moved samples keeps its scores.
 final class BatchCurvature {
   private let network: NetworkClassifier
   private let score: CurvatureScore

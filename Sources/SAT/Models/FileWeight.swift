@@ -11,7 +11,7 @@ struct FileWeight {
 
   private init(shape: [Int], _ parts: [StoredTensor], _ assembled: @escaping ([Tensor]) -> Tensor) {
     (self.shape, self.parts) = (shape, parts)
-    // A network holds the parts in float32, whatever the file's type.
+    // A network holds its weights in float32, so parts in half precision become float32 too.
     self.assembled = { tensors in assembled(tensors.map { $0.dtype == .float64 ? $0 : $0.to(.float32) }) }
   }
 

@@ -54,7 +54,7 @@ public enum ModelFile {
     case .pytorchZip, .pytorchLegacy:
       let checkpoint = try PyTorchCheckpoint.decode(contents)
       let states = checkpoint.stateDicts()
-      // The error of this call says what the file holds instead.
+      // This call throws an error that names the content of the file.
       if states.isEmpty { _ = try checkpoint.stateDict() }
       return try foreign(
         states.map { try ForeignState($0.entries, location: $0.location, others: $0.others, file: file) }, file, wanted)

@@ -123,7 +123,7 @@ struct StateFit {
       + "\(unused.count == 1 ? "it" : "them"): \(Self.listed(unused, 4))"
   }
 
-  /// What does not fit, with the nearest names of the file for missing keys.
+  /// Lists the keys that do not fit, with the nearest names of the file for missing keys.
   var complaint: String {
     var parts: [String] = []
     if !missing.isEmpty {

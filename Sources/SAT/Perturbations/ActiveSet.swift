@@ -35,8 +35,11 @@ struct ActiveSet {
 
   /// Moves a step's samples by `size` along their gradient and drops those that finished.
   ///
-  /// `chosen` are the positions of the step's samples among the active ones, `remaining` the positions among those of the samples
-  /// that go on; nil for all. The gradient is that of the step's samples, nil when none goes on; the noise is the whole batch's.
+  /// - Parameters:
+  ///   - chosen: the positions of the step's samples among the active ones; nil for all.
+  ///   - remaining: the positions, among the step's samples, of those that go on; nil for all.
+  ///   - gradient: the gradient of the step's samples; nil when none goes on.
+  ///   - noise: the noise of the whole batch.
   mutating func advance(_ chosen: Tensor?, _ remaining: Tensor?, _ gradient: Tensor?, _ size: Double, noise: Tensor?) {
     withNoGrad {
       guard let chosen else {

@@ -57,7 +57,7 @@ public struct VerificationTable: CustomStringConvertible {
       epsilon \(Fraction(verification.threat.epsilon)); model \(verification.model)
 
       \(checks)
-      robust accuracy, counted anew: \(robust.correct)/\(samples), \(percent(robust.accuracy)) (\(robust.range))
+      robust accuracy, counted again: \(robust.correct)/\(samples), \(percent(robust.accuracy)) (\(robust.range))
       largest perturbation: \(largest)
       as bytes: \(eightBit.misclassified) of \(verification.adversarial) are still misclassified, \
       \(eightBit.withinEpsilon) of them within epsilon; rounded towards the original \(eightBit.towardsOriginal)

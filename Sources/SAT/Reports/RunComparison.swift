@@ -103,11 +103,11 @@ public struct RunComparison: VersionedDocument {
       let settings = count == 1 ? "one setting differs" : "\(count) settings differ"
       warning =
         count == 0
-        ? nil : "these are runs of different configurations (\(settings)), so neither is a reference for the other, whatever agrees"
+        ? nil : "the runs have different configurations (\(settings)). Equal numbers prove nothing"
     } else {
       configurationDifferences = []
       let bare = ours.configuration == nil ? run : reference
-      warning = "\(bare) has no config.yaml, so whether both are runs of one configuration is not known, whatever agrees"
+      warning = "\(bare) has no config.yaml, so the configurations may differ. Equal numbers then prove nothing"
     }
     let pairs = zip(ours.epochs, theirs.epochs)
     epochs = pairs.map { a, b in

@@ -11,7 +11,7 @@ public enum Presets {
   }
 
   public static let entries: [Entry] = [
-    Entry("the demonstration: 5,000 real digits, epsilon 0.3, minutes on a laptop", digits),
+    Entry("the demonstration: 4,000 training and 1,000 test digits, epsilon 0.3, minutes on a laptop", digits),
     Entry("the paper's MNIST at epsilon 0.3", mnist(epsilon: 0.3)),
     Entry("the paper's MNIST at epsilon 0.45", mnist(epsilon: 0.45)),
     Entry("the paper's CIFAR-10, PreActResNet, epsilon 8/255", preActResNet("cifar10", 8)),

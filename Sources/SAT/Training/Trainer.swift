@@ -185,8 +185,8 @@ public final class Trainer {
     let reached = (last...lambda.lastChange).first { lambda.value(at: $0) == final } ?? lambda.lastChange
     return
       "lambda is \(significant(lambda.value(at: last))) in the last epoch of this run and comes to \(significant(final)) only in "
-      + "epoch \(reached + 1), so the training never sees full perturbations; train longer with --epochs, or let lambda rise "
-      + "earlier, such as by --set 'lambda={kind: linear, initial: \(Fraction(lambda.first)), final: \(Fraction(final)), start: 0, "
+      + "epoch \(reached + 1). The training never sees full perturbations. Train longer with --epochs, or let lambda rise earlier "
+      + "with --set 'lambda={kind: linear, initial: \(Fraction(lambda.first)), final: \(Fraction(final)), start: 0, "
       + "end: \(max(1, 2 * configuration.epochs / 3))}'"
   }
 

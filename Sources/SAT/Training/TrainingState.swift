@@ -3,7 +3,7 @@ internal import SwiftTorch
 /// The progress of a run: the part of a checkpoint besides the weights, with which a resumed run ends like an uninterrupted one.
 struct TrainingState: VersionedDocument {
   static let format = "sat-training/3"
-  static var remedy: String { "restore it, or start the run anew without --resume" }
+  static var remedy: String { "restore it, or start the run again without --resume" }
 
   private(set) var format: String = Self.format
   /// The run's configuration, to detect changes; epochs and execution may change.
@@ -45,7 +45,9 @@ struct TrainingState: VersionedDocument {
   /// Reads the state of a checkpoint without its tensors.
   static func read(fromCheckpoint folder: String) throws -> TrainingState { try read(from: "\(folder)/\(stateFile)") }
 
-  /// Reads the state and its tensors; throws `SATError` that names the file that is damaged, missing or of another version.
+  /// Reads the state and its tensors.
+  ///
+  /// - Throws: `SATError` that names the file, if it is damaged, missing or of another version.
   static func load(from folder: String) throws -> (state: TrainingState, tensors: SavedTensors) {
     let state = try read(fromCheckpoint: folder)
     var saved: [String: NamedTensors] = [:]
@@ -54,7 +56,7 @@ struct TrainingState: VersionedDocument {
       guard state.fingerprints[file] == text(Fingerprint.of(tensors)) else {
         throw SATError(
           "\(folder)/\(file) differs from the file saved with this checkpoint: it is damaged or from another run; restore it, or "
-            + "start the run anew without --resume")
+            + "start the run again without --resume")
       }
       saved[file] = tensors
     }
@@ -72,7 +74,7 @@ struct SavedTensors {
   /// Returns one tensor; throws `SATError` when it is missing.
   func one(_ name: String) throws(SATError) -> Tensor {
     guard let tensor = tensors.first(where: { $0.name == name })?.tensor else {
-      throw SATError("\(file) lacks '\(name)'; restore it or start the run anew without --resume")
+      throw SATError("\(file) lacks '\(name)'; restore it or start the run again without --resume")
     }
     return tensor
   }

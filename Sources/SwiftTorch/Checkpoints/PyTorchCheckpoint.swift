@@ -1,4 +1,6 @@
-/// A file of `torch.save`. The reader runs no code from the file: whatever is no tensor, number, text or container stays opaque.
+/// A file of `torch.save`.
+///
+/// The reader runs no code from the file. A value stays opaque if it is no tensor, number, text or container.
 ///
 /// The reader knows both formats: the zip archive of PyTorch 1.6 and later, and the older sequence of pickles
 /// (`_use_new_zipfile_serialization=False`).

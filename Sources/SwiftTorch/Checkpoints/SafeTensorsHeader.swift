@@ -98,7 +98,7 @@ struct SafeTensorsHeader {
       infos.append((name, info))
     }
     guard scanner.isAtEnd() else {
-      throw FormatError("its header goes on after its JSON at byte \(scanner.position); save the file again")
+      throw FormatError("its header has more bytes after its JSON, at byte \(scanner.position); save the file again")
     }
     return (infos, metadata)
   }

@@ -46,7 +46,7 @@ public enum AtomicFile {
 
     fileprivate init(replacing path: String) throws(TorchError) {
       guard !path.isEmpty, !path.utf8.contains(0) else {
-        throw TorchError(.io, "'\(path)': is not a file name; expected a path to write; give one")
+        throw TorchError(.io, "'\(path)' is not a file name; expected a path to write; give one")
       }
       var destination = path
       var mode: mode_t?
@@ -54,8 +54,8 @@ public enum AtomicFile {
       if stat(path, &info) == 0 {
         switch info.st_mode & S_IFMT {
         case S_IFREG: mode = info.st_mode & 0o7777
-        case S_IFDIR: throw TorchError(.io, "\(path): is a folder; expected a file name; add one at the end")
-        default: throw TorchError(.io, "\(path): is a device, socket or pipe; expected a regular file; give another name")
+        case S_IFDIR: throw TorchError(.io, "\(path) is a folder; expected a file name; add one at the end")
+        default: throw TorchError(.io, "\(path) is a device, socket or pipe; expected a regular file; give another name")
         }
         destination = realPath(path) ?? path
       }

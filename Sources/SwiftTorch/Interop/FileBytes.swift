@@ -27,7 +27,7 @@ public enum FileBytes {
     case ENOENT, ENOTDIR: TorchError(.io, "\(path): there is no such file; expected \(expected); check the path")
     case EACCES, EPERM:
       TorchError(.io, "\(path): reading it is not permitted; expected \(expected) you may read; change its permissions")
-    default: TorchError(.io, "\(path): cannot be read (\(systemMessage(code))); expected \(expected); check the disk and the path")
+    default: TorchError(.io, "\(path) cannot be read (\(systemMessage(code))); expected \(expected); check the disk and the path")
     }
   }
 }
@@ -49,11 +49,11 @@ public final class FileSource: Sendable {
     // The check comes before `open`, because `open` of a pipe without a writer would block for ever.
     switch info.st_mode & S_IFMT {
     case S_IFREG: break
-    case S_IFDIR: throw TorchError(.io, "\(path): is a folder; expected \(expected); name a file inside it")
+    case S_IFDIR: throw TorchError(.io, "\(path) is a folder; expected \(expected); name a file inside it")
     default:
-      throw TorchError(.io, "\(path): is a device, socket or pipe; expected \(expected) in a regular file; save it to disk first")
+      throw TorchError(.io, "\(path) is a device, socket or pipe; expected \(expected) in a regular file; save it to disk first")
     }
-    guard info.st_size > 0 else { throw TorchError(.io, "\(path): is empty; expected \(expected); copy or download it again") }
+    guard info.st_size > 0 else { throw TorchError(.io, "\(path) is empty; expected \(expected); copy or download it again") }
     descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw FileBytes.unreadable(path, expected, errno) }
     (count, memory) = (Int(info.st_size), [])
@@ -102,7 +102,7 @@ package final class FileStream {
   /// - Throws: `TorchError` that names `path` if the file cannot be opened.
   package init(_ path: String) throws(TorchError) {
     descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw TorchError(.io, "\(path): cannot be read (\(systemMessage(errno))); check the path") }
+    guard descriptor >= 0 else { throw TorchError(.io, "\(path) cannot be read (\(systemMessage(errno))); check the path") }
   }
 
   deinit { if descriptor >= 0 { close(descriptor) } }

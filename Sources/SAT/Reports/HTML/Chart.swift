@@ -52,7 +52,7 @@ struct Chart: Encodable, Sendable, Equatable {
   /// The name of the CSV file and of the place on the page: lower-case words with hyphens.
   var id: String
   var title: String
-  /// What this chart alone shows; the page explains the rest once per section.
+  /// The facts about this chart alone; the page explains the rest once per section.
   var note: String = ""
   var form: Form
   var x: Axis

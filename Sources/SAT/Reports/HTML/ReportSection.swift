@@ -49,7 +49,7 @@ public struct UnreadableDocument: Sendable, Equatable {
   /// path; the reason leaves it out.
   init(_ path: String, _ error: any Error, naming start: String) {
     var reason = "\(error)"
-    if reason.hasPrefix(start) { reason.removeFirst(start.count) }
+    if reason.hasPrefix(start) { reason = String(reason.dropFirst(start.count).drop { ": ".contains($0) }) }
     self.init(path: path, reason: "cannot be read (\(reason.prefix { $0 != ";" }))")
   }
 

@@ -55,7 +55,7 @@ extension Report {
     let heading = ["attack", "correct", "accuracy", "95 % interval", "time", "forward passes", "backward passes"]
     let chart = Chart(
       id: id, title: "By attack: \(evaluation.name)",
-      note: contents.isIndividual ? "Each attack alone." : "What is left after each attack, in order.", form: .bars,
+      note: contents.isIndividual ? "Each attack alone." : "Samples left after each attack, in order.", form: .bars,
       x: Chart.Axis("attack", words: counts.map(\.0)), y: Chart.Axis("accuracy", .fraction),
       series: [
         .init(

@@ -76,7 +76,7 @@ struct RunRecord {
         try readDocument(named: name)
       } catch {
         // The report shows the other files and lists this one as unreadable.
-        unreadable.append(UnreadableDocument("\(path)/\(name)", error, naming: "\(path)/\(name): "))
+        unreadable.append(UnreadableDocument("\(path)/\(name)", error, naming: "\(path)/\(name)"))
       }
     }
     // Saved images hold their evaluation, which counts even if nobody wrote its document.
