@@ -25,8 +25,8 @@ public struct ImageDataset {
 
   /// Makes a data set from images [N, C, H, W], uint8 or float32 in [0, 1], and int64 labels [N] from 0.
   ///
-  /// - Throws: `SATError` when the shapes or dtypes do not fit, a label is out of range, or a pixel lies outside [0, 1] by more than
-  ///   1e-5 or is not finite. Smaller excesses are rounding errors; such pixels become 0 or 1, and a note says so.
+  /// - Throws: `SATError` when the shapes or dtypes do not fit, a label is out of range, or a pixel lies outside [0, 1] by more
+  ///   than 1e-5 or is not finite. Smaller excesses are rounding errors; such pixels become 0 or 1, and a note says so.
   public init(name: String, split: String, images: Tensor, labels: Tensor, classNames: [String] = []) throws(SATError) {
     guard images.ndim == 4, images.dtype == .uint8 || images.dtype == .float32 else {
       throw SATError(
