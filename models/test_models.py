@@ -121,7 +121,7 @@ class FileTests(unittest.TestCase):
 
     def test_reads_the_wrappers_that_sat_reads(self):
         text = (FILES.parents[2] / "Sources" / "SwiftTorch" / "Checkpoints" / "CheckpointStateDict.swift").read_text()
-        self.assertEqual(tuple(re.findall(r'"(\w+)"', re.search(r"wrappers = \[(.*)\]", text)[1])), weights.NESTED_UNDER)
+        self.assertEqual(tuple(re.findall(r'"(\w+)"', re.search(r"usualNames = \[(.*)\]", text)[1])), weights.NESTED_UNDER)
         state = networks.build("cnn-a").state_dict()
         beside = {"epoch": 3, "args": argparse.Namespace(lr=0.1, inner=argparse.Namespace(x=1)), "acc": numpy.float64(0.5)}
         prefixed = {f"module._orig_mod.model.{key}": value for key, value in state.items()}
