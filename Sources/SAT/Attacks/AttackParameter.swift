@@ -1,5 +1,6 @@
 /// A parameter of one attack: its name, its allowed values and its default.
 public struct AttackParameter: Sendable {
+  /// The kind of a parameter's value, with the allowed values.
   public enum Kind: Sendable {
     case whole(ClosedRange<Int>)
     case number(ClosedRange<Double>)

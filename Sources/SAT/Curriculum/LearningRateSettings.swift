@@ -2,6 +2,7 @@ internal import SwiftTorch
 
 /// The learning-rate schedule as a configuration states it.
 public struct LearningRateSettings: Codable, Sendable, Equatable {
+  /// The shape of the schedule.
   public enum Kind: String, ConfigurationWord, Sendable {
     case constant
     case multiStep = "multi-step"

@@ -6,6 +6,7 @@ public enum Schedule: Sendable, Equatable {
   /// `initial` before epoch `start`, `final` from epoch `end − 1` on, and equal increments, the first at epoch `start`.
   case linear(initial: Double, final: Double, start: Int, end: Int)
 
+  /// A change of lambda: from `epoch` on, lambda is `value`.
   public struct Milestone: Sendable, Equatable, Codable {
     public var epoch: Int
     public var value: Double

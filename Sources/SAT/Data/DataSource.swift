@@ -15,6 +15,7 @@ public struct DataSource: Sendable, Equatable {
   /// The names of the known data sets.
   public static let names = known.map(\.key)
 
+  /// The part of a data set.
   public enum Split: String, Sendable, CaseIterable, Codable { case train, validation, test }
 
   public let name: String

@@ -23,6 +23,7 @@ public struct RemoteFile: Sendable, Equatable {
   /// The last component of ``path``; every mirror uses this name.
   public var name: String { String(path.split(separator: "/").last ?? "") }
 
+  /// The presence of the file on the disk.
   public enum State: Sendable, Equatable {
     /// The file is there with the right size. Only a fetch checks the checksum.
     case present

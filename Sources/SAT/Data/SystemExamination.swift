@@ -3,17 +3,20 @@ internal import SwiftTorch
 
 /// The parts of this machine that `sat` runs on, and their faults.
 public struct SystemExamination: Encodable, Sendable {
+  /// The weight of a remark.
   public enum Severity: String, Encodable, Sendable {
     /// Keeps `sat` from working.
     case fault
     case advice
   }
 
+  /// A fault or a piece of advice, as one sentence.
   public struct Remark: Encodable, Sendable {
     public var severity: Severity
     public var message: String
   }
 
+  /// A device of this machine and its name.
   public struct DeviceEntry: Encodable, Sendable {
     public var device: String
     public var name: String

@@ -1,5 +1,6 @@
 public import SwiftTorch
 
+/// A batch of clean training images, as a defense gets it.
 public struct TrainingBatch {
   /// [N, C, H, W] in [0, 1].
   public var images: Tensor
@@ -15,6 +16,7 @@ public struct TrainingBatch {
   }
 }
 
+/// The result of a defense's step on one batch, for the logs.
 public struct TrainingOutcome {
   /// The loss that the step minimises, before the update.
   public var loss: Double
@@ -66,6 +68,7 @@ extension Defense {
   public func restore(_ state: NamedTensors) throws(TorchError) {}
 }
 
+/// The settings from which the registry makes a defense.
 public struct DefenseSettings: Sendable {
   public var maximizer: InnerMaximizer
   public var lambda: Schedule

@@ -3,6 +3,7 @@
 /// A new method needs a file with its `entry` and a line here. Its type is named after the method: either the acronym, or words for
 /// the letters before `AT` or `SAT`.
 public enum DefenseRegistry {
+  /// A method that users can name: its name, its options, and how to make it.
   public struct Entry: Sendable {
     public let name: String
     public let summary: String

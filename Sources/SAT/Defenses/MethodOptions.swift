@@ -1,5 +1,6 @@
 /// A setting of one method, `methodOptions.NAME` in a configuration.
 public struct MethodOption: Sendable {
+  /// The kind of an option's value, with the allowed values.
   public enum Kind: Sendable {
     case flag
     case choice([String])
@@ -52,6 +53,7 @@ public struct MethodOption: Sendable {
 
 /// The values of a method's settings, by name; the registry's entry makes and validates them, so none is missing.
 public struct MethodOptions: Sendable, Equatable {
+  /// The value of one option.
   public enum Value: Sendable, Equatable {
     case flag(Bool)
     case number(Fraction)

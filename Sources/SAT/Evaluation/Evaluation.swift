@@ -1,5 +1,6 @@
 /// The result of an evaluation, with one entry per sample in data order.
 public struct Evaluation: Sendable {
+  /// The result of one attack.
   public struct Outcome: Sendable, Codable, Equatable {
     public var name: String
     /// For each sample, true if it is correct after this attack and, unless each attack ran by itself, the attacks before it.
@@ -23,6 +24,7 @@ public struct Evaluation: Sendable {
 
   /// A fact about the model or the evaluation that puts the numbers in doubt.
   public struct Warning: Sendable, Codable, Equatable {
+    /// The kind of a warning, by which documents name it.
     public enum Code: String, Sendable, Codable, CaseIterable {
       case randomized
       case softmaxOutput = "softmax-output"

@@ -19,6 +19,7 @@ public struct EvaluationDocument: VersionedDocument {
     }
   }
 
+  /// The result of one attack, with its cost in forward and backward passes of a sample.
   public struct Attack: Codable, Sendable, Equatable {
     public var name: String
     public var robust: Int

@@ -21,6 +21,7 @@ public struct EvaluationJob {
   /// A warning about the plan, such as attacks that were left out.
   public var planWarning: Evaluation.Warning?
 
+  /// A finished evaluation and the job that made it.
   public struct Result {
     public let job: EvaluationJob
     /// The evaluation. Its first warnings are about the model's file and the plan.

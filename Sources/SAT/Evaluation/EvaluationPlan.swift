@@ -34,6 +34,7 @@ public struct EvaluationPlan {
   }
 }
 
+/// How far an evaluation is.
 public struct EvaluationProgress: Sendable {
   /// The name of the running attack; "clean" for the clean pass.
   public var phase: String

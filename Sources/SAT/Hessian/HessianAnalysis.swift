@@ -4,6 +4,7 @@ public import SwiftTorch
 public struct HessianAnalysis {
   /// The measurements to make, with their settings.
   public struct Request: Sendable {
+    /// The algorithm for the extreme eigenvalues.
     public enum Solver: Sendable {
       case lanczos(Lanczos, end: Lanczos.End)
       case power(PowerMethod)
@@ -24,6 +25,7 @@ public struct HessianAnalysis {
     public var chunk: Int?
     public var seed: UInt64 = 0
 
+    /// The settings of the spectral density.
     public struct Density: Sendable {
       public var probes = 4
       public var steps = 60

@@ -5,6 +5,7 @@ public struct HessianDocument: VersionedDocument {
   public static let format = "sat-hessian/1"
   public static var remedy: String { "make it again with `sat hessian`" }
 
+  /// An eigenvalue, with the residual and the number of products that found it.
   public struct Eigenvalue: Codable, Sendable, Equatable {
     public var value: Double
     /// ‖Hv − λv‖ / |λ|.
@@ -13,7 +14,10 @@ public struct HessianDocument: VersionedDocument {
     public var converged: Bool
   }
 
+  /// The estimate of the trace.
   public typealias Trace = HutchinsonTrace
+
+  /// The estimate of the spectral density.
   public typealias Density = SpectralDensity
 
   /// The dominant eigenvalue of every sample's own Hessian.

@@ -11,6 +11,7 @@ public struct PerSampleSpectrum: Codable, Sendable {
   /// True for each sample that met the tolerance before the iterations ran out.
   public var isConverged: [Bool] = []
 
+  /// The settings of the measurement.
   public struct Settings: Sendable {
     /// The largest accepted ‖Hv − λv‖ / |λ|; the relative error of λ is about its square.
     public var tolerance = 1e-2

@@ -2,6 +2,7 @@ internal import SwiftTorch
 
 /// The networks that sat knows. A new network needs a file in `Networks` and an entry here.
 public enum NetworkCatalog {
+  /// A network that users can name, with its options.
   public struct Entry: Sendable {
     public let name: String
     /// A short description.

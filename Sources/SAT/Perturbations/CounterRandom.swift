@@ -2,6 +2,7 @@ public import SwiftTorch
 
 /// Random numbers that are a pure function of seed, attack, sample, target, restart and step, on every device and in every batch.
 public struct CounterRandom: Sendable {
+  /// The distribution of the draws.
   public enum Distribution: Sendable {
     /// Uniform on [0, 1).
     case uniform

@@ -35,6 +35,7 @@ public struct RunComparison: VersionedDocument {
     public var largestGradientNormDifference: Double
   }
 
+  /// The metrics of one epoch in both runs.
   public struct Epoch: Codable, Sendable, Equatable {
     public var epoch: Int
     public var loss: Pair

@@ -2,6 +2,7 @@ internal import Foundation
 
 /// The training runs below a folder, as `sat runs` lists them.
 public struct RunListing: Codable, Sendable, Equatable {
+  /// The state of a run.
   public enum State: String, Codable, Sendable {
     /// A process trains in the folder now.
     case running
@@ -15,6 +16,7 @@ public struct RunListing: Codable, Sendable, Equatable {
     case damaged
   }
 
+  /// A run with its settings and best results; a part is nil if the folder does not state it.
   public struct Run: Codable, Sendable, Equatable {
     public var path: String
     public var state: State

@@ -3,6 +3,7 @@
 /// Accuracies are in per cent, and rank 1 is the smallest. Lambda and correlations are unchanged. Figures without printed numbers
 /// have no entry.
 public enum PaperFigures {
+  /// A number that the paper prints.
   public struct Figure: Sendable, Equatable {
     /// The item's name, such as "table-1" or "fig-8".
     public var item: String

@@ -1,12 +1,14 @@
 internal import Foundation
 internal import SwiftTorch
 
+/// The stage of a reproduction.
 public enum ReproductionStage: String, Sendable {
   /// These two stages stop by themselves on request, and keep the finished work.
   case train, evaluate
   case measure
 }
 
+/// The receiver of a reproduction's progress.
 public protocol ReproductionObserver: AnyObject {
   /// Reports the finished fraction of a stage over all runs, and the current activity.
   func progressed(_ stage: ReproductionStage, to fraction: Double, _ detail: String)

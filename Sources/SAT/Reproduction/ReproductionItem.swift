@@ -1,5 +1,6 @@
 /// A table or figure of the paper that `sat reproduce` can reproduce.
 public struct ReproductionItem: Sendable {
+  /// The quantities that an item shows.
   public enum Measurement: Sendable {
     /// Clean and adversarial accuracy on the test set.
     case accuracy

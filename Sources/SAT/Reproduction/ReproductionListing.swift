@@ -1,5 +1,6 @@
 /// The planned work of a reproduction, and the finished part of it.
 public struct ReproductionListing: Encodable, Sendable {
+  /// A run of the plan, with the number of finished epochs.
   public struct Run: Encodable, Sendable {
     public var setting: String
     public var method: String

@@ -8,6 +8,7 @@ public struct ReproductionPlan: Sendable {
     public var changes: [String]
   }
 
+  /// A training run of the plan.
   public struct Run: Sendable {
     public let setting: String
     public let method: String

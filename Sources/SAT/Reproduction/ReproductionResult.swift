@@ -5,6 +5,7 @@ internal import SwiftTorch
 public struct ReproductionResult: VersionedDocument {
   public static let format = "sat-reproduction/1"
 
+  /// One of our numbers, beside the paper's number if there is one.
   public struct Figure: Codable, Sendable, Equatable {
     public var setting: String
     public var method: String

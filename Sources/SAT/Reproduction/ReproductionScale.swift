@@ -1,5 +1,6 @@
 /// The share of the paper's work that a reproduction does.
 public struct ReproductionScale: Sendable, Equatable {
+  /// The name of a scale.
   public enum Name: String, Sendable, CaseIterable, Codable {
     /// Minutes on two cores. It shows that everything runs; its accuracies mean nothing.
     case smoke

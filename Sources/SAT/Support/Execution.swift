@@ -2,6 +2,7 @@ public import SwiftTorch
 
 /// The device, threads, precision and memory format of a run. They change its speed, not its method.
 public struct Execution: Codable, Sendable, Equatable {
+  /// The precision of a forward and backward pass.
   public enum Precision: String, ConfigurationWord, Sendable {
     case fp32
     /// Autocast: operators that tolerate bfloat16 use it; weights, losses and steps stay in float32.
@@ -11,6 +12,7 @@ public struct Execution: Codable, Sendable, Equatable {
     static func fastest(on device: Device) -> Precision { !device.isCUDA && Torch.hasBFloat16Instructions ? .bf16 : .fp32 }
   }
 
+  /// The memory format of images and convolutions.
   public enum Layout: String, ConfigurationWord, Sendable {
     /// Channels-last, because it was the faster of the two wherever it was measured.
     case auto

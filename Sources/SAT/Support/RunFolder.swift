@@ -10,6 +10,7 @@ public struct RunFolder: Sendable {
 
   public init(_ path: String) { self.path = path }
 
+  /// The name of a checkpoint: the best on validation, or the last.
   public enum Checkpoint: String, Sendable, CaseIterable { case best, last }
 
   public var configurationPath: String { "\(path)/config.yaml" }

@@ -4,6 +4,7 @@ internal import SwiftTorch
 ///
 /// Two runs may share a state when their identities are equal. Each kind of work can have aspects of its own.
 public struct StateIdentity: Sendable, Equatable, Codable, ExpressibleByDictionaryLiteral {
+  /// An aspect with its value.
   public struct Aspect: Sendable, Equatable, Codable {
     public var name: String
     public var value: String

@@ -2,6 +2,7 @@
 ///
 /// `models/reference_run.py` writes the same lines, and those of `StepMetrics`, without the optional numbers.
 public struct EpochMetrics: Codable, Sendable, Equatable {
+  /// The metrics of the training examples.
   public struct Train: Codable, Sendable, Equatable {
     /// The mean loss over the training examples.
     public var loss: Double
@@ -9,6 +10,7 @@ public struct EpochMetrics: Codable, Sendable, Equatable {
     public var accuracy: Double
   }
 
+  /// The metrics of the validation images.
   public struct Validation: Codable, Sendable, Equatable {
     /// The accuracy on clean images.
     public var clean: Double
@@ -18,6 +20,7 @@ public struct EpochMetrics: Codable, Sendable, Equatable {
     public var samples: Int
   }
 
+  /// The sizes of the training perturbations.
   public struct Perturbation: Codable, Sendable, Equatable {
     /// The mean and the largest size of the training perturbations, in the threat model's norm.
     public var mean: Double

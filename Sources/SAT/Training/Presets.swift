@@ -1,5 +1,6 @@
 /// The named configurations: the paper's Appendix A and a demonstration.
 public enum Presets {
+  /// A named configuration with a short description.
   public struct Entry: Sendable {
     public var name: String { configuration.preset }
     public let summary: String

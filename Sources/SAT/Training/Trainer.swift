@@ -35,6 +35,7 @@ public final class Trainer {
   /// The current epoch's order of samples; nil between epochs.
   var order: Tensor?
 
+  /// The way in which a training ends.
   public enum Ending: Sendable, Equatable {
     case finished
     /// The caller asked to stop; the last checkpoint holds everything up to that moment.

@@ -35,6 +35,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public var seed: UInt64 = 0
   public var execution = Execution()
 
+  /// The threat model, with epsilon as the user typed it.
   public struct Threat: Codable, Sendable, Equatable {
     public var norm: Norm
     public var epsilon: Fraction
@@ -47,6 +48,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public var randomStart: Bool
   }
 
+  /// The settings of adversarial weight perturbation.
   public struct WeightPerturbation: Codable, Sendable, Equatable {
     /// The size of the move relative to the weights; 0 for none.
     public var gamma = 0.0
@@ -58,7 +60,9 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     }
   }
 
+  /// The settings of the optimizer.
   public struct OptimizerSettings: Codable, Sendable, Equatable {
+    /// The name of the optimizer.
     public enum Name: String, ConfigurationWord, Sendable { case sgd, adam }
     public var name: Name
     public var learningRate: Double
@@ -74,6 +78,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   ///
   /// With an average, `best` and `last` hold averaged weights for evaluations; the training state holds the trained ones.
   public struct Averaging: Codable, Sendable, Equatable {
+    /// The kind of the average.
     public enum Kind: String, ConfigurationWord, Sendable {
       case none
       /// Exponential moving average after every update, including BatchNorm's running statistics.
@@ -98,11 +103,13 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public var statistics = Statistics.perturbed
   }
 
+  /// The settings of checkpoints.
   public struct Checkpoints: Codable, Sendable, Equatable {
     /// The minutes between checkpoints inside an epoch; the end of an epoch always makes one.
     public var minutes = 10.0
   }
 
+  /// The settings of validation.
   public struct Validation: Codable, Sendable, Equatable {
     /// The number of epochs from one validation to the next; the last epoch is always validated.
     public var every = 1

@@ -22,6 +22,7 @@ public struct CheckpointValue: Sendable {
     case other(String)
   }
 
+  /// A key and its value in a dictionary of the checkpoint.
   public typealias Entry = (key: CheckpointValue, value: CheckpointValue)
 
   /// The parts of a finished pickle.

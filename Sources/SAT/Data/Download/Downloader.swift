@@ -28,6 +28,7 @@ public struct Downloader: Sendable {
     public init() {}
   }
 
+  /// The result of a fetch.
   public enum Result: Sendable, Equatable {
     case fetched
     /// The whole file was already there.

@@ -9,6 +9,7 @@ public import SwiftTorch
 ///     let loader = BatchLoader(data, batchSize: 128, order: order, augmentation: .crop, generator: generator)
 ///     while let batch = try loader.next() { … }
 public final class BatchLoader {
+  /// A batch of a loader, ready for the network.
   public struct Batch {
     /// [N, C, H, W], float32 in [0, 1], on the CPU, in the memory format of the loader.
     public var images: Tensor
