@@ -88,8 +88,11 @@ struct EvaluateCommand: ParsableCommand {
       throw SATError("--robustbench: \(missing); evaluate all of them, or mark the entry as partial with --partial")
     }
     var job = EvaluationJob(model: loaded.model, data: loaded.data, plan: choice.plan, seed: subject.seed)
-    (job.batchSize, job.state, job.keepsImages) = (batchSize, state, save != nil)
-    (job.version, job.planWarning) = (choice.version, choice.warning)
+    job.batchSize = batchSize
+    job.state = state
+    job.keepsImages = save != nil
+    job.version = choice.version
+    job.planWarning = choice.warning
     let result = try Interruption.listening(
       keeping: "the state is", in: state, otherwise: "name a folder with --state to keep the state"
     ) { display in

@@ -86,7 +86,9 @@ final class ProgressDisplay {
 
   func show(_ progress: JobProgress) {
     if progress.phase != phase {
-      (phase, start, first) = (progress.phase, ContinuousClock().now, progress.fraction)
+      phase = progress.phase
+      start = ContinuousClock().now
+      first = progress.fraction
       if progress.fraction < 1 { Terminal.standardError.endProgress() }
     }
     Terminal.standardError.progress(progress.phase, fraction: progress.fraction, from: first, since: start, detail: progress.detail)

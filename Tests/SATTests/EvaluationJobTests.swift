@@ -36,7 +36,9 @@ import Testing
   @Test func aJobIsTheEvaluatorWithPreparedWeights() throws {
     let (model, data) = (try Self.model(), try Self.data())
     var job = try Self.job()
-    (job.keepsImages, job.batchSize, job.planWarning) = (true, 4, .init(code: .fewClasses, message: "few"))
+    job.keepsImages = true
+    job.batchSize = 4
+    job.planWarning = .init(code: .fewClasses, message: "few")
     let result = try job.run()
     let evaluator = Evaluator(model: model.classifier, data: data, batchSize: 4, device: .cpu, layout: .channelsLast)
     let network = model.classifier as! NetworkClassifier

@@ -17,7 +17,9 @@ private final class ScriptedAttack: Attack {
   var finds = true
 
   init(_ name: String, breaks victims: Set<Int>, epsilon: Double = 1) throws {
-    (self.name, self.victims, threat) = (name, victims, try ThreatModel(epsilon: epsilon))
+    self.name = name
+    self.victims = victims
+    threat = try ThreatModel(epsilon: epsilon)
   }
 
   func perturb(_ model: any Classifier, _ batch: AttackBatch) throws(TorchError) -> AttackResult {
@@ -51,7 +53,8 @@ private final class ScriptedAttack: Attack {
   static func data() throws -> ImageDataset {
     let images = Tensor.rand([20, 1, 3, 3], generator: Generator(seed: 1)) * 0.2
     var labels = [Int](repeating: 0, count: 20)
-    (labels[3], labels[11]) = (1, 1)
+    labels[3] = 1
+    labels[11] = 1
     return try ImageDataset(name: "dark", split: "test", images: images, labels: Tensor(labels))
   }
 

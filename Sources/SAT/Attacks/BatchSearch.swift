@@ -159,7 +159,9 @@ final class SearchRows {
     if staying.count == rows.count { return nil }
     let kept = Tensor(staying).to(clean.device)
     rows = staying.map { rows[$0] }
-    (clean, labels, targets) = (clean.rows(at: kept), labels.selecting(kept), targets?.selecting(kept))
+    clean = clean.rows(at: kept)
+    labels = labels.selecting(kept)
+    targets = targets?.selecting(kept)
     return kept
   }
 

@@ -71,7 +71,11 @@ public final class PGD: Attack {
       if rows.count == 0 { return }
       var gradient = try rows.gradient(of: losses, at: input)
       withNoGrad {
-        if let kept { (x, gradient, feasible) = (x.rows(at: kept), gradient.rows(at: kept), feasible.selecting(kept)) }
+        if let kept {
+          x = x.rows(at: kept)
+          gradient = gradient.rows(at: kept)
+          feasible = feasible.selecting(kept)
+        }
         let noise = maximizer.noise == 0 ? nil : rows.draws(.normal, step: step + 1) * maximizer.noise
         x = feasible.step(from: x, along: gradient, size: maximizer.stepSize, noise: noise)
       }

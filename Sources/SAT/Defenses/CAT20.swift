@@ -38,7 +38,8 @@ public final class CAT20: Defense {
   public init(_ settings: DefenseSettings) {
     var maximizer = settings.maximizer
     maximizer.start = .clean
-    (self.maximizer, options) = (maximizer, settings.options)
+    self.maximizer = maximizer
+    options = settings.options
     radii = SampleMemory(count: settings.trainingSize)
   }
 

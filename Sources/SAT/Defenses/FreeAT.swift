@@ -21,7 +21,10 @@ public final class FreeAT: Defense {
   /// [largest batch, C, H, W].
   private var perturbation: Tensor?
 
-  public init(_ settings: DefenseSettings) { (threat, replays) = (settings.maximizer.threat, settings.options.whole("replays")) }
+  public init(_ settings: DefenseSettings) {
+    threat = settings.maximizer.threat
+    replays = settings.options.whole("replays")
+  }
 
   public func step(_ batch: TrainingBatch, _ update: WeightUpdate, generator: Generator) throws -> TrainingOutcome {
     guard threat.norm != .l1 else { throw SATError("free-at supports the norms linf and l2; choose one of them or another method") }

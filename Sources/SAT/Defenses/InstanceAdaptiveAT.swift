@@ -21,7 +21,8 @@ public final class InstanceAdaptiveAT: Defense {
   private let radii: SampleMemory
 
   public init(_ settings: DefenseSettings) {
-    (maximizer, options) = (settings.maximizer, settings.options)
+    maximizer = settings.maximizer
+    options = settings.options
     radii = SampleMemory(count: settings.trainingSize)
   }
 

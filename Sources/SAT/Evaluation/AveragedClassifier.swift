@@ -56,7 +56,8 @@ final class AveragedClassifier: Classifier {
           let logits = try model.confirmedLogits(images)
           if sums == nil {
             let zeros = Tensor.zeros(like: logits.to(.float64))
-            (sums, vote.logits) = (PassSums(logits: zeros, gaps: zeros, squares: zeros), zeros.to(images.dtype).cloned())
+            sums = PassSums(logits: zeros, gaps: zeros, squares: zeros)
+            vote.logits = zeros.to(images.dtype).cloned()
           }
           sums!.take(logits, labels)
         }
@@ -65,14 +66,19 @@ final class AveragedClassifier: Classifier {
         let isLast = last + Self.passesPerRound > Self.maximumPasses
         let ending = open.indices.filter { isLast || now.isClear[$0] || (presumesRight && now.isRight[$0]) }
         if ending.isEmpty { continue }
-        for row in ending { (vote.isRight[open[row]], vote.isClear[open[row]]) = (now.isRight[row], now.isClear[row]) }
+        for row in ending {
+          vote.isRight[open[row]] = now.isRight[row]
+          vote.isClear[open[row]] = now.isClear[row]
+        }
         let mean = sums!.mean.selecting(Tensor(ending).to(labels.device)).to(images.dtype)
         vote.logits.copyInPlace(from: mean, at: Tensor(ending.map { open[$0] }).to(labels.device))
         let isEnding = Set(ending)
         let staying = open.indices.filter { !isEnding.contains($0) }
         let kept = Tensor(staying).to(labels.device)
         open = staying.map { open[$0] }
-        (images, labels, sums) = (images.rows(at: kept), labels.selecting(kept), sums!.selecting(kept))
+        images = images.rows(at: kept)
+        labels = labels.selecting(kept)
+        sums = sums!.selecting(kept)
       }
       return vote
     }
@@ -94,7 +100,9 @@ private struct PassSums {
   mutating func take(_ answers: Tensor, _ labels: Tensor) {
     let z = answers.to(.float64)
     let gap = z.gathered(dim: 1, at: labels.unsqueezed(dim: 1)) - z
-    (logits, gaps, squares) = (logits + z, gaps + gap, squares + gap.square())
+    logits += z
+    gaps += gap
+    squares += gap.square()
     passes += 1
   }
 
@@ -115,7 +123,9 @@ private struct PassSums {
 
   func selecting(_ kept: Tensor) -> PassSums {
     var part = self
-    (part.logits, part.gaps, part.squares) = (logits.selecting(kept), gaps.selecting(kept), squares.selecting(kept))
+    part.logits = logits.selecting(kept)
+    part.gaps = gaps.selecting(kept)
+    part.squares = squares.selecting(kept)
     return part
   }
 }

@@ -44,7 +44,8 @@ extension EvaluationRun {
       report(done: state.done, part: 0)
     }
     state.outcomes.append(outcome)
-    (state.current, state.done) = (nil, 0)
+    state.current = nil
+    state.done = 0
     try keep(&state, now: true)
   }
 

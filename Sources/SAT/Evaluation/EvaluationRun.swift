@@ -50,7 +50,8 @@ struct EvaluationRun {
     let findings = plan.checks ? try check(pass.predictions) : SanityChecks.Findings()
     if findings.isRandom && !plan.expectsRandomness && plan.mode == .fast { pass = try cleanPass(votes: true) }
     var state = pass.state
-    (state.begun, state.isDifferentiable) = (begun, findings.isDifferentiable)
+    state.begun = begun
+    state.isDifferentiable = findings.isDifferentiable
     state.isRandom = plan.expectsRandomness || findings.isRandom
     // Non-finite outputs have non-finite gradients, so one warning is enough.
     let known = Set(state.warnings.map(\.code))
@@ -86,7 +87,8 @@ struct EvaluationRun {
   /// Saves the state if `now` is true or the last write was long enough ago.
   func keep(_ state: inout EvaluationState, now: Bool) throws(TorchError) {
     guard let store, now || store.isDue else { return }
-    (state.seconds, state.begun) = (state.secondsUntilNow, .now)
+    state.seconds = state.secondsUntilNow
+    state.begun = .now
     try store.save(state, adversarial)
   }
 

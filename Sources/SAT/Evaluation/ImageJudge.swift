@@ -36,7 +36,8 @@ struct ImageJudge {
       let logits: Tensor
       if let votes {
         let vote = try votes.vote(part, expected)
-        (logits, answers.isClear) = (vote.logits, answers.isClear + vote.isClear)
+        logits = vote.logits
+        answers.isClear += vote.isClear
       } else {
         logits = try model.answers(part)
         answers.isClear += range.map { _ in true }

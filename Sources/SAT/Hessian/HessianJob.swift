@@ -58,7 +58,8 @@ public struct HessianJob {
       if dtype == .float64, let network {
         let copy = try network.copy()
         copy.module.convert(to: .float64)
-        (classifier, images) = (copy, images.to(.float64))
+        classifier = copy
+        images = images.to(.float64)
       }
       if shouldStop() { throw JobStopped() }
       do {
@@ -82,7 +83,8 @@ public struct HessianJob {
       return try HessianAnalysis.measure(classifier, images: images, labels: labels, request, progress: show)
     }
     var whole = request
-    (whole.perSample, whole.approximations) = (nil, false)
+    whole.perSample = nil
+    whole.approximations = false
     var analysis = try HessianAnalysis.measure(classifier, images: images, labels: labels, whole, progress: show)
     try store!.measure(classifier, images, labels, request, progress: show, shouldStop: shouldStop)
     store!.add(to: &analysis)

@@ -45,7 +45,8 @@ struct SmoothnessTracker {
     self.seed = seed
     let chosen = Tensor.randperm(data.count, generator: Self.generator(seed, 0))[0..<min(settings.samples, data.count)]
     let (images, labels) = try data.batch(at: chosen)
-    (self.images, self.labels) = (images.to(device), labels.to(device))
+    self.images = images.to(device)
+    self.labels = labels.to(device)
   }
 
   func isDue(after epoch: Int, of epochs: Int) -> Bool { (epoch + 1) % settings.every == 0 || epoch + 1 == epochs }

@@ -80,7 +80,10 @@ public final class NetworkClassifier: Classifier {
     return try withMode(.evaluation) { () throws(E) in
       preparedPass = (module as? any Preparable)?.prepared(inputShape: inputShape, dtype: precision == .bf16 ? .bfloat16 : nil)
       preparedPrecision = precision
-      defer { (preparedPass, preparedPrecision) = (nil, nil) }
+      defer {
+        preparedPass = nil
+        preparedPrecision = nil
+      }
       return try body()
     }
   }
@@ -95,7 +98,8 @@ public final class NetworkClassifier: Classifier {
   /// Runs `body` with the network itself in full precision, also inside `withPreparedWeights`, for derivatives in the weights.
   func withUnpreparedWeights<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
     let kept = (preparedPass, preparedPrecision)
-    (preparedPass, preparedPrecision) = (nil, .fp32)
+    preparedPass = nil
+    preparedPrecision = .fp32
     defer { (preparedPass, preparedPrecision) = kept }
     return try body()
   }

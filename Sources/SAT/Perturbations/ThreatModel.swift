@@ -149,7 +149,9 @@ struct FeasibleSet {
   func selecting(_ indices: Tensor) -> FeasibleSet {
     var part = self
     part.clean = clean.selecting(indices)
-    (part.low, part.high, part.radii) = (low?.selecting(indices), high?.selecting(indices), radii?.selecting(indices))
+    part.low = low?.selecting(indices)
+    part.high = high?.selecting(indices)
+    part.radii = radii?.selecting(indices)
     return part
   }
 }

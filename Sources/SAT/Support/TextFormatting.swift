@@ -6,7 +6,10 @@ public struct TextTable: CustomStringConvertible {
   private let leftColumns: Int
 
   /// Creates a table from its cells by row, the heading first, with a number of columns that align left.
-  public init(_ rows: [[String]], leftColumns: Int = 1) { (self.rows, self.leftColumns) = (rows, leftColumns) }
+  public init(_ rows: [[String]], leftColumns: Int = 1) {
+    self.rows = rows
+    self.leftColumns = leftColumns
+  }
 
   public var description: String {
     let columns = rows.map(\.count).max() ?? 0

@@ -45,7 +45,11 @@ public struct EpochMetrics: Codable, Sendable, Equatable {
         let (low, high) = (Double(sorted[below]), Double(sorted[above]))
         return low + (high - low) * (position - Double(below))
       }
-      (p05, p25, p50, p75, p95) = (quantile(0.05), quantile(0.25), quantile(0.5), quantile(0.75), quantile(0.95))
+      p05 = quantile(0.05)
+      p25 = quantile(0.25)
+      p50 = quantile(0.5)
+      p75 = quantile(0.75)
+      p95 = quantile(0.95)
     }
   }
 

@@ -75,7 +75,8 @@ struct MomentumRule: APGDRule {
     guard sinceCheck == period else { return nil }
     let oscillates = rises.lessOrEqual(to: Double(period) * 0.75)
     let restore = oscillates || (!wasReduced && bestAtCheck.greaterOrEqual(to: points.bestLoss))
-    (wasReduced, bestAtCheck) = (restore, points.bestLoss)
+    wasReduced = restore
+    bestAtCheck = points.bestLoss
     step = step.replacing(with: step * 0.5, where: restore.reshaped(to: -1, 1, 1, 1))
     rises = Tensor.zeros(like: rises)
     sinceCheck = 0
@@ -85,9 +86,14 @@ struct MomentumRule: APGDRule {
 
   func selecting(_ kept: Tensor) -> MomentumRule {
     var part = self
-    (part.previous, part.low, part.high) = (previous.rows(at: kept), low?.rows(at: kept), high?.rows(at: kept))
-    (part.step, part.rises, part.lastLosses) = (step.selecting(kept), rises.selecting(kept), lastLosses.selecting(kept))
-    (part.wasReduced, part.bestAtCheck) = (wasReduced.selecting(kept), bestAtCheck.selecting(kept))
+    part.previous = previous.rows(at: kept)
+    part.low = low?.rows(at: kept)
+    part.high = high?.rows(at: kept)
+    part.step = step.selecting(kept)
+    part.rises = rises.selecting(kept)
+    part.lastLosses = lastLosses.selecting(kept)
+    part.wasReduced = wasReduced.selecting(kept)
+    part.bestAtCheck = bestAtCheck.selecting(kept)
     return part
   }
 }
@@ -147,7 +153,9 @@ struct SparseRule: APGDRule {
 
   func selecting(_ kept: Tensor) -> SparseRule {
     var part = self
-    (part.step, part.fraction, part.lastMoved) = (step.selecting(kept), fraction.selecting(kept), lastMoved.selecting(kept))
+    part.step = step.selecting(kept)
+    part.fraction = fraction.selecting(kept)
+    part.lastMoved = lastMoved.selecting(kept)
     return part
   }
 }

@@ -66,7 +66,10 @@ public final class Square: Attack {
     let layout: MemoryFormat = batch.images.isContiguous() ? .contiguous : .channelsLast
     var (clean, labels) = (batch.images.contiguous(), batch.labels)
     func select(_ rows: [Int]) -> Tensor { Tensor(rows).to(batch.images.device) }
-    if open.count < batch.count { (clean, labels) = (clean.selecting(select(open)), labels.selecting(select(open))) }
+    if open.count < batch.count {
+      clean = clean.selecting(select(open))
+      labels = labels.selecting(select(open))
+    }
     var best = SquareProposals(threat: threat, draws: draws, samples: open, step: 0).start(clean)
     var margins = [Double](repeating: .infinity, count: open.count)
     for step in 0...queries {
@@ -96,7 +99,9 @@ public final class Square: Attack {
       margins = left.map { margins[$0] }
       if open.isEmpty { return }
       let rows = select(left)
-      (clean, labels, best) = (clean.selecting(rows), labels.selecting(rows), best.selecting(rows))
+      clean = clean.selecting(rows)
+      labels = labels.selecting(rows)
+      best = best.selecting(rows)
     }
     result.images.copyInPlace(from: best, at: select(open))
   }
