@@ -14,7 +14,7 @@ struct ModelOptions: ParsableArguments {
   /// - Throws: `SATError` if the path holds no model, `ValidationError` if --checkpoint is given but the path holds one model only.
   func load(_ path: String, execution: Execution) throws -> LoadedModel {
     let chosen = checkpoint ?? .best
-    let file = try ModelFile.find(path, checkpoint: chosen.rawValue)
+    let file = try ModelFile.find(path, checkpoint: chosen)
     if checkpoint != nil, file == path || file == "\(path)/\(ModelFile.weightsName)" {
       throw ValidationError("--checkpoint \(chosen.rawValue) needs a run folder, but \(path) is one model; leave it out.")
     }

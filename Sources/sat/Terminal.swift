@@ -35,7 +35,7 @@ final class Terminal: @unchecked Sendable {
     let left = estimate ?? (fraction > first ? elapsed * (1 - fraction) / (fraction - first) : .infinity)
     let isKnown = left.isFinite && elapsed > 1
     let remaining = isKnown ? "  \(isLowerBound ? "at least " : "")\(Self.clockText(left)) left" : ""
-    let percent = "\(Int(100 * fraction)) %"
+    let percent = percentDone(fraction)
     if isTerminal {
       let width = 24
       let full = Int(Double(width) * fraction)

@@ -281,7 +281,7 @@ private final class ScriptedAttack: Attack {
       ("one-row", ["batches of one size only", "trace it without a fixed batch size"]),
     ] {
       let path = Fixtures.path("files/odd-\(name).ts")
-      let model = try ModelFile.load(path: path, checkpoint: "best", architecture: nil, normalization: nil, device: .cpu)
+      let model = try ModelFile.load(path: path, execution: Execution(device: "cpu", memoryFormat: .contiguous))
       let error = #expect(throws: SATError.self) { try model.check(data) }
       for word in words { #expect(error?.message.lowercased().contains(word) == true, "\(name): \(error?.message ?? "")") }
       #expect(error?.message.contains("\n") == false)

@@ -33,7 +33,7 @@ import Testing
     // Validation uses the averaged weights, so an evaluation of the saved file gives the same numbers.
     let line = try #require(try scratch.lines("metrics.jsonl").last?["validation"] as? [String: Double])
     let loaded = try ModelFile.load(
-      path: "\(scratch.path)/run", checkpoint: "last", architecture: nil, normalization: nil, device: .cpu)
+      path: "\(scratch.path)/run", checkpoint: .last, execution: Execution(device: "cpu", memoryFormat: .contiguous))
     let evaluation = try Evaluator(
       model: loaded.classifier, data: trainer.validationSet, batchSize: 8, device: .cpu, layout: .contiguous
     ).run([PGD(configuration.maximizer, seed: configuration.seed)])

@@ -98,5 +98,5 @@ extension Attack {
 public struct UntilMisclassified: Curriculum {
   public init() {}
 
-  public func finished(_ step: InnerStep) -> Tensor? { step.logits.argmax(dim: 1).notEqual(to: step.labels) }
+  public func finished(_ step: InnerStep) -> Tensor? { step.logits.misclassifies(step.labels) }
 }

@@ -67,7 +67,7 @@ public final class PGD: Attack {
       let input = x.detached().requireGrad()
       let logits = try withGrad { () throws(TorchError) in try rows.logits(input) }
       let losses = withGrad { loss.values(logits, rows.labels, rows.targets) }
-      let kept = try rows.recordHits(logits.detached().argmax(dim: 1).notEqual(to: rows.labels), at: x, step: step)
+      let kept = try rows.recordHits(logits.detached().misclassifies(rows.labels), at: x, step: step)
       if rows.count == 0 { return }
       var gradient = try rows.gradient(of: losses, at: input)
       withNoGrad {
@@ -81,7 +81,7 @@ public final class PGD: Attack {
       }
     }
     let logits = try withNoGrad { () throws(TorchError) in try rows.logits(x) }
-    _ = try rows.recordHits(logits.argmax(dim: 1).notEqual(to: rows.labels), at: x, step: maximizer.steps)
+    _ = try rows.recordHits(logits.misclassifies(rows.labels), at: x, step: maximizer.steps)
   }
 }
 

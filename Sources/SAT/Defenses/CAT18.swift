@@ -40,7 +40,7 @@ public final class CAT18: Defense {
     let examples = try maximizer.examples(update.network, batch, limits(batch, generator), generator: generator)
     let outcome = try update.crossEntropy(batch, examples, maximizer.threat)
     seen.samples += batch.labels.count
-    seen.right += Int(withNoGrad { outcome.logits.argmax(dim: 1).equal(to: batch.labels).sum().item() })
+    seen.right += Int(withNoGrad { outcome.logits.classifies(batch.labels).sum().item() })
     return outcome
   }
 

@@ -56,7 +56,7 @@ public final class CAT20: Defense {
       let examples = try maximizer(
         network, batch.images, batch.labels, curriculum: SampleLimits(radii: tried), loss: losses.inner, generator: generator)
       let logits = try withNoGrad { () throws(TorchError) in try network.logits(examples.images) }
-      let right = logits.argmax(dim: 1).equal(to: batch.labels)
+      let right = logits.classifies(batch.labels)
       let keeps = options.text("update") == "paper" ? right : !right
       radii.set(old.replacing(with: tried, where: keeps), for: batch)
       return (examples, losses)

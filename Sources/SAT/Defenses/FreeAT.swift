@@ -57,7 +57,7 @@ public final class FreeAT: Defense {
       if threat.norm == .linf {
         return perturbation.adding(gradient.sign(), alpha: threat.epsilon).clamped(to: -threat.epsilon...threat.epsilon)
       }
-      func length(_ tensor: Tensor) -> Tensor { tensor.norms(.l2).aligned(with: tensor).clamped(to: 1e-12...) }
+      func length(_ tensor: Tensor) -> Tensor { tensor.alignedNorms(.l2).clamped(to: 1e-12...) }
       let next = perturbation.adding(gradient / length(gradient), alpha: threat.epsilon)
       return next * (threat.epsilon / length(next)).clamped(to: ...1)
     }

@@ -118,7 +118,7 @@ private struct PassSums {
     let variance = ((squares / n - gap.square()) / (n - 1)).clamped(to: 0...).gathered(dim: 1, at: rival).squeezed(dim: 1)
     // More passes cannot fix NaN or infinity.
     let isClear = margin.abs().greater(than: standardErrors * variance.sqrt()) || !mean.isFinite().all(dim: 1)
-    return (mean.argmax(dim: 1).equal(to: labels).array(of: Bool.self), isClear.array(of: Bool.self))
+    return (mean.classifies(labels).array(of: Bool.self), isClear.array(of: Bool.self))
   }
 
   func selecting(_ kept: Tensor) -> PassSums {

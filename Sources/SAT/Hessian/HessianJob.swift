@@ -110,11 +110,12 @@ extension LoadedModel {
   ///
   /// `auto` means the contiguous format on the CPU, because second derivatives measured 5 to 15 % faster in it.
   func measuringLoss<R>(on data: ImageDataset, _ body: (_ images: Tensor, _ labels: Tensor) throws -> R) throws -> R {
-    let kept = classifier.execution
-    defer { classifier.execution = kept }
-    classifier.execution.precision = .fp32
-    if kept.memoryFormat == .auto, !device.isCUDA { classifier.execution.memoryFormat = .contiguous }
+    var execution = classifier.execution
+    execution.precision = .fp32
+    if execution.memoryFormat == .auto, !device.isCUDA { execution.memoryFormat = .contiguous }
     let (images, labels) = try data.batch(0..<data.count)
-    return try body(images.to(device).contiguous(classifier.execution.memoryFormat.format), labels.to(device))
+    return try classifier.withExecution(execution) {
+      try body(images.to(device).contiguous(execution.memoryFormat.format), labels.to(device))
+    }
   }
 }

@@ -25,12 +25,20 @@ public protocol Classifier: AnyObject {
 }
 
 extension Classifier {
+  /// Runs `body` with another way to compute and always restores the old one.
+  func withExecution<R, E: Error>(_ execution: Execution, _ body: () throws(E) -> R) throws(E) -> R {
+    let kept = self.execution
+    self.execution = execution
+    defer { self.execution = kept }
+    return try body()
+  }
+
   public func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor { try logits(images) }
   public var isExact: Bool { true }
 
   public func misclassified(_ images: Tensor, _ labels: Tensor) throws(TorchError) -> (isWrong: [Bool], passes: Int) {
     let logits = try withNoGrad { () throws(TorchError) in try confirmedLogits(images) }
-    return (logits.argmax(dim: 1).notEqual(to: labels).array(of: Bool.self), labels.count)
+    return (logits.misclassifies(labels).array(of: Bool.self), labels.count)
   }
 }
 

@@ -52,7 +52,7 @@ public struct RobustBenchEntry: Encodable {
     try container.encode(architecture, forKey: .architecture)
     try container.encode(epsilon, forKey: .eps)
     // All RobustBench entries hold percentages as text with two decimals.
-    try container.encode(decimal(100 * clean, 2), forKey: .clean)
-    try container.encode(decimal(100 * robust, 2), forKey: .robust)
+    try container.encode(decimal(percentage(clean), 2), forKey: .clean)
+    try container.encode(decimal(percentage(robust), 2), forKey: .robust)
   }
 }

@@ -108,7 +108,7 @@ struct APGDRun {
       logits = total(isMean ? logits : nil, answers.detached())
       losses = total(isMean ? losses : nil, values.detached())
       if pass == passes && isFinal {
-        kept = try rows.recordHits(logits!.argmax(dim: 1).notEqual(to: rows.labels), at: x, step: step)
+        kept = try rows.recordHits(logits!.misclassifies(rows.labels), at: x, step: step)
         if rows.count == 0 { return nil }
       }
       if wantsGradient { gradient = total(gradient, try rows.gradient(of: values, at: input)) }

@@ -114,7 +114,7 @@ public final class Square: Attack {
     let indices = Tensor(rows).to(labels.device)
     let isWrong: [Bool]
     if model.isExact {
-      isWrong = logits.selecting(indices).argmax(dim: 1).notEqual(to: labels.selecting(indices)).array(of: Bool.self)
+      isWrong = logits.selecting(indices).misclassifies(labels.selecting(indices)).array(of: Bool.self)
     } else {
       let verdict = try model.misclassified(images.selecting(indices), labels.selecting(indices))
       isWrong = verdict.isWrong
