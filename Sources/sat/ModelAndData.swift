@@ -64,7 +64,7 @@ struct ModelAndData: ParsableArguments {
 struct ModelOnImages: ParsableArguments {
   @OptionGroup var options: ModelAndData
   @OptionGroup private var perturbation: PerturbationOptions
-  @Option(help: .value("n", "Steps of PGD. Default: the run's, else 40.")) private var steps: Int?
+  @Option(help: .value("n", "Steps of PGD. Default: the run's, else \(PGD.defaultSteps).")) private var steps: Int?
   @Option(help: .value("n", "Samples in a batch. Default: the task's own choice, at most 128.")) var batchSize: Int?
 
   var seed: UInt64 { options.seed }

@@ -95,6 +95,24 @@ import Testing
     #expect(stops > 1)
   }
 
+  /// States of earlier versions name the attacks in the same words, so they stay usable.
+  @Test func aStateNamesTheAttacksAndTheirVariants() throws {
+    let scratch = try Scratch()
+    let threat = try ThreatModel(norm: .l1, epsilon: 2)
+    let attacks = [true, false].map {
+      APGD(
+        name: $0 ? "large" : "small", threat: threat, loss: .crossEntropy, iterations: 6, usesLargeRadii: $0, mode: .fast, seed: 4)
+    }
+    var job = EvaluationJob(model: try Self.model(), data: try Self.data(2), plan: EvaluationPlan(attacks), seed: 4)
+    job.state = "\(scratch.path)/state"
+    _ = try job.run()
+    let text = try #require(try SafeTensors.read(EvaluationJob.stateFile(in: job.state!)).metadata["sat.identity"])
+    let identity = try JSONDecoder().decode(StateIdentity.self, from: Data(text.utf8))
+    #expect(
+      identity["attack"]
+        == "large steps 6 restarts 1 loss ce eot 1, l1 2.0 in three radii; small steps 6 restarts 1 loss ce eot 1, l1 2.0")
+  }
+
   @Test func aStateOfSomethingElseIsRefused() throws {
     let scratch = try Scratch()
     func refusal(_ mode: AttackMode, _ change: (inout EvaluationJob) throws -> Void) throws -> String? {

@@ -5,7 +5,8 @@ import Testing
 @testable import SAT
 
 /// An attack that breaks chosen samples by lighting their first pixel, and remembers what it was given.
-private final class ScriptedAttack: Attack {
+private class ScriptedAttack: Attack {
+  class var needsGradients: Bool { true }
   let name: String
   let threat: ThreatModel
   private(set) var cost = AttackCost()
@@ -40,6 +41,9 @@ private final class ScriptedAttack: Attack {
     return AttackResult(images: result, findings: findings)
   }
 }
+
+/// A scripted attack that uses no gradients.
+private final class ScriptedSearch: ScriptedAttack { override class var needsGradients: Bool { false } }
 
 @Suite struct EvaluatorTests {
   /// Class 1 where the first pixel is lit, else class 0; 20 dark images of class 0, of which two are labelled wrongly.
@@ -329,8 +333,11 @@ private final class ScriptedAttack: Attack {
   }
 
   @Test func squareFindingMoreThanGradientsIsNamed() throws {
-    let (blind, square) = (try ScriptedAttack("blind", breaks: [0]), try ScriptedAttack("square", breaks: [1, 2]))
-    #expect(try Self.evaluator().run([blind, square]).warnings.map(\.code) == [.squareBetter])
+    let (blind, square) = (try ScriptedAttack("blind", breaks: [0]), try ScriptedSearch("square", breaks: [1, 2]))
+    let warnings = try Self.evaluator().run([blind, square]).warnings
+    #expect(warnings.map(\.code) == [.squareBetter] && warnings[0].message.hasPrefix("Square, which uses no gradients, broke 1"))
+    #expect(
+      try Self.evaluator().run([blind, ScriptedAttack("square", breaks: [1, 2])]).warnings.isEmpty, "the name does not count")
     #expect(try Self.evaluator().run([try ScriptedAttack("blind", breaks: [0, 1, 2]), square]).warnings.isEmpty)
     let plan = EvaluationPlan([square, try ScriptedAttack("blind", breaks: [0])], isIndividual: true, checks: false)
     #expect(try Self.evaluator().run(plan).warnings.map(\.code) == [.squareBetter], "in whatever order")

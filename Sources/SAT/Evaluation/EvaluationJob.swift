@@ -135,8 +135,7 @@ extension EvaluationJob.Result {
 
 extension Attack {
   fileprivate var identity: String {
-    let radii = (self as? APGD)?.usesLargeRadii == true ? " in three radii" : ""
-    return "\(name) \(parameters), \(threat.norm.rawValue) \(threat.epsilon)\(radii)"
+    "\(name) \(parameters), \(threat.norm.rawValue) \(threat.epsilon)" + (variant.map { " \($0)" } ?? "")
   }
 }
 

@@ -40,6 +40,8 @@ public final class APGD: Attack {
     AttackParameters(steps: iterations, restarts: restarts, targets: targets > 0 ? targets : nil, loss: loss, eot: passes)
   }
 
+  public var variant: String? { usesLargeRadii ? "in three radii" : nil }
+
   public func passesPerSample(classes: Int) -> Int {
     runsPerStart(targets: targets, classes: classes) * restarts * passes * (iterations + 1)
   }
