@@ -67,7 +67,7 @@ public struct EvaluationJob {
   /// Runs the evaluation. It calls `shouldStop` before every pass of a batch through the model; true stops the job.
   ///
   /// - Throws: `JobStopped` if `shouldStop` returned true, `SATError` if the state belongs to another job, the attacks cannot run on
-  ///   the model, or mode compat is asked for in bfloat16, and any error of the model.
+  ///   the model, or the mode is compat and the precision bf16, and any error of the model.
   public func run(
     progress: @escaping (EvaluationProgress) -> Void = { _ in }, shouldStop: @escaping () -> Bool = { false }
   ) throws -> Result {
