@@ -109,6 +109,11 @@ struct AttackOptions: ParsableArguments {
       guard let given = parameter ?? (version == nil ? nil : "--version") else { return }
       throw ValidationError("\(given) has no effect with --attack clean, which changes no image; remove one of the two.")
     }
+    if mode == .compat, let other = selection.entries.first(where: { !$0.isAutoAttack }) {
+      throw ValidationError(
+        "--mode compat repeats the reference implementation of AutoAttack, which has no \(other.name); remove one of the two."
+      )
+    }
     if let version, [.standard, .plus, .custom].contains(version), !selection.entries.contains(where: \.isAutoAttack) {
       throw ValidationError(
         "--version \(version.rawValue) applies to AutoAttack's attacks only, not to \(selection.text); remove --version.")

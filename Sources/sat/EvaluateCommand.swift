@@ -65,6 +65,9 @@ struct EvaluateCommand: ParsableCommand {
     where value != nil && attack.isClean {
       throw ValidationError("\(option) has no effect with --attack clean, which makes no adversarial images; remove one.")
     }
+    if robustbench != nil && subject.execution.precision == .bf16 {
+      throw ValidationError("--robustbench lists results in float32; use --precision fp32, or remove --robustbench.")
+    }
     if partial && robustbench == nil { throw ValidationError("--partial has no effect without --robustbench; remove it.") }
     if robustbench != nil && !attack.isStandardAutoAttack {
       throw ValidationError(
@@ -99,8 +102,9 @@ struct EvaluateCommand: ParsableCommand {
       try job.run(progress: { display.show(JobProgress($0)) }, shouldStop: { Interruption.isRequested })
     }
     for warning in result.evaluation.warnings where warning.code != .trainingMode { terminal.warn(warning.message) }
+    let precision = loaded.model.classifier.execution.precision.rawValue
     let threat = choice.threat.map {
-      "; \($0.norm.rawValue), epsilon \(choice.radius?.text ?? ""), mode \(choice.plan.mode.rawValue)"
+      "; \($0.norm.rawValue), epsilon \(choice.radius?.text ?? ""), mode \(choice.plan.mode.rawValue), \(precision)"
     }
     let table = EvaluationTable(
       result.evaluation, heading: "\(subject.path) on \(loaded.data.summary)\(threat ?? "")",
@@ -124,7 +128,7 @@ struct EvaluateCommand: ParsableCommand {
     }
     let entry = RobustBenchEntry(
       evaluation, dataset: job.data.name, architecture: (job.model.classifier as? NetworkClassifier)?.architecture.name,
-      epsilon: epsilon.text)
+      epsilon: epsilon.text, device: "\(job.model.device)")
     try AtomicFile.write(JSONText.encode(entry) + "\n", to: robustbench)
   }
 }

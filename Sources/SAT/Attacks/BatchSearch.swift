@@ -173,6 +173,12 @@ final class SearchRows {
     return zip(indices, verdict.isWrong).filter { $0.1 }.map { $0.0 }
   }
 
+  /// Looks once more, in float32, at the points [R, C, H, W] where a run in bfloat16 ends. A hit may show only there.
+  func lookAgain(at images: Tensor, step: Int) throws(TorchError) {
+    guard count > 0, mode == .fast, search.model.precision == .bf16 else { return }
+    _ = try recordHits(Tensor.ones(like: labels).to(.bool), at: images, step: step)
+  }
+
   /// Records the hits of a run in mode compat, where rows stay.
   fileprivate func finish() {
     guard let last else { return }

@@ -88,7 +88,8 @@ public final class PGD: Attack {
       }
     }
     let logits = try withNoGrad { () throws(TorchError) in try rows.logits(x) }
-    _ = try rows.recordHits(logits.misclassifies(rows.labels), at: x, step: maximizer.steps)
+    let kept = try rows.recordHits(logits.misclassifies(rows.labels), at: x, step: maximizer.steps)
+    try rows.lookAgain(at: kept.map { x.rows(at: $0) } ?? x, step: maximizer.steps)
   }
 }
 

@@ -22,6 +22,7 @@ final class AveragedClassifier: Classifier {
 
   /// False, because the passes of the search use other draws.
   var isExact: Bool { false }
+  var precision: Execution.Precision { model.precision }
 
   func logits(_ images: Tensor) throws(TorchError) -> Tensor { try model.logits(images) }
 

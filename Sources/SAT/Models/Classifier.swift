@@ -17,6 +17,9 @@ public protocol Classifier: AnyObject {
   /// Whether `logits` and `confirmedLogits` are the same computation, so that a confirmation is unnecessary.
   var isExact: Bool { get }
 
+  /// The precision of `logits`. Default: fp32.
+  var precision: Execution.Precision { get }
+
   /// Returns whether the network itself misclassifies each image [N, C, H, W] in [0, 1] with int64 labels [N], and the number of
   /// samples that passed through it.
   func misclassified(_ images: Tensor, _ labels: Tensor) throws(TorchError) -> (isWrong: [Bool], passes: Int)
@@ -35,6 +38,7 @@ extension Classifier {
 
   public func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor { try logits(images) }
   public var isExact: Bool { true }
+  public var precision: Execution.Precision { .fp32 }
 
   public func misclassified(_ images: Tensor, _ labels: Tensor) throws(TorchError) -> (isWrong: [Bool], passes: Int) {
     let logits = try withNoGrad { () throws(TorchError) in try confirmedLogits(images) }
@@ -62,13 +66,15 @@ public final class NetworkClassifier: Classifier {
   public func logits(_ images: Tensor) throws(TorchError) -> Tensor {
     let input = normalization.map { $0(images) } ?? images
     if let preparedPass { return preparedPass(input).to(images.dtype) }
-    guard (preparedPrecision ?? execution.precision) == .bf16 else { return module(input) }
+    guard precision == .bf16 else { return module(input) }
     return Torch.withAutocast(.bfloat16, on: images.device) { module(input) }.to(.float32)
   }
 
   public func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor { module(normalization.map { $0(images) } ?? images) }
 
-  public var isExact: Bool { preparedPass == nil && (preparedPrecision ?? execution.precision) == .fp32 }
+  public var isExact: Bool { preparedPass == nil && precision == .fp32 }
+
+  public var precision: Execution.Precision { preparedPrecision ?? execution.precision }
 
   public func move(to device: Device) { module.move(to: device) }
 
@@ -152,13 +158,15 @@ public final class ScriptClassifier: Classifier {
 
   public func logits(_ images: Tensor) throws(TorchError) -> Tensor {
     let network = isGradEnabled ? script : frozen ?? script
-    guard execution.precision == .bf16 else { return try ask(network, images) }
+    guard precision == .bf16 else { return try ask(network, images) }
     return try Torch.withAutocast(.bfloat16, on: images.device) { () throws(TorchError) in try ask(network, images) }.to(.float32)
   }
 
   public func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor { try ask(script, images) }
 
-  public var isExact: Bool { execution.precision == .fp32 && frozen == nil }
+  public var isExact: Bool { precision == .fp32 && frozen == nil }
+
+  public var precision: Execution.Precision { execution.precision }
 
   private func ask(_ network: ScriptModule, _ images: Tensor) throws(TorchError) -> Tensor {
     let normalized = normalization.map { $0(images) } ?? images

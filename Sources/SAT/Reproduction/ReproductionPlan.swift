@@ -62,6 +62,7 @@ public struct ReproductionPlan: Sendable {
     self.root = root
     let variant =
       (epsilon.map { "-epsilon\($0.description.replacing("/", with: "over"))" } ?? "") + (seed == 0 ? "" : "-seed\(seed)")
+      + (execution.precision == .fp32 ? "" : "-\(execution.precision.rawValue)")
     folder = "\(root)/\(item.name)-\(scale.name.rawValue)\(variant)"
     var runs: [Run] = []
     var changes: [Change] = []

@@ -82,6 +82,7 @@ struct APGDRun {
         }
       }
     }
+    if isFinal { try rows.lookAgain(at: points.best, step: iterations) }
     return points.best
   }
 

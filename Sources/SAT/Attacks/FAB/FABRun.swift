@@ -37,7 +37,11 @@ struct FABRun {
       // The reference has no tolerance either. If rows stay, only a smaller perturbation replaces an earlier one.
       let counts = (rows.mode == .compat ? isSmaller : isAdversarial) && size.lessOrEqual(to: threat.epsilon)
       let kept = try rows.recordHits(counts, at: x, step: step)
-      if isLast || rows.count == 0 { return }
+      if rows.count == 0 { return }
+      if isLast {
+        let end = kept.map { x.rows(at: $0) } ?? x
+        return try rows.lookAgain(at: withNoGrad { FeasibleSet(threat, around: rows.clean).projected(end) }, step: step)
+      }
       boundary = try next(rows, &x, here, isAdversarial, kept)
       if let kept { smallest = smallest.selecting(kept) }
     }

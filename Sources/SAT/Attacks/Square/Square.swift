@@ -104,6 +104,18 @@ public final class Square: Attack {
       best = best.selecting(rows)
     }
     result.images.copyInPlace(from: best, at: select(open))
+    for row in try lookAgain(model, best, labels, Array(open.indices)) {
+      result.findings[open[row]] = Finding(restart: restart, step: queries)
+    }
+  }
+
+  /// Returns those of the rows that the model misclassifies in float32, where a search in bfloat16 ends; none in other precisions.
+  func lookAgain(_ model: any Classifier, _ images: Tensor, _ labels: Tensor, _ rows: [Int]) throws(TorchError) -> [Int] {
+    guard mode == .fast, model.precision == .bf16, !rows.isEmpty else { return [] }
+    let indices = Tensor(rows).to(labels.device)
+    let verdict = try model.misclassified(images.selecting(indices), labels.selecting(indices))
+    cost.forward += verdict.passes
+    return zip(rows, verdict.isWrong).filter { $0.1 }.map { $0.0 }
   }
 
   /// Returns those of the rows that the model itself misclassifies; `logits` are the search's logits of the same images.
