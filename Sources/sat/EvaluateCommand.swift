@@ -11,8 +11,9 @@ struct EvaluateCommand: ParsableCommand {
       training. A sample counts as robust when the model classifies its clean image correctly and no attack breaks it.
 
       --attack autoattack runs the ensemble of Croce and Hein. --version selects its version; standard is \
-      \(AutoAttack.ensemble(.standard).map(\.name).joined(separator: ", ")). --mode fast draws per sample and drops a sample as soon as it is broken, so the batch size does not change the \
-      result. --mode compat repeats the order, random draws and batches of the reference implementation, to compare with \
+      \(AutoAttack.ensemble(.standard).map(\.name).joined(separator: ", ")). \
+      --mode fast draws per sample and drops a sample as soon as it is broken, so the batch size does not change the result. \
+      --mode compat repeats the order, random draws and batches of the reference implementation, to compare with \
       published numbers.
 
       The attacks, with their parameters:

@@ -67,14 +67,14 @@ public struct EvaluationJob {
 
   /// Runs the evaluation. It calls `shouldStop` before every pass of a batch through the model; true stops the job.
   ///
-  /// - Throws: `JobStopped` if `shouldStop` returned true, `SATError` if the state belongs to another job, the attacks cannot run on
-  ///   the model, or the mode is compat and the precision bf16, and any error of the model.
+  /// - Throws: `JobStopped` if `shouldStop` returned true, `SATError` if the state belongs to another job, the attacks cannot run
+  ///   on the model, or the mode is compat and the precision bf16, and any error of the model.
   public func run(
     progress: @escaping (EvaluationProgress) -> Void = { _ in }, shouldStop: @escaping () -> Bool = { false }
   ) throws -> Result {
     try model.check(data)
     if plan.mode == .compat, model.classifier.execution.precision == .bf16 {
-      throw SATError("mode compat repeats the reference, which computes in float32; choose precision fp32, or mode fast")
+      throw SATError("mode compat repeats the reference, which computes in float32; choose precision fp32 or mode fast")
     }
     var plan = plan
     plan.seed = seed
