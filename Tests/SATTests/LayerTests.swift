@@ -8,7 +8,7 @@ private let rooms = [
   "Reproduction",
 ]
 
-@Suite struct LayerTests {
+@Suite struct RoomTests {
   @Test func everyRoomUsesOnlyThoseBelowIt() throws {
     let uses = try SourceTree(Repository.swiftFiles(under: "Sources/SAT")).usesThatRunBack(order: rooms)
     #expect(uses.isEmpty, "\(uses.joined(separator: "\n"))")
@@ -20,11 +20,14 @@ private let rooms = [
       "Reports/Report.swift": "public struct Report {}\nextension Images { enum Kind {} }",
       "Models/Network.swift": "/// Shown by `Report`.\nfinal class Network { let text = \"Report\" }",
       "Attacks/Attack.swift": "func attack() -> String { \"drawn by \\(Report())\" }\nlet kind: Images.Kind",
+      "Support/Text.swift": "func twice(_ name: String) -> String { drawn(name) + table(name) }",
+      "Training/Loop.swift": "public func drawn(_ name: String) -> String { name }",
+      "Support/Table.swift": "func table(_ name: String) -> String { name }",
     ])
     #expect(
       tree.usesThatRunBack(order: rooms) == [
         "Attacks/Attack.swift uses Images.Kind of Reports", "Attacks/Attack.swift uses Report of Reports",
-        "Data/Images.swift uses Report of Reports",
+        "Data/Images.swift uses Report of Reports", "Support/Text.swift uses drawn of Training",
       ])
   }
 
@@ -42,7 +45,7 @@ private let rooms = [
   }
 
   /// The ABI and pointers stay behind `Interop`.
-  @Test(arguments: ["Sources/SwiftTorch", "Sources/SAT", "Sources/sat"])
+  @Test(arguments: ["Sources/SwiftTorch", "Sources/FileCodecs", "Sources/SAT", "Sources/sat"])
   func onlyInteropTouchesTheABIAndPointers(_ folder: String) throws {
     for (file, text) in try Repository.swiftFiles(under: folder) where !file.hasPrefix("Interop/") {
       let names = SwiftWords(text).words.filter {
@@ -72,6 +75,8 @@ private struct SourceTree {
   private let files: [(path: String, room: String, words: SwiftWords)]
   /// The room of each type; of `Outer.Inner` where a room adds `Inner` to another room's `Outer`.
   private var room: [String: String] = [:]
+  /// The rooms of each free function. A member says nothing without its type, so members do not count.
+  private var functionRooms: [String: Set<String>] = [:]
 
   init(_ sources: [String: String]) throws {
     files = sources.map { (path: $0.key, room: String($0.key.prefix { $0 != "/" }), words: SwiftWords($0.value)) }
@@ -80,14 +85,19 @@ private struct SourceTree {
         if let other = room[type] { try #require(other == file.room, "\(type) is declared in \(other) and in \(file.room)") }
         room[type] = file.room
       }
+      for name in file.words.declaredFunctions { functionRooms[name, default: []].insert(file.room) }
     }
   }
 
   func usesThatRunBack(order: [String]) -> [String] {
     func floor(_ room: String) -> Int { order.firstIndex(of: room) ?? order.count }
     return files.flatMap { file in
-      file.words.used.filter { name in room[name].map { floor($0) > floor(file.room) } ?? false }
-        .map { "\(file.path) uses \($0) of \(room[$0]!)" }
+      let types = file.words.used.filter { name in room[name].map { floor($0) > floor(file.room) } ?? false }
+      // A function of this name may exist in several rooms; the lowest one is meant if the file may use it.
+      let functions = file.words.used.compactMap { name in
+        functionRooms[name]?.min { floor($0) < floor($1) }.flatMap { floor($0) > floor(file.room) ? (name, $0) : nil }
+      }
+      return types.map { "\(file.path) uses \($0) of \(room[$0]!)" } + functions.map { "\(file.path) uses \($0.0) of \($0.1)" }
     }.sorted()
   }
 }
@@ -97,12 +107,14 @@ private struct SwiftWords {
   private(set) var words: [String] = []
   /// Types declared at the top level, or inside an extension as `Extended.Type`.
   private(set) var declaredTypes: Set<String> = []
+  /// Free functions that are not private to the file.
+  private(set) var declaredFunctions: Set<String> = []
   /// Words, and pairs of words with a dot between them.
   private(set) var used: Set<String> = []
 
   init(_ text: String) {
     var (depth, extended, last, joined) = (0, "", "", false)
-    var nested: Set<String> = []
+    var (nested, named, isVisible): (Set<String>, Set<String>, Bool) = ([], [], true)
     for token in Self.tokens(Self.code(Array(text.utf8))) {
       switch token {
       case "{": depth += 1
@@ -118,15 +130,20 @@ private struct SwiftWords {
           if depth == 0 { declaredTypes.insert(token) } else { nested.insert(token) }
           if depth == 1, !extended.isEmpty { declaredTypes.insert("\(extended).\(token)") }
         }
+        if last == "func", depth == 0, isVisible { declaredFunctions.insert(token) }
+        if ["func", "var", "let", "case"].contains(last) { named.insert(token) }
+        if ["private", "fileprivate"].contains(token) { isVisible = false }
         if last == "extension", depth == 0 { extended = token }
         used.insert(token)
         if joined { used.insert("\(last).\(token)") }
       }
+      if ["func", "var", "let", "{", "}"].contains(last) { isVisible = true }
       joined = false
       last = token
     }
-    // A type that a file declares inside another type is its own, whatever else has its name.
+    // A type that a file declares inside another type is its own, whatever else has its name. So is a name that the file declares.
     used.subtract(nested)
+    used.subtract(named.subtracting(declaredFunctions))
   }
 
   /// Words, braces and dots; everything else separates.

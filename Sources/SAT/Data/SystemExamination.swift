@@ -35,7 +35,14 @@ public struct SystemExamination: Encodable, Sendable {
 
   public var hasFault: Bool { findings.contains { $0.severity == .fault } }
 
-  public init(dataRoot: DataRoot) {
+  /// Examines this machine: versions, processors, devices, and the faults that keep `sat` from working.
+  public static func run(dataRoot: DataRoot) -> SystemExamination {
+    var examination = SystemExamination()
+    examination.examine(dataRoot)
+    return examination
+  }
+
+  private init() {
     let build = Torch.buildConfiguration
     versions = [
       "sat": SATVersion.current, "shim": "ABI \(Torch.abiVersion)", "libtorch": Torch.version, "swift": Self.swiftVersion,
@@ -49,7 +56,6 @@ public struct SystemExamination: Encodable, Sendable {
     let graphics = (0..<Device.cudaCount).map(Device.cuda)
     devices = [DeviceEntry(device: "cpu", name: Self.cpuName())]
     devices += graphics.map { DeviceEntry(device: "\($0)", name: (try? $0.name()) ?? "unknown") }
-    examine(dataRoot)
   }
 
   private mutating func examine(_ dataRoot: DataRoot) {
@@ -79,18 +85,6 @@ public struct SystemExamination: Encodable, Sendable {
     }
     do { _ = try DigitsLocation.find(dataRoot: dataRoot) } catch { advise(error.message) }
     do { _ = try Downloader().findCurl() } catch { advise("`sat data fetch` cannot work: \(error.message)") }
-  }
-
-  public var text: String {
-    let rows = [
-      ["sat", versions["sat"]!], ["shim", versions["shim"]!], ["libtorch", versions["libtorch"]!],
-      ["compiler", "Swift \(versions["swift"]!)"], ["threads", "\(threads) of \(processors) processors"],
-      ["instructions", cpuCapability + (bfloat16 ? ", bfloat16" : "")], ["BLAS", blas], ["oneDNN", oneDNN ? "yes" : "no"],
-    ]
-    var text = TextTable(rows + devices.map { ["device \($0.device)", $0.name] }, leftColumns: 2).description + "\n"
-    if findings.isEmpty { text += "nothing is wrong\n" }
-    for finding in findings { text += "\(finding.severity.rawValue): \(finding.message)\n" }
-    return text
   }
 
   private static func field(_ name: String, _ text: String) -> String? {

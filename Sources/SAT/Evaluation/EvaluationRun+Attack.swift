@@ -9,7 +9,7 @@ extension EvaluationRun {
     let votes = plan.mode == .fast && state.isRandom
     var outcome = state.current ?? .init(name: attack.name, flags: before, seconds: 0, cost: AttackCost())
     // In other modes the result depends on how the samples are split into groups.
-    var sizes = store.flatMap { plan.mode == .fast && !votes ? GroupSize(maximum: evaluator.batchSize, limit: $0.block) : nil }
+    var sizes = store.flatMap { plan.mode == .fast && !votes ? GroupSize(maximum: evaluator.batchSize, limit: $0.groupTime) : nil }
     while state.done < open.count {
       let size = sizes?.samples(pace: pace(of: attack, state, outcome)) ?? evaluator.batchSize
       let positions = Array(open[state.done..<min(state.done + size, open.count)])
@@ -24,20 +24,20 @@ extension EvaluationRun {
         evaluator.model, expected: attack.passesPerSample(classes: state.logits.size(1)) * positions.count,
         countsConfirmations: plan.mode == .compat, shouldStop: shouldStop
       ) { report(done: done, part: $0 * Double(positions.count)) }
-      let block: Block
+      let group: Group
       do {
-        block = try run(attack, metered, votes: votes, positions, state)
+        group = try run(attack, metered, votes: votes, positions, state)
       } catch {
         guard metered.isStopped else { throw error }
         try keep(&state, now: true)
         throw JobStopped()
       }
-      for record in block.records { outcome.flags[record.sample] = false }
-      sizes?.observe(positions.count, seconds: block.seconds, passes: block.cost.passes)
-      outcome.cost += block.cost
-      outcome.cost += block.judging
-      outcome.seconds += block.seconds
-      state.records += block.records
+      for record in group.records { outcome.flags[record.sample] = false }
+      sizes?.observe(positions.count, seconds: group.seconds, passes: group.cost.passes)
+      outcome.cost += group.cost
+      outcome.cost += group.judging
+      outcome.seconds += group.seconds
+      state.records += group.records
       state.done += positions.count
       state.current = outcome
       try keep(&state, now: false)
@@ -58,7 +58,7 @@ extension EvaluationRun {
   }
 
   /// The results of an attack on a group of samples.
-  private struct Block {
+  private struct Group {
     var records: [Evaluation.Record]
     var seconds: Double
     /// The cost of the attack without the votes.
@@ -69,7 +69,7 @@ extension EvaluationRun {
 
   private func run(
     _ attack: any Attack, _ metered: MeteredClassifier, votes: Bool, _ positions: [Int], _ state: EvaluationState
-  ) throws(TorchError) -> Block {
+  ) throws(TorchError) -> Group {
     let clock = ContinuousClock()
     let (start, spent) = (clock.now, attack.cost)
     let votes = votes ? AveragedClassifier(metered) : nil
@@ -78,7 +78,7 @@ extension EvaluationRun {
     let result = try attack.perturb(votes ?? metered, batch)
     let (hits, judging) = try hits(result, batch, metered, votes)
     let records = try records(hits, attack, result, batch, positions, alreadyBroken: Set(state.records.map(\.sample)))
-    return Block(records: records, seconds: (clock.now - start) / .seconds(1), cost: attack.cost - spent, judging: judging)
+    return Group(records: records, seconds: (clock.now - start) / .seconds(1), cost: attack.cost - spent, judging: judging)
   }
 
   private func batch(_ positions: [Int], _ logits: Tensor) throws(TorchError) -> AttackBatch {

@@ -50,17 +50,19 @@ public final class EvaluationStore {
 
   private let file: StateFile
   /// The longest time that a group of an attack should take, because a kill loses the current group.
-  let block: Duration
+  let groupTime: Duration
   private(set) var saved: (state: EvaluationState, adversarial: (positions: [Int], images: Tensor)?)?
 
   /// Opens the folder and reads its state, if it has one.
   ///
   /// Evaluations with equal identities may share a state. Two writes within an attack are at least `interval` apart, or longer if a
-  /// write takes more than a twentieth of it; zero writes after every group. A kill may lose the work of the time `block`.
+  /// write takes more than a twentieth of it; zero writes after every group. A kill may lose the work of the time `groupTime`.
   /// - Throws: `SATError` if another process uses the folder, the state belongs to another evaluation, or the file is not a state;
   ///   `TorchError` if the file cannot be read.
-  public init(_ folder: String, identity: StateIdentity, interval: Duration = .seconds(1), block: Duration = .seconds(60)) throws {
-    self.block = block
+  public init(_ folder: String, identity: StateIdentity, interval: Duration = .seconds(1), groupTime: Duration = .seconds(60))
+    throws
+  {
+    self.groupTime = groupTime
     file = try StateFile(inFolder: folder, Self.kind, identity: identity, interval: interval)
     guard let (contents, tensors) = try file.read(EvaluationState.self) else { return }
     guard let logits = tensors["logits"] else { throw file.unusable }

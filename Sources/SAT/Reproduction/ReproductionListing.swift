@@ -42,15 +42,4 @@ public struct ReproductionListing: Encodable, Sendable {
     guard let data = try? DatasetCatalog.dataset(named: name), !data.isPresent(under: root) else { return nil }
     return "\(name) is not under \(root.path); `sat data fetch \(name)` gets it, or name its folder with --data-root"
   }
-
-  public var text: String {
-    var text = "\(item), scale \(scale); results go to \(results)\n"
-    for change in changes {
-      text += "\(change.setting): \(change.changes.isEmpty ? "the paper's setting" : change.changes.joined(separator: "; "))\n"
-    }
-    guard !runs.isEmpty else { return text + "nothing is trained\n" }
-    let rows = runs.map { [$0.setting, $0.method, "\($0.epochsDone)/\($0.epochs)", $0.folder] }
-    return text + TextTable([["setting", "method", "epochs", "folder"]] + rows, leftColumns: 4).description
-      + missingData.map { "missing: \($0)\n" }.joined()
-  }
 }

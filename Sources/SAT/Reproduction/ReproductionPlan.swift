@@ -68,38 +68,51 @@ public struct ReproductionPlan: Sendable {
     var changes: [Change] = []
     for setting in item.settings {
       for (i, method) in item.methods.enumerated() {
-        var paper = try Presets.configuration(named: setting, method: method)
-        paper.seed = seed
-        paper.execution = execution
-        if item.startsClean { paper.attack.randomStart = false }
-        let radius = paper.threat.epsilon
-        if let epsilon {
-          _ = try ThreatModel(norm: paper.threat.norm, epsilon: epsilon.value)
-          paper.threat.epsilon = epsilon
-          paper.attack.stepSize = Fraction(paper.attack.stepSize.value * epsilon.value / radius.value)
-        }
+        let (paper, radius) = try Self.paperConfiguration(item, setting, method, epsilon)
         // A schedule needs no training, so every scale shows the paper's schedule.
-        let (configuration, changed) = item.measurement == .schedule ? (paper, []) : scale.apply(to: paper, for: item.measurement)
+        var (configuration, changed) = item.measurement == .schedule ? (paper, []) : scale.apply(to: paper, for: item.measurement)
+        configuration.seed = seed
+        configuration.execution = execution
         if i == 0 {
           let radii = epsilon.flatMap { $0 == radius ? nil : "epsilon \($0) instead of \(radius), steps in proportion" }
           changes.append(Change(setting: setting, changes: (radii.map { [$0] } ?? []) + changed))
         }
-        let limits = scale.limits(paper)
-        let tracks = Self.tracksSmoothness(item, setting, method)
-        let suffix =
-          (item.startsClean ? "-clean-start" : "") + (tracks && setting != Self.trackedSetting ? "-tracked" : "") + variant
-        let folder = RunFolder("\(root)/\(scale.name.rawValue)/\(setting)-\(method)\(suffix)")
-        var run = configuration
-        if tracks { run.smoothness = .init(every: 1, samples: limits.smoothnessImages) }
-        if let images = limits.trainingImages {
-          run.data = "\(root)/\(scale.name.rawValue)/data/\(configuration.data)-\(images).safetensors"
-        }
-        runs.append(
-          Run(setting: setting, method: method, folder: folder, configuration: run, data: configuration.data, limits: limits))
+        runs.append(Self.run(item, setting, method, configuration, scale, scale.limits(paper), root: root, variant: variant))
       }
     }
     self.runs = runs
     self.changes = changes
+  }
+
+  /// Returns the paper's configuration of a run, with another radius if `epsilon` gives one, and the paper's radius.
+  private static func paperConfiguration(
+    _ item: ReproductionItem, _ setting: String, _ method: String, _ epsilon: Fraction?
+  ) throws(SATError) -> (TrainingConfiguration, radius: Fraction) {
+    var paper = try Presets.configuration(named: setting, method: method)
+    if item.startsClean { paper.attack.randomStart = false }
+    let radius = paper.threat.epsilon
+    if let epsilon {
+      _ = try ThreatModel(norm: paper.threat.norm, epsilon: epsilon.value)
+      paper.threat.epsilon = epsilon
+      paper.attack.stepSize = Fraction(paper.attack.stepSize.value * epsilon.value / radius.value)
+    }
+    return (paper, radius)
+  }
+
+  /// Returns a run in its folder, which items with the same training share. The scale may cut the data and track the smoothness.
+  private static func run(
+    _ item: ReproductionItem, _ setting: String, _ method: String, _ configuration: TrainingConfiguration,
+    _ scale: ReproductionScale, _ limits: ReproductionScale.Limits, root: String, variant: String
+  ) -> Run {
+    let tracks = tracksSmoothness(item, setting, method)
+    let suffix = (item.startsClean ? "-clean-start" : "") + (tracks && setting != trackedSetting ? "-tracked" : "") + variant
+    let place = "\(root)/\(scale.name.rawValue)"
+    var run = configuration
+    if tracks { run.smoothness = .init(every: 1, samples: limits.smoothnessImages) }
+    if let images = limits.trainingImages { run.data = "\(place)/data/\(configuration.data)-\(images).safetensors" }
+    return Run(
+      setting: setting, method: method, folder: RunFolder("\(place)/\(setting)-\(method)\(suffix)"), configuration: run,
+      data: configuration.data, limits: limits)
   }
 
   /// Fig. 4's setting. Every item tracks it in training, so that all items share its runs.

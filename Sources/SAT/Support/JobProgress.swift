@@ -15,3 +15,10 @@ public struct JobStopped: Error {
 
   public init(done: String? = nil) { self.done = done }
 }
+
+extension Range<Int> {
+  /// Returns the range in parts of `size`, such as the batches of a job; the last part may be shorter.
+  public func chunks(of size: Int) -> [Range<Int>] {
+    stride(from: lowerBound, to: upperBound, by: size).map { $0..<Swift.min($0 + size, upperBound) }
+  }
+}

@@ -86,3 +86,6 @@ enum DocumentFormat {
 
   static func kind(of format: String) -> String { String(format.prefix { $0 != "/" }) }
 }
+
+/// The version of this library and of the `sat` command.
+public enum SATVersion { public static let current = "0.1.0" }

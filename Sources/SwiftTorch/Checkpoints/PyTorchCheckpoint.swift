@@ -111,11 +111,20 @@ public struct PyTorchCheckpoint: Sendable {
       throw FormatError("lacks its list of storages; copy or download it again")
     }
 
+    let places = try places(of: keys, machine.storages, from: position, in: file)
+    let storages = try machine.storages.map { (record) throws(FormatError) in try storage(record, places, file) }
+    return try machine.value(root, storages: storages)
+  }
+
+  /// Returns where the elements of each storage lie. The storages follow the pickles, each after its number of elements.
+  private static func places(
+    of keys: [Unpickler.Value], _ records: [Unpickler.StorageRecord], from start: Int, in file: FileSource
+  ) throws(FormatError) -> [String: Range<Int>] {
     var declared: [String: (count: Int, dtype: DType)] = [:]
-    for record in machine.storages { declared[record.key] = (record.count, record.dtype) }
-    var contents: [String: Range<Int>] = [:]
+    for record in records { declared[record.key] = (record.count, record.dtype) }
+    var (places, position): ([String: Range<Int>], Int) = ([:], start)
     for key in keys {
-      guard case .string(let name) = key, let (count, dtype) = declared[name], contents[name] == nil else {
+      guard case .string(let name) = key, let (count, dtype) = declared[name], places[name] == nil else {
         throw FormatError("lists a storage that no tensor uses, or lists one twice; copy or download it again")
       }
       guard file.count - position >= 8 else { throw FormatError("a storage is cut off; copy or download the file again") }
@@ -128,23 +137,26 @@ public struct PyTorchCheckpoint: Sendable {
       guard !size.overflow, size.partialValue <= file.count - position else {
         throw FormatError("storage \(quoted(name)) is cut off; copy or download the file again")
       }
-      contents[name] = position..<position + size.partialValue
+      places[name] = position..<position + size.partialValue
       position += size.partialValue
     }
-    var storages: [StoredTensor.Storage] = []
-    for record in machine.storages {
-      guard var place = contents[record.key] else {
-        throw FormatError("lacks the storage \(quoted(record.key)) that a tensor needs; copy or download it again")
-      }
-      if let view = record.view {
-        let width = record.dtype.size
-        guard view.upperBound <= place.count / width else {
-          throw FormatError("has a view past storage \(quoted(record.key)); copy or download it again")
-        }
-        place = place.lowerBound + view.lowerBound * width..<place.lowerBound + view.upperBound * width
-      }
-      storages.append(StoredTensor.Storage(.file(file, place, checksum: nil), count: place.count))
+    return places
+  }
+
+  /// Returns the storage of a record, or the part of it that the record views.
+  private static func storage(
+    _ record: Unpickler.StorageRecord, _ places: [String: Range<Int>], _ file: FileSource
+  ) throws(FormatError) -> StoredTensor.Storage {
+    guard var place = places[record.key] else {
+      throw FormatError("lacks the storage \(quoted(record.key)) that a tensor needs; copy or download it again")
     }
-    return try machine.value(root, storages: storages)
+    if let view = record.view {
+      let width = record.dtype.size
+      guard view.upperBound <= place.count / width else {
+        throw FormatError("has a view past storage \(quoted(record.key)); copy or download it again")
+      }
+      place = place.lowerBound + view.lowerBound * width..<place.lowerBound + view.upperBound * width
+    }
+    return StoredTensor.Storage(.file(file, place, checksum: nil), count: place.count)
   }
 }

@@ -36,43 +36,50 @@ struct SafeTensorsHeader {
     let (infos, metadata) = try scan(header)
 
     let data = 8 + header.count..<file.count
-    var tensors: NamedStoredTensors = []
-    tensors.reserveCapacity(infos.count)
-    var extents: [(begin: Int, end: Int)] = []
-    for (name, info) in infos {
-      guard let dtype = names.first(where: { $0.name == info.dtype })?.dtype else {
-        throw FormatError(
-          "tensor \(quoted(name)) has the dtype \(quoted(info.dtype ?? "none")); expected one of "
-            + "\(names.map(\.name).joined(separator: ", ")); convert it"
-        )
-      }
-      guard let shape = info.shape, let offsets = info.offsets, offsets.count == 2, offsets[0] <= offsets[1] else {
-        throw FormatError("tensor \(quoted(name)) lacks a shape or two ordered data_offsets; copy or download the file again")
-      }
-      guard offsets[1] <= data.count else {
-        throw FormatError(
-          "tensor \(quoted(name)) ends at byte \(offsets[1]) of \(data.count), so the file is cut off; copy or download it again")
-      }
-      let range = data.lowerBound + offsets[0]..<data.lowerBound + offsets[1]
-      do {
-        let storage = StoredTensor.Storage(.file(file, range, checksum: nil), count: range.count)
-        tensors.append((name, try StoredTensor(packed: storage, shape: shape, dtype: dtype)))
-      } catch {
-        throw FormatError("tensor \(quoted(name)): \(error.message); copy or download the file again")
-      }
-      extents.append((offsets[0], offsets[1]))
+    let tensors = try infos.map { (name, info) throws(FormatError) in
+      (name: name, tensor: try stored(name, info, file, data))
     }
+    try checkExtents(infos.compactMap { $0.1.offsets }, of: data.count)
+    return (tensors, metadata)
+  }
+
+  /// Returns a tensor of the file; `data` is where the file's tensors lie.
+  private static func stored(
+    _ name: String, _ info: Info, _ file: FileSource, _ data: Range<Int>
+  ) throws(FormatError) -> StoredTensor {
+    guard let dtype = names.first(where: { $0.name == info.dtype })?.dtype else {
+      throw FormatError(
+        "tensor \(quoted(name)) has the dtype \(quoted(info.dtype ?? "none")); expected one of "
+          + "\(names.map(\.name).joined(separator: ", ")); convert it"
+      )
+    }
+    guard let shape = info.shape, let offsets = info.offsets, offsets.count == 2, offsets[0] <= offsets[1] else {
+      throw FormatError("tensor \(quoted(name)) lacks a shape or two ordered data_offsets; copy or download the file again")
+    }
+    guard offsets[1] <= data.count else {
+      throw FormatError(
+        "tensor \(quoted(name)) ends at byte \(offsets[1]) of \(data.count), so the file is cut off; copy or download it again")
+    }
+    let range = data.lowerBound + offsets[0]..<data.lowerBound + offsets[1]
+    do {
+      return try StoredTensor(packed: .init(.file(file, range, checksum: nil), count: range.count), shape: shape, dtype: dtype)
+    } catch {
+      throw FormatError("tensor \(quoted(name)): \(error.message); copy or download the file again")
+    }
+  }
+
+  /// Throws unless the tensors fill the data without a gap and without an overlap, as the format demands.
+  private static func checkExtents(_ offsets: [[Int]], of size: Int) throws(FormatError) {
     var end = 0
-    for extent in extents.sorted(by: { ($0.begin, $0.end) < ($1.begin, $1.end) }) {
-      guard extent.begin == end else {
+    for extent in offsets.sorted(by: { ($0[0], $0[1]) < ($1[0], $1[1]) }) {
+      guard extent[0] == end else {
         throw FormatError("its tensors overlap or leave a gap at byte \(end) of the data; copy or download it again")
       }
-      end = extent.end
+      end = extent[1]
     }
-    guard end == data.count else {
-      throw FormatError("its tensors end at byte \(end) but the data has \(data.count); copy or download it again")
+    guard end == size else {
+      throw FormatError("its tensors end at byte \(end) but the data has \(size); copy or download it again")
     }
-    return (tensors, metadata)
   }
 
   private static func scan(_ header: [UInt8]) throws(FormatError) -> (infos: [(String, Info)], metadata: [String: String]) {

@@ -1,7 +1,17 @@
 extension Unpickler {
+  /// Carries out one instruction. `run()` handles STOP and never passes it on.
   mutating func execute(_ opcode: Opcode) throws(FormatError) {
+    if try usesStack(opcode) { return }
+    if try pushesNumber(opcode) { return }
+    if try pushesText(opcode) { return }
+    if try fillsContainer(opcode) { return }
+    if try calls(opcode) { return }
+    try checkFraming(opcode)
+  }
+
+  /// Does the instructions of the stack and the memo; returns false for others.
+  private mutating func usesStack(_ opcode: Opcode) throws(FormatError) -> Bool {
     switch opcode {
-    // Stack and memo.
     case .mark: mark()
     case .pop: _ = try popOrUnmark()
     case .popMark: _ = try popToMark()
@@ -13,7 +23,14 @@ extension Unpickler {
     case .get: try recall(try memoIndex())
     case .binGet: try recall(Int(try cursor.byte()))
     case .longBinGet: try recall(try cursor.size(4))
-    // Constants and numbers.
+    default: return false
+    }
+    return true
+  }
+
+  /// Does the instructions of constants and numbers; returns false for others.
+  private mutating func pushesNumber(_ opcode: Opcode) throws(FormatError) -> Bool {
+    switch opcode {
     case .none: try push(.none)
     case .newTrue: try push(.bool(true))
     case .newFalse: try push(.bool(false))
@@ -26,7 +43,14 @@ extension Unpickler {
     case .int: try push(try textInteger(isLong: false))
     case .long: try push(try textInteger(isLong: true))
     case .float: try push(.float(try textFloat()))
-    // Text and bytes.
+    default: return false
+    }
+    return true
+  }
+
+  /// Does the instructions of text and bytes; returns false for others.
+  private mutating func pushesText(_ opcode: Opcode) throws(FormatError) -> Bool {
+    switch opcode {
     case .binUnicode: try push(try text(4))
     case .shortBinUnicode: try push(try text(1))
     case .binUnicode8: try push(try text(8))
@@ -36,7 +60,14 @@ extension Unpickler {
     case .binBytes, .binBytes8, .byteArray8:
       try push(bytes(try cursor.take(try cursor.size(opcode == .binBytes ? 4 : 8))))
     case .shortBinBytes: try push(bytes(try cursor.take(Int(try cursor.byte()))))
-    // Containers.
+    default: return false
+    }
+    return true
+  }
+
+  /// Does the instructions of tuples, lists, mappings and sets; returns false for others.
+  private mutating func fillsContainer(_ opcode: Opcode) throws(FormatError) -> Bool {
+    switch opcode {
     case .emptyTuple: try push(.tuple, [])
     case .tuple1: try push(.tuple, try pop(1))
     case .tuple2: try push(.tuple, try pop(2))
@@ -56,7 +87,14 @@ extension Unpickler {
     case .emptySet: try push(.set, [])
     case .addItems: try append(try popToMark(), kind: .set)
     case .frozenSet: try push(.set, try popToMark())
-    // Globals, calls, storages.
+    default: return false
+    }
+    return true
+  }
+
+  /// Does the instructions of globals, calls and storages; returns false for others.
+  private mutating func calls(_ opcode: Opcode) throws(FormatError) -> Bool {
+    switch opcode {
     case .global: try pushGlobal("\(try asciiLine()).\(try asciiLine())")
     case .stackGlobal:
       guard case .string(let name) = try pop(), case .string(let module) = try pop() else {
@@ -82,7 +120,13 @@ extension Unpickler {
       try call(try pop(), arguments)
     case .build: try build(state: try pop())
     case .binPersID: try push(try persistentValue(try pop()))
-    // Framing.
+    default: return false
+    }
+    return true
+  }
+
+  private mutating func checkFraming(_ opcode: Opcode) throws(FormatError) {
+    switch opcode {
     case .proto:
       let version = try cursor.byte()
       guard version <= 5 else {
@@ -91,7 +135,7 @@ extension Unpickler {
     case .frame: guard try cursor.size(8) <= cursor.remaining else { throw damaged("has a frame that is cut off") }
     case .persID:
       throw FormatError("the pickle has protocol 0, which cannot hold tensors; re-save it with torch.save's default protocol")
-    case .stop: break  // `run()` handles this opcode and never passes it on.
+    default: break
     }
   }
 

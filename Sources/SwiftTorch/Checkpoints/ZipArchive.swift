@@ -126,6 +126,32 @@ struct ZipArchive: Sendable {
   private static func readEntry(
     _ cursor: inout ByteCursor, _ source: FileSource, dataEnd: Int
   ) throws(FormatError) -> Entry {
+    let entry = try DirectoryEntry(&cursor)
+    let data = try entry.data(in: source, end: dataEnd)
+    let possible = entry.compressed.multipliedReportingOverflow(by: Inflater.maximumRatio)
+    guard entry.isDeflated ? possible.overflow || entry.size <= possible.partialValue : entry.size == entry.compressed else {
+      throw FormatError(
+        "\(quoted(entry.name)) in the zip archive declares an impossible size of \(entry.size) bytes; copy or download the file again"
+      )
+    }
+    return Entry(
+      name: entry.name, isDeflated: entry.isDeflated, data: data, size: entry.size,
+      checksum: entry.checksum == 0 ? nil : entry.checksum)
+  }
+}
+
+/// An entry of the zip directory, which says where its data begin and how long they are.
+private struct DirectoryEntry {
+  let name: String
+  let isDeflated: Bool
+  let checksum: UInt32
+  private(set) var compressed: Int
+  private(set) var size: Int
+  /// The position of the local header.
+  private var header: Int
+  private let nameBytes: ArraySlice<UInt8>
+
+  init(_ cursor: inout ByteCursor) throws(FormatError) {
     guard try cursor.number(4) == 0x0201_4B50 else {
       throw FormatError("the zip directory is damaged; copy or download the file again")
     }
@@ -133,39 +159,47 @@ struct ZipArchive: Sendable {
     let flags = try cursor.number(2)
     let method = try cursor.number(2)
     _ = try cursor.number(4)
-    let checksum = UInt32(try cursor.number(4))
-    var compressed = try cursor.size(4)
-    var size = try cursor.size(4)
+    checksum = UInt32(try cursor.number(4))
+    compressed = try cursor.size(4)
+    size = try cursor.size(4)
     let nameLength = try cursor.size(2)
     let extraLength = try cursor.size(2)
     let commentLength = try cursor.size(2)
     _ = try cursor.number(8)
-    var header = try cursor.size(4)
-    let nameRange = try cursor.take(nameLength)
-    let name = String(decoding: cursor.bytes[nameRange], as: UTF8.self)
-    let extraRange = try cursor.take(extraLength)
+    header = try cursor.size(4)
+    nameBytes = cursor.bytes[try cursor.take(nameLength)]
+    name = String(decoding: nameBytes, as: UTF8.self)
+    isDeflated = method == 8
+    let extra = try cursor.take(extraLength)
     _ = try cursor.take(commentLength)
-
-    var extra = ByteCursor(cursor.bytes, from: extraRange.lowerBound, to: extraRange.upperBound, subject: "the zip directory")
-    while extra.remaining >= 4 {
-      let identifier = try extra.number(2)
-      let field = try extra.take(try extra.size(2))
-      guard identifier == 1 else { continue }
-      var wide = ByteCursor(cursor.bytes, from: field.lowerBound, to: field.upperBound, subject: "a zip64 field")
-      if size == 0xFFFF_FFFF { size = try wide.size(8) }
-      if compressed == 0xFFFF_FFFF { compressed = try wide.size(8) }
-      if header == 0xFFFF_FFFF { header = try wide.size(8) }
-    }
-
+    try widen(cursor.bytes, extra)
     guard flags & 1 == 0 else { throw FormatError("\(quoted(name)) in the zip archive is encrypted; save it without a password") }
     guard method == 0 || method == 8 else {
       throw FormatError(
         "\(quoted(name)) in the zip archive uses compression method \(method); expected stored or deflate; save it again")
     }
-    guard header <= dataEnd else {
+  }
+
+  /// Takes the numbers that do not fit in 32 bits from the zip64 field.
+  private mutating func widen(_ bytes: [UInt8], _ place: Range<Int>) throws(FormatError) {
+    var extra = ByteCursor(bytes, from: place.lowerBound, to: place.upperBound, subject: "the zip directory")
+    while extra.remaining >= 4 {
+      let identifier = try extra.number(2)
+      let field = try extra.take(try extra.size(2))
+      guard identifier == 1 else { continue }
+      var wide = ByteCursor(bytes, from: field.lowerBound, to: field.upperBound, subject: "a zip64 field")
+      if size == 0xFFFF_FFFF { size = try wide.size(8) }
+      if compressed == 0xFFFF_FFFF { compressed = try wide.size(8) }
+      if header == 0xFFFF_FFFF { header = try wide.size(8) }
+    }
+  }
+
+  /// Returns the place of the data, which begin after the local header; `end` is where the directory begins.
+  func data(in source: FileSource, end: Int) throws(FormatError) -> Range<Int> {
+    guard header <= end else {
       throw FormatError("\(quoted(name)) lies outside the zip archive; copy or download the file again")
     }
-    let local = try source.read(header..<min(header + 30 + nameLength, dataEnd))
+    let local = try source.read(header..<min(header + 30 + nameBytes.count, end))
     var fields = ByteCursor(local, subject: "\(quoted(name)) in the zip archive")
     guard try fields.number(4) == 0x0403_4B50 else {
       throw FormatError("\(quoted(name)) is not where the zip directory says; the file is damaged; copy or download it again")
@@ -173,19 +207,13 @@ struct ZipArchive: Sendable {
     _ = try fields.take(22)
     let localName = try fields.size(2)
     let localExtra = try fields.size(2)
-    guard localName == nameLength, local[try fields.take(localName)] == cursor.bytes[nameRange] else {
+    guard localName == nameBytes.count, local[try fields.take(localName)] == nameBytes else {
       throw FormatError("the zip archive gives \(quoted(name)) two different names; copy or download the file again")
     }
     let start = header + local.count + localExtra
-    guard compressed <= dataEnd - start else {
+    guard compressed <= end - start else {
       throw FormatError("\(quoted(name)) in the zip archive is cut off; copy or download the file again")
     }
-    let data = start..<start + compressed
-    let possible = compressed.multipliedReportingOverflow(by: Inflater.maximumRatio)
-    guard method == 0 ? size == compressed : possible.overflow || size <= possible.partialValue else {
-      throw FormatError(
-        "\(quoted(name)) in the zip archive declares an impossible size of \(size) bytes; copy or download the file again")
-    }
-    return Entry(name: name, isDeflated: method == 8, data: data, size: size, checksum: checksum == 0 ? nil : checksum)
+    return start..<start + compressed
   }
 }
