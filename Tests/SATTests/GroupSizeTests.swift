@@ -54,7 +54,7 @@ import Testing
     let model = FunctionClassifier { Tensor([[1, 0]] as [[Float]]).expanded(to: [$0.size(0), 2]) }
     func run(_ attack: Slow, state: String?) throws -> Evaluation {
       let store = try state.map {
-        try EvaluationStore("\(scratch.path)/\($0)", identity: ["model": "m"], interval: .zero, block: .milliseconds(85))
+        try EvaluationStore("\(scratch.path)/\($0)", identity: ["model": "m"], interval: .zero, groupTime: .milliseconds(85))
       }
       return try Evaluator(model: model, data: data, batchSize: 20, device: .cpu, layout: .contiguous)
         .run(EvaluationPlan([attack], checks: false), store: store)

@@ -131,8 +131,8 @@ struct ZipArchive: Sendable {
     let possible = entry.compressed.multipliedReportingOverflow(by: Inflater.maximumRatio)
     guard entry.isDeflated ? possible.overflow || entry.size <= possible.partialValue : entry.size == entry.compressed else {
       throw FormatError(
-        "\(quoted(entry.name)) in the zip archive declares an impossible size of \(entry.size) bytes; copy or download the file again"
-      )
+        "\(quoted(entry.name)) in the zip archive declares an impossible size of \(entry.size) bytes; copy or download the "
+          + "file again")
     }
     return Entry(
       name: entry.name, isDeflated: entry.isDeflated, data: data, size: entry.size,

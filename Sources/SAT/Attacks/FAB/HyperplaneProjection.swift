@@ -3,8 +3,8 @@ internal import SwiftTorch
 /// The smallest step from each point to a hyperplane inside the box [0, 1]: FAB's inner problem (Croce and Hein 2020, Eq. 4).
 ///
 /// A multiplier λ lowers the distance by Σ |wᵢ| min(λ, slackᵢ) in L-inf and Σ |wᵢ| min(λ |wᵢ|, slackᵢ) in L2; slackᵢ is the
-/// distance to the edge of the box. The sum is increasing, concave and piecewise linear, so Newton's method from 0 reaches the root without
-/// passing it, in four or five sweeps. L1 needs sorting, because the steepest coordinates move first.
+/// distance to the edge of the box. The sum is increasing, concave and piecewise linear, so Newton's method from 0 reaches the
+/// root without passing it, in four or five sweeps. L1 needs sorting, because the steepest coordinates move first.
 enum HyperplaneProjection {
   /// Returns the steps, [R, C, H, W]. If a plane misses the box, the step goes to the corner of the box nearest to the plane.
   ///
