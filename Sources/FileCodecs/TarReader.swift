@@ -25,7 +25,8 @@ package struct TarReader {
   /// Skips the rest of the current entry and returns the next one, or nil at the end.
   package mutating func next() throws(FormatError) -> Entry? {
     try skip(unread + padding)
-    (unread, padding) = (0, 0)
+    unread = 0
+    padding = 0
     var longName: String?
     var longSize: Int?
     while true {
@@ -54,7 +55,8 @@ package struct TarReader {
           default: .other
           }
         let count = kind == .file || kind == .other ? longSize ?? size : 0
-        (unread, padding) = (count, Self.padding(of: count))
+        unread = count
+        padding = Self.padding(of: count)
         return Entry(name: longName ?? Self.name(header), kind: kind, size: count)
       }
     }

@@ -5,6 +5,19 @@ extension AutoAttack.Version: ExpressibleByArgument {}
 extension AttackMode: ExpressibleByArgument {}
 extension AttackLoss: ExpressibleByArgument {}
 
+extension String {
+  /// Makes the help of a parameter's option from the attacks' registry: the attacks that have it, and their defaults.
+  fileprivate static func of(_ text: String, _ parameter: AttackParameters.Shared) -> String {
+    "\(text). Attacks: \(AttackRegistry.takers(of: parameter.rawValue).joined(separator: ", ")). Default: \(parameter.defaults)"
+      + (AttackRegistry.dependsOnVersion(parameter.rawValue) ? ". AutoAttack's version and the norm may change it." : ".")
+  }
+}
+
+extension AttackParameters.Shared {
+  /// The defaults in the help of the parameter's option.
+  var defaults: String { AttackRegistry.defaults(of: rawValue) }
+}
+
 struct AttackOptions: ParsableArguments {
   @Option(
     name: .customLong("attack"),
@@ -12,12 +25,12 @@ struct AttackOptions: ParsableArguments {
       "names",
       """
       Attacks in order, separated by commas: autoattack, \(AttackRegistry.entries.map(\.name).joined(separator: ", ")), or clean. \
-      Default: pgd; autoattack if --version is given.
+      Default: \(AttackRegistry.standard.name); autoattack if --version is given.
       """))
   var attack: String?
 
   /// The attacks' names. A version is one of AutoAttack, so it means AutoAttack when no attack is named.
-  private var names: String { attack ?? (version == nil ? "pgd" : "autoattack") }
+  private var names: String { attack ?? (version == nil ? AttackRegistry.standard.name : "autoattack") }
 
   @Option(
     help: """
@@ -31,40 +44,20 @@ struct AttackOptions: ParsableArguments {
 
   @OptionGroup var perturbation: PerturbationOptions
 
-  @Option(help: .value("n", "Steps of PGD, APGD and FAB. Default: 100; PGD uses the run's, else 40.")) var steps: Int?
-
-  @Option(help: .value("n", "Restarts\(Self.takers(.restarts)). Default: 1; AutoAttack uses its version's number."))
-  var restarts: Int?
+  @Option(help: .value("n", .of("Gradient steps", .steps))) var steps: Int?
+  @Option(help: .value("n", .of("Starts", .restarts))) var restarts: Int?
 
   @Option(
-    help: """
-      Loss that the attack increases\(Self.takers(.loss)): ce (cross-entropy), dlr (difference of logits ratio) or margin (of \
-      logits). Default: ce.
-      """) var loss: AttackLoss?
+    help: ArgumentHelp(
+      .of("Loss that the attack increases: ce (cross-entropy), dlr (difference of logits ratio) or margin (of logits)", .loss)))
+  var loss: AttackLoss?
 
-  @Option(
-    help: .value(
-      "n",
-      """
-      Target classes, the likeliest first\(Self.takers(.targets)). Default: the version's number, mostly 9, for apgd-t and \
-      fab-t; else 0, an untargeted attack.
-      """))
-  var targets: Int?
-
-  @Option(help: .value("n", "Queries\(Self.takers(.queries)). Default: 5000.")) var queries: Int?
-
-  @Option(
-    help: .value(
-      "n", "Passes that average the gradient\(Self.takers(.eot)), for random models. Default: 20 in version rand, else 1."))
-  var eot: Int?
+  @Option(help: .value("n", .of("Target classes, the likeliest first; 0 for an untargeted attack", .targets))) var targets: Int?
+  @Option(help: .value("n", .of("Queries per start", .queries))) var queries: Int?
+  @Option(help: .value("n", .of("Passes that average the gradient, for random models", .eot))) var eot: Int?
 
   @Option(name: .customLong("set"), help: .value("name=value", "Set an attack parameter by name. Repeatable."))
   var settings: [String] = []
-
-  /// Lists the attacks that have a parameter, for the help text.
-  private static func takers(_ parameter: AttackParameters.Shared) -> String {
-    " (" + AttackRegistry.entries.filter { $0.takes(parameter.rawValue) }.map(\.name).joined(separator: ", ") + ")"
-  }
 
   /// The plan that the options give, with facts for the report.
   struct Choice {
@@ -115,6 +108,11 @@ struct AttackOptions: ParsableArguments {
       let parameter = asked.values.first.map { Self.option($0.name) }
       guard let given = parameter ?? (version == nil ? nil : "--version") else { return }
       throw ValidationError("\(given) has no effect with --attack clean, which changes no image; remove one of the two.")
+    }
+    if mode == .compat, let other = selection.entries.first(where: { !$0.isAutoAttack }) {
+      throw ValidationError(
+        "--mode compat repeats the reference implementation of AutoAttack, which has no \(other.name); remove one of the two."
+      )
     }
     if let version, [.standard, .plus, .custom].contains(version), !selection.entries.contains(where: \.isAutoAttack) {
       throw ValidationError(

@@ -10,9 +10,10 @@ struct EvaluateCommand: ParsableCommand {
       with --model NAME). sat reads the file to find its kind. For a run folder, data, epsilon and attack default to those used in \
       training. A sample counts as robust when the model classifies its clean image correctly and no attack breaks it.
 
-      --attack autoattack runs the ensemble of Croce and Hein. --version selects its version; standard is apgd-ce, apgd-t, fab-t \
-      and square. --mode fast draws per sample and drops a sample as soon as it is broken, so the batch size does not change the \
-      result. --mode compat repeats the order, random draws and batches of the reference implementation, to compare with \
+      --attack autoattack runs the ensemble of Croce and Hein. --version selects its version; standard is \
+      \(AutoAttack.ensemble(.standard).map(\.name).joined(separator: ", ")). \
+      --mode fast draws per sample and drops a sample as soon as it is broken, so the batch size does not change the result. \
+      --mode compat repeats the order, random draws and batches of the reference implementation, to compare with \
       published numbers.
 
       The attacks, with their parameters:
@@ -65,6 +66,9 @@ struct EvaluateCommand: ParsableCommand {
     where value != nil && attack.isClean {
       throw ValidationError("\(option) has no effect with --attack clean, which makes no adversarial images; remove one.")
     }
+    if robustbench != nil && subject.execution.precision == .bf16 {
+      throw ValidationError("--robustbench lists results in float32; use --precision fp32, or remove --robustbench.")
+    }
     if partial && robustbench == nil { throw ValidationError("--partial has no effect without --robustbench; remove it.") }
     if robustbench != nil && !attack.isStandardAutoAttack {
       throw ValidationError(
@@ -88,16 +92,20 @@ struct EvaluateCommand: ParsableCommand {
       throw SATError("--robustbench: \(missing); evaluate all of them, or mark the entry as partial with --partial")
     }
     var job = EvaluationJob(model: loaded.model, data: loaded.data, plan: choice.plan, seed: subject.seed)
-    (job.batchSize, job.state, job.keepsImages) = (batchSize, state, save != nil)
-    (job.version, job.planWarning) = (choice.version, choice.warning)
+    job.batchSize = batchSize
+    job.state = state
+    job.keepsImages = save != nil
+    job.version = choice.version
+    job.planWarning = choice.warning
     let result = try Interruption.listening(
       keeping: "the state is", in: state, otherwise: "name a folder with --state to keep the state"
     ) { display in
       try job.run(progress: { display.show(JobProgress($0)) }, shouldStop: { Interruption.isRequested })
     }
     for warning in result.evaluation.warnings where warning.code != .trainingMode { terminal.warn(warning.message) }
+    let precision = loaded.model.classifier.execution.precision.rawValue
     let threat = choice.threat.map {
-      "; \($0.norm.rawValue), epsilon \(choice.radius?.text ?? ""), mode \(choice.plan.mode.rawValue)"
+      "; \($0.norm.rawValue), epsilon \(choice.radius?.text ?? ""), mode \(choice.plan.mode.rawValue), \(precision)"
     }
     let table = EvaluationTable(
       result.evaluation, heading: "\(subject.path) on \(loaded.data.summary)\(threat ?? "")",
@@ -121,7 +129,7 @@ struct EvaluateCommand: ParsableCommand {
     }
     let entry = RobustBenchEntry(
       evaluation, dataset: job.data.name, architecture: (job.model.classifier as? NetworkClassifier)?.architecture.name,
-      epsilon: epsilon.text)
+      epsilon: epsilon.text, device: "\(job.model.device)")
     try AtomicFile.write(JSONText.encode(entry) + "\n", to: robustbench)
   }
 }

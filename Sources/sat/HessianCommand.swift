@@ -113,7 +113,8 @@ struct HessianCommand: ParsableCommand {
       request.perSample = settings
     }
     request.approximations = approximations
-    (request.chunk, request.seed) = (subject.batchSize, subject.seed)
+    request.chunk = subject.batchSize
+    request.seed = subject.seed
     return request
   }
 }

@@ -54,7 +54,8 @@ struct InputFiles {
     init?(_ path: String) {
       var info = stat()
       guard stat(path, &info) == 0 else { return nil }
-      (device, number) = (UInt64(info.st_dev), UInt64(info.st_ino))
+      device = UInt64(info.st_dev)
+      number = UInt64(info.st_ino)
     }
   }
 }

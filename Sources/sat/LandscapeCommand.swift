@@ -61,7 +61,10 @@ struct LandscapeCommand: ParsableCommand {
     var job = LandscapeJob(
       model: loaded.model, data: loaded.data, examples: try chosenExamples(loaded.trained), dimensions: dimensions,
       axis: .init(start: -radius, end: radius, points: points))
-    (job.vectors, job.seed, job.workers, job.state) = (vectors, subject.seed, workers, state)
+    job.vectors = vectors
+    job.seed = subject.seed
+    job.workers = workers
+    job.state = state
     job.batchSize = subject.batchSize ?? job.batchSize
     let document = try Interruption.listening(
       keeping: "they are", in: state, otherwise: "name a file with --state to keep the points"

@@ -14,7 +14,7 @@ struct ModelOptions: ParsableArguments {
   /// - Throws: `SATError` if the path holds no model, `ValidationError` if --checkpoint is given but the path holds one model only.
   func load(_ path: String, execution: Execution) throws -> LoadedModel {
     let chosen = checkpoint ?? .best
-    let file = try ModelFile.find(path, checkpoint: chosen.rawValue)
+    let file = try ModelFile.find(path, checkpoint: chosen)
     if checkpoint != nil, file == path || file == "\(path)/\(ModelFile.weightsName)" {
       throw ValidationError("--checkpoint \(chosen.rawValue) needs a run folder, but \(path) is one model; leave it out.")
     }
@@ -64,7 +64,7 @@ struct ModelAndData: ParsableArguments {
 struct ModelOnImages: ParsableArguments {
   @OptionGroup var options: ModelAndData
   @OptionGroup private var perturbation: PerturbationOptions
-  @Option(help: .value("n", "Steps of PGD. Default: the run's, else 40.")) private var steps: Int?
+  @Option(help: .value("n", "Steps of PGD. Default: the run's, else \(PGD.defaultSteps).")) private var steps: Int?
   @Option(help: .value("n", "Samples in a batch. Default: the task's own choice, at most 128.")) var batchSize: Int?
 
   var seed: UInt64 { options.seed }

@@ -7,7 +7,12 @@ import SAT
 struct PerturbationOptions: ParsableArguments {
   @Option(help: "Norm of the perturbations: linf, l2 or l1. Default: the run's, else linf.") var norm: Norm?
   @Option(help: .value("radius", "Radius of the perturbations, such as 8/255 or 0.3. Default: the run's.")) var epsilon: Fraction?
-  @Option(help: .value("size", "Step size of PGD. Default: the run's, else 2.5 * epsilon / steps.")) var stepSize: Fraction?
+
+  @Option(
+    help: .value(
+      "size",
+      "Size of a step, for attacks that do not choose it themselves. Default: \(AttackParameters.Shared.stepSize.defaults)."))
+  var stepSize: Fraction?
 
   func validate() throws {
     if let stepSize, !(stepSize.value > 0 && Limit.number.contains(stepSize.value)) {
@@ -28,11 +33,11 @@ struct PerturbationOptions: ParsableArguments {
     /// Epsilon as typed.
     var radius: Fraction
     var steps: Int
-    /// Nil stands for 2.5 * epsilon / steps.
+    /// Nil stands for `PGD.defaultStepSize`.
     var stepSize: Double?
 
     var maximizer: InnerMaximizer {
-      InnerMaximizer(threat: threat, steps: steps, stepSize: stepSize ?? 2.5 * threat.epsilon / Double(steps))
+      InnerMaximizer(threat: threat, steps: steps, stepSize: stepSize ?? PGD.defaultStepSize(epsilon: threat.epsilon, steps: steps))
     }
   }
 
@@ -45,7 +50,7 @@ struct PerturbationOptions: ParsableArguments {
     let usesRunStep = epsilon == nil && norm == nil && steps == nil
     return Resolved(
       threat: try ThreatModel(norm: norm ?? trained?.threat.norm ?? .linf, epsilon: radius.value), radius: radius,
-      steps: steps ?? trained?.attack.steps ?? 40,
+      steps: steps ?? trained?.attack.steps ?? PGD.defaultSteps,
       stepSize: stepSize?.value ?? (usesRunStep ? trained?.attack.stepSize.value : nil))
   }
 }

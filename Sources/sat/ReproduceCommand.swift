@@ -97,7 +97,10 @@ private final class ReproductionDisplay: ReproductionObserver {
   func progressed(_ stage: ReproductionStage, to fraction: Double, _ detail: String) {
     // The other stages stop by themselves. A measurement cannot, but the state saved before it is enough to continue.
     if stage == .measure && Interruption.isRequested { stop() }
-    if stage != self.stage { (self.stage, start) = (stage, ContinuousClock().now) }
+    if stage != self.stage {
+      self.stage = stage
+      start = ContinuousClock().now
+    }
     terminal.progress(stage.rawValue, fraction: fraction, since: start, detail: detail)
   }
 

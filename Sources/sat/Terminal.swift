@@ -35,7 +35,7 @@ final class Terminal: @unchecked Sendable {
     let left = estimate ?? (fraction > first ? elapsed * (1 - fraction) / (fraction - first) : .infinity)
     let isKnown = left.isFinite && elapsed > 1
     let remaining = isKnown ? "  \(isLowerBound ? "at least " : "")\(Self.clockText(left)) left" : ""
-    let percent = "\(Int(100 * fraction)) %"
+    let percent = percentDone(fraction)
     if isTerminal {
       let width = 24
       let full = Int(Double(width) * fraction)
@@ -86,7 +86,9 @@ final class ProgressDisplay {
 
   func show(_ progress: JobProgress) {
     if progress.phase != phase {
-      (phase, start, first) = (progress.phase, ContinuousClock().now, progress.fraction)
+      phase = progress.phase
+      start = ContinuousClock().now
+      first = progress.fraction
       if progress.fraction < 1 { Terminal.standardError.endProgress() }
     }
     Terminal.standardError.progress(progress.phase, fraction: progress.fraction, from: first, since: start, detail: progress.detail)

@@ -10,7 +10,7 @@ import Testing
       return nil
     }
     let model = try ModelFile.load(
-      path: path, checkpoint: "best", architecture: Architecture(name: "lenet5"), normalization: nil, device: .cpu)
+      path: path, architecture: Architecture(name: "lenet5"), execution: Execution(device: "cpu", memoryFormat: .contiguous))
     let data = try DataSource("mnist").load(.test, root: DataRoot(option: folder)).subset(0..<64)
     return (try #require(model.classifier as? NetworkClassifier), data)
   }

@@ -150,9 +150,9 @@ import Testing
     let distance = Tensor.randn([60, 1, 1, 1], generator: generator, dtype: .float64) * 8.0
     let double = HyperplaneProjection.step(norm, from: x, normal: w, distance: distance)
     let single = HyperplaneProjection.step(norm, from: x.to(.float32), normal: w.to(.float32), distance: distance.to(.float32))
-    let sizes = double.perSampleNorm(norm).flattened()
+    let sizes = double.autoAttackNorms(norm).flattened()
     // In single precision the norms agree within 1e-6 of the values' range.
-    #expect(single.to(.float64).perSampleNorm(norm).flattened().isClose(to: sizes, relative: 2e-6, absolute: 1e-6))
+    #expect(single.to(.float64).autoAttackNorms(norm).flattened().isClose(to: sizes, relative: 2e-6, absolute: 1e-6))
     for i in 0..<60 {
       let expected = Self.reference(
         norm, x[i].flattened().array(of: Double.self), w[i].flattened().array(of: Double.self), distance[i].item())

@@ -39,8 +39,9 @@ import Testing
   private func load(_ golden: Golden.Case) throws -> (NetworkClassifier, ImageDataset)? {
     guard let path = RealData.path("checkpoints/\(golden.file)"), let folder = RealData.folder else { return nil }
     let model = try ModelFile.load(
-      path: path, checkpoint: "best", architecture: Architecture(name: golden.model),
-      normalization: try golden.normalization.map { (text) throws(SATError) in try Normalization(text) }, device: .cpu)
+      path: path, architecture: Architecture(name: golden.model),
+      normalization: try golden.normalization.map { (text) throws(SATError) in try Normalization(text) },
+      execution: Execution(device: "cpu", memoryFormat: .contiguous))
     let data = try DataSource(golden.data).load(.test, root: DataRoot(option: folder)).subset(0..<golden.first)
     return (try #require(model.classifier as? NetworkClassifier), data)
   }

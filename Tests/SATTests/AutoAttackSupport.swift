@@ -24,7 +24,9 @@ struct LinearOracle {
   }
 
   init(_ weights: Tensor, _ bias: Tensor, _ images: Tensor) {
-    (self.weights, self.bias, self.images) = (weights, bias, images)
+    self.weights = weights
+    self.bias = bias
+    self.images = images
     logits = images.flattened(from: 1).linear(weight: weights, bias: bias)
     labels = logits.argmax(dim: 1)
   }
@@ -78,7 +80,10 @@ struct LinearOracle {
           .squareRoot()
         let stopped = free.filter { scale * abs(v[$0]) > room[$0] }
         if stopped.isEmpty { return total + free.reduce(0) { $0 + scale * v[$1] * v[$1] } }
-        for i in stopped { (used, total) = (used + room[i] * room[i], total + abs(v[i]) * room[i]) }
+        for i in stopped {
+          used += room[i] * room[i]
+          total += abs(v[i]) * room[i]
+        }
         free.removeAll { stopped.contains($0) }
       }
     }

@@ -40,7 +40,10 @@ import Testing
     var testDescription: String { "\(file): \(new)" }
 
     init(_ file: String, _ old: String, _ new: String, _ reason: String) {
-      (self.file, self.old, self.new, self.reason) = (file, old, new, reason)
+      self.file = file
+      self.old = old
+      self.new = new
+      self.reason = reason
     }
   }
 

@@ -110,7 +110,10 @@ import Testing
       samplesPerSecond: 400,
       time: 1_700_000_000.5, methods: ["p-sat": ["stopped": 0.5]])
     var bare = whole
-    (bare.lambda, bare.validation, bare.smoothness, bare.methods) = (nil, nil, nil, [:])
+    bare.lambda = nil
+    bare.validation = nil
+    bare.smoothness = nil
+    bare.methods = [:]
     return [whole, bare]
   }
 

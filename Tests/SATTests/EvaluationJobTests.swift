@@ -36,7 +36,9 @@ import Testing
   @Test func aJobIsTheEvaluatorWithPreparedWeights() throws {
     let (model, data) = (try Self.model(), try Self.data())
     var job = try Self.job()
-    (job.keepsImages, job.batchSize, job.planWarning) = (true, 4, .init(code: .fewClasses, message: "few"))
+    job.keepsImages = true
+    job.batchSize = 4
+    job.planWarning = .init(code: .fewClasses, message: "few")
     let result = try job.run()
     let evaluator = Evaluator(model: model.classifier, data: data, batchSize: 4, device: .cpu, layout: .channelsLast)
     let network = model.classifier as! NetworkClassifier
@@ -91,6 +93,24 @@ import Testing
       } catch is JobStopped { stops += 1 }
     }
     #expect(stops > 1)
+  }
+
+  /// States of earlier versions name the attacks in the same words, so they stay usable.
+  @Test func aStateNamesTheAttacksAndTheirVariants() throws {
+    let scratch = try Scratch()
+    let threat = try ThreatModel(norm: .l1, epsilon: 2)
+    let attacks = [true, false].map {
+      APGD(
+        name: $0 ? "large" : "small", threat: threat, loss: .crossEntropy, iterations: 6, usesLargeRadii: $0, mode: .fast, seed: 4)
+    }
+    var job = EvaluationJob(model: try Self.model(), data: try Self.data(2), plan: EvaluationPlan(attacks), seed: 4)
+    job.state = "\(scratch.path)/state"
+    _ = try job.run()
+    let text = try #require(try SafeTensors.read(EvaluationJob.stateFile(in: job.state!)).metadata["sat.identity"])
+    let identity = try JSONDecoder().decode(StateIdentity.self, from: Data(text.utf8))
+    #expect(
+      identity["attack"]
+        == "large steps 6 restarts 1 loss ce eot 1, l1 2.0 in three radii; small steps 6 restarts 1 loss ce eot 1, l1 2.0")
   }
 
   @Test func aStateOfSomethingElseIsRefused() throws {

@@ -5,7 +5,8 @@ import Testing
 @testable import SAT
 
 /// An attack that breaks chosen samples by lighting their first pixel, and remembers what it was given.
-private final class ScriptedAttack: Attack {
+private class ScriptedAttack: Attack {
+  class var needsGradients: Bool { true }
   let name: String
   let threat: ThreatModel
   private(set) var cost = AttackCost()
@@ -17,7 +18,9 @@ private final class ScriptedAttack: Attack {
   var finds = true
 
   init(_ name: String, breaks victims: Set<Int>, epsilon: Double = 1) throws {
-    (self.name, self.victims, threat) = (name, victims, try ThreatModel(epsilon: epsilon))
+    self.name = name
+    self.victims = victims
+    threat = try ThreatModel(epsilon: epsilon)
   }
 
   func perturb(_ model: any Classifier, _ batch: AttackBatch) throws(TorchError) -> AttackResult {
@@ -39,6 +42,9 @@ private final class ScriptedAttack: Attack {
   }
 }
 
+/// A scripted attack that uses no gradients.
+private final class ScriptedSearch: ScriptedAttack { override class var needsGradients: Bool { false } }
+
 @Suite struct EvaluatorTests {
   /// Class 1 where the first pixel is lit, else class 0; 20 dark images of class 0, of which two are labelled wrongly.
   static func model() -> FunctionClassifier {
@@ -51,7 +57,8 @@ private final class ScriptedAttack: Attack {
   static func data() throws -> ImageDataset {
     let images = Tensor.rand([20, 1, 3, 3], generator: Generator(seed: 1)) * 0.2
     var labels = [Int](repeating: 0, count: 20)
-    (labels[3], labels[11]) = (1, 1)
+    labels[3] = 1
+    labels[11] = 1
     return try ImageDataset(name: "dark", split: "test", images: images, labels: Tensor(labels))
   }
 
@@ -278,7 +285,7 @@ private final class ScriptedAttack: Attack {
       ("one-row", ["batches of one size only", "trace it without a fixed batch size"]),
     ] {
       let path = Fixtures.path("files/odd-\(name).ts")
-      let model = try ModelFile.load(path: path, checkpoint: "best", architecture: nil, normalization: nil, device: .cpu)
+      let model = try ModelFile.load(path: path, execution: Execution(device: "cpu", memoryFormat: .contiguous))
       let error = #expect(throws: SATError.self) { try model.check(data) }
       for word in words { #expect(error?.message.lowercased().contains(word) == true, "\(name): \(error?.message ?? "")") }
       #expect(error?.message.contains("\n") == false)
@@ -326,8 +333,11 @@ private final class ScriptedAttack: Attack {
   }
 
   @Test func squareFindingMoreThanGradientsIsNamed() throws {
-    let (blind, square) = (try ScriptedAttack("blind", breaks: [0]), try ScriptedAttack("square", breaks: [1, 2]))
-    #expect(try Self.evaluator().run([blind, square]).warnings.map(\.code) == [.squareBetter])
+    let (blind, square) = (try ScriptedAttack("blind", breaks: [0]), try ScriptedSearch("square", breaks: [1, 2]))
+    let warnings = try Self.evaluator().run([blind, square]).warnings
+    #expect(warnings.map(\.code) == [.squareBetter] && warnings[0].message.hasPrefix("Square, which uses no gradients, broke 1"))
+    #expect(
+      try Self.evaluator().run([blind, ScriptedAttack("square", breaks: [1, 2])]).warnings.isEmpty, "the name does not count")
     #expect(try Self.evaluator().run([try ScriptedAttack("blind", breaks: [0, 1, 2]), square]).warnings.isEmpty)
     let plan = EvaluationPlan([square, try ScriptedAttack("blind", breaks: [0])], isIndividual: true, checks: false)
     #expect(try Self.evaluator().run(plan).warnings.map(\.code) == [.squareBetter], "in whatever order")

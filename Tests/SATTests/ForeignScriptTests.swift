@@ -10,7 +10,7 @@ import Testing
 
   private static func load(_ name: String) throws -> LoadedModel {
     try ModelFile.load(
-      path: Fixtures.path("files/odd-\(name).ts"), checkpoint: "best", architecture: nil, normalization: nil, device: .cpu)
+      path: Fixtures.path("files/odd-\(name).ts"), execution: Execution(device: "cpu", memoryFormat: .contiguous))
   }
 
   /// An archive that normalises in place gives the plain network's logits and gradients and does not change the caller's images.

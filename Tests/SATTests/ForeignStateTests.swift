@@ -18,7 +18,8 @@ import Testing
     let path = "\(scratch.path)/foreign.safetensors"
     try SafeTensors(tensors: state, metadata: [:]).write(to: path)
     return try ModelFile.load(
-      path: path, checkpoint: "best", architecture: architecture, normalization: normalization, device: .cpu)
+      path: path, architecture: architecture, normalization: normalization,
+      execution: Execution(device: "cpu", memoryFormat: .contiguous))
   }
 
   static let mean = [0.4914, 0.4822, 0.4465]
@@ -239,7 +240,7 @@ import Testing
       uniqueKeysWithValues: own.enumerated().map { (($0 % 2 == 1 ? "attacker.model." : "model.") + $1.name, file[$0].name) })
     try SafeTensors(tensors: file, metadata: metadata).write(to: path)
     let model = try ModelFile.load(
-      path: path, checkpoint: "best", architecture: Architecture(name: "resnet20"), normalization: nil, device: .cpu)
+      path: path, architecture: Architecture(name: "resnet20"), execution: Execution(device: "cpu", memoryFormat: .contiguous))
     #expect(model.notes.isEmpty)
     let network = try #require(model.classifier as? NetworkClassifier)
     for (a, b) in zip(network.module.stateDict, own) { expectIdentical(a.tensor, b.tensor, a.name) }

@@ -32,7 +32,8 @@ import Testing
   @Test func aHessianJobIsItsParts() throws {
     let (model, data, perturbation) = (try Self.model(), try Self.data(), try Self.perturbation())
     var request = HessianAnalysis.Request()
-    (request.top, request.seed) = (2, 3)
+    request.top = 2
+    request.seed = 3
     var phases: [String] = []
     var job = HessianJob(model: model, data: data, request: request, perturbation: perturbation)
     job.batchSize = 4
@@ -63,7 +64,9 @@ import Testing
   @Test func aHessianJobStopsAndRefusesStates() throws {
     let scratch = try Scratch()
     var request = HessianAnalysis.Request()
-    (request.top, request.perSample, request.approximations) = (0, .init(), true)
+    request.top = 0
+    request.perSample = .init()
+    request.approximations = true
     var job = HessianJob(model: try Self.model(), data: try Self.data(3), request: request, perturbation: try Self.perturbation())
     job.state = "\(scratch.path)/state"
     for limit in 0..<3 {
@@ -106,7 +109,9 @@ import Testing
     let network = try Self.model().classifier as! NetworkClassifier
     let (images, labels) = (Tensor.rand([6, 1, 28, 28], generator: Generator(seed: 2)), Tensor([0, 1, 2, 3, 4, 5]))
     var request = HessianAnalysis.Request()
-    (request.top, request.perSample, request.approximations) = (0, .init(), true)
+    request.top = 0
+    request.perSample = .init()
+    request.approximations = true
     let analysis = try HessianAnalysis.measure(network, images: images, labels: labels, request)
     func measure(_ path: String, _ images: Tensor, _ labels: Tensor) throws -> HessianAnalysis {
       var store = try SpectrumStore(path, identity: ["model": "a"])
@@ -146,7 +151,9 @@ import Testing
     let model = try Self.model()
     var job = LandscapeJob(
       model: model, data: try Self.data(), examples: .fixed(try Self.perturbation()), axis: .init(points: 3))
-    (job.seed, job.workers, job.batchSize) = (4, 1, 3)
+    job.seed = 4
+    job.workers = 1
+    job.batchSize = 3
     let before = try model.fingerprint()
     let whole = try job.run()
     #expect(try model.fingerprint() == before && model.classifier.execution == Execution(attackPrecision: .bf16))

@@ -7,7 +7,9 @@ import Testing
 /// Tests of MODEL arguments: the contents of a file tell its kind.
 @Suite struct ModelFileTests {
   func load(_ path: String, _ architecture: Architecture? = nil, _ normalization: Normalization? = nil) throws -> LoadedModel {
-    try ModelFile.load(path: path, checkpoint: "best", architecture: architecture, normalization: normalization, device: .cpu)
+    try ModelFile.load(
+      path: path, architecture: architecture, normalization: normalization,
+      execution: Execution(device: "cpu", memoryFormat: .contiguous))
   }
 
   @Test func whatIsSavedIsLoaded() throws {

@@ -7,9 +7,12 @@ import Testing
 /// Tests of mistakes in MODEL arguments: each error is one sentence with the file and the remedy.
 @Suite struct ModelMistakeTests {
   private func load(
-    _ path: String, _ architecture: Architecture? = nil, checkpoint: String = "best", normalization: Normalization? = nil
+    _ path: String, _ architecture: Architecture? = nil, checkpoint: RunFolder.Checkpoint = .best,
+    normalization: Normalization? = nil
   ) throws -> LoadedModel {
-    try ModelFile.load(path: path, checkpoint: checkpoint, architecture: architecture, normalization: normalization, device: .cpu)
+    try ModelFile.load(
+      path: path, checkpoint: checkpoint, architecture: architecture, normalization: normalization,
+      execution: Execution(device: "cpu", memoryFormat: .contiguous))
   }
 
   /// Fails unless `body` throws one sentence that contains all of `words`.
@@ -86,7 +89,7 @@ import Testing
     try FileManager.default.createDirectory(atPath: scratch.file("last"), withIntermediateDirectories: true)
     try ModelFile.save(NetworkClassifier("lenet5", seed: 0), to: scratch.file("last/weights.safetensors"))
     expectSentence([scratch.path, "best/weights.safetensors", "--checkpoint last"]) { _ = try load(scratch.path) }
-    #expect(try load(scratch.path, checkpoint: "last").inputShape == [1, 28, 28])
+    #expect(try load(scratch.path, checkpoint: .last).inputShape == [1, 28, 28])
     #expect(try load(scratch.file("last")).inputShape == [1, 28, 28], "a checkpoint's own folder")
     expectSentence(["nowhere", "does not exist"]) { _ = try load(scratch.file("nowhere")) }
   }

@@ -15,7 +15,9 @@ import Testing
     switch kind {
     case "ema": configuration.averaging = .init(kind: .ema, decay: 0.8, start: 1)
     case "swa": configuration.averaging = .init(kind: .swa)
-    case "adam": (configuration.optimizer.name, configuration.optimizer.learningRate) = (.adam, 1e-3)
+    case "adam":
+      configuration.optimizer.name = .adam
+      configuration.optimizer.learningRate = 1e-3
     case "augmented": configuration.augmentation = .paper
     default: break
     }

@@ -15,7 +15,9 @@ import Testing
     configuration = try configuration.adapted(to: method)
     configuration.data = "\(folder)/digits.safetensors"
     if method == "p-sat" { configuration.lambda = .constant(0) }
-    (configuration.epochs, configuration.logSteps, configuration.execution.threads) = (3, true, 1)
+    configuration.epochs = 3
+    configuration.logSteps = true
+    configuration.execution.threads = 1
     #expect(try scratch.trainer(configuration).run(observer: Watch()) == .finished)
     let reference = "\(scratch.path)/reference"
     try FileManager.default.createDirectory(atPath: reference, withIntermediateDirectories: true)
@@ -56,7 +58,8 @@ import Testing
       try SafeTensors(tensors: [("images", Tensor.concatenated([padded, padded, padded], dim: 1)), ("labels", digits["labels"])])
         .write(to: configuration.data)
     }
-    (configuration.logSteps, configuration.execution.threads) = (true, 1)
+    configuration.logSteps = true
+    configuration.execution.threads = 1
     #expect(try scratch.trainer(configuration).run(observer: Watch()) == .finished)
     let reference = "\(scratch.path)/reference"
     try FileManager.default.createDirectory(atPath: reference, withIntermediateDirectories: true)

@@ -123,7 +123,9 @@ import Testing
     }
     for (number, (method, setting)) in runs.enumerated() {
       var base = try scratch.configuration(method: method)
-      (base.epochs, base.batchSize, base.attack.steps) = (1, 8, 1)
+      base.epochs = 1
+      base.batchSize = 8
+      base.attack.steps = 1
       let configuration = try ConfigurationFile.apply(setting: setting, to: base).validated()
       do {
         _ = try scratch.trainer(configuration, run: "\(number)").run(observer: Watch())

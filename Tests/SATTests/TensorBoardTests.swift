@@ -17,14 +17,16 @@ import Testing
   @Test func recordsAreTensorBoardsByteForByte() throws {
     func event(_ time: Double, step: Int64 = 0, _ fill: (inout TensorBoardEvent) -> Void) -> TensorBoardEvent {
       var event = TensorBoardEvent()
-      (event.wallTime, event.step) = (time, step)
+      event.wallTime = time
+      event.step = step
       fill(&event)
       return event
     }
     func scalars(_ values: [(String, Float)]) -> [TensorBoardSummary.Value] {
       values.map { tag, number in
         var value = TensorBoardSummary.Value()
-        (value.tag, value.simpleValue) = (tag, number)
+        value.tag = tag
+        value.simpleValue = number
         return value
       }
     }

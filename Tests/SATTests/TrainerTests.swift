@@ -33,7 +33,7 @@ import Testing
     // Validation uses the averaged weights, so an evaluation of the saved file gives the same numbers.
     let line = try #require(try scratch.lines("metrics.jsonl").last?["validation"] as? [String: Double])
     let loaded = try ModelFile.load(
-      path: "\(scratch.path)/run", checkpoint: "last", architecture: nil, normalization: nil, device: .cpu)
+      path: "\(scratch.path)/run", checkpoint: .last, execution: Execution(device: "cpu", memoryFormat: .contiguous))
     let evaluation = try Evaluator(
       model: loaded.classifier, data: trainer.validationSet, batchSize: 8, device: .cpu, layout: .contiguous
     ).run([PGD(configuration.maximizer, seed: configuration.seed)])
@@ -77,7 +77,9 @@ import Testing
   @Test func gradientsAreClipped() throws {
     let scratch = try TrainingScratch()
     var configuration = try scratch.configuration()
-    (configuration.epochs, configuration.batchSize, configuration.logSteps) = (1, 40, true)
+    configuration.epochs = 1
+    configuration.batchSize = 40
+    configuration.logSteps = true
     configuration.optimizer = .init(
       name: .sgd, learningRate: 0.5, momentum: 0, nesterov: false, weightDecay: 0, maxGradientNorm: 1e-3)
     let trainer = try scratch.trainer(configuration)
@@ -122,7 +124,8 @@ import Testing
   @Test func aConstantAnswerIsNoticed() throws {
     let scratch = try TrainingScratch()
     var configuration = try scratch.configuration(Architecture(name: "small-cnn"))
-    (configuration.epochs, configuration.optimizer.learningRate) = (1, 1e-300)
+    configuration.epochs = 1
+    configuration.optimizer.learningRate = 1e-300
     let watch = Watch()
     #expect(try scratch.trainer(configuration).run(observer: watch) == .finished)
     #expect(
@@ -200,7 +203,8 @@ import Testing
     expect(["TorchScript", "cannot be trained"])
     configuration.from = "\(scratch.path)/nowhere"
     expect(["nowhere does not exist"])
-    (configuration.from, configuration.normalization) = ("none", "cifar10")
+    configuration.from = "none"
+    configuration.normalization = "cifar10"
     expect(["normalisation has 3 channels", "cnn-a takes images of 1"])
     #expect(!FileManager.default.fileExists(atPath: "\(scratch.path)/run"))
   }

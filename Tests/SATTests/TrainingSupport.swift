@@ -29,8 +29,12 @@ final class TrainingScratch {
     result.data = dataPath
     result.model =
       model ?? (shape[0] == 1 ? Architecture(name: "cnn-a", options: ["channels": "1"]) : Architecture(name: "resnet20"))
-    (result.threat.epsilon, result.attack.steps, result.attack.stepSize) = (0.1, 2, 0.05)
-    (result.epochs, result.batchSize, result.execution.threads) = (2, 8, 1)
+    result.threat.epsilon = 0.1
+    result.attack.steps = 2
+    result.attack.stepSize = 0.05
+    result.epochs = 2
+    result.batchSize = 8
+    result.execution.threads = 1
     let entry = try DefenseRegistry.entry(named: method)
     if entry.usesLambda { result.lambda = .constant(min(0.5, entry.lambdaRange.upperBound)) }
     return result

@@ -13,7 +13,10 @@ import Testing
     var margin: Double
     private(set) var asked = 0
     private let generator: Generator
-    init(margin: Double, seed: UInt64) { (self.margin, generator) = (margin, Generator(seed: seed)) }
+    init(margin: Double, seed: UInt64) {
+      self.margin = margin
+      generator = Generator(seed: seed)
+    }
     func logits(_ images: Tensor) throws(TorchError) -> Tensor {
       asked += images.size(0)
       let lit = images[.all, 0, 0, 0]

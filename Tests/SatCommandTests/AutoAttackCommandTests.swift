@@ -272,9 +272,8 @@ import Testing
     ).path
     func flags(_ mode: String, seed: Int) throws -> [String: [Int]]? {
       let outcome = try Command.run([
-        "evaluate", archive, "--data", data, "--attack", "pgd", "--steps", "5", "--epsilon", "0.02", "--batch-size", "20", "--mode",
-        mode,
-        "--seed", "\(seed)", "--json",
+        "evaluate", archive, "--data", data, "--attack", "apgd-ce", "--steps", "5", "--epsilon", "0.02", "--batch-size", "20",
+        "--mode", mode, "--seed", "\(seed)", "--json",
       ])
       #expect(outcome.status == 0, "\(outcome.errors)")
       return outcome.json["flags"] as? [String: [Int]]

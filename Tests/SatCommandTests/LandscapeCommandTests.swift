@@ -44,7 +44,7 @@ import Testing
     let directions = try #require(json["directions"] as? [String: Any])
     #expect(directions["seed"] as? Int == 7 && directions["count"] as? Int == 2 && directions["vectors"] as? String == "scaled")
     let model = try ModelFile.load(
-      path: scratch.file("model.safetensors"), checkpoint: "best", architecture: nil, normalization: nil, device: .cpu)
+      path: scratch.file("model.safetensors"), execution: Execution(device: "cpu", memoryFormat: .contiguous))
     let weights = try model.parameters()
     let made = LandscapeDirection.orthogonal(2, for: weights, vectors: .scaled, seed: 7)
     let data = try SafeTensors.read(scratch.file("data.safetensors"))

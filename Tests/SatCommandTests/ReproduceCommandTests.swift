@@ -37,6 +37,13 @@ import Testing
     // Once more: nothing is left to do.
     let again = try Command.run(arguments(scratch, "whole"))
     #expect(again.status == 0 && again.errors.contains("trained already") && !again.errors.contains("evaluated,"))
+    // A measurement in another precision is not reused.
+    let kept = scratch.file("whole/smoke/mnist-0.3-at/evaluation-pgd.json")
+    try String(contentsOfFile: kept, encoding: .utf8).replacing("\"precision\" : \"fp32\"", with: "\"precision\" : \"bf16\"").write(
+      toFile: kept, atomically: true, encoding: .utf8)
+    let renewed = try Command.run(arguments(scratch, "whole") + ["--json"])
+    #expect(renewed.errors.contains("was measured with precision bf16, not fp32; it is measured again"), "\(renewed.errors)")
+    #expect(NSArray(array: figures) == NSArray(array: renewed.json["figures"] as? [[String: Any]] ?? []))
     let other = try Command.run(arguments(scratch, "whole") + ["--plan", "--json"])
     #expect((other.json["runs"] as? [[String: Any]])?.map { $0["epochsDone"] as? Int } == [2, 2])
     // A run that is another's is not touched.

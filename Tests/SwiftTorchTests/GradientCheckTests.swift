@@ -10,7 +10,9 @@ private struct Check: Sendable, CustomTestStringConvertible {
   var testDescription: String { name }
 
   init(_ name: String, _ shapes: [[Int]], _ function: @escaping @Sendable ([Tensor]) -> Tensor) {
-    (self.name, self.shapes, self.function) = (name, shapes, function)
+    self.name = name
+    self.shapes = shapes
+    self.function = function
   }
 }
 

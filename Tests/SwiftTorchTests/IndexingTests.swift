@@ -11,7 +11,10 @@ private struct Case: Sendable, CustomTestStringConvertible {
   var testDescription: String { name }
 
   init(_ name: String, _ shape: [Int], _ values: some Sequence<Int>, _ subscripted: @escaping @Sendable (Tensor) -> Tensor) {
-    (self.name, self.shape, self.values, self.subscripted) = (name, shape, Array(values), subscripted)
+    self.name = name
+    self.shape = shape
+    self.values = Array(values)
+    self.subscripted = subscripted
   }
 
   init(_ name: String, _ values: [Int], assigning: @escaping @Sendable (Tensor) -> Void) {

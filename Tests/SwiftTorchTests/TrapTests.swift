@@ -10,7 +10,9 @@ private struct Misuse: Sendable, CustomTestStringConvertible {
   var testDescription: String { name }
 
   init(_ name: String, _ says: [String], _ body: @escaping @Sendable () -> Void) {
-    (self.name, self.says, self.body) = (name, says, body)
+    self.name = name
+    self.says = says
+    self.body = body
   }
 
   static func find(_ name: String) -> Misuse? { misuses.first { $0.name == name } }

@@ -73,6 +73,10 @@ public protocol Attack: AnyObject {
   var threat: ThreatModel { get }
   /// The attack's parameters, for reports. Default: none.
   var parameters: AttackParameters { get }
+  /// A choice that changes the result and is not in `parameters`, such as "in three radii"; nil for none. Default: nil.
+  ///
+  /// A saved state names it, so that an attack with another choice does not continue from that state.
+  var variant: String? { get }
   /// The cost of all calls so far.
   var cost: AttackCost { get }
 
@@ -88,6 +92,7 @@ public protocol Attack: AnyObject {
 extension Attack {
   public static var needsGradients: Bool { true }
   public var parameters: AttackParameters { AttackParameters() }
+  public var variant: String? { nil }
   public func passesPerSample(classes: Int) -> Int { 0 }
 
   /// Returns the number of runs per start: one per target class, or one for an untargeted attack.
@@ -98,5 +103,5 @@ extension Attack {
 public struct UntilMisclassified: Curriculum {
   public init() {}
 
-  public func finished(_ step: InnerStep) -> Tensor? { step.logits.argmax(dim: 1).notEqual(to: step.labels) }
+  public func finished(_ step: InnerStep) -> Tensor? { step.logits.misclassifies(step.labels) }
 }

@@ -15,6 +15,8 @@ public struct AttackParameter: Sendable {
   public let name: String
   public let kind: Kind
   let standard: Default<AttackParameters.Value>
+  /// The default in words; nil for a default that is a number or a word of its own.
+  private(set) var defaultInWords: String?
 
   /// All numbers above 0.
   static let positive = Double.leastNormalMagnitude...Limit.number.upperBound
@@ -25,6 +27,13 @@ public struct AttackParameter: Sendable {
 
   static func number(_ name: String, in range: ClosedRange<Double>, _ standard: @escaping Default<Double>) -> AttackParameter {
     AttackParameter(name: name, kind: .number(range)) { .number(standard($0, $1)) }
+  }
+
+  /// Returns the parameter with its default in words, for a default that follows from other settings.
+  func standing(for words: String) -> AttackParameter {
+    var described = self
+    described.defaultInWords = words
+    return described
   }
 
   /// Describes the allowed values in words. `classes` is the model's number of classes; nil if it is not known yet.

@@ -4,7 +4,39 @@ public enum AttackRegistry {
     PGD.fgsmEntry, PGD.entry, APGD.crossEntropyEntry, APGD.dlrEntry, APGD.targetedEntry, FAB.entry, FAB.targetedEntry, Square.entry,
   ]
 
+  /// The attack of an evaluation that names none.
+  public static let standard = PGD.entry
+
   public static func entry(named name: String) -> AttackEntry? { entries.first { $0.name == name } }
+
+  /// Returns the names of the attacks that have a parameter.
+  public static func takers(of parameter: String) -> [String] { entries.filter { $0.takes(parameter) }.map(\.name) }
+
+  /// Describes a parameter's default in all attacks that have it, such as "for fab 5; for the others 1".
+  ///
+  /// The numbers are those of the standard version in L-inf, or in the attack's first norm.
+  public static func defaults(of parameter: String) -> String { defaults(of: parameter, in: entries) }
+
+  static func defaults(of parameter: String, in entries: [AttackEntry]) -> String {
+    let texts = entries.compactMap { entry in
+      let norm = entry.norms.contains(.linf) ? .linf : entry.norms[0]
+      return entry.defaultText(of: parameter, .standard, norm).map { (name: entry.name, text: $0) }
+    }
+    let groups = Dictionary(grouping: texts, by: \.text).sorted { ($0.value.count, $1.key) < ($1.value.count, $0.key) }
+    guard let common = groups.last, groups.count > 1 else { return groups.first?.key ?? "none" }
+    let others = groups.dropLast().map { "for \($0.value.map(\.name).joined(separator: ", ")) \($0.key)" }
+    return (others + ["for the others \(common.key)"]).joined(separator: "; ")
+  }
+
+  /// Returns true if a version of AutoAttack or a norm changes the default of a parameter in an attack.
+  public static func dependsOnVersion(_ parameter: String) -> Bool { dependsOnVersion(parameter, in: entries) }
+
+  static func dependsOnVersion(_ parameter: String, in entries: [AttackEntry]) -> Bool {
+    entries.contains { entry in
+      let texts = entry.norms.flatMap { norm in AutoAttack.Version.allCases.map { entry.defaultText(of: parameter, $0, norm) } }
+      return Set(texts).count > 1
+    }
+  }
 }
 
 /// The settings that all attacks of an evaluation share.
@@ -18,12 +50,12 @@ public struct AttackSettings: Sendable {
   public var classes: Int
   /// PGD's default number of steps, such as the number in training.
   public var steps: Int
-  /// PGD's default step size; nil for 2.5 * epsilon / steps.
+  /// PGD's default step size; nil for `PGD.defaultStepSize`.
   public var stepSize: Double?
 
   public init(
     threat: ThreatModel, version: AutoAttack.Version = .standard, mode: AttackMode = .fast, seed: UInt64, classes: Int,
-    steps: Int = 40, stepSize: Double? = nil
+    steps: Int = PGD.defaultSteps, stepSize: Double? = nil
   ) {
     self.threat = threat
     self.version = version
@@ -68,6 +100,14 @@ public struct AttackEntry: Sendable {
   }
 
   public func takes(_ parameter: String) -> Bool { parameters.contains { $0.name == parameter } }
+
+  /// Returns a parameter's default in words or as a number; nil if the attack does not have the parameter.
+  fileprivate func defaultText(of parameter: String, _ version: AutoAttack.Version, _ norm: Norm) -> String? {
+    guard let found = parameters.first(where: { $0.name == parameter }) else { return nil }
+    if let words = found.defaultInWords { return words }
+    guard let threat = try? ThreatModel(norm: norm, epsilon: 0.1) else { return nil }
+    return try? parameters(AttackSettings(threat: threat, version: version, seed: 0, classes: 10))[parameter]?.description
+  }
 
   /// Returns the attack's defaults with the overrides in `asked`, but ignores those of parameters that the attack does not have.
   ///

@@ -159,7 +159,9 @@ final class SearchRows {
     if staying.count == rows.count { return nil }
     let kept = Tensor(staying).to(clean.device)
     rows = staying.map { rows[$0] }
-    (clean, labels, targets) = (clean.rows(at: kept), labels.selecting(kept), targets?.selecting(kept))
+    clean = clean.rows(at: kept)
+    labels = labels.selecting(kept)
+    targets = targets?.selecting(kept)
     return kept
   }
 
@@ -169,6 +171,12 @@ final class SearchRows {
     let verdict = try search.model.misclassified(images.rows(at: hits), labels.selecting(hits))
     search.cost.forward += verdict.passes
     return zip(indices, verdict.isWrong).filter { $0.1 }.map { $0.0 }
+  }
+
+  /// Looks once more, in float32, at the points [R, C, H, W] where a run in bfloat16 ends. A hit may show only there.
+  func lookAgain(at images: Tensor, step: Int) throws(TorchError) {
+    guard count > 0, mode == .fast, search.model.precision == .bf16 else { return }
+    _ = try recordHits(Tensor.ones(like: labels).to(.bool), at: images, step: step)
   }
 
   /// Records the hits of a run in mode compat, where rows stay.

@@ -8,8 +8,9 @@ public final class PGD: Attack {
   static let entry = AttackEntry(
     name: "pgd", summary: "projected gradient descent (Madry et al. 2018)",
     parameters: [
-      .steps { settings, _ in settings.steps },
-      .stepSize { settings, own in settings.stepSize ?? 2.5 * settings.threat.epsilon / Double(own.steps!) },
+      .steps { settings, _ in settings.steps }.standing(for: "the run's, else \(defaultSteps)"),
+      .stepSize { settings, own in settings.stepSize ?? defaultStepSize(epsilon: settings.threat.epsilon, steps: own.steps!) }
+        .standing(for: "the run's, else 2.5 * epsilon / steps"),
       .restarts { _, _ in 1 }, .targets(from: 0) { _, _ in 0 }, .loss(.crossEntropy),
     ], minimumClasses: { $0.loss!.minimumClasses(isTargeted: $0.targets! > 0) },
     make: { settings, own in
@@ -17,6 +18,12 @@ public final class PGD: Attack {
         InnerMaximizer(threat: settings.threat, steps: own.steps!, stepSize: own.stepSize!), loss: own.loss!, targets: own.targets!,
         restarts: own.restarts!, seed: settings.seed)
     })
+
+  /// The number of steps of an evaluation if neither the user nor the model's run gives one.
+  public static let defaultSteps = 40
+
+  /// Returns the step size of an evaluation if neither the user nor the model's run gives one.
+  public static func defaultStepSize(epsilon: Double, steps: Int) -> Double { 2.5 * epsilon / Double(steps) }
 
   public let name: String
   public let loss: AttackLoss
@@ -67,17 +74,22 @@ public final class PGD: Attack {
       let input = x.detached().requireGrad()
       let logits = try withGrad { () throws(TorchError) in try rows.logits(input) }
       let losses = withGrad { loss.values(logits, rows.labels, rows.targets) }
-      let kept = try rows.recordHits(logits.detached().argmax(dim: 1).notEqual(to: rows.labels), at: x, step: step)
+      let kept = try rows.recordHits(logits.detached().misclassifies(rows.labels), at: x, step: step)
       if rows.count == 0 { return }
       var gradient = try rows.gradient(of: losses, at: input)
       withNoGrad {
-        if let kept { (x, gradient, feasible) = (x.rows(at: kept), gradient.rows(at: kept), feasible.selecting(kept)) }
+        if let kept {
+          x = x.rows(at: kept)
+          gradient = gradient.rows(at: kept)
+          feasible = feasible.selecting(kept)
+        }
         let noise = maximizer.noise == 0 ? nil : rows.draws(.normal, step: step + 1) * maximizer.noise
         x = feasible.step(from: x, along: gradient, size: maximizer.stepSize, noise: noise)
       }
     }
     let logits = try withNoGrad { () throws(TorchError) in try rows.logits(x) }
-    _ = try rows.recordHits(logits.argmax(dim: 1).notEqual(to: rows.labels), at: x, step: maximizer.steps)
+    let kept = try rows.recordHits(logits.misclassifies(rows.labels), at: x, step: maximizer.steps)
+    try rows.lookAgain(at: kept.map { x.rows(at: $0) } ?? x, step: maximizer.steps)
   }
 }
 

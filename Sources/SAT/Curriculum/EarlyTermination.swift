@@ -74,7 +74,7 @@ public final class MisclassificationCount: Curriculum {
   public init(tolerance: Int) { self.tolerance = tolerance }
 
   public func finished(_ step: InnerStep) -> Tensor? {
-    let wrong = step.logits.argmax(dim: 1).notEqual(to: step.labels)
+    let wrong = step.logits.misclassifies(step.labels)
     if tolerance == 0 { return wrong }
     let whole = left ?? Tensor.full(step.labels.shape, tolerance, dtype: .int64, device: step.labels.device)
     let own = step.samples.rows(of: whole)

@@ -11,7 +11,10 @@ public enum Schedule: Sendable, Equatable {
     public var epoch: Int
     public var value: Double
 
-    public init(epoch: Int, value: Double) { (self.epoch, self.value) = (epoch, value) }
+    public init(epoch: Int, value: Double) {
+      self.epoch = epoch
+      self.value = value
+    }
   }
 
   /// Returns lambda for the training of epoch `epoch` (0-based).

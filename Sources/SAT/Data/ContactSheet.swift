@@ -10,7 +10,9 @@ public struct ContactSheet {
   public var smallestEdge: Int
 
   public init(columns: Int = 8, gap: Int = 2, smallestEdge: Int = 96) {
-    (self.columns, self.gap, self.smallestEdge) = (columns, gap, smallestEdge)
+    self.columns = columns
+    self.gap = gap
+    self.smallestEdge = smallestEdge
   }
 
   /// Returns the contents of a PNG file with the images [N, 1 or 3, H, W], float32 in [0, 1], or throws if they cannot be encoded.

@@ -12,7 +12,10 @@ public struct RemoteFile: Sendable, Equatable {
   public let urls: [String]
 
   public init(path: String, size: Int64, sha256: String, urls: [String]) {
-    (self.path, self.size, self.sha256, self.urls) = (path, size, sha256, urls)
+    self.path = path
+    self.size = size
+    self.sha256 = sha256
+    self.urls = urls
   }
 
   /// Makes a file of the folder `dataset` that several servers have under its own name.
@@ -76,8 +79,13 @@ public struct RemoteDataset: Sendable, Equatable {
     name: String, summary: String, license: String, files: [RemoteFile], parts: [String] = [], pictures: [String: Int] = [:],
     isUnpacked: Bool = false
   ) {
-    (self.name, self.summary, self.license) = (name, summary, license)
-    (self.files, self.parts, self.pictures, self.isUnpacked) = (files, parts, pictures, isUnpacked)
+    self.name = name
+    self.summary = summary
+    self.license = license
+    self.files = files
+    self.parts = parts
+    self.pictures = pictures
+    self.isUnpacked = isUnpacked
   }
 
   /// The total size of the files in bytes.

@@ -77,8 +77,11 @@ public struct ImageDataset {
   }
 
   private init(unchecked name: String, _ split: String, _ storage: Storage, _ labels: Tensor, _ classNames: [String]) {
-    (self.name, self.split, self.storage) = (name, split, storage)
-    (self.labels, self.classNames) = (labels, classNames)
+    self.name = name
+    self.split = split
+    self.storage = storage
+    self.labels = labels
+    self.classNames = classNames
   }
 
   public var count: Int { labels.count }

@@ -11,7 +11,10 @@ public final class AdversarialWeightPerturbation {
   /// The number of first epochs without the perturbation.
   public let warmup: Int
 
-  public init(gamma: Double, warmup: Int = 0) { (self.gamma, self.warmup) = (gamma, warmup) }
+  public init(gamma: Double, warmup: Int = 0) {
+    self.gamma = gamma
+    self.warmup = warmup
+  }
 
   /// A move of the weights that can be applied and undone.
   struct Displacement {

@@ -23,11 +23,15 @@ public final class CAT18: Defense {
   private var seen = (samples: 0, right: 0)
 
   public init(_ settings: DefenseSettings) {
-    (maximizer, options) = (settings.maximizer, settings.options)
+    maximizer = settings.maximizer
+    options = settings.options
   }
 
   /// Sets k to `steps` and restarts the count of epochs.
-  func begin(steps: Int) { (self.steps, epochsSince) = (steps, 0) }
+  func begin(steps: Int) {
+    self.steps = steps
+    epochsSince = 0
+  }
 
   /// Returns the current k for any epoch, because k depends on the training so far.
   public func lambda(at epoch: Int) -> Double? { Double(steps) }
@@ -36,7 +40,7 @@ public final class CAT18: Defense {
     let examples = try maximizer.examples(update.network, batch, limits(batch, generator), generator: generator)
     let outcome = try update.crossEntropy(batch, examples, maximizer.threat)
     seen.samples += batch.labels.count
-    seen.right += Int(withNoGrad { outcome.logits.argmax(dim: 1).equal(to: batch.labels).sum().item() })
+    seen.right += Int(withNoGrad { outcome.logits.classifies(batch.labels).sum().item() })
     return outcome
   }
 
@@ -67,6 +71,8 @@ public final class CAT18: Defense {
 
   public func restore(_ state: NamedTensors) throws(TorchError) {
     let progress = try state.required("progress", shape: [4]).array(of: Int.self)
-    (steps, epochsSince, seen) = (progress[0], progress[1], (progress[2], progress[3]))
+    steps = progress[0]
+    epochsSince = progress[1]
+    seen = (progress[2], progress[3])
   }
 }

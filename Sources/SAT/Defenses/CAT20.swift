@@ -38,7 +38,8 @@ public final class CAT20: Defense {
   public init(_ settings: DefenseSettings) {
     var maximizer = settings.maximizer
     maximizer.start = .clean
-    (self.maximizer, options) = (maximizer, settings.options)
+    self.maximizer = maximizer
+    options = settings.options
     radii = SampleMemory(count: settings.trainingSize)
   }
 
@@ -55,7 +56,7 @@ public final class CAT20: Defense {
       let examples = try maximizer(
         network, batch.images, batch.labels, curriculum: SampleLimits(radii: tried), loss: losses.inner, generator: generator)
       let logits = try withNoGrad { () throws(TorchError) in try network.logits(examples.images) }
-      let right = logits.argmax(dim: 1).equal(to: batch.labels)
+      let right = logits.classifies(batch.labels)
       let keeps = options.text("update") == "paper" ? right : !right
       radii.set(old.replacing(with: tried, where: keeps), for: batch)
       return (examples, losses)

@@ -12,7 +12,10 @@ public struct TrainingBatch {
   public var epoch: Int
 
   public init(images: Tensor, labels: Tensor, indices: Tensor, epoch: Int) {
-    (self.images, self.labels, self.indices, self.epoch) = (images, labels, indices, epoch)
+    self.images = images
+    self.labels = labels
+    self.indices = indices
+    self.epoch = epoch
   }
 }
 
@@ -78,7 +81,10 @@ public struct DefenseSettings: Sendable {
   public var trainingSize: Int
 
   public init(maximizer: InnerMaximizer, lambda: Schedule, options: MethodOptions = MethodOptions(), trainingSize: Int) {
-    (self.maximizer, self.lambda, self.options, self.trainingSize) = (maximizer, lambda, options, trainingSize)
+    self.maximizer = maximizer
+    self.lambda = lambda
+    self.options = options
+    self.trainingSize = trainingSize
   }
 }
 

@@ -64,7 +64,7 @@ public final class FastAT: Defense {
     return try network.withPreparedWeights(for: batch.images) { () throws(TorchError) in
       let outcome = try attack(network, batch.images, batch.labels, curriculum: UntilMisclassified(), generator: generator)
       let logits = try withNoGrad { () throws(TorchError) in try network.logits(outcome.images) }
-      return logits.argmax(dim: 1).equal(to: batch.labels).to(.float64).mean().item()
+      return logits.classifies(batch.labels).to(.float64).mean().item()
     }
   }
 

@@ -21,7 +21,10 @@ public final class FreeAT: Defense {
   /// [largest batch, C, H, W].
   private var perturbation: Tensor?
 
-  public init(_ settings: DefenseSettings) { (threat, replays) = (settings.maximizer.threat, settings.options.whole("replays")) }
+  public init(_ settings: DefenseSettings) {
+    threat = settings.maximizer.threat
+    replays = settings.options.whole("replays")
+  }
 
   public func step(_ batch: TrainingBatch, _ update: WeightUpdate, generator: Generator) throws -> TrainingOutcome {
     guard threat.norm != .l1 else { throw SATError("free-at supports the norms linf and l2; choose one of them or another method") }
@@ -54,7 +57,7 @@ public final class FreeAT: Defense {
       if threat.norm == .linf {
         return perturbation.adding(gradient.sign(), alpha: threat.epsilon).clamped(to: -threat.epsilon...threat.epsilon)
       }
-      func length(_ tensor: Tensor) -> Tensor { tensor.norms(.l2).aligned(with: tensor).clamped(to: 1e-12...) }
+      func length(_ tensor: Tensor) -> Tensor { tensor.alignedNorms(.l2).clamped(to: 1e-12...) }
       let next = perturbation.adding(gradient / length(gradient), alpha: threat.epsilon)
       return next * (threat.epsilon / length(next)).clamped(to: ...1)
     }

@@ -22,7 +22,8 @@ public final class FriendlyAT: Defense {
   public init(_ settings: DefenseSettings) {
     var maximizer = settings.maximizer
     maximizer.noise = settings.options.number("omega")
-    (self.maximizer, schedule) = (maximizer, settings.lambda)
+    self.maximizer = maximizer
+    schedule = settings.lambda
   }
 
   public func lambda(at epoch: Int) -> Double? { schedule.value(at: epoch) }

@@ -21,7 +21,8 @@ public final class InstanceAdaptiveAT: Defense {
   private let radii: SampleMemory
 
   public init(_ settings: DefenseSettings) {
-    (maximizer, options) = (settings.maximizer, settings.options)
+    maximizer = settings.maximizer
+    options = settings.options
     radii = SampleMemory(count: settings.trainingSize)
   }
 
@@ -59,7 +60,7 @@ public final class InstanceAdaptiveAT: Defense {
 
   /// Returns 1 for each image that is classified correctly and 0 for the others, [N].
   private func right(_ network: NetworkClassifier, _ images: Tensor, _ labels: Tensor) throws(TorchError) -> Tensor {
-    try withNoGrad { () throws(TorchError) in try network.logits(images).argmax(dim: 1).equal(to: labels).to(images.dtype) }
+    try withNoGrad { () throws(TorchError) in try network.logits(images).classifies(labels).to(images.dtype) }
   }
 
   public func finishEpoch(_ epoch: Int, _ network: NetworkClassifier) -> EpochReport { EpochReport(metrics: radii.metrics) }

@@ -20,7 +20,8 @@ public final class MART: Defense {
   public init(_ settings: DefenseSettings) {
     var maximizer = settings.maximizer
     maximizer.start = .named(settings.options.text("start"))
-    (self.maximizer, beta) = (maximizer, settings.options.number("beta"))
+    self.maximizer = maximizer
+    beta = settings.options.number("beta")
   }
 
   public func step(_ batch: TrainingBatch, _ update: WeightUpdate, generator: Generator) throws -> TrainingOutcome {

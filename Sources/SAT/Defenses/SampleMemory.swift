@@ -40,9 +40,7 @@ struct SampleQuantiles {
     if values.isEmpty { return [:] }
     return Dictionary(
       uniqueKeysWithValues: ["05", "25", "50", "75", "95"].map { percent in
-        // The nearest rank needs no interpolation and gives a value that occurred.
-        let rank = Int((Double(percent)! / 100 * Double(values.count - 1)).rounded())
-        return ("\(prefix).\(percent)", Double(values[rank]))
+        ("\(prefix).\(percent)", QuantileRule.nearestRank.quantile(Double(percent)! / 100, of: values))
       })
   }
 }

@@ -13,7 +13,9 @@ public final class WeightUpdate {
   public var beforeStep: () throws -> Void = {}
 
   public init(_ network: NetworkClassifier, _ optimizer: any Optimizer, perturbation: AdversarialWeightPerturbation? = nil) {
-    (self.network, self.optimizer, self.perturbation) = (network, optimizer, perturbation)
+    self.network = network
+    self.optimizer = optimizer
+    self.perturbation = perturbation
   }
 
   /// The loss to minimise, a scalar with its graph, and the logits [N, C] of the training examples.

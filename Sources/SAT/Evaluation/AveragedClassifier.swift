@@ -22,6 +22,7 @@ final class AveragedClassifier: Classifier {
 
   /// False, because the passes of the search use other draws.
   var isExact: Bool { false }
+  var precision: Execution.Precision { model.precision }
 
   func logits(_ images: Tensor) throws(TorchError) -> Tensor { try model.logits(images) }
 
@@ -56,7 +57,8 @@ final class AveragedClassifier: Classifier {
           let logits = try model.confirmedLogits(images)
           if sums == nil {
             let zeros = Tensor.zeros(like: logits.to(.float64))
-            (sums, vote.logits) = (PassSums(logits: zeros, gaps: zeros, squares: zeros), zeros.to(images.dtype).cloned())
+            sums = PassSums(logits: zeros, gaps: zeros, squares: zeros)
+            vote.logits = zeros.to(images.dtype).cloned()
           }
           sums!.take(logits, labels)
         }
@@ -65,14 +67,19 @@ final class AveragedClassifier: Classifier {
         let isLast = last + Self.passesPerRound > Self.maximumPasses
         let ending = open.indices.filter { isLast || now.isClear[$0] || (presumesRight && now.isRight[$0]) }
         if ending.isEmpty { continue }
-        for row in ending { (vote.isRight[open[row]], vote.isClear[open[row]]) = (now.isRight[row], now.isClear[row]) }
+        for row in ending {
+          vote.isRight[open[row]] = now.isRight[row]
+          vote.isClear[open[row]] = now.isClear[row]
+        }
         let mean = sums!.mean.selecting(Tensor(ending).to(labels.device)).to(images.dtype)
         vote.logits.copyInPlace(from: mean, at: Tensor(ending.map { open[$0] }).to(labels.device))
         let isEnding = Set(ending)
         let staying = open.indices.filter { !isEnding.contains($0) }
         let kept = Tensor(staying).to(labels.device)
         open = staying.map { open[$0] }
-        (images, labels, sums) = (images.rows(at: kept), labels.selecting(kept), sums!.selecting(kept))
+        images = images.rows(at: kept)
+        labels = labels.selecting(kept)
+        sums = sums!.selecting(kept)
       }
       return vote
     }
@@ -94,7 +101,9 @@ private struct PassSums {
   mutating func take(_ answers: Tensor, _ labels: Tensor) {
     let z = answers.to(.float64)
     let gap = z.gathered(dim: 1, at: labels.unsqueezed(dim: 1)) - z
-    (logits, gaps, squares) = (logits + z, gaps + gap, squares + gap.square())
+    logits += z
+    gaps += gap
+    squares += gap.square()
     passes += 1
   }
 
@@ -110,12 +119,14 @@ private struct PassSums {
     let variance = ((squares / n - gap.square()) / (n - 1)).clamped(to: 0...).gathered(dim: 1, at: rival).squeezed(dim: 1)
     // More passes cannot fix NaN or infinity.
     let isClear = margin.abs().greater(than: standardErrors * variance.sqrt()) || !mean.isFinite().all(dim: 1)
-    return (mean.argmax(dim: 1).equal(to: labels).array(of: Bool.self), isClear.array(of: Bool.self))
+    return (mean.classifies(labels).array(of: Bool.self), isClear.array(of: Bool.self))
   }
 
   func selecting(_ kept: Tensor) -> PassSums {
     var part = self
-    (part.logits, part.gaps, part.squares) = (logits.selecting(kept), gaps.selecting(kept), squares.selecting(kept))
+    part.logits = logits.selecting(kept)
+    part.gaps = gaps.selecting(kept)
+    part.squares = squares.selecting(kept)
     return part
   }
 }

@@ -14,7 +14,8 @@ struct CleanPass {
     predictions += answers.argmax(dim: 1).array(of: Int.self)
     brightest = max(brightest, images.max().item())
     if answers.isFinite().all().item() == 0 {
-      (anyNonFinite, allProbabilities) = (true, false)
+      anyNonFinite = true
+      allProbabilities = false
     } else if allProbabilities {
       let sums = answers.sum(dim: 1)
       allProbabilities = answers.min().item() > -1e-5 && answers.max().item() < 1 + 1e-5 && (sums - 1).abs().max().item() < 1e-5

@@ -1,7 +1,7 @@
 internal import SwiftTorch
 
 /// The JSON document of `sat evaluate`, `sat-evaluation/1`.
-public struct EvaluationDocument: VersionedDocument {
+public struct EvaluationDocument: MeasurementDocument {
   public static let format = "sat-evaluation/1"
   public static var remedy: String { "make it again with `sat evaluate`" }
 
@@ -36,6 +36,10 @@ public struct EvaluationDocument: VersionedDocument {
   public var seed: UInt64
   public var batchSize: Int
   public var mode: AttackMode
+  /// The precision of the model's passes; absent in early documents.
+  public var precision: Execution.Precision?
+  /// The device of the model, such as "cpu" or "cuda:0"; absent in early documents.
+  public var device: String?
   /// The version of AutoAttack that set the attacks' parameters, or "individual"; absent if no attack of AutoAttack ran.
   public var version: String?
   public var seconds: Double
@@ -56,13 +60,16 @@ public struct EvaluationDocument: VersionedDocument {
   /// Makes the document of an evaluation. It states the parameters of the attacks that ran.
   public init(
     _ evaluation: Evaluation, model: String, data: ImageDataset, threat: ThreatModel?, seed: UInt64, batchSize: Int,
-    mode: AttackMode = .fast, version: String? = nil, attacks ran: [any SAT.Attack] = []
+    mode: AttackMode = .fast, precision: Execution.Precision = .fp32, device: String = "cpu", version: String? = nil,
+    attacks ran: [any SAT.Attack] = []
   ) {
     self.model = model
     self.data = data.summary
     self.seed = seed
     self.batchSize = batchSize
     self.mode = mode
+    self.precision = precision
+    self.device = device
     self.version = version
     self.threat = threat
     seconds = evaluation.seconds

@@ -67,12 +67,15 @@ public struct EvaluationJob {
 
   /// Runs the evaluation. It calls `shouldStop` before every pass of a batch through the model; true stops the job.
   ///
-  /// - Throws: `JobStopped` if `shouldStop` returned true, `SATError` if the state belongs to another job or the attacks cannot run
-  ///   on the model, and any error of the model.
+  /// - Throws: `JobStopped` if `shouldStop` returned true, `SATError` if the state belongs to another job, the attacks cannot run
+  ///   on the model, or the mode is compat and the precision bf16, and any error of the model.
   public func run(
     progress: @escaping (EvaluationProgress) -> Void = { _ in }, shouldStop: @escaping () -> Bool = { false }
   ) throws -> Result {
     try model.check(data)
+    if plan.mode == .compat, model.classifier.execution.precision == .bf16 {
+      throw SATError("mode compat repeats the reference, which computes in float32; choose precision fp32 or mode fast")
+    }
     var plan = plan
     plan.seed = seed
     let store = try state.map { try EvaluationStore($0, identity: identity()) }
@@ -115,7 +118,8 @@ extension EvaluationJob.Result {
   public var document: EvaluationDocument {
     EvaluationDocument(
       evaluation, model: job.model.name, data: job.data, threat: job.plan.attacks.first?.threat, seed: job.seed,
-      batchSize: job.samplesInBatch, mode: job.plan.mode, version: job.version, attacks: job.plan.attacks)
+      batchSize: job.samplesInBatch, mode: job.plan.mode, precision: job.model.classifier.execution.precision,
+      device: "\(job.model.device)", version: job.version, attacks: job.plan.attacks)
   }
 
   /// Writes images, originals, labels, the model's answers and the document to a .safetensors file, which `sat verify` checks.
@@ -135,8 +139,7 @@ extension EvaluationJob.Result {
 
 extension Attack {
   fileprivate var identity: String {
-    let radii = (self as? APGD)?.usesLargeRadii == true ? " in three radii" : ""
-    return "\(name) \(parameters), \(threat.norm.rawValue) \(threat.epsilon)\(radii)"
+    "\(name) \(parameters), \(threat.norm.rawValue) \(threat.epsilon)" + (variant.map { " \($0)" } ?? "")
   }
 }
 

@@ -44,7 +44,8 @@ extension EvaluationRun {
       report(done: state.done, part: 0)
     }
     state.outcomes.append(outcome)
-    (state.current, state.done) = (nil, 0)
+    state.current = nil
+    state.done = 0
     try keep(&state, now: true)
   }
 
@@ -96,7 +97,7 @@ extension EvaluationRun {
   ) throws(TorchError) -> (rows: [Int], judging: AttackCost) {
     if plan.mode == .compat {
       // The reference sets a flag by one more pass over the whole batch.
-      let wrong = try metered.answers(moved(result.images)).argmax(dim: 1).notEqual(to: batch.labels)
+      let wrong = try metered.answers(moved(result.images)).misclassifies(batch.labels)
       return (wrong.nonzero().squeezed(dim: 1).array(of: Int.self), AttackCost())
     }
     let found = result.findings.indices.filter { result.findings[$0] != nil }

@@ -17,7 +17,9 @@ struct EvaluationRun {
     var state = try store?.saved?.state ?? stateBeforeAttacks()
     let attacks = try usableAttacks(state)
     while state.outcomes.count < attacks.count { try run(attacks[state.outcomes.count], &state) }
-    let squareBetter = SanityChecks.squareBetter(state.outcomes, clean: clean(state), isIndividual: plan.isIndividual)
+    let squareBetter = SanityChecks.squareBetter(
+      state.outcomes, withoutGradients: Set(attacks.filter { !type(of: $0).needsGradients }.map(\.name)),
+      isIndividual: plan.isIndividual)
     return Evaluation(
       labels: labels, predictions: state.predictions, attacks: state.outcomes, records: state.records,
       warnings: state.warnings + [squareBetter].compactMap { $0 }, seconds: state.secondsUntilNow)
@@ -50,7 +52,8 @@ struct EvaluationRun {
     let findings = plan.checks ? try check(pass.predictions) : SanityChecks.Findings()
     if findings.isRandom && !plan.expectsRandomness && plan.mode == .fast { pass = try cleanPass(votes: true) }
     var state = pass.state
-    (state.begun, state.isDifferentiable) = (begun, findings.isDifferentiable)
+    state.begun = begun
+    state.isDifferentiable = findings.isDifferentiable
     state.isRandom = plan.expectsRandomness || findings.isRandom
     // Non-finite outputs have non-finite gradients, so one warning is enough.
     let known = Set(state.warnings.map(\.code))
@@ -65,8 +68,9 @@ struct EvaluationRun {
     let chosen = Tensor(Array((correct.isEmpty ? Array(labels.indices) : correct).prefix(SanityChecks.samples)))
     let (images, some) = try evaluator.data.batch(at: chosen)
     return try SanityChecks(model: evaluator.model, images: moved(images), labels: some.to(evaluator.device)).run(
-      needsGradient: plan.attacks.contains { type(of: $0).needsGradients }, expectsRandomness: plan.expectsRandomness,
-      mode: plan.mode)
+      .init(
+        needsGradient: plan.attacks.contains { type(of: $0).needsGradients }, expectsRandomness: plan.expectsRandomness,
+        mode: plan.mode))
   }
 
   /// Returns the plan's attacks that can run on the model.
@@ -86,7 +90,8 @@ struct EvaluationRun {
   /// Saves the state if `now` is true or the last write was long enough ago.
   func keep(_ state: inout EvaluationState, now: Bool) throws(TorchError) {
     guard let store, now || store.isDue else { return }
-    (state.seconds, state.begun) = (state.secondsUntilNow, .now)
+    state.seconds = state.secondsUntilNow
+    state.begun = .now
     try store.save(state, adversarial)
   }
 

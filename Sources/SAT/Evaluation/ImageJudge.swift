@@ -36,12 +36,13 @@ struct ImageJudge {
       let logits: Tensor
       if let votes {
         let vote = try votes.vote(part, expected)
-        (logits, answers.isClear) = (vote.logits, answers.isClear + vote.isClear)
+        logits = vote.logits
+        answers.isClear += vote.isClear
       } else {
         logits = try model.answers(part)
         answers.isClear += range.map { _ in true }
       }
-      answers.isRight += logits.argmax(dim: 1).equal(to: expected).array(of: Bool.self)
+      answers.isRight += logits.classifies(expected).array(of: Bool.self)
       answers.isFinite += logits.isFinite().all(dim: 1).array(of: Bool.self)
     }
     return answers
@@ -74,7 +75,7 @@ struct RepeatedAnswers {
     for _ in 0..<Self.passes { answers.append(try model.answers(images)) }
     first = answers[0]
     spread = answers.dropFirst().map { Self.distance($0, answers[0]) }.max() ?? 0
-    countsAgree = Set(answers.map { Int($0.argmax(dim: 1).equal(to: labels).to(.int64).sum().item()) }).count == 1
+    countsAgree = Set(answers.map { Int($0.classifies(labels).to(.int64).sum().item()) }).count == 1
   }
 
   /// Returns the largest distance between rows that are normalised to length 1.

@@ -30,6 +30,7 @@ final class MeteredClassifier: Classifier {
   }
 
   var isExact: Bool { model.isExact }
+  var precision: Execution.Precision { model.precision }
 
   func logits(_ images: Tensor) throws(TorchError) -> Tensor {
     try stopIfAsked()

@@ -22,32 +22,47 @@ struct SanityChecks {
     }
   }
 
-  func run(needsGradient: Bool, expectsRandomness: Bool, mode: AttackMode) throws(TorchError) -> Findings {
+  /// The choices of an evaluation on which the findings depend.
+  struct Setting {
+    var needsGradient: Bool
+    var expectsRandomness: Bool
+    var mode: AttackMode
+  }
+
+  func run(_ setting: Setting) throws(TorchError) -> Findings {
     var findings = Findings()
     let script = (model as? ScriptClassifier)?.script
-    let code = script?.source
-
     let before = try script.map(Self.fingerprint)
     let answers = try RepeatedAnswers(model, images, labels)
-    let after = try script.map(Self.fingerprint)
-    let isRandom = answers.isRandom
-    findings.isRandom = isRandom
-    if isRandom && !expectsRandomness {
-      findings.warn(
-        .randomized,
-        "the model answers the same image differently from pass to pass (normalised logits differ by "
-          + "\(decimal(answers.spread, 4))); "
-          + (mode == .fast
-            ? "the mean logits of up to \(AveragedClassifier.maximumPasses) passes decide each flag, but attacks see single "
-              + "passes: use --version rand, which follows mean gradients"
-            : "one pass decides each flag, as in the reference, and another may differ: use --version rand --mode fast for votes"))
-    }
+    let hasChanged = try script.map(Self.fingerprint) != before
+    findings.isRandom = answers.isRandom
+    checkRandomness(answers, setting, &findings)
+    checkCode(script?.source, isRandom: answers.isRandom, hasChanged: hasChanged, &findings)
+    try checkTrainingMode(answers, &findings)
+    if setting.needsGradient { try checkGradients(&findings) }
+    return findings
+  }
+
+  private func checkRandomness(_ answers: RepeatedAnswers, _ setting: Setting, _ findings: inout Findings) {
+    guard answers.isRandom, !setting.expectsRandomness else { return }
+    findings.warn(
+      .randomized,
+      "the model answers the same image differently from pass to pass (normalised logits differ by "
+        + "\(decimal(answers.spread, 4))); "
+        + (setting.mode == .fast
+          ? "the mean logits of up to \(AveragedClassifier.maximumPasses) passes decide each flag, but attacks see single "
+            + "passes: use --version rand, which follows mean gradients"
+          : "one pass decides each flag, as in the reference, and another may differ: use --version rand --mode fast for votes"))
+  }
+
+  /// Looks in an archive's code for gradients, dropout and draws that explain its answers; `code` is nil for other models.
+  private func checkCode(_ code: String?, isRandom: Bool, hasChanged: Bool, _ findings: inout Findings) {
     if code?.calls(ScriptClassifier.gradientCalls) == true {
       findings.warn(
         .dynamicDefense,
         "the model computes gradients inside its forward pass, so it may optimise its input or itself at test time; "
           + "attack it with a method made for it")
-    } else if before != after || (isRandom && code?.calls(Self.randomCalls + ["dropout"]) == false) {
+    } else if hasChanged || (isRandom && code?.calls(Self.randomCalls + ["dropout"]) == false) {
       findings.warn(
         .dynamicDefense,
         "the model changes with use (its weights, buffers or answers depend on earlier passes), so results depend on the order of "
@@ -60,19 +75,20 @@ struct SanityChecks {
       findings.warn(
         .dropout, "dropout is on in evaluation mode; attacks see a random network, so turn it off before exporting the model")
     }
+  }
+
+  private func checkTrainingMode(_ answers: RepeatedAnswers, _ findings: inout Findings) throws(TorchError) {
     if isInTrainingMode {
       findings.warn(
         .trainingMode,
         "the network is in training mode, so images in a batch influence each other; set it to evaluation mode")
-    } else if !isRandom, try largestBatchEffect(answers.first) > Self.sameInBatch {
+    } else if !answers.isRandom, try largestBatchEffect(answers.first) > Self.sameInBatch {
       findings.warn(
         .trainingMode,
         "the model answers an image differently alone, in a batch or in a batch of another order, as with BatchNorm in training "
           + "mode or without running statistics; flags depend on which images share a batch, so make the model answer each image "
           + "by itself")
     }
-    if needsGradient { try checkGradients(&findings) }
-    return findings
   }
 
   /// Returns the largest distance between answers in a batch, in the reversed batch, and for the first and the last image alone.
@@ -112,7 +128,7 @@ struct SanityChecks {
       }
       func images(_ mask: Tensor) -> Int { Int(mask.to(.int64).sum().item()) }
       holes = max(holes, images(!gradient.isFinite().flattened(from: 1).all(dim: 1)))
-      zeros = max(zeros, images(gradient.abs().flattened(from: 1).sum(dim: 1).equal(to: 0)))
+      zeros = max(zeros, images(gradient.norms(.linf).equal(to: 0)))
     }
     if holes > 0 {
       findings.warn(
@@ -139,16 +155,20 @@ struct SanityChecks {
     "torch.rand", "torch.bernoulli", "torch.normal", "torch.multinomial", "torch.poisson", "torch.uniform", "rrelu",
   ]
 
-  /// Applies AutoAttack's rule: warns if Square breaks more than 0.2 % of the samples after the gradient attacks.
-  static func squareBetter(_ outcomes: [Evaluation.Outcome], clean: [Bool], isIndividual: Bool) -> Evaluation.Warning? {
-    guard let index = outcomes.firstIndex(where: { $0.name == "square" }) else { return nil }
-    let others = (isIndividual ? outcomes : Array(outcomes[..<index])).filter { $0.name != "square" }
+  /// Applies AutoAttack's rule: warns if an attack without gradients breaks more than 0.2 % of the samples after the other attacks.
+  static func squareBetter(
+    _ outcomes: [Evaluation.Outcome], withoutGradients names: Set<String>, isIndividual: Bool
+  ) -> Evaluation.Warning? {
+    guard let index = outcomes.firstIndex(where: { names.contains($0.name) }) else { return nil }
+    let others = (isIndividual ? outcomes : Array(outcomes[..<index])).filter { !names.contains($0.name) }
     guard let best = others.map(\.robust).min() else { return nil }
-    let more = best - outcomes[index].robust
-    guard Double(more) > 0.002 * Double(clean.count) else { return nil }
+    let (outcome, samples) = (outcomes[index], outcomes[index].flags.count)
+    let more = best - outcome.robust
+    guard Double(more) > 0.002 * Double(samples) else { return nil }
+    let name = outcome.name.prefix(1).uppercased() + outcome.name.dropFirst()
     return .init(
       code: .squareBetter,
-      message: "Square, which uses no gradients, broke \(more) samples (of \(clean.count)) more than the other attacks; gradients "
+      message: "\(name), which uses no gradients, broke \(more) samples (of \(samples)) more than the other attacks; gradients "
         + "may be masked")
   }
 }

@@ -59,7 +59,7 @@ private struct SavedClaims {
   func check(against data: ImageDataset) throws(TorchError) -> Verification.Check {
     var differing = Array(labels.indices)
     if data.imageShape == saved.originals.imageShape, data.count == count {
-      let change = try (data.batch(0..<count).images - originals).abs().flattened(from: 1).max(dims: [1])
+      let change = try (data.batch(0..<count).images - originals).norms(.linf)
       differing = Self.positions(change.notEqual(to: 0) || data.labels.notEqual(to: saved.originals.labels))
     }
     return .init("data", "the originals and labels are those of \(data.name)", failed: differing)

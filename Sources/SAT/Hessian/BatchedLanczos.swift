@@ -57,7 +57,8 @@ struct BatchedLanczos {
     let scales = batch.network.scale.flattened().to(.float64).array(of: Double.self)
     // A sample without a gradient has no curvature either.
     for (sample, length) in batch.lengths.to(.float64).array(of: Double.self).enumerated() where length == 0 {
-      (states[sample].residual, states[sample].isConverged) = (0, true)
+      states[sample].residual = 0
+      states[sample].isConverged = true
     }
     for _ in 0..<settings.maximumIterations {
       let open = batch.samples.indices.filter { !states[batch.samples[$0]].isConverged }

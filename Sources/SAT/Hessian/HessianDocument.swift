@@ -1,7 +1,7 @@
 internal import SwiftTorch
 
 /// The JSON document of `sat hessian`, `sat-hessian/1`.
-public struct HessianDocument: VersionedDocument {
+public struct HessianDocument: MeasurementDocument {
   public static let format = "sat-hessian/1"
   public static var remedy: String { "make it again with `sat hessian`" }
 
@@ -38,6 +38,8 @@ public struct HessianDocument: VersionedDocument {
   public var at: String
   public var perturbation: InnerMaximizer.Summary?
   public var dtype: String
+  /// The device of the model, such as "cpu" or "cuda:0"; absent in early documents.
+  public var device: String?
   public var seed: UInt64
   public var loss: Double
   public var gradientNorm: Double
@@ -52,7 +54,11 @@ public struct HessianDocument: VersionedDocument {
   public var versions: [String: String]
 
   /// A perturbation of nil means clean images.
-  public init(_ analysis: HessianAnalysis, model: String, data: ImageDataset, perturbation: InnerMaximizer?, seed: UInt64) {
+  public init(
+    _ analysis: HessianAnalysis, model: String, data: ImageDataset, perturbation: InnerMaximizer?, seed: UInt64,
+    device: String = "cpu"
+  ) {
+    self.device = device
     self.model = model
     self.data = data.summary
     self.perturbation = perturbation?.summary
@@ -73,6 +79,9 @@ public struct HessianDocument: VersionedDocument {
     seconds = analysis.seconds
     versions = ["sat": SATVersion.current, "libtorch": Torch.version]
   }
+
+  /// The precision of autocast, which second derivatives never use; `dtype` is the type of the numbers.
+  var precision: Execution.Precision? { .fp32 }
 
   public var inconsistency: String? { density?.inconsistency ?? perSample?.inconsistency(samples: samples) }
 }
@@ -107,6 +116,7 @@ extension HessianDocument.PerSample {
 extension HessianJob.Result {
   public var document: HessianDocument {
     HessianDocument(
-      analysis, model: job.model.name, data: job.data, perturbation: job.perturbation?.maximizer, seed: job.request.seed)
+      analysis, model: job.model.name, data: job.data, perturbation: job.perturbation?.maximizer, seed: job.request.seed,
+      device: "\(job.model.device)")
   }
 }

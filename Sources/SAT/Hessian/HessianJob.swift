@@ -58,7 +58,8 @@ public struct HessianJob {
       if dtype == .float64, let network {
         let copy = try network.copy()
         copy.module.convert(to: .float64)
-        (classifier, images) = (copy, images.to(.float64))
+        classifier = copy
+        images = images.to(.float64)
       }
       if shouldStop() { throw JobStopped() }
       do {
@@ -82,7 +83,8 @@ public struct HessianJob {
       return try HessianAnalysis.measure(classifier, images: images, labels: labels, request, progress: show)
     }
     var whole = request
-    (whole.perSample, whole.approximations) = (nil, false)
+    whole.perSample = nil
+    whole.approximations = false
     var analysis = try HessianAnalysis.measure(classifier, images: images, labels: labels, whole, progress: show)
     try store!.measure(classifier, images, labels, request, progress: show, shouldStop: shouldStop)
     store!.add(to: &analysis)
@@ -108,11 +110,12 @@ extension LoadedModel {
   ///
   /// `auto` means the contiguous format on the CPU, because second derivatives measured 5 to 15 % faster in it.
   func measuringLoss<R>(on data: ImageDataset, _ body: (_ images: Tensor, _ labels: Tensor) throws -> R) throws -> R {
-    let kept = classifier.execution
-    defer { classifier.execution = kept }
-    classifier.execution.precision = .fp32
-    if kept.memoryFormat == .auto, !device.isCUDA { classifier.execution.memoryFormat = .contiguous }
+    var execution = classifier.execution
+    execution.precision = .fp32
+    if execution.memoryFormat == .auto, !device.isCUDA { execution.memoryFormat = .contiguous }
     let (images, labels) = try data.batch(0..<data.count)
-    return try body(images.to(device).contiguous(classifier.execution.memoryFormat.format), labels.to(device))
+    return try classifier.withExecution(execution) {
+      try body(images.to(device).contiguous(execution.memoryFormat.format), labels.to(device))
+    }
   }
 }

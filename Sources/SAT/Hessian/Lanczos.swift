@@ -7,7 +7,10 @@ public struct Lanczos: Sendable {
   /// The largest number of products.
   public var maximumSteps: Int
 
-  public init(tolerance: Double = 1e-3, maximumSteps: Int = 100) { (self.tolerance, self.maximumSteps) = (tolerance, maximumSteps) }
+  public init(tolerance: Double = 1e-3, maximumSteps: Int = 100) {
+    self.tolerance = tolerance
+    self.maximumSteps = maximumSteps
+  }
 
   /// The end of the spectrum to search.
   public enum End: String, Sendable, CaseIterable {

@@ -27,7 +27,10 @@ final class LayerTrace {
     self.labels = labels
     layers = weightGradients ? LayerCall.layers(of: network.module) ?? [] : []
     (losses, calls, self.imageGradients) = try Self.pass(network, images, labels, layers, imageGradients: imageGradients)
-    if try !accountsForAllGradients() { (layers, calls) = ([], []) }
+    if try !accountsForAllGradients() {
+      layers = []
+      calls = []
+    }
   }
 
   /// Recomputes the samples at the given positions; all other images must be unchanged.

@@ -47,7 +47,8 @@ public final class LossHessian: SymmetricOperator {
     guard let first = parameters.first else {
       throw TorchError(.value, "the model has no parameters of a floating-point type, so its loss has no Hessian")
     }
-    (dtype, device) = (first.dtype, first.device)
+    dtype = first.dtype
+    device = first.device
     layout = ParameterLayout(parameters)
     samples = labels.count
     let graphBytes = try GradientGraph.bytesPerImage(classifier, images[0..<1])

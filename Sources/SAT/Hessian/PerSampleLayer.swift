@@ -44,7 +44,8 @@ struct WindowedLayer: PerSampleLayer {
     let (window, positions, outputs) = (windows.size(1), windows.size(2), adjoint.size(1))
     let costs = Self.costs(call, window: window, positions: positions, outputs: outputs)
     guard costs.products <= costs.materialized else {
-      (windowProducts, adjointProducts) = (nil, nil)
+      windowProducts = nil
+      adjointProducts = nil
       return
     }
     let products = windows.transposed(1, 2).matmul(windows)

@@ -55,7 +55,8 @@ public struct PowerMethod: Sendable {
     return zip(ranked, order).map { old, new in
       var result = old
       let length = mixedVectors[new.offset].norm()
-      (result.pair.value, result.pair.vector) = (new.element, mixedVectors[new.offset] / length)
+      result.pair.value = new.element
+      result.pair.vector = mixedVectors[new.offset] / length
       result.product = mixedProducts[new.offset] / length
       result.pair.residual = result.product.adding(result.pair.vector, alpha: -new.element).norm().item() / abs(new.element)
       result.pair.isConverged = result.pair.residual <= residualTolerance

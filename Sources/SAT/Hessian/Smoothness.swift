@@ -45,24 +45,28 @@ struct SmoothnessTracker {
     self.seed = seed
     let chosen = Tensor.randperm(data.count, generator: Self.generator(seed, 0))[0..<min(settings.samples, data.count)]
     let (images, labels) = try data.batch(at: chosen)
-    (self.images, self.labels) = (images.to(device), labels.to(device))
+    self.images = images.to(device)
+    self.labels = labels.to(device)
   }
 
   func isDue(after epoch: Int, of epochs: Int) -> Bool { (epoch + 1) % settings.every == 0 || epoch + 1 == epochs }
 
   func measure(_ network: NetworkClassifier) throws(TorchError) -> Smoothness {
-    let execution = network.execution
-    network.execution.precision = .fp32
-    defer { network.execution = execution }
-    return try network.withMode(.evaluation) { () throws(TorchError) in
-      let adversarial = try maximizer.adversarialImages(
-        network, images.contiguous(execution.memoryFormat.format), labels, generator: Self.generator(seed, 1))
-      let hessian = try LossHessian(network, images: adversarial, labels: labels)
-      let largest = try Lanczos().eigenvalues(of: hessian, end: .largest, generator: Self.generator(seed, 2))[0]
-      let trace = try HutchinsonTrace.estimate(of: hessian, probes: settings.probes, generator: Self.generator(seed, 3))
-      return Smoothness(
-        eigenvalue: largest.value, trace: trace.mean, traceError: trace.standardError, gradientNorm: hessian.gradientNorm)
+    var execution = network.execution
+    execution.precision = .fp32
+    return try network.withExecution(execution) { () throws(TorchError) in
+      try network.withMode(.evaluation) { () throws(TorchError) in try measureInFullPrecision(network) }
     }
+  }
+
+  private func measureInFullPrecision(_ network: NetworkClassifier) throws(TorchError) -> Smoothness {
+    let adversarial = try maximizer.adversarialImages(
+      network, images.contiguous(network.execution.memoryFormat.format), labels, generator: Self.generator(seed, 1))
+    let hessian = try LossHessian(network, images: adversarial, labels: labels)
+    let largest = try Lanczos().eigenvalues(of: hessian, end: .largest, generator: Self.generator(seed, 2))[0]
+    let trace = try HutchinsonTrace.estimate(of: hessian, probes: settings.probes, generator: Self.generator(seed, 3))
+    return Smoothness(
+      eigenvalue: largest.value, trace: trace.mean, traceError: trace.standardError, gradientNorm: hessian.gradientNorm)
   }
 
   private static func generator(_ seed: UInt64, _ stream: UInt64) -> Generator {

@@ -33,7 +33,10 @@ struct SpectrumStore {
     progress: (String, Double) -> Void = { _, _ in }, shouldStop: () -> Bool = { false }
   ) throws {
     var part = HessianAnalysis.Request()
-    (part.top, part.perSample, part.approximations, part.chunk) = (0, request.perSample, request.approximations, request.chunk)
+    part.top = 0
+    part.perSample = request.perSample
+    part.approximations = request.approximations
+    part.chunk = request.chunk
     let count = labels.count
     while contents.spectrum.eigenvalues.count < count {
       let start = contents.spectrum.eigenvalues.count

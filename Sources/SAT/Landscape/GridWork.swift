@@ -32,7 +32,7 @@ final class GridMover: @unchecked Sendable {
       for (x, y) in zip(images.split(size: landscape.batchSize), landscape.labels.split(size: landscape.batchSize)) {
         let logits = try classifier.logits(x)
         loss += logits.crossEntropy(y, reduction: .sum).item()
-        correct += logits.argmax(dim: 1).equal(to: y).sum().item()
+        correct += logits.classifies(y).sum().item()
       }
       let count = Double(landscape.labels.count)
       guard loss.isFinite else {

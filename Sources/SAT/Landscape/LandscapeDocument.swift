@@ -1,7 +1,7 @@
 public import SwiftTorch
 
 /// The JSON document of `sat landscape`, `sat-landscape/1`.
-public struct LandscapeDocument: VersionedDocument {
+public struct LandscapeDocument: MeasurementDocument {
   public static let format = "sat-landscape/1"
   public static var remedy: String { "make it again with `sat landscape`" }
 
@@ -23,6 +23,10 @@ public struct LandscapeDocument: VersionedDocument {
   public var examples: String
   public var perturbation: InnerMaximizer.Summary?
   public var seed: UInt64
+  /// Always fp32, because bfloat16 is too coarse for the shape of a loss; absent in early documents.
+  public var precision: Execution.Precision? = .fp32
+  /// The device of the model, such as "cpu" or "cuda:0"; absent in early documents.
+  public var device: String?
   /// Absent in early documents.
   public var directions: Directions?
   /// The positions along the first direction.
@@ -39,8 +43,10 @@ public struct LandscapeDocument: VersionedDocument {
   /// directions and the attack.
   public init(
     _ landscape: LossLandscape, _ values: [Int: LossLandscape.Value], model: String, data: ImageDataset, examples: String,
-    perturbation: InnerMaximizer?, vectors: LandscapeDirection.Vectors, seed: UInt64, seconds: Double
+    perturbation: InnerMaximizer?, vectors: LandscapeDirection.Vectors, seed: UInt64, seconds: Double,
+    device: String = "cpu"
   ) {
+    self.device = device
     self.model = model
     self.data = data.summary
     self.examples = examples
@@ -95,6 +101,7 @@ extension LandscapeJob.Result {
   public var document: LandscapeDocument {
     LandscapeDocument(
       landscape, values, model: job.model.name, data: job.data, examples: job.examples.name,
-      perturbation: job.examples.perturbation?.maximizer, vectors: job.vectors, seed: job.seed, seconds: seconds)
+      perturbation: job.examples.perturbation?.maximizer, vectors: job.vectors, seed: job.seed, seconds: seconds,
+      device: "\(job.model.device)")
   }
 }

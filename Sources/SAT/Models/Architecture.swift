@@ -6,7 +6,10 @@ public struct Architecture: Codable, Sendable, Equatable {
   /// The options; an absent option has its default.
   public var options: [String: String]
 
-  public init(name: String, options: [String: String] = [:]) { (self.name, self.options) = (name, options) }
+  public init(name: String, options: [String: String] = [:]) {
+    self.name = name
+    self.options = options
+  }
 
   /// Builds the network; the generator draws its weights now and the masks of dropout later.
   ///

@@ -17,6 +17,9 @@ public protocol Classifier: AnyObject {
   /// Whether `logits` and `confirmedLogits` are the same computation, so that a confirmation is unnecessary.
   var isExact: Bool { get }
 
+  /// The precision of `logits`. Default: fp32.
+  var precision: Execution.Precision { get }
+
   /// Returns whether the network itself misclassifies each image [N, C, H, W] in [0, 1] with int64 labels [N], and the number of
   /// samples that passed through it.
   func misclassified(_ images: Tensor, _ labels: Tensor) throws(TorchError) -> (isWrong: [Bool], passes: Int)
@@ -25,12 +28,21 @@ public protocol Classifier: AnyObject {
 }
 
 extension Classifier {
+  /// Runs `body` with another way to compute and always restores the old one.
+  func withExecution<R, E: Error>(_ execution: Execution, _ body: () throws(E) -> R) throws(E) -> R {
+    let kept = self.execution
+    self.execution = execution
+    defer { self.execution = kept }
+    return try body()
+  }
+
   public func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor { try logits(images) }
   public var isExact: Bool { true }
+  public var precision: Execution.Precision { .fp32 }
 
   public func misclassified(_ images: Tensor, _ labels: Tensor) throws(TorchError) -> (isWrong: [Bool], passes: Int) {
     let logits = try withNoGrad { () throws(TorchError) in try confirmedLogits(images) }
-    return (logits.argmax(dim: 1).notEqual(to: labels).array(of: Bool.self), labels.count)
+    return (logits.misclassifies(labels).array(of: Bool.self), labels.count)
   }
 }
 
@@ -54,13 +66,15 @@ public final class NetworkClassifier: Classifier {
   public func logits(_ images: Tensor) throws(TorchError) -> Tensor {
     let input = normalization.map { $0(images) } ?? images
     if let preparedPass { return preparedPass(input).to(images.dtype) }
-    guard (preparedPrecision ?? execution.precision) == .bf16 else { return module(input) }
+    guard precision == .bf16 else { return module(input) }
     return Torch.withAutocast(.bfloat16, on: images.device) { module(input) }.to(.float32)
   }
 
   public func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor { module(normalization.map { $0(images) } ?? images) }
 
-  public var isExact: Bool { preparedPass == nil && (preparedPrecision ?? execution.precision) == .fp32 }
+  public var isExact: Bool { preparedPass == nil && precision == .fp32 }
+
+  public var precision: Execution.Precision { preparedPrecision ?? execution.precision }
 
   public func move(to device: Device) { module.move(to: device) }
 
@@ -80,7 +94,10 @@ public final class NetworkClassifier: Classifier {
     return try withMode(.evaluation) { () throws(E) in
       preparedPass = (module as? any Preparable)?.prepared(inputShape: inputShape, dtype: precision == .bf16 ? .bfloat16 : nil)
       preparedPrecision = precision
-      defer { (preparedPass, preparedPrecision) = (nil, nil) }
+      defer {
+        preparedPass = nil
+        preparedPrecision = nil
+      }
       return try body()
     }
   }
@@ -95,7 +112,8 @@ public final class NetworkClassifier: Classifier {
   /// Runs `body` with the network itself in full precision, also inside `withPreparedWeights`, for derivatives in the weights.
   func withUnpreparedWeights<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
     let kept = (preparedPass, preparedPrecision)
-    (preparedPass, preparedPrecision) = (nil, .fp32)
+    preparedPass = nil
+    preparedPrecision = .fp32
     defer { (preparedPass, preparedPrecision) = kept }
     return try body()
   }
@@ -140,13 +158,15 @@ public final class ScriptClassifier: Classifier {
 
   public func logits(_ images: Tensor) throws(TorchError) -> Tensor {
     let network = isGradEnabled ? script : frozen ?? script
-    guard execution.precision == .bf16 else { return try ask(network, images) }
+    guard precision == .bf16 else { return try ask(network, images) }
     return try Torch.withAutocast(.bfloat16, on: images.device) { () throws(TorchError) in try ask(network, images) }.to(.float32)
   }
 
   public func confirmedLogits(_ images: Tensor) throws(TorchError) -> Tensor { try ask(script, images) }
 
-  public var isExact: Bool { execution.precision == .fp32 && frozen == nil }
+  public var isExact: Bool { precision == .fp32 && frozen == nil }
+
+  public var precision: Execution.Precision { execution.precision }
 
   private func ask(_ network: ScriptModule, _ images: Tensor) throws(TorchError) -> Tensor {
     let normalized = normalization.map { $0(images) } ?? images

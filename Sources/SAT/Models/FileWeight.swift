@@ -7,10 +7,15 @@ struct FileWeight {
   let parts: [StoredTensor]
   private let assembled: ([Tensor]) -> Tensor
 
-  init(_ tensor: StoredTensor) { (shape, parts, assembled) = (tensor.shape, [tensor], { $0[0] }) }
+  init(_ tensor: StoredTensor) {
+    shape = tensor.shape
+    parts = [tensor]
+    assembled = { $0[0] }
+  }
 
   private init(shape: [Int], _ parts: [StoredTensor], _ assembled: @escaping ([Tensor]) -> Tensor) {
-    (self.shape, self.parts) = (shape, parts)
+    self.shape = shape
+    self.parts = parts
     // A network holds its weights in float32, so parts in half precision become float32 too.
     self.assembled = { tensors in assembled(tensors.map { $0.dtype == .float64 ? $0 : $0.to(.float32) }) }
   }

@@ -36,7 +36,7 @@ extension StateIdentity {
         "\(data.name) \(data.split), \(data.count) images, "
         + "\(String(try data.images.fingerprint ^ data.labels.fingerprint, radix: 16))",
       "seed": "\(seed)", "precision": attacks == precision ? precision : "\(precision), attacks \(attacks)",
-      "device": model.device.isCUDA ? "cuda" : "cpu",
+      "device": model.device.isCUDA ? "cuda" : "cpu", "libtorch": Torch.version,
     ]
   }
 }

@@ -1,6 +1,14 @@
 internal import SwiftTorch
 
+// Operations on logits [N, classes] with int64 labels [N].
+
 extension Tensor {
+  /// Returns a mask [N] of the rows whose largest entry, the first of equal ones, is the label's.
+  func classifies(_ labels: Tensor) -> Tensor { argmax(dim: 1).equal(to: labels) }
+
+  /// Returns a mask [N] of the rows whose largest entry, the first of equal ones, is not the label's.
+  func misclassifies(_ labels: Tensor) -> Tensor { argmax(dim: 1).notEqual(to: labels) }
+
   /// Returns the entry at the label [N] in each row [N, classes].
   func entries(at labels: Tensor) -> Tensor { gathered(dim: 1, at: labels.unsqueezed(dim: 1)).squeezed(dim: 1) }
 

@@ -17,15 +17,18 @@ public enum ModelFile {
   ///
   /// A run folder gives its `checkpoint`, "best" or "last". `architecture` is the network of a file without sat's metadata.
   /// `weights` is the place of the weights in a file with several sets, such as "ema"; nil means the usual place. Without
-  /// `normalization`, the network uses the file's own, if there is one.
-  /// - Throws: `SATError` or `TorchError` that names the file and the problem.
+  /// `normalization`, the network uses the file's own, if there is one. `execution` sets how the model computes: device, threads,
+  /// precision and layout.
+  /// - Throws: `SATError` or `TorchError` that names the file and the problem, `TorchError` also when the device is missing.
   public static func load(
-    path: String, checkpoint: String, architecture: Architecture?, weights: String? = nil, normalization: Normalization?,
-    device: Device
+    path: String, checkpoint: RunFolder.Checkpoint = .best, architecture: Architecture? = nil, weights: String? = nil,
+    normalization: Normalization? = nil, execution: Execution
   ) throws -> LoadedModel {
+    let device = try execution.prepare()
     let file = try find(path, checkpoint: checkpoint)
     var model = try load(file, Wanted(architecture: architecture, weights: weights, normalization: normalization, device: device))
     model.name = path
+    model.classifier.execution = execution
     return model
   }
 
@@ -66,35 +69,21 @@ public enum ModelFile {
     }
   }
 
-  /// Loads a model, as the function above does, and sets how it computes: device, threads, precision and layout.
-  ///
-  /// - Throws: `TorchError` also when the device is missing.
-  public static func load(
-    path: String, checkpoint: RunFolder.Checkpoint = .best, architecture: Architecture? = nil, weights: String? = nil,
-    normalization: Normalization? = nil, execution: Execution
-  ) throws -> LoadedModel {
-    let model = try load(
-      path: path, checkpoint: checkpoint.rawValue, architecture: architecture, weights: weights, normalization: normalization,
-      device: execution.prepare())
-    model.classifier.execution = execution
-    return model
-  }
-
   /// Returns the file behind a MODEL argument.
   ///
   /// - Throws: `SATError` when the path does not exist or is a folder without the checkpoint.
-  public static func find(_ path: String, checkpoint: String) throws(SATError) -> String {
+  public static func find(_ path: String, checkpoint: RunFolder.Checkpoint) throws(SATError) -> String {
     guard FileManager.default.fileExists(atPath: path) else {
       throw SATError("\(path) does not exist; expected a run folder or a model file")
     }
     guard FileManager.default.isFolder(path) else { return path }
-    let candidates = ["\(path)/\(weightsName)", "\(path)/\(checkpoint)/\(weightsName)"]
+    let candidates = ["\(path)/\(weightsName)", "\(path)/\(checkpoint.rawValue)/\(weightsName)"]
     guard let found = candidates.first(where: FileManager.default.fileExists(atPath:)) else {
       let other = RunFolder.Checkpoint.allCases.map(\.rawValue).first {
         FileManager.default.fileExists(atPath: "\(path)/\($0)/\(weightsName)")
       }
       let hint = other.map { "add --checkpoint \($0), which is there" } ?? "expected the folder of a run that has finished an epoch"
-      throw SATError("\(path) is a folder without \(checkpoint)/\(weightsName); \(hint)")
+      throw SATError("\(path) is a folder without \(checkpoint.rawValue)/\(weightsName); \(hint)")
     }
     return found
   }

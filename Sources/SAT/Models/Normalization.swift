@@ -34,7 +34,8 @@ public struct Normalization: Sendable, Equatable, CustomStringConvertible {
   ///
   /// - Throws: `SATError` when the counts differ or a number is out of range.
   public init(mean: [Double], std: [Double]) throws(SATError) {
-    (self.mean, self.std) = (mean, std)
+    self.mean = mean
+    self.std = std
     guard mean.count == std.count, !mean.isEmpty else {
       throw SATError(
         "a normalisation has \(mean.count) means and \(std.count) standard deviations; expected one of each per channel")

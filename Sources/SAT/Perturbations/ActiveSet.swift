@@ -81,7 +81,8 @@ struct ActiveSet {
     images = images.selecting(chosen)
     labels = labels.selecting(chosen)
     feasible = feasible.selecting(chosen)
-    (stepSizes, stepCounts) = (stepSizes?.selecting(chosen), stepCounts?.selecting(chosen))
+    stepSizes = stepSizes?.selecting(chosen)
+    stepCounts = stepCounts?.selecting(chosen)
     positions = positions?.selecting(chosen) ?? chosen
   }
 

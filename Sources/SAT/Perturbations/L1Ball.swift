@@ -39,7 +39,8 @@ enum L1Ball {
       let moved = left.clamped(to: 0...).minimum(room)
       let excess = moved.sum(dim: 1, keepDim: true) - radius
       let isOver = excess.greater(than: 0)
-      (low, high) = (low.replacing(with: threshold, where: isOver), threshold.replacing(with: high, where: isOver))
+      low = low.replacing(with: threshold, where: isOver)
+      high = threshold.replacing(with: high, where: isOver)
       // Counts the coordinates that neither the threshold nor the box limits.
       let slope = left.equal(to: moved).to(length.dtype).sum(dim: 1, keepDim: true)
       let newton = threshold + excess / slope.clamped(to: 1...)

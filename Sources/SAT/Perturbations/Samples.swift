@@ -22,8 +22,11 @@ extension Tensor {
     }
   }
 
+  /// Returns the norm of each sample in a shape that broadcasts over the samples, [N, 1, …].
+  func alignedNorms(_ norm: Norm) -> Tensor { norms(norm).aligned(with: self) }
+
   /// Returns the norm of each image, [N, 1, 1, 1], by the operations of AutoAttack's reference, which round differently.
-  func perSampleNorm(_ norm: Norm) -> Tensor {
+  func autoAttackNorms(_ norm: Norm) -> Tensor {
     switch norm {
     case .linf: abs().max(dims: [1, 2, 3], keepDim: true)
     case .l2: square().sum(dims: [1, 2, 3], keepDim: true).sqrt()

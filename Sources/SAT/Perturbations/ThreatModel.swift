@@ -84,7 +84,7 @@ public struct ThreatModel: Sendable, Equatable, Codable {
 
   /// Scales perturbations [N, …] that are longer than epsilon, or than the given radii, back to the sphere.
   fileprivate func shrunk(_ perturbation: Tensor, to radii: Tensor?) -> Tensor {
-    let length = perturbation.norms(.l2).aligned(with: perturbation).clamped(to: 1e-12...)
+    let length = perturbation.alignedNorms(.l2).clamped(to: 1e-12...)
     return perturbation * (radii.map { $0 / length } ?? epsilon / length).clamped(to: ...1)
   }
 }
@@ -115,7 +115,7 @@ struct FeasibleSet {
     let direction =
       switch threat.norm {
       case .linf: gradient.sign()
-      case .l2: gradient / gradient.norms(.l2).aligned(with: gradient).clamped(to: 1e-12...)
+      case .l2: gradient / gradient.alignedNorms(.l2).clamped(to: 1e-12...)
       case .l1: Self.sparseAscent(from: images, along: gradient)
       }
     let moved = sizes.map { images + direction * $0.aligned(with: images) } ?? images.adding(direction, alpha: size)
@@ -149,7 +149,9 @@ struct FeasibleSet {
   func selecting(_ indices: Tensor) -> FeasibleSet {
     var part = self
     part.clean = clean.selecting(indices)
-    (part.low, part.high, part.radii) = (low?.selecting(indices), high?.selecting(indices), radii?.selecting(indices))
+    part.low = low?.selecting(indices)
+    part.high = high?.selecting(indices)
+    part.radii = radii?.selecting(indices)
     return part
   }
 }

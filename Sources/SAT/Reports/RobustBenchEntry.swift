@@ -1,3 +1,5 @@
+internal import SwiftTorch
+
 /// An entry of RobustBench's model zoo, `model_info/<dataset>/<threat>/<name>.json`.
 ///
 /// The entry holds only the measured values, like that of RobustBench's `benchmark(to_disk=True)`. The other values are null, for a
@@ -10,6 +12,8 @@ public struct RobustBenchEntry: Encodable {
   public var robust: Double
   /// The number of images behind the two accuracies.
   public var samples: Int
+  /// The device of the model, such as "cpu". The precision is always float32.
+  public var device: String
 
   /// The number of test images of each board.
   private static let boards = ["cifar10": 10_000, "cifar100": 10_000, "imagenet": 5_000]
@@ -21,18 +25,20 @@ public struct RobustBenchEntry: Encodable {
   }
 
   /// Makes an entry from an evaluation. Epsilon is the text that the user typed, such as "8/255".
-  public init(_ evaluation: Evaluation, dataset: String, architecture: String?, epsilon: String) {
+  public init(_ evaluation: Evaluation, dataset: String, architecture: String?, epsilon: String, device: String = "cpu") {
     let total = Double(evaluation.labels.count)
     self.dataset = dataset
     self.architecture = architecture
     self.epsilon = epsilon
+    self.device = device
     samples = evaluation.labels.count
     clean = Double(evaluation.cleanCorrect) / total
     robust = Double(evaluation.robustCorrect) / total
   }
 
   private enum Keys: String, CodingKey {
-    case link, name, authors, venue, dataset, architecture, eps, reported, unreliable, footnote, samples
+    case link, name, authors, venue, dataset, architecture, eps, reported, unreliable, footnote, samples, precision, device,
+      libtorch
     case additionalData = "additional_data"
     case forwardPasses = "number_forward_passes"
     case clean = "clean_acc"
@@ -48,11 +54,14 @@ public struct RobustBenchEntry: Encodable {
     let footnote = "Measured on \(samples) images, not on all test images of the board."
     try container.encode(isPartial ? footnote : nil, forKey: .footnote)
     try container.encode(samples, forKey: .samples)
+    try container.encode(Execution.Precision.fp32, forKey: .precision)
+    try container.encode(device, forKey: .device)
+    try container.encode(Torch.version, forKey: .libtorch)
     try container.encode(dataset, forKey: .dataset)
     try container.encode(architecture, forKey: .architecture)
     try container.encode(epsilon, forKey: .eps)
     // All RobustBench entries hold percentages as text with two decimals.
-    try container.encode(decimal(100 * clean, 2), forKey: .clean)
-    try container.encode(decimal(100 * robust, 2), forKey: .robust)
+    try container.encode(decimal(percentage(clean), 2), forKey: .clean)
+    try container.encode(decimal(percentage(robust), 2), forKey: .robust)
   }
 }

@@ -57,7 +57,8 @@ public struct RunComparison: VersionedDocument {
       func proportion(_ v: EpochMetrics.Validation) -> EvaluationDocument.Proportion {
         .init(Int((v[keyPath: value] * Double(v.samples)).rounded()), of: v.samples)
       }
-      (run, reference) = (proportion(a), proportion(b))
+      run = proportion(a)
+      reference = proportion(b)
       func holds(_ a: EvaluationDocument.Proportion, _ b: EvaluationDocument.Proportion) -> Bool {
         a.interval[0] <= b.accuracy && b.accuracy <= a.interval[1]
       }
@@ -133,8 +134,10 @@ public struct RunComparison: VersionedDocument {
 
   private static func differences(_ ours: TrainingConfiguration, from theirs: TrainingConfiguration) throws(SATError) -> [String] {
     var comparable = ours
-    (comparable.checkpoints, comparable.logSteps) = (theirs.checkpoints, theirs.logSteps)
-    (comparable.validation, comparable.smoothness) = (theirs.validation, theirs.smoothness)
+    comparable.checkpoints = theirs.checkpoints
+    comparable.logSteps = theirs.logSteps
+    comparable.validation = theirs.validation
+    comparable.smoothness = theirs.smoothness
     comparable.execution = theirs.execution
     comparable.execution.precision = ours.execution.precision
     comparable.execution.attackPrecision = ours.execution.attackPrecision

@@ -77,18 +77,24 @@ public struct RunListing: Codable, Sendable, Equatable {
     var run = Run(path: path, state: PathLock.isHeld(folder: path) ? .running : .interrupted)
     do {
       let configuration = try ConfigurationFile.read(folder.configurationPath)
-      (run.method, run.data, run.model) = (configuration.method, configuration.data, configuration.model.name)
-      (run.epochs, run.epochsDone) = (configuration.epochs, 0)
+      run.method = configuration.method
+      run.data = configuration.data
+      run.model = configuration.model.name
+      run.epochs = configuration.epochs
+      run.epochsDone = 0
       guard folder.has(.last) else { return run }
       let state = try TrainingState.read(fromCheckpoint: folder.folder(of: .last))
-      (run.epochsDone, run.time) = (state.history.count, state.history.last?.time)
-      (run.clean, run.robust) = (state.best?.validation.clean, state.best?.validation.robust)
+      run.epochsDone = state.history.count
+      run.time = state.history.last?.time
+      run.clean = state.best?.validation.clean
+      run.robust = state.best?.validation.robust
       if run.state == .interrupted {
         let isComplete = state.history.count >= configuration.epochs
         run.state = state.stopped != nil ? .stopped : isComplete ? .finished : .interrupted
       }
     } catch {
-      (run.state, run.problem) = (.damaged, "\(error)")
+      run.state = .damaged
+      run.problem = "\(error)"
     }
     return run
   }

@@ -12,6 +12,13 @@ extension Reproducer {
     ImagePerturbation(try run.configuration.maximizer, seed: 2)
   }
 
+  /// The execution of curvature and landscapes, which float32 measures in every run.
+  private func inFloat32(_ run: ReproductionPlan.Run) -> Execution {
+    var execution = run.configuration.execution
+    execution.precision = .fp32
+    return execution
+  }
+
   // MARK: Fig. 7
 
   /// Measures Spearman's correlation of each estimate with the exact eigenvalues; the paper prints that of Eq. 20, in chunks of 32.
@@ -26,7 +33,7 @@ extension Reproducer {
   }
 
   private func spectrum(of run: ReproductionPlan.Run, _ index: Int) throws -> HessianDocument {
-    try kept(run, "hessian", state: "spectrum", "eigenvalues measured") { state in
+    try kept(run, "hessian", state: "spectrum", "eigenvalues measured", execution: inFloat32(run)) { state in
       var request = HessianAnalysis.Request()
       request.top = 0
       request.perSample = PerSampleSpectrum.Settings()
@@ -56,7 +63,7 @@ extension Reproducer {
   }
 
   private func landscape(of run: ReproductionPlan.Run, _ index: Int) throws -> LandscapeDocument {
-    try kept(run, "landscape", state: "landscape", "landscape measured") { state in
+    try kept(run, "landscape", state: "landscape", "landscape measured", execution: inFloat32(run)) { state in
       var job = LandscapeJob(
         model: try loaded(run, .best), data: try trainingImages(run, count: run.limits.smoothnessImages),
         examples: .fixed(try perturbation(run)), axis: .init(points: run.limits.gridPoints))

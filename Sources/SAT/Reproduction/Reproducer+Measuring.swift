@@ -31,13 +31,18 @@ extension Reproducer {
     .init(item: plan.item.name, setting: run.setting, method: run.method, quantity: quantity, value: value, low: low, high: high)
   }
 
-  /// Returns a document of the run's folder; if it is missing, makes it with a path for the state of the work, and saves it.
-  func kept<Document: VersionedDocument>(
+  /// Returns a document of the run's folder. If it is missing, or was measured in other circumstances, makes it with a path for the
+  /// state of the work, and saves it.
+  func kept<Document: MeasurementDocument>(
     _ run: ReproductionPlan.Run, _ name: String, state: String, _ done: String, isComplete: Bool = true,
-    make: (_ state: String) throws -> Document
+    execution: Execution? = nil, make: (_ state: String) throws -> Document
   ) throws -> Document {
     let (path, state) = ("\(run.folder.path)/\(name).json", "\(run.folder.path)/\(state)-state")
-    if isComplete, FileManager.default.fileExists(atPath: path) { return try Document.read(from: path) }
+    if isComplete, FileManager.default.fileExists(atPath: path) {
+      let document = try Document.read(from: path)
+      guard let other = try document.difference(from: execution ?? run.configuration.execution) else { return document }
+      observer.report("\(run.name): \(path) was measured with \(other); it is measured again")
+    }
     let document = try make(state)
     try document.write(to: path)
     try? FileManager.default.removeItem(atPath: state)

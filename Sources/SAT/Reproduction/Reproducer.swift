@@ -29,7 +29,10 @@ public final class Reproducer {
   public init(
     _ plan: ReproductionPlan, dataRoot: DataRoot, observer: any ReproductionObserver, shouldStop: @escaping () -> Bool = { false }
   ) {
-    (self.plan, self.dataRoot, self.observer, self.shouldStop) = (plan, dataRoot, observer, shouldStop)
+    self.plan = plan
+    self.dataRoot = dataRoot
+    self.observer = observer
+    self.shouldStop = shouldStop
     work = plan.runs.reduce(0) { $0 + Self.work(left: $1) }
   }
 
@@ -127,7 +130,10 @@ private final class TrainingListener: TrainingObserver {
 
   /// Makes a listener for one run; `overall` returns the finished fraction of all work for a fraction of this run's rest.
   init(_ run: ReproductionPlan.Run, _ observer: any ReproductionObserver, overall: @escaping (Double) -> Double) {
-    (self.run, first, self.observer, self.overall) = (run, run.epochsDone, observer, overall)
+    self.run = run
+    first = run.epochsDone
+    self.observer = observer
+    self.overall = overall
   }
 
   func batchDone(epoch: Int, batch: Int, batches: Int, loss: Double) {

@@ -57,9 +57,12 @@ public struct ReproductionPlan: Sendable {
   public init(
     _ item: ReproductionItem, scale: ReproductionScale, root: String, seed: UInt64, epsilon: Fraction? = nil, execution: Execution
   ) throws(SATError) {
-    (self.item, self.scale, self.root) = (item, scale, root)
+    self.item = item
+    self.scale = scale
+    self.root = root
     let variant =
       (epsilon.map { "-epsilon\($0.description.replacing("/", with: "over"))" } ?? "") + (seed == 0 ? "" : "-seed\(seed)")
+      + (execution.precision == .fp32 ? "" : "-\(execution.precision.rawValue)")
     folder = "\(root)/\(item.name)-\(scale.name.rawValue)\(variant)"
     var runs: [Run] = []
     var changes: [Change] = []
@@ -95,7 +98,8 @@ public struct ReproductionPlan: Sendable {
           Run(setting: setting, method: method, folder: folder, configuration: run, data: configuration.data, limits: limits))
       }
     }
-    (self.runs, self.changes) = (runs, changes)
+    self.runs = runs
+    self.changes = changes
   }
 
   /// Fig. 4's setting. Every item tracks it in training, so that all items share its runs.

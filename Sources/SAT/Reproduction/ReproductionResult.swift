@@ -111,8 +111,8 @@ extension ReproductionResult.Figure {
     func proportion(_ quantity: String, _ count: Int) -> Self {
       let interval = wilsonInterval(count, of: samples)
       return .init(
-        item: item, setting: setting, method: method, quantity: quantity, value: 100 * Double(count) / Double(samples),
-        low: 100 * interval.lowerBound, high: 100 * interval.upperBound)
+        item: item, setting: setting, method: method, quantity: quantity, value: percentage(Double(count)) / Double(samples),
+        low: percentage(interval.lowerBound), high: percentage(interval.upperBound))
     }
     let (a, b) = (proportion("clean", clean), proportion("adversarial", adversarial))
     // A robust sample is also correct when clean, so the covariance is p_b (1 − p_a).

@@ -36,8 +36,11 @@ public struct Execution: Codable, Sendable, Equatable {
     device: String = "best", threads: Int = 0, precision: Precision = .fp32, attackPrecision: Precision? = nil,
     memoryFormat: Layout = .auto
   ) {
-    (self.device, self.threads, self.memoryFormat) = (device, threads, memoryFormat)
-    (self.precision, self.attackPrecision) = (precision, attackPrecision ?? precision)
+    self.device = device
+    self.threads = threads
+    self.memoryFormat = memoryFormat
+    self.precision = precision
+    self.attackPrecision = attackPrecision ?? precision
   }
 
   /// Sets `attackPrecision` to the fastest precision of the device; throws `TorchError` when the machine does not have the device.

@@ -29,7 +29,10 @@ public struct Fraction: Sendable, Hashable, CustomStringConvertible {
   /// Returns n/255, the usual notation for a radius in pixel values.
   static func over255(_ n: Int) -> Fraction { Fraction(text: "\(n)/255", value: Double(n) / 255) }
 
-  private init(text: String, value: Double) { (self.text, self.value) = (text, value) }
+  private init(text: String, value: Double) {
+    self.text = text
+    self.value = value
+  }
 
   public var description: String { text }
 }

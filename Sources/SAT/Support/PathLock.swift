@@ -13,7 +13,8 @@ final class PathLock {
   init(folder: String, use: String) throws(SATError) {
     let opened = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     try Self.lock(opened, folder, use, "folder")
-    (descriptor, holder) = (opened, nil)
+    descriptor = opened
+    holder = nil
   }
 
   /// Locks the name of a file, which need not exist; throws `SATError` with the `use` of it when another process holds it.
@@ -28,7 +29,8 @@ final class PathLock {
       try Self.lock(opened, file, use, "file")
       attempts += 1  // The process that had the lock may have removed the holder between the two calls.
     } while opened >= 0 && attempts < 100 && !Self.isFile(opened, at: holder)
-    (descriptor, self.holder) = (opened, holder)
+    descriptor = opened
+    self.holder = holder
   }
 
   /// Returns whether another process holds a folder's lock.

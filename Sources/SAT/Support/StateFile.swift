@@ -52,8 +52,12 @@ final class StateFile {
     _ path: String, _ kind: Kind, _ identity: StateIdentity, _ interval: Duration, _ lock: PathLock,
     _ place: (name: String, word: String)
   ) throws {
-    (self.path, self.kind, self.identity) = (path, kind, identity)
-    (self.interval, self.lock, self.place) = (interval, lock, place)
+    self.path = path
+    self.kind = kind
+    self.identity = identity
+    self.interval = interval
+    self.lock = lock
+    self.place = place
     lastWrite = clock.now
     try AtomicFile.check(path)
   }

@@ -47,6 +47,27 @@ public enum Spearman {
   }
 }
 
+/// The rule for a quantile that falls between two values.
+enum QuantileRule {
+  /// Takes the nearer value, so the quantile is a value that occurred.
+  case nearestRank
+  /// Interpolates linearly.
+  case linear
+
+  /// Returns the `q`-quantile, 0…1, of at least one value; the values are in rising order.
+  func quantile(_ q: Double, of sorted: [Float]) -> Double {
+    let position = q * Double(sorted.count - 1)
+    switch self {
+    case .nearestRank: return Double(sorted[Int(position.rounded())])
+    case .linear:
+      let below = Int(position)
+      let low = Double(sorted[below])
+      let high = Double(sorted[min(below + 1, sorted.count - 1)])
+      return low + (high - low) * (position - Double(below))
+    }
+  }
+}
+
 /// Returns the 95 % confidence interval of a proportion (Wilson 1927).
 public func wilsonInterval(_ successes: Int, of trials: Int) -> ClosedRange<Double> {
   precondition(trials > 0 && (0...trials).contains(successes), "wilsonInterval: \(successes) of \(trials)")

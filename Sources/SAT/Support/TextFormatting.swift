@@ -6,7 +6,10 @@ public struct TextTable: CustomStringConvertible {
   private let leftColumns: Int
 
   /// Creates a table from its cells by row, the heading first, with a number of columns that align left.
-  public init(_ rows: [[String]], leftColumns: Int = 1) { (self.rows, self.leftColumns) = (rows, leftColumns) }
+  public init(_ rows: [[String]], leftColumns: Int = 1) {
+    self.rows = rows
+    self.leftColumns = leftColumns
+  }
 
   public var description: String {
     let columns = rows.map(\.count).max() ?? 0
@@ -38,11 +41,19 @@ public func decimal(_ value: Double, _ places: Int) -> String {
   return sign + "\(whole / Int(scale))." + String(repeating: "0", count: places - part.count) + part
 }
 
+/// Returns a fraction in per cent as a number.
+func percentage(_ fraction: Double) -> Double { 100 * fraction }
+
 /// Returns a fraction in per cent, such as "12.34 %".
-public func percent(_ fraction: Double, _ places: Int = 2) -> String { decimal(100 * fraction, places) + " %" }
+public func percent(_ fraction: Double, _ places: Int = 2) -> String { decimal(percentage(fraction), places) + " %" }
+
+/// Returns the finished fraction of a task in whole per cent, rounded down so that only a finished task shows "100 %".
+public func percentDone(_ fraction: Double) -> String { "\(Int(percentage(fraction))) %" }
 
 /// Returns the ends of an interval in per cent without the percent sign, such as "11.20 – 13.50".
-public func percentRange(_ low: Double, _ high: Double) -> String { "\(decimal(100 * low, 2)) – \(decimal(100 * high, 2))" }
+public func percentRange(_ low: Double, _ high: Double) -> String {
+  "\(decimal(percentage(low), 2)) – \(decimal(percentage(high), 2))"
+}
 
 /// Returns a number with four significant digits, the same in every locale; very large and very small numbers get an exponent.
 public func significant(_ value: Double) -> String { String(format: "%.4g", locale: Locale(identifier: "en_US_POSIX"), value) }

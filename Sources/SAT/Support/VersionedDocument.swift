@@ -12,6 +12,28 @@ public protocol VersionedDocument: Codable, Sendable, Equatable {
   var inconsistency: String? { get }
 }
 
+/// A document of a measurement, which states how and where the model computed.
+protocol MeasurementDocument: VersionedDocument {
+  /// The precision of the model's passes; nil in early documents, which do not state it.
+  var precision: Execution.Precision? { get }
+  /// The device, such as "cpu" or "cuda:0"; nil in early documents.
+  var device: String? { get }
+  /// The versions of sat and libtorch.
+  var versions: [String: String] { get }
+}
+
+extension MeasurementDocument {
+  /// Returns the first circumstance that differs from a measurement made now with `execution`, in words; nil if none differs.
+  func difference(from execution: Execution) throws -> String? {
+    let kind = try execution.place.isCUDA ? "cuda" : "cpu"
+    let circumstances = [
+      ("precision", precision?.rawValue, execution.precision.rawValue),
+      ("device", device.map { $0.hasPrefix("cuda") ? "cuda" : $0 }, kind), ("libtorch", versions["libtorch"], Torch.version),
+    ]
+    return circumstances.first { $0.1 != $0.2 }.map { "\($0.0) \($0.1 ?? "unknown"), not \($0.2)" }
+  }
+}
+
 extension VersionedDocument {
   public static var remedy: String { "make it again" }
   public var inconsistency: String? { nil }

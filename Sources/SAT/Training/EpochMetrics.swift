@@ -38,14 +38,12 @@ public struct EpochMetrics: Codable, Sendable, Equatable {
     /// Computes the quantiles of at least one value.
     init(_ values: [Float]) {
       let sorted = values.sorted()
-      func quantile(_ q: Double) -> Double {
-        let position = q * Double(sorted.count - 1)
-        let below = Int(position)
-        let above = min(below + 1, sorted.count - 1)
-        let (low, high) = (Double(sorted[below]), Double(sorted[above]))
-        return low + (high - low) * (position - Double(below))
-      }
-      (p05, p25, p50, p75, p95) = (quantile(0.05), quantile(0.25), quantile(0.5), quantile(0.75), quantile(0.95))
+      func quantile(_ q: Double) -> Double { QuantileRule.linear.quantile(q, of: sorted) }
+      p05 = quantile(0.05)
+      p25 = quantile(0.25)
+      p50 = quantile(0.5)
+      p75 = quantile(0.75)
+      p95 = quantile(0.95)
     }
   }
 

@@ -7,7 +7,8 @@ public enum Presets {
     public let configuration: TrainingConfiguration
 
     fileprivate init(_ summary: String, _ configuration: TrainingConfiguration) {
-      (self.summary, self.configuration) = (summary, configuration)
+      self.summary = summary
+      self.configuration = configuration
     }
   }
 

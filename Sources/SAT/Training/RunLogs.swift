@@ -60,7 +60,8 @@ final class GrowingFile {
     guard let handle = FileHandle(forWritingAtPath: path) else {
       throw SATError("\(path) cannot be opened again after its first write; leave its folder unchanged during a run, and run again")
     }
-    (self.path, self.handle) = (path, handle)
+    self.path = path
+    self.handle = handle
     try handle.seekToEnd()
   }
 

@@ -8,7 +8,9 @@ enum StartingWeights {
   static func load(from path: String, into network: NetworkClassifier) throws {
     // The first attempt gives no architecture, so that a file with another network is recognised.
     func load(_ architecture: Architecture?, _ normalization: Normalization?) throws -> LoadedModel {
-      try ModelFile.load(path: path, checkpoint: "best", architecture: architecture, normalization: normalization, device: .cpu)
+      try ModelFile.load(
+        path: path, architecture: architecture, normalization: normalization,
+        execution: Execution(device: "cpu", memoryFormat: .contiguous))
     }
     let loaded: LoadedModel
     do { loaded = try load(nil, nil) } catch is SATError { loaded = try load(network.architecture, network.normalization) }

@@ -46,7 +46,8 @@ final class TensorBoardLog {
     event.step = Int64(epoch.epoch + 1)
     event.summary.value = epoch.scalars.map { tag, value in
       var scalar = TensorBoardSummary.Value()
-      (scalar.tag, scalar.simpleValue) = (tag, Float(value))
+      scalar.tag = tag
+      scalar.simpleValue = Float(value)
       return scalar
     }
     return event

@@ -13,7 +13,8 @@ extension Trainer {
     var lastSaved = clock.now
     while true {
       let batch = sums.batches
-      (self.order, state.epoch) = (order, sums)
+      self.order = order
+      state.epoch = sums
       let stops = shouldStop()
       let isDue = batch > 0 && (clock.now - lastSaved) / .seconds(1) >= configuration.checkpoints.minutes * 60
       if (isDue || stops) && stepsDone > 0 {
@@ -26,7 +27,8 @@ extension Trainer {
       state.stepsDone += 1
       observer.batchDone(epoch: epoch, batch: batch, batches: loader.batchCount, loss: metrics.loss)
     }
-    (self.order, state.epoch) = (nil, nil)
+    self.order = nil
+    state.epoch = nil
     if let answer = sums.constantAnswer {
       let advice = EpochSums.constantAdvice(configuration.method)
       observer.warn("the network answered \(answer) to every training image in the second half of epoch \(epoch + 1); \(advice)")

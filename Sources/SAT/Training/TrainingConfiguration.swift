@@ -150,9 +150,11 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   /// It ignores the execution, all output besides the weights, and the length unless the learning rates depend on it.
   public func differences(from earlier: TrainingConfiguration) throws(SATError) -> [String] {
     var comparable = self
-    (comparable.preset, comparable.execution) = (earlier.preset, earlier.execution)
+    comparable.preset = earlier.preset
+    comparable.execution = earlier.execution
     if !learningRateSchedule.dependsOnLength { comparable.epochs = earlier.epochs }
-    (comparable.checkpoints, comparable.logSteps) = (earlier.checkpoints, earlier.logSteps)
+    comparable.checkpoints = earlier.checkpoints
+    comparable.logSteps = earlier.logSteps
     comparable.smoothness = earlier.smoothness
     return try ConfigurationFile.differences(earlier, comparable)
   }

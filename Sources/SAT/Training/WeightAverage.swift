@@ -14,7 +14,8 @@ final class WeightAverage {
 
   /// Creates an empty average in a network of the same architecture on the same device; its weights do not matter.
   init(_ settings: TrainingConfiguration.Averaging, network: NetworkClassifier) {
-    (self.settings, self.network) = (settings, network)
+    self.settings = settings
+    self.network = network
     network.module.setTraining(false)
   }
 

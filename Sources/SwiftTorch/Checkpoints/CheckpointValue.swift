@@ -34,8 +34,11 @@ public struct CheckpointValue: Sendable {
     let tensors: [StoredTensor]
 
     init(_ machine: Unpickler, tensors: [StoredTensor]) {
-      (containers, objects, globals) = (machine.containers, machine.objects, machine.globals)
-      (storages, self.tensors) = (machine.storages, tensors)
+      containers = machine.containers
+      objects = machine.objects
+      globals = machine.globals
+      storages = machine.storages
+      self.tensors = tensors
     }
   }
 
@@ -163,7 +166,9 @@ extension Unpickler {
     for record in tensors {
       var tensor = try StoredTensor(
         storage: bound[record.storage], dtype: record.dtype, shape: record.shape, strides: record.strides, offset: record.offset)
-      (tensor.requiresGrad, tensor.isConjugate, tensor.isNegative) = (record.requiresGrad, record.isConjugate, record.isNegative)
+      tensor.requiresGrad = record.requiresGrad
+      tensor.isConjugate = record.isConjugate
+      tensor.isNegative = record.isNegative
       made.append(tensor)
     }
     return CheckpointValue(pickle: CheckpointValue.Pickle(self, tensors: made), value: root)

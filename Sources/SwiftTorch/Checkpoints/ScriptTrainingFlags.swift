@@ -35,7 +35,8 @@ struct ScriptTrainingFlags {
     case .binGet, .longBinGet:
       // The memo also recalls classes. Then the last text is still the attribute's name.
       guard let known = memo[try cursor.size(opcode == .binGet ? 1 : 4)] else { return }
-      (text, isTextOnTop) = (known, true)
+      text = known
+      isTextOnTop = true
     case .newObj: path.append(text)
     case .build: guard path.popLast() != nil else { throw FormatError("the archive's objects end more often than they begin") }
     case .newTrue: if wasTextOnTop && text == "training" { modules.append(path.dropFirst().joined(separator: ".")) }

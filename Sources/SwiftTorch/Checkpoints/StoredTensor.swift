@@ -17,7 +17,10 @@ public struct StoredTensor: Sendable {
     /// The number of bytes.
     let count: Int
 
-    init(_ origin: Origin, count: Int) { (self.origin, self.count) = (origin, count) }
+    init(_ origin: Origin, count: Int) {
+      self.origin = origin
+      self.count = count
+    }
 
     convenience init(bytes: ArraySlice<UInt8>) { self.init(.bytes(bytes), count: bytes.count) }
   }

@@ -71,17 +71,30 @@ extension ts_value {
     self.init()
     switch argument {
     case .none: kind = Int32(TS_NONE)
-    case .bool(let value): (kind, self.as.boolean) = (Int32(TS_BOOL), value)
-    case .int(let value): (kind, self.as.integer) = (Int32(TS_INT), Int64(value))
-    case .double(let value): (kind, self.as.real) = (Int32(TS_DOUBLE), value)
-    case .scalar(.bool(let value)): (kind, self.as.boolean) = (Int32(TS_BOOL), value)
-    case .scalar(.int(let value)): (kind, self.as.integer) = (Int32(TS_INT), Int64(value))
-    case .scalar(.double(let value)): (kind, self.as.real) = (Int32(TS_DOUBLE), value)
-    case .tensor(let value): (kind, self.as.tensor) = (Int32(TS_TENSOR), value.handle)
-    case .generator(let value): (kind, self.as.generator) = (Int32(TS_GENERATOR), value.handle)
-    case .dtype(let value): (kind, self.as.integer) = (Int32(TS_DTYPE), Int64(value.rawValue))
-    case .device(let value): (kind, self.as.device) = (Int32(TS_DEVICE), value.abi)
-    case .memoryFormat(let value): (kind, self.as.integer) = (Int32(TS_MEMORY_FORMAT), Int64(value.rawValue))
+    case .bool(let value), .scalar(.bool(let value)):
+      kind = Int32(TS_BOOL)
+      self.as.boolean = value
+    case .int(let value), .scalar(.int(let value)):
+      kind = Int32(TS_INT)
+      self.as.integer = Int64(value)
+    case .double(let value), .scalar(.double(let value)):
+      kind = Int32(TS_DOUBLE)
+      self.as.real = value
+    case .tensor(let value):
+      kind = Int32(TS_TENSOR)
+      self.as.tensor = value.handle
+    case .generator(let value):
+      kind = Int32(TS_GENERATOR)
+      self.as.generator = value.handle
+    case .dtype(let value):
+      kind = Int32(TS_DTYPE)
+      self.as.integer = Int64(value.rawValue)
+    case .device(let value):
+      kind = Int32(TS_DEVICE)
+      self.as.device = value.abi
+    case .memoryFormat(let value):
+      kind = Int32(TS_MEMORY_FORMAT)
+      self.as.integer = Int64(value.rawValue)
     case .string(let text):
       self.as.string = UnsafePointer(fill(TS_STRING, text.utf8CString, &scratch) { $0 })
       count -= 1  // The shim does not count the final zero.

@@ -40,7 +40,11 @@ public final class FileSource: Sendable {
   /// The open file, or -1 for bytes in memory.
   private let descriptor: Int32
 
-  init(_ bytes: [UInt8]) { (count, memory, descriptor) = (bytes.count, bytes, -1) }
+  init(_ bytes: [UInt8]) {
+    count = bytes.count
+    memory = bytes
+    descriptor = -1
+  }
 
   /// Opens a regular file, with the errors of `FileBytes.read` except for its size.
   init(_ path: String, expecting expected: String) throws(TorchError) {
@@ -56,7 +60,8 @@ public final class FileSource: Sendable {
     guard info.st_size > 0 else { throw TorchError(.io, "\(path) is empty; expected \(expected); copy or download it again") }
     descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw FileBytes.unreadable(path, expected, errno) }
-    (count, memory) = (Int(info.st_size), [])
+    count = Int(info.st_size)
+    memory = []
   }
 
   deinit { if descriptor >= 0 { close(descriptor) } }

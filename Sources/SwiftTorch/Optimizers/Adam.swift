@@ -31,7 +31,8 @@ public final class Adam: Optimizer {
         if weightDecay != 0 { gradient = gradient.adding(weight, alpha: weightDecay) }
         let m = first[i] ?? .zeros(like: weight)
         let v = second[i] ?? .zeros(like: weight)
-        (first[i], second[i]) = (m, v)
+        first[i] = m
+        second[i] = v
         steps[i] += 1
         m.interpolateInPlace(to: gradient, weight: 1 - betas.0)
         v.multiplyInPlace(by: betas.1).addProductInPlace(gradient, gradient, value: 1 - betas.1)

@@ -45,9 +45,18 @@ extension Tensor: CustomStringConvertible {
   private static func scientific(_ value: Double) -> String {
     var exponent = 0
     var mantissa = Swift.abs(value)
-    while mantissa >= 10 { (mantissa, exponent) = (mantissa / 10, exponent + 1) }
-    while mantissa < 1 { (mantissa, exponent) = (mantissa * 10, exponent - 1) }
-    if mantissa >= 9.99995 { (mantissa, exponent) = (1, exponent + 1) }
+    while mantissa >= 10 {
+      mantissa /= 10
+      exponent += 1
+    }
+    while mantissa < 1 {
+      mantissa *= 10
+      exponent -= 1
+    }
+    if mantissa >= 9.99995 {
+      mantissa = 1
+      exponent += 1
+    }
     return (value < 0 ? "-" : "") + fixed(mantissa) + "e\(exponent)"
   }
 }

@@ -35,9 +35,9 @@ func run() throws {
   guard arguments.count == 5, let threads = Int(arguments[4]) else { throw usage }
   Torch.keepHostMemory()
   try Torch.setThreadCount(threads)
-  let model = try ModelFile.load(path: arguments[2], checkpoint: "last", architecture: nil, normalization: nil, device: .cpu)
+  let model = try ModelFile.load(
+    path: arguments[2], checkpoint: .last, execution: Execution(device: "cpu", memoryFormat: .contiguous))
   let classifier = model.classifier
-  classifier.execution = Execution(memoryFormat: .contiguous)
   let clock = ContinuousClock()
   let start = clock.now
   var line = Line(seconds: 0)

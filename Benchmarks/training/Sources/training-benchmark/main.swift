@@ -64,7 +64,7 @@ struct Problem {
   /// Trains a new copy of the network on the first batches and measures it.
   func train(on data: ImageDataset, batches: Int) throws -> Line {
     let order = Tensor.randperm(data.count, generator: Generator(seed: 0)).split(size: configuration.batchSize)
-    let model = try ModelFile.load(path: weights, checkpoint: "best", architecture: nil, normalization: nil, device: .cpu)
+    let model = try ModelFile.load(path: weights, execution: Execution(device: "cpu", memoryFormat: .contiguous))
     guard let network = model.classifier as? NetworkClassifier else {
       throw SATError("\(weights) is not a network of sat; name the weights of a run or a .safetensors file")
     }

@@ -40,6 +40,8 @@ public final class APGD: Attack {
     AttackParameters(steps: iterations, restarts: restarts, targets: targets > 0 ? targets : nil, loss: loss, eot: passes)
   }
 
+  public var variant: String? { usesLargeRadii ? "in three radii" : nil }
+
   public func passesPerSample(classes: Int) -> Int {
     runsPerStart(targets: targets, classes: classes) * restarts * passes * (iterations + 1)
   }
@@ -65,7 +67,7 @@ public final class APGD: Attack {
   func start(_ rows: SearchRows) -> Tensor {
     if threat.norm == .l1 { return L1Ball.projected(rows.clean + rows.draws(.normal), around: rows.clean, radius: threat.epsilon) }
     let noise = threat.norm == .linf ? 2 * rows.draws(.uniform) - 1 : rows.draws(.normal)
-    return (rows.clean + threat.epsilon * (noise / (noise.perSampleNorm(threat.norm) + 1e-12))).clamped(to: 0...1)
+    return (rows.clean + threat.epsilon * (noise / (noise.autoAttackNorms(threat.norm) + 1e-12))).clamped(to: 0...1)
   }
 
   /// Runs three times in shrinking balls, each time from the best point of the run before. Only the last run's findings count.

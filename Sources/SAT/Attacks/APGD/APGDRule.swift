@@ -54,7 +54,7 @@ struct MomentumRule: APGDRule {
     // After a return to the best point this difference includes the jump, as in the reference.
     let difference = points.x - previous
     previous = points.x
-    let direction = norm == .linf ? points.gradient.sign() : points.gradient / (points.gradient.perSampleNorm(.l2) + 1e-12)
+    let direction = norm == .linf ? points.gradient.sign() : points.gradient / (points.gradient.autoAttackNorms(.l2) + 1e-12)
     let ahead = projected(points.x + step * direction, clean)
     let a = isFirst ? 1.0 : 0.75
     isFirst = false
@@ -64,7 +64,7 @@ struct MomentumRule: APGDRule {
   private func projected(_ z: Tensor, _ clean: Tensor) -> Tensor {
     if let low, let high { return z.clamped(between: low, and: high) }
     let offset = z - clean
-    let size = offset.perSampleNorm(.l2)
+    let size = offset.autoAttackNorms(.l2)
     return (clean + offset / (size + 1e-12) * size.clamped(to: ...radius)).clampInPlace(to: 0...1)
   }
 
@@ -75,7 +75,8 @@ struct MomentumRule: APGDRule {
     guard sinceCheck == period else { return nil }
     let oscillates = rises.lessOrEqual(to: Double(period) * 0.75)
     let restore = oscillates || (!wasReduced && bestAtCheck.greaterOrEqual(to: points.bestLoss))
-    (wasReduced, bestAtCheck) = (restore, points.bestLoss)
+    wasReduced = restore
+    bestAtCheck = points.bestLoss
     step = step.replacing(with: step * 0.5, where: restore.reshaped(to: -1, 1, 1, 1))
     rises = Tensor.zeros(like: rises)
     sinceCheck = 0
@@ -85,9 +86,14 @@ struct MomentumRule: APGDRule {
 
   func selecting(_ kept: Tensor) -> MomentumRule {
     var part = self
-    (part.previous, part.low, part.high) = (previous.rows(at: kept), low?.rows(at: kept), high?.rows(at: kept))
-    (part.step, part.rises, part.lastLosses) = (step.selecting(kept), rises.selecting(kept), lastLosses.selecting(kept))
-    (part.wasReduced, part.bestAtCheck) = (wasReduced.selecting(kept), bestAtCheck.selecting(kept))
+    part.previous = previous.rows(at: kept)
+    part.low = low?.rows(at: kept)
+    part.high = high?.rows(at: kept)
+    part.step = step.selecting(kept)
+    part.rises = rises.selecting(kept)
+    part.lastLosses = lastLosses.selecting(kept)
+    part.wasReduced = wasReduced.selecting(kept)
+    part.bestAtCheck = bestAtCheck.selecting(kept)
     return part
   }
 }
@@ -129,7 +135,7 @@ struct SparseRule: APGDRule {
     let largest = steepness.flattened(from: 1).topK(features - Int(position.min().item())).values
     let threshold = largest.gathered(dim: 1, at: (features - 1 - position).unsqueezed(dim: 1)).reshaped(to: -1, 1, 1, 1)
     let signs = points.gradient.sign() * steepness.greaterOrEqual(to: threshold).to(clean.dtype)
-    let ahead = points.x + step.reshaped(to: -1, 1, 1, 1) * signs / (signs.perSampleNorm(.l1) + 1e-10)
+    let ahead = points.x + step.reshaped(to: -1, 1, 1, 1) * signs / (signs.autoAttackNorms(.l1) + 1e-10)
     return L1Ball.projected(ahead, around: clean, radius: radius)
   }
 
@@ -147,7 +153,9 @@ struct SparseRule: APGDRule {
 
   func selecting(_ kept: Tensor) -> SparseRule {
     var part = self
-    (part.step, part.fraction, part.lastMoved) = (step.selecting(kept), fraction.selecting(kept), lastMoved.selecting(kept))
+    part.step = step.selecting(kept)
+    part.fraction = fraction.selecting(kept)
+    part.lastMoved = lastMoved.selecting(kept)
     return part
   }
 }

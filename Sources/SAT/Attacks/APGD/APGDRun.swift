@@ -29,8 +29,11 @@ struct APGDPoints {
 
   func selecting(_ kept: Tensor) -> APGDPoints {
     var part = self
-    (part.x, part.gradient) = (x.rows(at: kept), gradient.rows(at: kept))
-    (part.best, part.bestGradient, part.bestLoss) = (best.rows(at: kept), bestGradient.rows(at: kept), bestLoss.selecting(kept))
+    part.x = x.rows(at: kept)
+    part.gradient = gradient.rows(at: kept)
+    part.best = best.rows(at: kept)
+    part.bestGradient = bestGradient.rows(at: kept)
+    part.bestLoss = bestLoss.selecting(kept)
     return part
   }
 }
@@ -67,7 +70,10 @@ struct APGDRun {
       // Nothing uses the gradient after the last step.
       guard let now = try measure(rows, points.x, step: step, wantsGradient: step < iterations) else { return nil }
       withNoGrad {
-        if let kept = now.kept { (points, rule) = (points.selecting(kept), rule.selecting(kept)) }
+        if let kept = now.kept {
+          points = points.selecting(kept)
+          rule = rule.selecting(kept)
+        }
         points.observe(now.losses, now.gradient)
         onStep(step, now.losses)
         if let restore = rule.restored(points, losses: now.losses, clean: rows.clean) {
@@ -76,6 +82,7 @@ struct APGDRun {
         }
       }
     }
+    if isFinal { try rows.lookAgain(at: points.best, step: iterations) }
     return points.best
   }
 
@@ -102,7 +109,7 @@ struct APGDRun {
       logits = total(isMean ? logits : nil, answers.detached())
       losses = total(isMean ? losses : nil, values.detached())
       if pass == passes && isFinal {
-        kept = try rows.recordHits(logits!.argmax(dim: 1).notEqual(to: rows.labels), at: x, step: step)
+        kept = try rows.recordHits(logits!.misclassifies(rows.labels), at: x, step: step)
         if rows.count == 0 { return nil }
       }
       if wantsGradient { gradient = total(gradient, try rows.gradient(of: values, at: input)) }

@@ -47,7 +47,7 @@ public final class FAB: Attack {
     let isRandom = rows.rows.map { $0.restart > 0 }
     guard isRandom.contains(true) else { return rows.clean }
     let noise = threat.norm == .linf ? 2 * rows.draws(.uniform) - 1 : rows.draws(.normal)
-    let offset = noise / noise.perSampleNorm(threat.norm) * (threat.epsilon * 0.5)
+    let offset = noise / noise.autoAttackNorms(threat.norm) * (threat.epsilon * 0.5)
     let start = (rows.clean + offset).clamped(to: 0...1)
     return rows.clean.replacing(with: start, where: Tensor(isRandom).to(start.device).reshaped(to: -1, 1, 1, 1))
   }

@@ -29,15 +29,19 @@ struct FABRun {
       x = withNoGrad { advanced(x, rows.clean, boundary) }
       let isLast = step == iterations
       let here = try forwardPass(rows, x, differentiable: !isLast)
-      let isAdversarial = here.logits.detached().argmax(dim: 1).notEqual(to: rows.labels)
-      let size = withNoGrad { (x - rows.clean).perSampleNorm(threat.norm).flattened() }
+      let isAdversarial = here.logits.detached().misclassifies(rows.labels)
+      let size = withNoGrad { (x - rows.clean).autoAttackNorms(threat.norm).flattened() }
       let isSmaller = isAdversarial && size.less(than: smallest)
       smallest = smallest.replacing(with: size, where: isSmaller)
       onStep(step, smallest)
       // The reference has no tolerance either. If rows stay, only a smaller perturbation replaces an earlier one.
       let counts = (rows.mode == .compat ? isSmaller : isAdversarial) && size.lessOrEqual(to: threat.epsilon)
       let kept = try rows.recordHits(counts, at: x, step: step)
-      if isLast || rows.count == 0 { return }
+      if rows.count == 0 { return }
+      if isLast {
+        let end = kept.map { x.rows(at: $0) } ?? x
+        return try rows.lookAgain(at: withNoGrad { FeasibleSet(threat, around: rows.clean).projected(end) }, step: step)
+      }
       boundary = try next(rows, &x, here, isAdversarial, kept)
       if let kept { smallest = smallest.selecting(kept) }
     }
@@ -75,7 +79,7 @@ struct FABRun {
     let steps = HyperplaneProjection.step(
       threat.norm, from: Tensor.concatenated([x, clean]), normal: Tensor.concatenated([w, w]),
       distance: Tensor.concatenated([atPoint, atClean]))
-    let sizes = steps.perSampleNorm(threat.norm).clamped(to: 1e-8...)
+    let sizes = steps.autoAttackNorms(threat.norm).clamped(to: 1e-8...)
     let count = x.size(0)
     let (fromPoint, fromClean) = (steps[..<count], steps[count...])
     let bias = (sizes[..<count] / (sizes[..<count] + sizes[count...])).clamped(to: 0...Self.largestBias)
@@ -114,7 +118,7 @@ private struct ForwardPass {
       let one = try boundary(to: Tensor.full(like: labels, other), retainGraph: other < classes - 1)
       withNoGrad {
         let isOwn = labels.equal(to: other).reshaped(to: -1, 1, 1, 1)
-        let distance = (one.difference.abs() / (one.normal.perSampleNorm(norm.dual) + 1e-12))
+        let distance = (one.difference.abs() / (one.normal.autoAttackNorms(norm.dual) + 1e-12))
           .replacing(with: Tensor.full(like: one.difference, Double.infinity), where: isOwn)
         guard let known = best else {
           best = (one, distance)

@@ -66,7 +66,10 @@ public final class Square: Attack {
     let layout: MemoryFormat = batch.images.isContiguous() ? .contiguous : .channelsLast
     var (clean, labels) = (batch.images.contiguous(), batch.labels)
     func select(_ rows: [Int]) -> Tensor { Tensor(rows).to(batch.images.device) }
-    if open.count < batch.count { (clean, labels) = (clean.selecting(select(open)), labels.selecting(select(open))) }
+    if open.count < batch.count {
+      clean = clean.selecting(select(open))
+      labels = labels.selecting(select(open))
+    }
     var best = SquareProposals(threat: threat, draws: draws, samples: open, step: 0).start(clean)
     var margins = [Double](repeating: .infinity, count: open.count)
     for step in 0...queries {
@@ -96,9 +99,23 @@ public final class Square: Attack {
       margins = left.map { margins[$0] }
       if open.isEmpty { return }
       let rows = select(left)
-      (clean, labels, best) = (clean.selecting(rows), labels.selecting(rows), best.selecting(rows))
+      clean = clean.selecting(rows)
+      labels = labels.selecting(rows)
+      best = best.selecting(rows)
     }
     result.images.copyInPlace(from: best, at: select(open))
+    for row in try lookAgain(model, best, labels, Array(open.indices)) {
+      result.findings[open[row]] = Finding(restart: restart, step: queries)
+    }
+  }
+
+  /// Returns those of the rows that the model misclassifies in float32, where a search in bfloat16 ends; none in other precisions.
+  func lookAgain(_ model: any Classifier, _ images: Tensor, _ labels: Tensor, _ rows: [Int]) throws(TorchError) -> [Int] {
+    guard mode == .fast, model.precision == .bf16, !rows.isEmpty else { return [] }
+    let indices = Tensor(rows).to(labels.device)
+    let verdict = try model.misclassified(images.selecting(indices), labels.selecting(indices))
+    cost.forward += verdict.passes
+    return zip(rows, verdict.isWrong).filter { $0.1 }.map { $0.0 }
   }
 
   /// Returns those of the rows that the model itself misclassifies; `logits` are the search's logits of the same images.
@@ -109,7 +126,7 @@ public final class Square: Attack {
     let indices = Tensor(rows).to(labels.device)
     let isWrong: [Bool]
     if model.isExact {
-      isWrong = logits.selecting(indices).argmax(dim: 1).notEqual(to: labels.selecting(indices)).array(of: Bool.self)
+      isWrong = logits.selecting(indices).misclassifies(labels.selecting(indices)).array(of: Bool.self)
     } else {
       let verdict = try model.misclassified(images.selecting(indices), labels.selecting(indices))
       isWrong = verdict.isWrong

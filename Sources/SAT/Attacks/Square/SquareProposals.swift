@@ -100,7 +100,7 @@ struct SquareProposals {
   }
 
   /// The norm of each perturbation, [N, 1, 1, 1].
-  private func length(_ perturbation: Tensor) -> Tensor { perturbation.norms(threat.norm).aligned(with: perturbation) }
+  private func length(_ perturbation: Tensor) -> Tensor { perturbation.alignedNorms(threat.norm) }
 
   /// Returns the mass of each channel of windows [N, C, s, s].
   private func mass(_ window: Tensor) -> Tensor { window.norm(threat.norm == .l1 ? 1 : 2, dims: [2, 3], keepDim: true) }

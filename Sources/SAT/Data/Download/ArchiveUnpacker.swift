@@ -41,7 +41,8 @@ struct ArchiveUnpacker {
         try create(path)
         continue
       }
-      (files, bytes) = (files + 1, bytes &+ entry.size)
+      files += 1
+      bytes &+= entry.size
       guard files <= mostFiles, entry.size <= mostBytes, bytes <= mostBytes else {
         throw SATError(
           "\(archive): holds more than \(mostFiles) files or \(mostBytes) bytes, too many for a data set; nothing of it was kept")

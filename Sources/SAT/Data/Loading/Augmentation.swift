@@ -28,8 +28,14 @@ public struct Augmentation: Codable, Sendable, Equatable {
     padding: Int = 0, resizedCrop: Double = 0, flip: Bool = false, rotation: Double = 0, translation: Double = 0,
     scaling: Double = 0, shear: Double = 0, brightness: Double = 0
   ) {
-    (self.padding, self.resizedCrop, self.flip, self.brightness) = (padding, resizedCrop, flip, brightness)
-    (self.rotation, self.translation, self.scaling, self.shear) = (rotation, translation, scaling, shear)
+    self.padding = padding
+    self.resizedCrop = resizedCrop
+    self.flip = flip
+    self.brightness = brightness
+    self.rotation = rotation
+    self.translation = translation
+    self.scaling = scaling
+    self.shear = shear
   }
 
   public static let none = Augmentation()
@@ -127,7 +133,8 @@ public struct Augmentation: Codable, Sendable, Equatable {
     // Undo the crop.
     if padding > 0 {
       let shifts = Tensor.randint(-padding..<padding + 1, [2, n, 1, 1], generator: generator)
-      (x, y) = (x + shifts[0].to(x.dtype), y + shifts[1].to(y.dtype))
+      x += shifts[0].to(x.dtype)
+      y += shifts[1].to(y.dtype)
       let within = Self.inside(x, width) && Self.inside(y, height)
       isInside = isInside.map { $0 && within } ?? within
     }

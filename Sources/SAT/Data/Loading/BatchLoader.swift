@@ -84,7 +84,9 @@ public final class BatchLoader {
 
     /// Starts the thread unless `depth` is 0.
     init(_ plans: [BatchPlan], depth: Int, make: @escaping (BatchPlan) throws(TorchError) -> Batch) {
-      (self.plans, self.depth, self.make) = (plans, depth, make)
+      self.plans = plans
+      self.depth = depth
+      self.make = make
       guard depth > 0 else { return }
       isRunning = true
       let thread = Thread { self.run() }

@@ -21,7 +21,9 @@ public class PostActivationResNet: Module, Preparable {
     conv1 = stem
     bn1 = BatchNorm2d(widths[0])
     let stages = Sequential.stages(blocks, widths, from: widths[0], block)
-    (layer1, layer2, layer3) = (stages[0], stages[1], stages[2])
+    layer1 = stages[0]
+    layer2 = stages[1]
+    layer3 = stages[2]
     layer4 = stages.count > 3 ? stages[3] : nil
     linear = Linear(widths[widths.count - 1], classes, generator: generator)
     self.poolsStem = poolsStem
@@ -90,7 +92,8 @@ public final class ResNet20: PostActivationResNet {
     private let added: Int
 
     init(_ inputs: Int, _ outputs: Int, stride: Int, generator: Generator) {
-      (self.stride, added) = (stride, (outputs - inputs) / 2)
+      self.stride = stride
+      added = (outputs - inputs) / 2
       super.init(inputs, outputs, stride: stride, projects: false, generator: generator)
     }
 

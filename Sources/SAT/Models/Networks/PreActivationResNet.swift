@@ -21,7 +21,9 @@ public class PreActivationResNet: Module, Preparable {
   ) {
     conv1 = Conv2d(3, stem, kernel: 3, padding: 1, bias: false, generator: generator)
     let stages = Sequential.stages(blocks, widths, from: stem, block)
-    (layer1, layer2, layer3) = (stages[0], stages[1], stages[2])
+    layer1 = stages[0]
+    layer2 = stages[1]
+    layer3 = stages[2]
     layer4 = stages.count > 3 ? stages[3] : nil
     let features = widths[widths.count - 1]
     bn = finalBN ? BatchNorm2d(features) : nil

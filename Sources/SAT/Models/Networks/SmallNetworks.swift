@@ -134,7 +134,8 @@ public final class SmallCNN: SmallNetwork {
   public init(classes: Int = 10, generator: Generator) {
     let features = Features(generator: generator)
     let classifier = Classifier(classes: classes, generator: generator)
-    (self.features, self.classifier) = (features, classifier)
+    self.features = features
+    self.classifier = classifier
     super.init(
       Plan(
         convolutions: [(features.conv1, false), (features.conv2, true), (features.conv3, false), (features.conv4, true)],

@@ -22,12 +22,16 @@ extension Chart.Series {
     var result = self
     if let z {
       let (rows, columns) = (Self.spread(y.count), Self.spread(x.count))
-      (result.x, result.y) = (columns.map { x[$0] }, rows.map { y[$0] })
+      result.x = columns.map { x[$0] }
+      result.y = rows.map { y[$0] }
       result.z = rows.map { row in columns.map { z[row][$0] } }
     } else if y.count > Chart.pointLimit {
       let kept = extremes()
       func picked(_ values: [Double]) -> [Double] { kept.map { values[$0] } }
-      (result.x, result.y, result.low, result.high) = (picked(x), picked(y), low.map(picked), high.map(picked))
+      result.x = picked(x)
+      result.y = picked(y)
+      result.low = low.map(picked)
+      result.high = high.map(picked)
     }
     return result
   }

@@ -17,7 +17,9 @@ struct Chart: Encodable, Sendable, Equatable {
     var words: [String]?
 
     init(_ title: String, _ scale: Scale = .linear, column: String? = nil, words: [String]? = nil) {
-      (self.title, self.scale, self.words) = (title, scale, words)
+      self.title = title
+      self.scale = scale
+      self.words = words
       self.column = column ?? title.lowercased().replacing(" ", with: "_")
     }
 

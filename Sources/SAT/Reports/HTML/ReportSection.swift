@@ -43,7 +43,11 @@ public struct UnreadableDocument: Sendable, Equatable {
   /// The document's stated kind, such as "sat-hessian"; nil if it states none.
   var kind: String?
 
-  init(path: String, reason: String, kind: String? = nil) { (self.path, self.reason, self.kind) = (path, reason, kind) }
+  init(path: String, reason: String, kind: String? = nil) {
+    self.path = path
+    self.reason = reason
+    self.kind = kind
+  }
 
   /// Makes the entry from a path and the error that reading it gave. `start` is the part of the error's sentence that repeats the
   /// path; the reason leaves it out.

@@ -85,7 +85,7 @@ extension RunRecord {
       if !isNamed, classCount > 1, headline.clean.interval[0] <= 1 / Double(classCount) {
         warnings.append("The network is no better than guessing among \(classCount) classes, so its robust accuracy means nothing.")
       }
-      let width = 100 * (headline.robust.interval[1] - headline.robust.interval[0])
+      let width = percentage(headline.robust.interval[1] - headline.robust.interval[0])
       let images = "The robust accuracy comes from \(headline.images), so"
       if width > 10 { warnings.append("\(images) its 95 % interval is \(decimal(width, 0)) points wide.") }
     }
