@@ -66,7 +66,7 @@ struct AttackOptions: ParsableArguments {
     /// Epsilon as typed.
     var radius: Fraction?
     /// The version for the report; nil if no attack of AutoAttack runs.
-    var version: String?
+    var version: AutoAttack.Version?
     var warning: Evaluation.Warning?
   }
 
@@ -208,7 +208,7 @@ struct AttackOptions: ParsableArguments {
     let plan = EvaluationPlan(
       attacks, isIndividual: version == .individual, mode: mode, expectsRandomness: version == .rand || asked.eot ?? 1 > 1)
     return Choice(
-      plan: plan, threat: given.threat, radius: given.radius, version: reportedVersion(selection, asked)?.rawValue,
+      plan: plan, threat: given.threat, radius: given.radius, version: reportedVersion(selection, asked),
       warning: warning)
   }
 

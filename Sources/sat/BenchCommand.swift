@@ -8,7 +8,7 @@ struct BenchCommand: ParsableCommand {
       Times four operations on a batch of random images: a forward pass, an attack step (a pass with the gradient of the images), \
       an update of the weights, and adversarial training. An epoch takes the number of images divided by the last rate.
 
-      Examples:
+      EXAMPLES:
         sat bench
         sat bench --model prn20 --steps 10 --threads 2
         sat bench --model wrn34-10 --batch-size 64 --precision bf16 --json

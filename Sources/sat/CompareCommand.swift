@@ -11,7 +11,7 @@ struct CompareCommand: ParsableCommand {
       If both folders hold a steps.jsonl, the command also names the first step at which a loss or the gradient norm differs by \
       more than the tolerance. `sat train --log-steps` writes this file.
 
-      Examples:
+      EXAMPLES:
         sat train digits --log-steps
         python models/reference_run.py runs/digits-p-sat runs/digits-p-sat.pytorch
         sat compare runs/digits-p-sat runs/digits-p-sat.pytorch

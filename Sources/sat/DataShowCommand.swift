@@ -11,7 +11,8 @@ struct DataShowCommand: ParsableCommand {
 
       EXAMPLES
         sat data show cifar10 --out cifar10.png
-        sat data show imagenette --split train --augmentation imagenette --count 16 --out crops.png
+        sat data show imagenette --split train --augmentation imagenette \\
+          --count 16 --out crops.png
         sat data show pictures/ --first --count 40 --out sheet.png
       """)
 

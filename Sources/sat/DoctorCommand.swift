@@ -7,7 +7,7 @@ struct DoctorCommand: ParsableCommand {
     discussion: """
       The exit status is 1 when a fault keeps sat from working.
 
-      Examples:
+      EXAMPLES:
         sat doctor
         sat doctor --json
       """)

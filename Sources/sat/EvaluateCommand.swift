@@ -22,12 +22,13 @@ struct EvaluateCommand: ParsableCommand {
       A parameter's option, or --set NAME=VALUE, applies to every attack that --attack names and that has the parameter. For \
       autoattack the version fixes all parameters. The JSON document states the parameters of each attack.
 
-      Examples:
+      EXAMPLES:
         sat evaluate runs/digits-p-sat
         sat evaluate runs/digits-p-sat --attack autoattack --save adv.safetensors
         sat evaluate runs/digits-p-sat --attack fgsm,pgd --steps 100 --restarts 5
         sat evaluate runs/digits-p-sat --attack apgd-t,square --targets 3
-        sat evaluate wrn.pt --model wrn34-10 --data cifar10 --epsilon 8/255 --state s
+        sat evaluate wrn.pt --model wrn34-10 --data cifar10 --epsilon 8/255 \\
+          --state s
         sat evaluate lenet5.pt --model lenet5 --data mnist --epsilon 0.3 --first 500
         sat evaluate script.pt --data images.npz --epsilon 8/255 --json
       """)
@@ -79,7 +80,7 @@ struct EvaluateCommand: ParsableCommand {
 
   func run() throws {
     try output.begin(
-      writing: save, records, robustbench, state.map(EvaluationJob.stateFile), reading: subject.inputs, making: state)
+      writing: save, records, robustbench, state.map(StatePlace.file), reading: subject.inputs, making: state)
     let terminal = Terminal.standardError
     if let note = attack.cleanNote { terminal.line("note: \(note)") }
     let loaded = try subject.load()

@@ -15,10 +15,13 @@ struct HessianCommand: ParsableCommand {
       --per-sample computes the dominant eigenvalue of each sample's own Hessian; H-SAT ranks samples by its magnitude. \
       --approximations adds estimates of that magnitude, with Spearman's rank correlation.
 
-      Examples:
-        sat hessian runs/digits-p-sat --split train --first 512 --at adversarial --top 5 --trace
-        sat hessian runs/digits-p-sat --first 128 --per-sample --approximations
-        sat hessian lenet5.pt --model lenet5 --data mnist --first 256 --density --json
+      EXAMPLES:
+        sat hessian runs/digits-p-sat --split train --first 512 --at adversarial \\
+          --top 5 --trace
+        sat hessian runs/digits-p-sat --first 128 --per-sample --approximations \\
+          --state s
+        sat hessian lenet5.pt --model lenet5 --data mnist --first 256 --density \\
+          --json
         sat hessian runs/digits-at --first 64 --top 3 --solver power --dtype float64
       """)
 
@@ -52,6 +55,9 @@ struct HessianCommand: ParsableCommand {
   @Flag(help: "Compute the dominant eigenvalue of each sample's Hessian.") var perSample = false
   @Flag(help: "Add estimates of the per-sample eigenvalues (needs --per-sample).") var approximations = false
   @Option(help: "Data type of weights and derivatives: float32 or float64.") var dtype: Precision = .float32
+
+  @Option(help: .value("dir", "Folder for the saved state of --per-sample. A stopped measurement continues from it."))
+  var state: String?
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
@@ -72,19 +78,23 @@ struct HessianCommand: ParsableCommand {
     if densityProbes != nil && !density { throw ValidationError("--density-probes needs --density.") }
     if densityWidth != nil && !density { throw ValidationError("--density-width needs --density.") }
     if approximations && !perSample { throw ValidationError("--approximations needs --per-sample.") }
+    if state != nil && !perSample { throw ValidationError("--state keeps finished samples, so it needs --per-sample; remove it.") }
     if solver == .power && end != .magnitude { throw ValidationError("--end \(end.rawValue) needs --solver lanczos.") }
   }
 
   func run() throws {
-    try output.begin(reading: subject.options.inputs)
+    try output.begin(writing: state.map(StatePlace.file), reading: subject.options.inputs, making: state)
     let loaded = try subject.options.load()
     let perturbation =
       at == .clean ? nil : ImagePerturbation(try subject.maximizer(loaded.trained), seed: subject.seed)
     var job = HessianJob(model: loaded.model, data: loaded.data, request: request(), perturbation: perturbation)
     job.batchSize = subject.batchSize ?? job.batchSize
     job.dtype = dtype == .float32 ? .float32 : .float64
-    let document = try job.run(progress: ProgressDisplay().show).document
-    Terminal.standardError.endProgress()
+    job.state = state
+    let advice = perSample ? "name a folder with --state to keep finished samples" : "run the command again"
+    let document = try Interruption.listening(keeping: "they are", in: state, otherwise: advice) { display in
+      try job.run(progress: display.show, shouldStop: { Interruption.isRequested }).document
+    }
     try output.deliver(document, text: HessianTable(document, asked: job.request.top).description)
   }
 

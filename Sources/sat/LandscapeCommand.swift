@@ -15,10 +15,12 @@ struct LandscapeCommand: ParsableCommand {
       With --state, a stopped measurement continues. The directions depend only on --seed and --vectors, so measurements with \
       equal values share a plane, even with other images or attacks.
 
-      Examples:
+      EXAMPLES:
         sat landscape runs/digits-p-sat --first 256 --csv surface.csv
-        sat landscape runs/digits-p-sat --first 256 --examples reattack --points 11 --state surface.state
-        sat landscape lenet5.pt --model lenet5 --data mnist --first 512 --examples clean --dimensions 1 --points 51 --json
+        sat landscape runs/digits-p-sat --first 256 --examples reattack \\
+          --points 11 --state surface
+        sat landscape lenet5.pt --model lenet5 --data mnist --first 512 \\
+          --examples clean --dimensions 1 --points 51 --json
       """)
 
   enum Examples: String, ExpressibleByArgument, CaseIterable { case clean, fixed, reattack }
@@ -38,7 +40,7 @@ struct LandscapeCommand: ParsableCommand {
   @Option(help: .value("n", "Points computed at once. Default: one per thread, for networks below 5 million parameters."))
   var workers: Int?
 
-  @Option(help: .value("file", "File for the saved state. A stopped measurement continues from it.")) var state: String?
+  @Option(help: .value("dir", "Folder for the saved state. A stopped measurement continues from it.")) var state: String?
   @Option(help: .value("file", "Write one CSV line per point: x, y, loss, accuracy.")) var csv: String?
   @Option(help: .value("file", "Write loss, accuracy and positions as tensors to a .safetensors file.")) var save: String?
   @OptionGroup var output: OutputOptions
@@ -56,7 +58,7 @@ struct LandscapeCommand: ParsableCommand {
   }
 
   func run() throws {
-    try output.begin(writing: csv, save, state, reading: subject.options.inputs)
+    try output.begin(writing: csv, save, state.map(StatePlace.file), reading: subject.options.inputs, making: state)
     let loaded = try subject.options.load()
     var job = LandscapeJob(
       model: loaded.model, data: loaded.data, examples: try chosenExamples(loaded.trained), dimensions: dimensions,
@@ -67,7 +69,7 @@ struct LandscapeCommand: ParsableCommand {
     job.state = state
     job.batchSize = subject.batchSize ?? job.batchSize
     let document = try Interruption.listening(
-      keeping: "they are", in: state, otherwise: "name a file with --state to keep the points"
+      keeping: "they are", in: state, otherwise: "name a folder with --state to keep the points"
     ) { display in
       try job.run(progress: display.show) { Interruption.isRequested }.document
     }

@@ -8,10 +8,11 @@ struct ModelsCommand: ParsableCommand {
     discussion: """
       `sat evaluate` also reads any other network from a TorchScript archive.
 
-      Examples:
+      EXAMPLES:
         sat models
         sat models --json
-        sat evaluate cnn.pth --model cnn-a --model-option channels=1 --data mnist --epsilon 0.1
+        sat evaluate cnn.pth --model cnn-a --model-option channels=1 --data mnist \\
+          --epsilon 0.1
       """)
 
   @OptionGroup var output: OutputOptions

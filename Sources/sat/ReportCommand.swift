@@ -13,7 +13,7 @@ struct ReportCommand: ParsableCommand {
 
       For each missing part, the page names the command that makes it. Several runs appear side by side.
 
-      Examples:
+      EXAMPLES:
         sat report runs/digits-p-sat
         sat report runs/digits-at runs/digits-p-sat --out compared.html
         sat report runs/digits-p-sat --csv charts

@@ -24,7 +24,8 @@ struct ReproduceCommand: ParsableCommand {
       EXAMPLES
         sat reproduce table-2 --scale small
         sat reproduce table-2 --scale small --plan
-        sat reproduce table-1 --scale paper --settings cifar10-prn20 --methods at,p-sat
+        sat reproduce table-1 --scale paper --settings cifar10-prn20 \\
+          --methods at,p-sat
         sat reproduce fig-4 --scale small --settings mnist-0.3 --epsilon 0.1
       """)
 

@@ -10,7 +10,7 @@ struct RunsCommand: ParsableCommand {
       The accuracies are those of the best checkpoint on the validation images. A run is running, interrupted, finished, stopped
       (its method ended it early) or damaged.
 
-      Examples:
+      EXAMPLES:
         sat runs
         sat runs runs/reproduce --sort robust
         sat runs --json

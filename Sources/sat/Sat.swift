@@ -7,7 +7,7 @@ import SwiftTorch
   static let configuration = CommandConfiguration(
     commandName: "sat", abstract: "Train and evaluate adversarially robust image classifiers.",
     discussion: """
-      Examples:
+      EXAMPLES:
         sat train digits                        train P-SAT on 4,000 digits
         sat evaluate runs/digits-p-sat          measure accuracy, also under attack
         sat evaluate model.pt --model lenet5 --data mnist --epsilon 0.3

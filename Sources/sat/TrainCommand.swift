@@ -13,7 +13,7 @@ struct TrainCommand: ParsableCommand {
       The run folder holds the whole configuration (config.yaml), one line per epoch (metrics.jsonl), TensorBoard events, and the \
       checkpoints best and last. With averaging.kind ema or swa, the checkpoints hold averaged weights.
 
-      Examples:
+      EXAMPLES:
         sat train --list
         sat train digits
         sat train digits --method at --run runs/plain-at

@@ -13,9 +13,10 @@ struct VerifyCommand: ParsableCommand {
       The result also says how many images stay misclassified after rounding to bytes. With --data, the command also compares the \
       originals with the data set, so it trusts nothing in the file.
 
-      Examples:
+      EXAMPLES:
         sat verify adversarial.safetensors --model-file runs/digits-p-sat
-        sat verify adversarial.safetensors --model-file lenet5.pt --model lenet5 --data mnist --indices 0:500 --json
+        sat verify adversarial.safetensors --model-file lenet5.pt --model lenet5 \\
+          --data mnist --indices 0:500 --json
       """)
 
   @Argument(help: .value("file", "File that `sat evaluate --save` wrote.")) var file: String

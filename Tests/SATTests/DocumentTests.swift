@@ -40,7 +40,7 @@ import Testing
     let pgd = PGD(InnerMaximizer(threat: threat, steps: 10, stepSize: 2.0 / 255), seed: 0)
     var attacked = try EvaluationDocument(
       evaluation, model: "runs/digits", data: Self.data(), threat: threat, seed: .max, batchSize: 128, mode: .compat,
-      version: "custom", attacks: [pgd])
+      version: .custom, attacks: [pgd])
     attacked.versions = Self.versions
     try expect(attacked, is: "evaluation.json")
     let plain = Evaluation(labels: [0, 1, 1, 2], predictions: [0, 1, 1, 0], attacks: [], records: [], warnings: [], seconds: 0)

@@ -106,7 +106,7 @@ import Testing
     var job = EvaluationJob(model: try Self.model(), data: try Self.data(2), plan: EvaluationPlan(attacks), seed: 4)
     job.state = "\(scratch.path)/state"
     _ = try job.run()
-    let text = try #require(try SafeTensors.read(EvaluationJob.stateFile(in: job.state!)).metadata["sat.identity"])
+    let text = try #require(try SafeTensors.read(StatePlace.file(at: job.state!)).metadata["sat.identity"])
     let identity = try JSONDecoder().decode(StateIdentity.self, from: Data(text.utf8))
     #expect(
       identity["attack"]
@@ -151,9 +151,9 @@ import Testing
   @Test func autoAttackIsTheEnsembleAsPublished() throws {
     let job = try EvaluationJob(model: try Self.model(), data: try Self.data(3), autoAttack: ThreatModel(epsilon: 0.1), seed: 3)
     #expect(job.plan.attacks.map(\.name) == AutoAttack.ensemble(.standard).map(\.name))
-    #expect(job.version == "standard" && job.planWarning == nil && job.seed == 3 && !job.plan.isIndividual)
+    #expect(job.version == .standard && job.planWarning == nil && job.seed == 3 && !job.plan.isIndividual)
     let each = try EvaluationJob(
       model: try Self.model(), data: try Self.data(3), autoAttack: ThreatModel(epsilon: 0.1), version: .individual)
-    #expect(each.version == "individual" && each.plan.isIndividual)
+    #expect(each.version == .individual && each.plan.isIndividual)
   }
 }

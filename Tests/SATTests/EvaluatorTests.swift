@@ -335,7 +335,7 @@ private final class ScriptedSearch: ScriptedAttack { override class var needsGra
   @Test func squareFindingMoreThanGradientsIsNamed() throws {
     let (blind, square) = (try ScriptedAttack("blind", breaks: [0]), try ScriptedSearch("square", breaks: [1, 2]))
     let warnings = try Self.evaluator().run([blind, square]).warnings
-    #expect(warnings.map(\.code) == [.squareBetter] && warnings[0].message.hasPrefix("Square, which uses no gradients, broke 1"))
+    #expect(warnings.map(\.code) == [.squareBetter] && warnings[0].message.hasPrefix("Square, which uses no gradients, broke 2"))
     #expect(
       try Self.evaluator().run([blind, ScriptedAttack("square", breaks: [1, 2])]).warnings.isEmpty, "the name does not count")
     #expect(try Self.evaluator().run([try ScriptedAttack("blind", breaks: [0, 1, 2]), square]).warnings.isEmpty)

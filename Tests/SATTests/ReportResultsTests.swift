@@ -13,7 +13,7 @@ import Testing
   }
 
   /// An evaluation of ten samples.
-  private static func evaluation(_ attacks: [(name: String, robust: Int)], version: String? = nil) throws -> String {
+  private static func evaluation(_ attacks: [(name: String, robust: Int)], version: AutoAttack.Version? = nil) throws -> String {
     func flags(_ correct: Int) -> [Int] { (0..<10).map { $0 < correct ? 1 : 0 } }
     var document = try JSONDecoder().decode(EvaluationDocument.self, from: Data(WrittenDocument.evaluation.utf8))
     document.data.samples = 10
@@ -37,11 +37,11 @@ import Testing
     #expect(rows["attack"] == "PGD" && rows["robust accuracy"]?.hasPrefix("30.00 %\n") == true && rows["radius"] == "0.1 in L-inf")
     #expect(notes.contains("No evaluation ran AutoAttack") && notes.contains("points wide") && !notes.contains("Nobody"))
     let ensemble = AutoAttack.ensemble(.standard).map { ($0.name, 4) }
-    try run.add("evaluation-aa.json", try Self.evaluation(ensemble, version: "standard"))
+    try run.add("evaluation-aa.json", try Self.evaluation(ensemble, version: .standard))
     (rows, notes) = try Self.results(run)
     #expect(rows["attack"] == "AutoAttack, version standard" && rows["robust accuracy"]?.hasPrefix("40.00 %\n") == true)
     #expect(!notes.contains("AutoAttack"))
-    try run.add("evaluation-aa.json", try Self.evaluation(Array(ensemble.prefix(2)), version: "standard"))
+    try run.add("evaluation-aa.json", try Self.evaluation(Array(ensemble.prefix(2)), version: .standard))
     #expect(try Self.results(run).rows["attack"] == "PGD", "a part of AutoAttack is not AutoAttack")
   }
 

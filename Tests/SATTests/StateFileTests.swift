@@ -28,6 +28,24 @@ import Testing
     #expect(identity == ["model": "n", "grid": "3 x 3"])
   }
 
+  @Test func aPlaceIsAFolderUnlessItIsAFileAlready() throws {
+    let scratch = try Scratch()
+    let place = "\(scratch.path)/place"
+    #expect(StatePlace.file(at: place) == "\(place)/state.safetensors")
+    do {
+      let file = try StateFile(at: place, Self.kind, identity: ["seed": "1"])
+      try file.write([1])
+    }
+    #expect(FileManager.default.fileExists(atPath: "\(place)/state.safetensors"))
+    // Early versions wrote some states to a file of the user's name.
+    let old = "\(scratch.path)/old.state"
+    try FileManager.default.copyItem(atPath: "\(place)/state.safetensors", toPath: old)
+    #expect(StatePlace.file(at: old) == old)
+    #expect(try StateFile(at: old, Self.kind, identity: ["seed": "1"]).read([Int].self)?.contents == [1])
+    let error = #expect(throws: SATError.self) { _ = try StateFile(at: place, Self.kind, identity: ["seed": "2"]).read([Int].self) }
+    #expect(error?.message.contains("another seed (1, not 2)") == true)
+  }
+
   @Test func aFileIsHeldByOneAtATime() throws {
     let scratch = try Scratch()
     let path = "\(scratch.path)/state"

@@ -41,7 +41,7 @@ public struct EvaluationDocument: MeasurementDocument {
   /// The device of the model, such as "cpu" or "cuda:0"; absent in early documents.
   public var device: String?
   /// The version of AutoAttack that set the attacks' parameters, or "individual"; absent if no attack of AutoAttack ran.
-  public var version: String?
+  public var version: AutoAttack.Version?
   public var seconds: Double
   public var clean: Proportion
   /// The threat model; absent if no attack ran.
@@ -55,12 +55,12 @@ public struct EvaluationDocument: MeasurementDocument {
   public var versions: [String: String]
 
   /// True if each attack ran on every sample that is correct when clean, not only on the samples that earlier attacks left.
-  public var isIndividual: Bool { version == AutoAttack.Version.individual.rawValue }
+  public var isIndividual: Bool { version == .individual }
 
   /// Makes the document of an evaluation. It states the parameters of the attacks that ran.
   public init(
     _ evaluation: Evaluation, model: String, data: ImageDataset, threat: ThreatModel?, seed: UInt64, batchSize: Int,
-    mode: AttackMode = .fast, precision: Execution.Precision = .fp32, device: String = "cpu", version: String? = nil,
+    mode: AttackMode = .fast, precision: Execution.Precision = .fp32, device: String = "cpu", version: AutoAttack.Version? = nil,
     attacks ran: [any SAT.Attack] = []
   ) {
     self.model = model

@@ -6,7 +6,6 @@ public import SwiftTorch
 public struct EvaluationJob {
   public let model: LoadedModel
   public let data: ImageDataset
-  /// The attacks and how they run. The job replaces the plan's seed by its own.
   public var plan: EvaluationPlan
   /// The seed of every random draw.
   public var seed: UInt64
@@ -17,7 +16,7 @@ public struct EvaluationJob {
   /// True if the result holds the adversarial images.
   public var keepsImages = false
   /// The version of AutoAttack that sets the attacks' parameters, for the document; nil if no attack of AutoAttack runs.
-  public var version: String?
+  public var version: AutoAttack.Version?
   /// A warning about the plan, such as attacks that were left out.
   public var planWarning: Evaluation.Warning?
 
@@ -46,7 +45,7 @@ public struct EvaluationJob {
     let plan = EvaluationPlan(
       attacks, isIndividual: settings.version == .individual, mode: settings.mode, expectsRandomness: settings.version == .rand)
     self.init(model: model, data: data, plan: plan, seed: settings.seed)
-    version = entries.contains(where: \.isAutoAttack) ? settings.version.rawValue : nil
+    version = entries.contains(where: \.isAutoAttack) ? settings.version : nil
     planWarning = warning
   }
 
@@ -62,9 +61,6 @@ public struct EvaluationJob {
     try self.init(model: model, data: data, suite: AttackSuite(settings), attacks: AutoAttack.ensemble(version))
   }
 
-  /// Returns the path of the state file in a state folder.
-  public static func stateFile(in folder: String) -> String { StateFile.path(inFolder: folder) }
-
   /// Runs the evaluation. It calls `shouldStop` before every pass of a batch through the model; true stops the job.
   ///
   /// - Throws: `JobStopped` if `shouldStop` returned true, `SATError` if the state belongs to another job, the attacks cannot run
@@ -76,15 +72,13 @@ public struct EvaluationJob {
     if plan.mode == .compat, model.classifier.execution.precision == .bf16 {
       throw SATError("mode compat repeats the reference, which computes in float32; choose precision fp32 or mode fast")
     }
-    var plan = plan
-    plan.seed = seed
     let store = try state.map { try EvaluationStore($0, identity: identity()) }
     let adversarial = keepsImages || store != nil ? AdversarialImages() : nil
     let evaluator = Evaluator(
       model: model.classifier, data: data, batchSize: samplesInBatch, device: model.device,
       layout: model.classifier.execution.memoryFormat.format)
     var evaluation = try prepared {
-      try evaluator.run(plan, adversarial: adversarial, store: store, progress: progress, shouldStop: shouldStop)
+      try evaluator.run(plan, seed: seed, adversarial: adversarial, store: store, progress: progress, shouldStop: shouldStop)
     }
     evaluation.warnings.insert(contentsOf: [model.trainingModeWarning, planWarning].compactMap { $0 }, at: 0)
     return Result(job: self, evaluation: evaluation, adversarial: adversarial)

@@ -11,8 +11,6 @@ public struct EvaluationPlan {
   public var checks: Bool
   /// True if the model is meant to be random, as for version `rand`.
   public var expectsRandomness: Bool
-  /// The seed of libtorch's own generators, which TorchScript archives draw from; nil leaves the generators alone.
-  public var seed: UInt64?
 
   public init(
     _ attacks: [any Attack], isIndividual: Bool = false, mode: AttackMode = .fast, checks: Bool = true,
@@ -23,14 +21,6 @@ public struct EvaluationPlan {
     self.mode = mode
     self.checks = checks
     self.expectsRandomness = expectsRandomness
-  }
-
-  /// Seeds libtorch's generators again, before the clean pass and before an attack's group of samples that begins with `sample`.
-  ///
-  /// Neither earlier work nor a kill then changes a result. `compat` uses the seed itself, as the reference before every batch.
-  func seedGenerators(_ phase: String, sample: Int = 0) throws(TorchError) {
-    guard let seed else { return }
-    try Torch.manualSeed(mode == .compat ? seed : CounterRandom(seed: seed, sample: sample, attack: phase).seed(0))
   }
 }
 

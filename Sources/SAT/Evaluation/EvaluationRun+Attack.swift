@@ -73,7 +73,7 @@ extension EvaluationRun {
     let clock = ContinuousClock()
     let (start, spent) = (clock.now, attack.cost)
     let votes = votes ? AveragedClassifier(metered) : nil
-    try plan.seedGenerators(attack.name, sample: positions[0])
+    try seedGenerators(attack.name, sample: positions[0])
     let batch = try batch(positions, state.logits)
     let result = try attack.perturb(votes ?? metered, batch)
     let (hits, judging) = try hits(result, batch, metered, votes)

@@ -6,6 +6,8 @@ internal import SwiftTorch
 struct EvaluationRun {
   let evaluator: Evaluator
   let plan: EvaluationPlan
+  /// The seed of libtorch's own generators, which TorchScript archives draw from; nil leaves the generators alone.
+  let seed: UInt64?
   let labels: [Int]
   let adversarial: AdversarialImages?
   let store: EvaluationStore?
@@ -47,7 +49,7 @@ struct EvaluationRun {
   /// Returns the state before the first attack, with the warnings of the clean pass and the checks.
   private func stateBeforeAttacks() throws -> EvaluationState {
     let begun = ContinuousClock.now
-    try plan.seedGenerators("clean")
+    try seedGenerators("clean")
     var pass = try cleanPass(votes: plan.expectsRandomness && plan.mode == .fast)
     let findings = plan.checks ? try check(pass.predictions) : SanityChecks.Findings()
     if findings.isRandom && !plan.expectsRandomness && plan.mode == .fast { pass = try cleanPass(votes: true) }
@@ -93,6 +95,14 @@ struct EvaluationRun {
     state.seconds = state.secondsUntilNow
     state.begun = .now
     try store.save(state, adversarial)
+  }
+
+  /// Seeds libtorch's generators again, before the clean pass and before an attack's group of samples that begins with `sample`.
+  ///
+  /// Neither earlier work nor a kill then changes a result. `compat` uses the seed itself, as the reference before every batch.
+  func seedGenerators(_ phase: String, sample: Int = 0) throws(TorchError) {
+    guard let seed else { return }
+    try Torch.manualSeed(plan.mode == .compat ? seed : CounterRandom(seed: seed, sample: sample, attack: phase).seed(0))
   }
 
   /// Moves images to the model's device, in its memory format.

@@ -63,7 +63,7 @@ public final class EvaluationStore {
     throws
   {
     self.groupTime = groupTime
-    file = try StateFile(inFolder: folder, Self.kind, identity: identity, interval: interval)
+    file = try StateFile(at: folder, Self.kind, identity: identity, interval: interval)
     guard let (contents, tensors) = try file.read(EvaluationState.self) else { return }
     guard let logits = tensors["logits"] else { throw file.unusable }
     var state = contents

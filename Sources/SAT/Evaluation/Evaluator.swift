@@ -27,15 +27,16 @@ public struct Evaluator {
 
   /// Runs a plan, and collects the broken images in `adversarial`.
   ///
+  /// `seed` sets libtorch's own generators, which TorchScript archives draw from; nil leaves the generators alone.
   /// The store saves the state. A killed evaluation continues from it and gives the same flags. The run calls `shouldStop` before
   /// every pass of a batch through the model; true saves the finished batches and ends the work.
   /// - Throws: Any error of the model, `TorchError` if the state cannot be saved, `JobStopped` if `shouldStop` returned true.
   public func run(
-    _ plan: EvaluationPlan, adversarial: AdversarialImages? = nil, store: EvaluationStore? = nil,
+    _ plan: EvaluationPlan, seed: UInt64? = nil, adversarial: AdversarialImages? = nil, store: EvaluationStore? = nil,
     progress: @escaping (EvaluationProgress) -> Void = { _ in }, shouldStop: @escaping () -> Bool = { false }
   ) throws -> Evaluation {
     try EvaluationRun(
-      evaluator: self, plan: plan, labels: data.labels.array(of: Int.self), adversarial: adversarial, store: store,
+      evaluator: self, plan: plan, seed: seed, labels: data.labels.array(of: Int.self), adversarial: adversarial, store: store,
       progress: progress, shouldStop: shouldStop
     ).result()
   }

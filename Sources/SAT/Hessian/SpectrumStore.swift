@@ -1,6 +1,6 @@
 internal import SwiftTorch
 
-/// A file of finished per-sample eigenvalues and their estimates, from which a stopped measurement continues.
+/// The state of finished per-sample eigenvalues and their estimates, from which a stopped measurement continues.
 struct SpectrumStore {
   /// The number of samples per part; a multiple of the 32 that share a gradient, so parts and whole give the same numbers.
   static let batch = 128
@@ -16,11 +16,11 @@ struct SpectrumStore {
   private let file: StateFile
   private var contents: Contents
 
-  /// Opens the file or starts a new one; runs that may share a file have the same identity.
+  /// Opens the state's folder or starts a new one; runs that may share a state have the same identity.
   ///
   /// - Throws: `SATError` when the file belongs to another measurement, or when another process uses it.
-  init(_ path: String, identity: StateIdentity) throws {
-    file = try StateFile(path, Self.kind, identity: identity)
+  init(_ place: String, identity: StateIdentity) throws {
+    file = try StateFile(at: place, Self.kind, identity: identity)
     contents = try file.read(Contents.self)?.contents ?? Contents()
   }
 

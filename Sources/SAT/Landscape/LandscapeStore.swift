@@ -1,6 +1,6 @@
 internal import SwiftTorch
 
-/// A file of finished landscape points, from which a killed run continues.
+/// The state of finished landscape points, from which a killed run continues.
 final class LandscapeStore {
   private static let kind = StateFile.Kind(format: "sat-landscape-state/2", work: "a landscape")
 
@@ -10,11 +10,12 @@ final class LandscapeStore {
   private let file: StateFile?
   private(set) var values: [Int: LossLandscape.Value] = [:]
 
-  /// Opens or starts a file; a path of nil keeps the values in memory only. Runs that may share a file have the same identity.
+  /// Opens the state's folder or starts a new one; nil keeps the values in memory only. Runs that may share a state have the same
+  /// identity.
   ///
   /// - Throws: `SATError` when the file belongs to another landscape, or when another process uses it.
-  init(_ path: String?, identity: StateIdentity) throws {
-    file = try path.map { try StateFile($0, Self.kind, identity: identity, interval: .seconds(5)) }
+  init(_ place: String?, identity: StateIdentity) throws {
+    file = try place.map { try StateFile(at: $0, Self.kind, identity: identity, interval: .seconds(5)) }
     guard let file, let saved = try file.read(Contents.self)?.tensors else { return }
     guard let points = saved["points"]?.array(of: Int.self), let losses = saved["loss"]?.array(of: Double.self),
       let accuracies = saved["accuracy"]?.array(of: Double.self), points.count == losses.count, points.count == accuracies.count

@@ -32,15 +32,28 @@ final class StateFile {
   private var lastWrite: ContinuousClock.Instant
   private var cost = Duration.zero
 
+  /// Holds the state at a place: a folder, made if needed, or an existing file. Early versions kept some states in files.
+  ///
+  /// - Throws: `SATError` when another process holds the place, or the folder cannot be made; `TorchError` when the file could not
+  ///   be written.
+  convenience init(at place: String, _ kind: Kind, identity: StateIdentity, interval: Duration = .seconds(1)) throws {
+    if Self.path(at: place) == place {
+      try self.init(place, kind, identity: identity, interval: interval)
+    } else {
+      try self.init(inFolder: place, kind, identity: identity, interval: interval)
+    }
+  }
+
   /// Holds the state's folder, made if needed; throws `SATError` when another process holds it, or it cannot be made.
-  convenience init(inFolder folder: String, _ kind: Kind, identity: StateIdentity, interval: Duration = .seconds(1)) throws {
+  private convenience init(inFolder folder: String, _ kind: Kind, identity: StateIdentity, interval: Duration = .seconds(1)) throws
+  {
     if !FileManager.default.fileExists(atPath: folder) {
       try OutputFolder.create(folder, advice: "choose another folder for the state")
     } else if !FileManager.default.isFolder(folder) {
       throw SATError("\(folder) is a file; expected a folder for the state of \(kind.work)")
     }
     let lock = try PathLock(folder: folder, use: "keeping its state in")
-    try self.init(Self.path(inFolder: folder), kind, identity, interval, lock, (folder, "folder"))
+    try self.init(Self.path(at: folder), kind, identity, interval, lock, (folder, "folder"))
   }
 
   /// Holds a file of any name; throws `SATError` when another process holds it, `TorchError` when it could not be written.
@@ -62,8 +75,11 @@ final class StateFile {
     try AtomicFile.check(path)
   }
 
-  /// Returns the path of the state file in a folder.
-  static func path(inFolder folder: String) -> String { "\(folder)/state.safetensors" }
+  /// Returns the path of the state file at a place: the place itself if it is a file, else a file in that folder.
+  static func path(at place: String) -> String {
+    let manager = FileManager.default
+    return manager.fileExists(atPath: place) && !manager.isFolder(place) ? place : "\(place)/state.safetensors"
+  }
 
   /// Reads the state; nil if there is no file.
   ///

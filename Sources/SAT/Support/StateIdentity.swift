@@ -33,6 +33,12 @@ public struct StateIdentity: Sendable, Equatable, Codable, ExpressibleByDictiona
   }
 }
 
+/// The place that `--state` names: a folder for the saved state of stopped work.
+public enum StatePlace {
+  /// Returns the path of the state file at a place: the place itself if it is a file, as early versions made, else a file in it.
+  public static func file(at place: String) -> String { StateFile.path(at: place) }
+}
+
 /// Numbers that tell contents apart; two contents share one with a chance of one in 2^64. See `Tensor.fingerprint`.
 enum Fingerprint {
   static func of(_ text: String) -> UInt64 {

@@ -130,7 +130,7 @@ extension RunRecord {
 extension EvaluationDocument {
   /// True if every attack of a version of AutoAttack ran.
   var isAutoAttack: Bool {
-    guard let ensemble = version.flatMap(AutoAttack.Version.init).map(AutoAttack.ensemble), !ensemble.isEmpty else { return false }
+    guard let ensemble = version.map(AutoAttack.ensemble), !ensemble.isEmpty else { return false }
     return ensemble.allSatisfy { entry in attacks.contains { $0.name == entry.name } }
   }
 
