@@ -43,7 +43,9 @@ import SwiftTorch
       }
       try refuseMisspelledCommand()
       var command = try parseAsRoot(joiningNegativeNumbers(Array(CommandLine.arguments.dropFirst())))
-      do { try command.run() } catch let error as ValidationError { failWithUsage(of: type(of: command), error) }
+      do { try TextTable.$width.withValue(Terminal.outputWidth) { try command.run() } } catch let error as ValidationError {
+        failWithUsage(of: type(of: command), error)
+      }
     } catch let error as SATError { fail(error.message) } catch let error as TorchError { fail(error.message) } catch {
       guard exitCode(for: error).isSuccess else { exit(withError: error) }
       // Help and the version go to standard output, as results do.

@@ -5,6 +5,14 @@ import SAT
 final class Terminal: @unchecked Sendable {
   static let standardError = Terminal()
 
+  /// The width for tables on standard output: COLUMNS if it is set, else the terminal's; nil in a pipe or file.
+  static var outputWidth: Int? {
+    if let text = ProcessInfo.processInfo.environment["COLUMNS"], let columns = Int(text), columns > 0 { return columns }
+    var size = winsize()
+    guard isatty(STDOUT_FILENO) == 1, ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
+    return Int(size.ws_col)
+  }
+
   private let isTerminal = isatty(STDERR_FILENO) == 1
   private let usesColor: Bool
   private let clock = ContinuousClock()

@@ -35,6 +35,12 @@ final class TrainingDisplay: TrainingObserver {
     return usesAttack ? "" : " in validation (\(settings.method) has its own attack for training)"
   }
 
+  /// The method's lambda by the method's own word.
+  private func lambdaText(_ lambda: Double) -> String {
+    let entry = try? DefenseRegistry.entry(named: trainer.configuration.method)
+    return entry?.lambdaText(lambda) ?? "lambda \(decimal(lambda, 2))"
+  }
+
   /// The part of the run that is done; nil before its first step.
   private var position: String? {
     let (epochs, batches) = (trainer.completedEpochs, trainer.completedBatches)
@@ -65,13 +71,15 @@ final class TrainingDisplay: TrainingObserver {
 
   func epochDone(_ metrics: EpochMetrics, isBest: Bool) {
     var parts = ["epoch \(metrics.epoch + 1)/\(trainer.configuration.epochs)"]
-    if let lambda = metrics.lambda { parts.append("lambda \(decimal(lambda, 2))") }
+    if let lambda = metrics.lambda { parts.append(lambdaText(lambda)) }
     parts.append("loss \(decimal(metrics.train.loss, 3))")
     if let validation = metrics.validation {
       parts.append("clean \(percent(validation.clean, 1))")
       parts.append("robust \(percent(validation.robust, 1))\(isBest ? " (best)" : "")")
     }
-    if let active = metrics.active { parts.append("active \(percent(active.reduce(0, +) / Double(max(active.count, 1)), 1))") }
+    if let active = metrics.active {
+      parts.append("moved \(percent(active.reduce(0, +) / Double(max(active.count, 1)), 1)) a step")
+    }
     parts.append("\(decimal(metrics.seconds, 1)) s")
     if let waited = metrics.dataSeconds, waited > 0.05 * metrics.seconds { parts.append("waited \(decimal(waited, 1)) s for data") }
     terminal.line(parts.joined(separator: "   "))

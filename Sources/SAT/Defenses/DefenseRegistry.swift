@@ -9,6 +9,8 @@ public enum DefenseRegistry {
     public let summary: String
     /// True if the method follows a schedule of lambda.
     public private(set) var usesLambda = false
+    /// The method's own word for its lambda, with the value: "lambda 0.50", or "tau 2" for FAT.
+    public private(set) var lambdaText: @Sendable (Double) -> String = { "lambda \(decimal($0, 2))" }
     /// The allowed values of lambda.
     public private(set) var lambdaRange = -Limit.number.upperBound...Limit.number.upperBound
     /// True if training attacks with the configuration's `attack`. Else the method brings its own steps, and `attack` sets only the

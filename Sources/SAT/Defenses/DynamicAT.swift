@@ -6,7 +6,7 @@ public import SwiftTorch
 public final class DynamicAT: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "dat", summary: "dynamic adversarial training, by convergence (Wang et al. 2019)", usesLambda: true,
-    lambdaRange: -Limit.number.upperBound...0,
+    lambdaText: { "threshold \(decimal(-$0, 2))" }, lambdaRange: -Limit.number.upperBound...0,
     options: [
       .choice("displacement", ["clean", "start"], "point from which the criterion measures; the official code: start"),
       .flag("firstStep", false, "true: every sample takes the first step; the official code: true"),

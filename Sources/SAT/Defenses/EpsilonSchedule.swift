@@ -6,7 +6,8 @@ public import SwiftTorch
 public final class EpsilonSchedule: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "epsilon-schedule", summary: "AT with a radius that grows with lambda (Table 4, first row)", usesLambda: true,
-    lambdaRange: 0...1, adapt: { $0.lambda = .linear(initial: 0, final: 1, start: 0, end: max($0.lambda.lastChange, 1)) }
+    lambdaText: { "radius \(decimal($0, 2)) epsilon" }, lambdaRange: 0...1,
+    adapt: { $0.lambda = .linear(initial: 0, final: 1, start: 0, end: max($0.lambda.lastChange, 1)) }
   ) { EpsilonSchedule($0) }
 
   private let settings: DefenseSettings

@@ -6,6 +6,7 @@ public import SwiftTorch
 public final class FriendlyAT: Defense {
   static let entry = DefenseRegistry.Entry(
     name: "fat", summary: "friendly adversarial training (Zhang et al. 2020); lambda is tau", usesLambda: true,
+    lambdaText: { "tau \(Int($0))" },
     lambdaRange: 0...Double(Limit.steps.upperBound),
     options: [.number("omega", 0, "standard deviation of the Gaussian noise added to each step; the official code: 0.001")],
     adapt: { settings in

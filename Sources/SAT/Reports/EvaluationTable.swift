@@ -12,17 +12,24 @@ public struct EvaluationTable: CustomStringConvertible {
   }
 
   public var description: String {
-    var rows = [["", "correct", "accuracy", "95 % interval", "seconds", "share", "forward", "backward"]]
+    var rows = [["", "correct", "accuracy", "95 % interval", "seconds", "of time", "forward", "backward"]]
     rows.append(row("clean", evaluation.cleanCorrect))
     rows += evaluation.attacks.map { row($0.name, $0.robust, $0) }
     if isIndividual && evaluation.attacks.count > 1 { rows.append(row("worst case", evaluation.robustCorrect)) }
-    let text = heading + "\n\n" + TextTable(rows).description
-    if evaluation.attacks.isEmpty { return text }
+    let table = heading + "\n\n" + TextTable(rows).description
+    if evaluation.attacks.isEmpty { return table }
+    let text = table + Self.legend
     let classes = evaluation.perClass.map { entry in
       ["\(entry.class)", "\(entry.samples)", Self.share(entry.clean, entry.samples), Self.share(entry.robust, entry.samples)]
     }
     return text + "\n" + TextTable([["class", "samples", "clean", "robust"]] + classes).description
   }
+
+  private static let legend = """
+    of time: share of the attacks' seconds; forward: images that passed through the model;
+    backward: images whose gradient was computed
+
+    """
 
   private func row(_ name: String, _ correct: Int, _ attack: Evaluation.Outcome? = nil) -> [String] {
     let total = evaluation.labels.count
@@ -59,14 +66,15 @@ public struct VerificationTable: CustomStringConvertible {
       \(checks)
       robust accuracy, counted again: \(robust.correct)/\(samples), \(percent(robust.accuracy)) (\(robust.range))
       largest perturbation: \(largest)
-      as bytes: \(eightBit.misclassified) of \(verification.adversarial) are still misclassified, \
-      \(eightBit.withinEpsilon) of them within epsilon; rounded towards the original \(eightBit.towardsOriginal)
+      stored as 8-bit pixels: \(eightBit.misclassified) of the \(verification.adversarial) adversarial images still fool the \
+      model, \(eightBit.withinEpsilon) of these within epsilon
+      rounded towards the clean image, which keeps them within epsilon: \(eightBit.towardsOriginal) still fool the model
       \(verification.warnings.map { "warning: \($0.message)\n" }.joined())
       """
   }
 
   private var checks: TextTable {
-    var rows = [["check", "", "what"]]
+    var rows = [["check", "result", "meaning"]]
     for check in verification.checks {
       let some = check.failed.prefix(5).map(String.init).joined(separator: ", ") + (check.failed.count > 5 ? ", …" : "")
       let exceptions =

@@ -1,32 +1,5 @@
 internal import Foundation
 
-/// A table of text: the first columns align left, the others right.
-public struct TextTable: CustomStringConvertible {
-  private let rows: [[String]]
-  private let leftColumns: Int
-
-  /// Creates a table from its cells by row, the heading first, with a number of columns that align left.
-  public init(_ rows: [[String]], leftColumns: Int = 1) {
-    self.rows = rows
-    self.leftColumns = leftColumns
-  }
-
-  public var description: String {
-    let columns = rows.map(\.count).max() ?? 0
-    let widths = (0..<columns).map { c in rows.map { c < $0.count ? $0[c].count : 0 }.max() ?? 0 }
-    let lines = rows.map { row in
-      var line = ""
-      for (c, cell) in row.enumerated() {
-        let fill = String(repeating: " ", count: widths[c] - cell.count)
-        line += (c == 0 ? "" : "  ") + (c < leftColumns ? cell + fill : fill + cell)
-      }
-      while line.last == " " { line.removeLast() }
-      return line
-    }
-    return lines.joined(separator: "\n") + "\n"
-  }
-}
-
 /// Returns a number with a fixed count of decimals, the same in every locale.
 public func decimal(_ value: Double, _ places: Int) -> String {
   guard value.isFinite else { return "\(value)" }
