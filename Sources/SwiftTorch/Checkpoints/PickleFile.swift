@@ -42,7 +42,10 @@ extension CheckpointValue {
     guard let elements = bytes(arguments.elements), let descriptor = elementType(arguments.type), let sizes = items(arguments.shape)
     else { return nil }
     var shape: [Int] = []
-    for size in sizes { if case .int(let size) = size, size >= 0 { shape.append(size) } else { return nil } }
+    for size in sizes {
+      guard case .int(let size) = size, size >= 0 else { return nil }
+      shape.append(size)
+    }
     return try naming(source) { () throws(FormatError) in
       try NumPyFile.array(elements, descriptor, shape: shape, isFortran: arguments.isFortran)
     }
