@@ -36,7 +36,9 @@ struct CIFAR: ImageParts {
     classes == 10 ? ["cifar-10-batches-bin", "cifar-10-batches-py"] : ["cifar-100-binary", "cifar-100-python"]
   }
 
-  /// True if the folder holds at least one of the files. The names of CIFAR-100's pickles are common, so `meta` must be beside them.
+  /// True if the folder holds at least one of the files.
+  ///
+  /// The names of CIFAR-100's pickles are common, so `meta` must be beside them.
   var isHere: Bool {
     let manager = FileManager.default
     let hasNamedPickles = classes == 10 || manager.isFile("\(folder)/meta")
@@ -74,8 +76,8 @@ struct CIFAR: ImageParts {
     if !missing.isEmpty {
       guard let found = archives.first(where: FileManager.default.fileExists(atPath:)) else {
         throw SATError(
-          "\(name): \(folder)/\(missing[0]).bin[.gz] is not there, and \(archive) is not there either; get them with `sat data fetch "
-            + "\(name)`, say where they are with --data-root, or name their folder or one of the files with --data")
+          "\(name): \(folder)/\(missing[0]).bin[.gz] is not there, and \(archive) is not there either; get them with `sat data "
+            + "fetch \(name)`, say where they are with --data-root, or name their folder or one of the files with --data")
       }
       archive = found
       packed = try members(missing, of: archive)
@@ -122,8 +124,8 @@ struct CIFAR: ImageParts {
     let (smallest, largest) = (Int(labels.min().item()), Int(labels.max().item()))
     guard smallest >= 0, largest < classes else {
       throw SATError(
-        "\(path): a record has label \(smallest < 0 ? smallest : largest); expected 0 to \(classes - 1), so the file is not \(name)'s"
-      )
+        "\(path): a record has label \(smallest < 0 ? smallest : largest); expected 0 to \(classes - 1), so the file "
+          + "is not \(name)'s")
     }
     return (rows.reshaped(to: -1, 3, 32, 32), labels)
   }

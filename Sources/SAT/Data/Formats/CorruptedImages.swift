@@ -44,8 +44,8 @@ struct CorruptedImages: ImageParts {
       labels.count == rows || labels.count == rows / Self.severities
     else {
       throw SATError(
-        "\(path) has shape \(stored.shape) beside \(labels.count) labels; expected the images of \(Self.severities) severities, and "
-          + "labels for all or for one of them")
+        "\(path) has shape \(stored.shape) beside \(labels.count) labels; expected the images of \(Self.severities) severities, "
+          + "and labels for all or for one of them")
     }
     let perSeverity = rows / Self.severities
     let range = reading.severity.map { ($0 - 1) * perSeverity..<$0 * perSeverity } ?? 0..<rows

@@ -33,8 +33,8 @@ struct PictureFiles: Sendable {
       throw TorchError(
         .value,
         "\(paths[index]): is a picture of \(picture.size(2)) x \(picture.size(1)) and makes an image of "
-          + "\(image.size(2)) x \(image.size(1)); expected \(imageShape[2]) x \(imageShape[1]), the size of the folder's first image; "
-          + "choose one size for all with --resize and --crop")
+          + "\(image.size(2)) x \(image.size(1)); expected \(imageShape[2]) x \(imageShape[1]), the size of the folder's first "
+          + "image; choose one size for all with --resize and --crop")
     }
     return image
   }

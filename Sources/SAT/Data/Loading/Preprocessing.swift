@@ -33,7 +33,7 @@ public struct Preprocessing: Sendable, Equatable, CustomStringConvertible {
   /// Resizes the shorter edge to 8/7 of `side` and takes the middle square: 256 for 224, as is usual for ImageNet.
   static func middle(side: Int) -> Preprocessing { Preprocessing(resize: side * 8 / 7, crop: side) }
 
-  /// A phrase for a sentence about pictures, such as "resized to 256 pixels on the shorter edge and cropped to the middle 224 x 224".
+  /// A phrase for a sentence about pictures: "resized to 256 pixels on the shorter edge and cropped to the middle 224 x 224".
   public var description: String {
     let steps = [
       resize.map { "resized to \($0) pixels on the shorter edge\(isBicubic ? " (bicubic)" : "")" },
