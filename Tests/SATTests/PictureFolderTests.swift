@@ -105,7 +105,7 @@ import Testing
     let scratch = try Scratch()
     let path = try Self.folder(
       scratch,
-      ["a/deep/er": ["rgb.png"], "a": ["rgb.bmp", "rgb.ppm"], "a/.hidden": ["grey.png"], "b": ["rgb.tif", "lossless.webp"]])
+      ["a/deep/er": ["rgb.png"], "a": ["rgb.bmp", "rgb.ppm"], "a/.hidden": ["grey.png"], "b": ["rgb.bmp", "grey.pgm"]])
     try Data("notes".utf8).write(to: URL(filePath: "\(path)/b/readme.txt"))
     try Data("notes".utf8).write(to: URL(filePath: "\(path)/a/._0.png"))
     let data = try DataSource(path).load(.test, root: DataRoot(option: "/n"))
