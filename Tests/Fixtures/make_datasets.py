@@ -55,7 +55,7 @@ def main() -> None:
     )
     (hundred / "meta").write_bytes(pickle.dumps({"fine_label_names": [f"class {i}" for i in range(100)]}, protocol=2))
 
-    small = pixels(3, 4, 5)
+    small = pixels(3, 5, 6)
     last = small.transpose(0, 2, 3, 1).copy()
     np.save(pair / "images.npy", small)
     np.save(pair / "labels.npy", LABELS.astype(">i4"))

@@ -57,7 +57,7 @@ import Testing
     let cut = PictureFolderTests.sentence {
       _ = try CIFAR.file("cut", Array(FileBytes.read(Fixtures.path("datasets/protocol5")).dropLast(9)))
     }
-    #expect(cut.contains("cut: the pickle is cut off"))
+    #expect(cut.contains("cut off"))
   }
 
   @Test(arguments: [
@@ -65,7 +65,7 @@ import Testing
     "dictionary.pt", "dataset.pt",
   ]) func arraysAreRead(name: String) throws {
     let data = try Self.load(name)
-    expectClose(try data.batch(0..<3).images, Self.pixels([3, 4, 5]).to(.float32) / 255.0, absolute: 1e-7, relative: 0)
+    expectClose(try data.batch(0..<3).images, Self.pixels([3, 5, 6]).to(.float32) / 255.0, absolute: 1e-7, relative: 0)
     #expect(data.labels.array(of: Int.self) == Self.labels)
     #expect(data.split == (name == "parts.npz" ? "test" : "file"))
     let notes = data.notes.joined()
@@ -75,7 +75,7 @@ import Testing
   @Test func twoFilesAreAPair() throws {
     let folder = Fixtures.path("datasets/pair")
     let data = try DataSource("\(folder)/images.npy,\(folder)/labels.npy").load(.test, root: Self.root)
-    expectIdentical(try data.images, Self.pixels([3, 4, 5]))
+    expectIdentical(try data.images, Self.pixels([3, 5, 6]))
   }
 
   @Test func partsOfAFileAreParts() throws {
@@ -123,7 +123,7 @@ import Testing
 
   @Test func aCorruptionAndItsSeverityAreChosen() throws {
     let third = try Self.load("cifar10-c", .test, ImageReading(corruption: "fog", severity: 3))
-    expectIdentical(try third.images.to(.int64), (Self.pixels([3, 4, 5]).to(.int64) + 3).remainder(256))
+    expectIdentical(try third.images.to(.int64), (Self.pixels([3, 5, 6]).to(.int64) + 3).remainder(256))
     #expect(third.labels.array(of: Int.self) == Self.labels && third.name == "cifar10-c (fog, severity 3)")
     let all = try Self.load("CIFAR-10-C", .test, ImageReading(corruption: "fog"))
     #expect(all.count == 15)

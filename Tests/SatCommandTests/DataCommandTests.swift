@@ -38,7 +38,7 @@ import Testing
     #expect(fog.status == 0 && fog.json["imageShape"] as? [Int] == [3, 288, 288], "\(fog.errors)")
     #expect(fog.errors.contains("are read with channels last") && fog.errors.contains("cropped to the middle 288 x 288"))
     let first = try show("image_label.npz", "--layout", "nchw")
-    #expect(first.status == 1 && first.sentence.contains("images of 4 channels"), "\(first.errors)")
+    #expect(first.status == 1 && first.sentence.contains("images of 5 channels"), "\(first.errors)")
     #expect(try show("pair", "--preprocess", "Res9").sentence.contains("Res256Crop224"))
     #expect(try show("pair", "--preprocess", "Res224", "--resize", "9").status == 64)
     #expect(try show("pair", "--severity", "6").status == 64)
