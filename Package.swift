@@ -30,8 +30,9 @@ let package = Package(
         .unsafeFlags(["-L\(shim)", "-Xlinker", "-rpath", "-Xlinker", shim]),
       ]),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
-    // Calls libjpeg-turbo and libpng (apt: libjpeg-dev, libpng-dev) in functions that return their errors.
-    .target(name: "CImageCodecs", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png16")]),
+    // Calls libjpeg-turbo and libpng (apt: libjpeg-dev, libpng-dev) in functions that return their errors. It opens libtiff and
+    // libwebp (apt: libtiff6, libwebp7) at run time, so a build needs neither.
+    .target(name: "CImageCodecs", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png16"), .linkedLibrary("dl")]),
     .target(name: "SwiftTorch", dependencies: ["CTorchShim", "CZlib"], swiftSettings: strict),
     // Apart from SwiftTorch, so that a user of tensors links no image library.
     .target(name: "FileCodecs", dependencies: ["SwiftTorch", "CImageCodecs"], swiftSettings: strict),

@@ -61,13 +61,14 @@ static void cmyk_row_to_rgb(const uint8_t* from, uint8_t* to, uint32_t width) {
   }
 }
 
-int ic_jpeg_decode(const uint8_t* bytes, size_t count, int64_t max_pixels, ic_image* out) {
+int ic_jpeg_decode(const uint8_t* bytes, size_t count, int64_t max_pixels, int size_only, ic_image* out) {
   struct jpeg_decompress_struct info;
   struct jpeg_progress_mgr progress = {.progress_monitor = limit_scans};
   errors errors = {.message = out->message};
   // volatile, because longjmp may restore an old value of a local variable that changed after setjmp.
   uint8_t* volatile row = NULL;
   out->pixels = NULL;
+  out->orientation = 1;
   memset(&info, 0, sizeof info);
   info.err = jpeg_std_error(&errors.base);
   errors.base.error_exit = fail;
@@ -77,7 +78,7 @@ int ic_jpeg_decode(const uint8_t* bytes, size_t count, int64_t max_pixels, ic_im
     jpeg_destroy_decompress(&info);
     free(row);
     ic_image_free(out);
-    return 1;
+    return IC_FAILED;
   }
   jpeg_create_decompress(&info);
   info.progress = &progress;
@@ -88,12 +89,16 @@ int ic_jpeg_decode(const uint8_t* bytes, size_t count, int64_t max_pixels, ic_im
              (long long)max_pixels);
     longjmp(errors.escape, 1);
   }
+  out->width = (int32_t)info.image_width;
+  out->height = (int32_t)info.image_height;
+  if (size_only) {
+    jpeg_destroy_decompress(&info);
+    return IC_OK;
+  }
   const int is_cmyk = info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK;
   info.out_color_space = is_cmyk ? JCS_CMYK : JCS_RGB;
   jpeg_start_decompress(&info);
   const size_t stride = 3 * (size_t)info.output_width;
-  out->width = (int32_t)info.output_width;
-  out->height = (int32_t)info.output_height;
   out->pixels = malloc(stride * info.output_height);
   if (is_cmyk) row = malloc(4 * (size_t)info.output_width);
   if (!out->pixels || (is_cmyk && !row)) {
@@ -108,7 +113,7 @@ int ic_jpeg_decode(const uint8_t* bytes, size_t count, int64_t max_pixels, ic_im
   jpeg_finish_decompress(&info);
   jpeg_destroy_decompress(&info);
   free(row);
-  return 0;
+  return IC_OK;
 }
 
 void ic_image_free(ic_image* image) {

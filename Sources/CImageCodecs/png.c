@@ -56,24 +56,25 @@ static void flush(png_structp png) { (void)png; }
 
 int ic_is_png(const uint8_t* bytes, size_t count) { return count >= 8 && png_sig_cmp(bytes, 0, 8) == 0; }
 
-int ic_png_decode(const uint8_t* bytes, size_t count, int64_t max_pixels, ic_image* out) {
+int ic_png_decode(const uint8_t* bytes, size_t count, int64_t max_pixels, int size_only, ic_image* out) {
   source from = {bytes, count};
   png_infop info = NULL;
   // volatile, because longjmp may restore an old value of a local variable that changed after setjmp.
   png_bytepp volatile rows = NULL;
   out->pixels = NULL;
+  out->orientation = 1;
   png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, out->message, fail, ignore);
   if (png) info = png_create_info_struct(png);
   if (!info) {
     snprintf(out->message, IC_MESSAGE_SIZE, "libpng could not start");
     png_destroy_read_struct(&png, NULL, NULL);
-    return 1;
+    return IC_FAILED;
   }
   if (setjmp(png_jmpbuf(png))) {
     png_destroy_read_struct(&png, &info, NULL);
     free(rows);
     ic_image_free(out);
-    return 1;
+    return IC_FAILED;
   }
   png_set_read_fn(png, &from, read_from);
   png_set_chunk_cache_max(png, max_chunks);
@@ -85,6 +86,12 @@ int ic_png_decode(const uint8_t* bytes, size_t count, int64_t max_pixels, ic_ima
              (long long)max_pixels);
     png_longjmp(png, 1);
   }
+  out->width = (int32_t)width;
+  out->height = (int32_t)height;
+  if (size_only) {
+    png_destroy_read_struct(&png, &info, NULL);
+    return IC_OK;
+  }
   png_set_expand(png);
   png_set_scale_16(png);
   png_set_gray_to_rgb(png);
@@ -93,8 +100,6 @@ int ic_png_decode(const uint8_t* bytes, size_t count, int64_t max_pixels, ic_ima
   png_read_update_info(png, info);
   const size_t stride = 3 * (size_t)width;
   if (png_get_rowbytes(png, info) != stride) png_error(png, "its colour type is unknown");
-  out->width = (int32_t)width;
-  out->height = (int32_t)height;
   out->pixels = malloc(stride * height);
   rows = malloc(height * sizeof(png_bytep));
   if (!out->pixels || !rows) png_error(png, "there is not enough memory");
@@ -103,7 +108,7 @@ int ic_png_decode(const uint8_t* bytes, size_t count, int64_t max_pixels, ic_ima
   png_read_end(png, NULL);
   png_destroy_read_struct(&png, &info, NULL);
   free(rows);
-  return 0;
+  return IC_OK;
 }
 
 int ic_png_encode(const uint8_t* pixels, int32_t width, int32_t height, uint8_t** out, size_t* out_count,

@@ -8,6 +8,7 @@ extension Execution.Layout: ExpressibleByArgument {}
 extension Norm: ExpressibleByArgument {}
 extension RunFolder.Checkpoint: ExpressibleByArgument {}
 extension DataSource.Split: ExpressibleByArgument {}
+extension ImageReading.Layout: ExpressibleByArgument {}
 
 extension Fraction: ExpressibleByArgument {
   public init?(argument: String) {

@@ -23,9 +23,9 @@ struct InputFiles {
   /// The files of `--data`: the folder of a data set, a folder of pictures, or one file.
   static func data(_ source: String?, root: DataRoot) -> InputFiles {
     guard let source else { return InputFiles() }
-    let digits = source == "digits" ? try? DigitsLocation.find(dataRoot: root) : nil
-    let path = digits ?? (DataSource.names.contains(source) ? root.appending(source) : source)
-    return FileManager.default.isFolder(path) ? InputFiles(folders: [path]) : .files([path])
+    let paths = DataSource(source).paths(root: root)
+    let folders = paths.filter(FileManager.default.isFolder)
+    return InputFiles(files: paths.filter { !folders.contains($0) }, folders: folders)
   }
 
   static func + (left: InputFiles, right: InputFiles) -> InputFiles {

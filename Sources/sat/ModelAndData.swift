@@ -53,7 +53,7 @@ struct ModelAndData: ParsableArguments {
     guard let source = selection.data ?? trained?.data else {
       throw SATError("no data were named; choose the images with --data, such as --data mnist or --data images.npz")
     }
-    let data = try selection.load(source, root: dataOptions.root)
+    let data = try selection.load(source, root: dataOptions.root, for: model)
     try model.check(data)
     for note in model.notes { Terminal.standardError.line("\(path): \(note)") }
     return Loaded(model: model, data: data, trained: trained)

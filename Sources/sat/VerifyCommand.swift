@@ -30,22 +30,24 @@ struct VerifyCommand: ParsableCommand {
 
   func validate() throws {
     try check("--batch-size", batchSize, in: Limit.batchSize)
-    if selection.data == nil && (selection.first != nil || selection.indices != nil || selection.part.split != nil) {
-      throw ValidationError("--first, --indices and --split need --data; add --data, or leave them out.")
+    if selection.data == nil
+      && (selection.first != nil || selection.indices != nil || selection.part.split != nil || selection.part.reading.isGiven)
+    {
+      throw ValidationError("Options that choose images, such as --first and --split, need --data; add it, or leave them out.")
     }
   }
 
   func run() throws {
     try output.begin(reading: .files([file]) + .model(modelFile) + .data(selection.data, root: dataOptions.root))
     let saved = try SavedImages.read(file)
-    let data = try selection.data.map { try selection.load($0, root: dataOptions.root) }
+    let settings = execution.applied()
+    let model = try model.load(modelFile, execution: settings)
+    let data = try selection.data.map { try selection.load($0, root: dataOptions.root, for: model) }
     if let data, data.count != saved.originals.count {
       throw SATError(
         "\(file) holds \(saved.originals.count) images, but the options select \(data.count) of \(data.name); select the same "
           + "images with --split and --first or --indices")
     }
-    let settings = execution.applied()
-    let model = try model.load(modelFile, execution: settings)
     try model.check(saved.originals)
     for note in model.notes { Terminal.standardError.line("\(modelFile): \(note)") }
     let verification = try Verification.run(

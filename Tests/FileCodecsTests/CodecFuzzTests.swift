@@ -20,6 +20,23 @@ import Testing
     report(run)
   }
 
+  /// TIFF and WebP are tested where their libraries are installed.
+  @Test(arguments: ["ppm", "bmp", "tif", "webp"]) func otherPictures(ending: String) async {
+    let run = await #expect(processExitsWith: .success, observing: [\.standardOutputContent]) { [ending] in
+      let names = (ImageCodecTests.simple + ImageCodecTests.tiff + ImageCodecTests.webp).filter {
+        ending == "ppm" ? $0.hasSuffix("ppm") || $0.hasSuffix("pgm") || $0.hasSuffix("pbm") : $0.hasSuffix(ending)
+      }
+      let seeds = names.map { try! FileBytes.read(Fixtures.path("pictures/\($0)")) }
+      guard let format = ImageCodec.format(seeds[0]), ImageCodec.canRead(format) else { return }
+      fuzz("\(ending) pictures", seeds: seeds, iterations: 20_000) { bytes, _ in
+        _ = try? ImageCodec.size(bytes)
+        guard let picture = try? ImageCodec.decode(bytes) else { return false }
+        return picture.ndim == 3 && picture.size(0) == 3 && picture.sum().item() >= 0
+      }
+    }
+    report(run)
+  }
+
   @Test func gzipStreams() async {
     let run = await #expect(processExitsWith: .success, observing: [\.standardOutputContent]) {
       let compressed = try! FileBytes.read(Fixtures.path("pictures/palette.png"))

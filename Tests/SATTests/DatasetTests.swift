@@ -117,7 +117,7 @@ import Testing
     var loaded = 0
     for name in names {
       do {
-        let data = try ImageFile.load("\(folder)/\(name)")
+        let data = try DataSource("\(folder)/\(name)").load(.test, root: DataRoot(option: "/n"))
         #expect(data.count > 0 && data.imageShape.count == 3)
         loaded += 1
       } catch let error as SATError {

@@ -19,6 +19,8 @@ import Testing
     return scratch.path
   }
 
+  static func middle(of picture: Tensor, side: Int) -> Tensor { Preprocessing.middle(side: side)(picture) }
+
   static func sentence(_ body: () throws -> Void, sourceLocation: SourceLocation = #_sourceLocation) -> String {
     do {
       try body()
@@ -55,14 +57,21 @@ import Testing
     let golden = try Fixtures.tensors("pictures")
     let picture = try golden["rgb.png"]
     for side in [14, 28] {
-      let middle = PictureFiles.middle(of: picture, side: side)
+      let middle = Self.middle(of: picture, side: side)
       expectClose(middle.to(.float32), try golden["middle/\(side)"].to(.float32), absolute: 1, relative: 0, "\(side)")
-      let upright = PictureFiles.middle(of: picture.transposed(1, 2), side: side)
+      let upright = Self.middle(of: picture.transposed(1, 2), side: side)
       expectClose(upright.transposed(1, 2).to(.float32), middle.to(.float32), absolute: 1, relative: 0, "the other way up")
     }
-    #expect(
-      PictureFiles.middle(of: picture[.all, .all, 0..<21], side: 21).isEqual(to: picture[.all, .all, 0..<21]),
-      "the right size is left alone")
+    let bicubic = [(17, 13), (40, 30)]
+    for (width, height) in bicubic {
+      expectClose(
+        picture.resized(height: height, width: width, bicubic: true).to(.float32),
+        try golden["bicubic/\(width)x\(height)"].to(.float32), absolute: 1, relative: 0, "\(width) x \(height)")
+    }
+    expectIdentical(Preprocessing(crop: 28)(picture), try golden["crop/28"])
+    expectIdentical(picture.luma, try golden["luma"])
+    let floats = Preprocessing(resize: 40, crop: 30, isBicubic: true)(picture.to(.float32) / 255.0)
+    #expect(floats.shape == [3, 30, 30] && floats.min().item() >= 0 && floats.max().item() <= 1)
   }
 
   /// The far ends do not affect the middle and take no memory.
@@ -74,9 +83,9 @@ import Testing
       let left = Int((Double(64 * side / edge - 56) / 2).rounded(.toNearestOrEven))
       let expected = whole[.all, 4..<60, left..<left + 56]
       expectClose(
-        PictureFiles.middle(of: picture, side: 56).to(.float32), expected.to(.float32), absolute: 1, relative: 0,
+        Self.middle(of: picture, side: 56).to(.float32), expected.to(.float32), absolute: 1, relative: 0,
         "\(edge) x \(side)")
-      let upright = PictureFiles.middle(of: picture.transposed(1, 2), side: 56)
+      let upright = Self.middle(of: picture.transposed(1, 2), side: 56)
       expectClose(upright.transposed(1, 2).to(.float32), expected.to(.float32), absolute: 1, relative: 0, "\(side) x \(edge)")
     }
     await #expect(processExitsWith: .success) {
@@ -84,11 +93,65 @@ import Testing
         let lines = try! String(contentsOfFile: "/proc/self/status", encoding: .utf8).split(separator: "\n")
         return Int(lines.first { $0.hasPrefix("VmHWM") }!.split(separator: " ")[1])! / 1024
       }
-      _ = PictureFiles.middle(of: .zeros(3, 300, 300, dtype: .uint8), side: 224)
+      _ = Self.middle(of: .zeros(3, 300, 300, dtype: .uint8), side: 224)
       let before = peak()
-      #expect(PictureFiles.middle(of: .zeros(3, 1, 20_000, dtype: .uint8), side: 224).shape == [3, 224, 224])
+      #expect(Self.middle(of: .zeros(3, 1, 20_000, dtype: .uint8), side: 224).shape == [3, 224, 224])
       precondition(peak() - before < 100, "\(peak() - before) MB more")
     }
+  }
+
+  /// As `ImageFolder` does, except for hidden entries; each entry that is left out is counted.
+  @Test func foldersBelowAClassAreSearched() throws {
+    let scratch = try Scratch()
+    let path = try Self.folder(
+      scratch,
+      ["a/deep/er": ["rgb.png"], "a": ["rgb.bmp", "rgb.ppm"], "a/.hidden": ["grey.png"], "b": ["rgb.bmp", "grey.pgm"]])
+    try Data("notes".utf8).write(to: URL(filePath: "\(path)/b/readme.txt"))
+    try Data("notes".utf8).write(to: URL(filePath: "\(path)/a/._0.png"))
+    let data = try DataSource(path).load(.test, root: DataRoot(option: "/n"))
+    #expect(data.labels.array(of: Int.self) == [0, 0, 0, 1, 1])
+    #expect(
+      data.notes == ["3 entries are left out, hidden or without the ending of a picture: a/._0.png, a/.hidden, b/readme.txt"])
+    let rgb = try Fixtures.tensors("pictures")["rgb.png"].to(.float32) / 255.0
+    for index in 0..<3 { expectIdentical(try data.batch(index..<index + 1).images[0], rgb) }
+    try FileManager.default.createSymbolicLink(atPath: "\(path)/a/loop", withDestinationPath: "..")
+    #expect(Self.sentence { _ = try DataSource(path).load(.test, root: DataRoot(option: "/n")) }.contains("folders deep"))
+  }
+
+  @Test func namesNeedNotBeUTF8() throws {
+    let scratch = try Scratch()
+    let path = try Self.folder(scratch, ["a": ["rgb.png"], "b": ["grey.png"]])
+    let name = Array("\(path)/a/caf".utf8).map { CChar(bitPattern: $0) } + [CChar(bitPattern: 0xE9)]
+    #expect(rename("\(path)/a/0.PNG", name + Array(".png".utf8CString)) == 0)
+    let data = try DataSource(path).load(.test, root: DataRoot(option: "/n"))
+    #expect(try data.batch(0..<2).images.shape == [2, 3, 21, 33])
+  }
+
+  /// The model decides on size and channels where the user does not.
+  @Test func picturesBecomeTheModelsImages() throws {
+    let scratch = try Scratch()
+    let path = try Self.folder(scratch, ["a": ["rgb.png"], "b": ["grey.png"]])
+    func load(_ reading: ImageReading) throws -> ImageDataset {
+      try DataSource(path).load(.test, root: DataRoot(option: "/n"), reading: reading)
+    }
+    let golden = try Fixtures.tensors("pictures")
+    let grey = try load(ImageReading(modelShape: [1, 21, 33]))
+    expectIdentical(try grey.images[0], try golden["luma"])
+    #expect(grey.notes.count == 1 && grey.notes[0].contains("read in grey"))
+    let resized = try load(ImageReading(modelShape: [3, 14, 14]))
+    expectClose(try resized.images[0].to(.float32), try golden["middle/14"].to(.float32), absolute: 1, relative: 0)
+    #expect(resized.notes[0].contains("pictures of 33 x 21 do not fit the model") && resized.notes[0].contains("middle 14 x 14"))
+    #expect(try load(ImageReading()).notes.isEmpty)
+    var probed = ImageReading()
+    probed.accepts = { $0[0] == 1 }
+    #expect(try load(probed).imageShape == [1, 21, 33])
+    let chosen = try load(ImageReading(preprocessing: Preprocessing(resize: 30), modelShape: [3, 14, 14]))
+    #expect(chosen.imageShape == [3, 30, 47])
+    try AtomicFile.write(ContactSheet(columns: 1, gap: 0, smallestEdge: 0).png(.zeros(1, 3, 5, 6)), to: "\(path)/b/x.png")
+    let mixed = try load(ImageReading())
+    #expect(mixed.imageShape == [3, 224, 224] && mixed.notes[0].contains("several sizes, such as 33 x 21 and 6 x 5"))
+    #expect(Self.sentence { _ = try load(ImageReading(layout: .nhwc)) }.contains("--layout does not apply"))
+    #expect(Self.sentence { _ = try load(ImageReading(severity: 1)) }.contains("--severity does not apply"))
   }
 
   @Test func partsAreFoundByTheirNames() throws {
@@ -111,17 +174,20 @@ import Testing
     let scratch = try Scratch()
     let empty = try Self.folder(scratch, ["a": ["rgb.png"], "b": []])
     func load() throws -> ImageDataset { try DataSource(empty).load(.test, root: DataRoot(option: "/nonexistent")) }
-    #expect(Self.sentence { _ = try load() }.contains("\(empty)/b holds no JPEG or PNG pictures"))
-    try Data("not a picture".utf8).write(to: URL(filePath: "\(empty)/b/x.png"))
+    #expect(Self.sentence { _ = try load() }.contains("\(empty)/b holds no pictures (JPEG, PNG"))
+    try FileManager.default.copyItem(atPath: "\(empty)/a/0.PNG", toPath: "\(empty)/b/x.png")
     let data = try load()
-    #expect(Self.sentence { _ = try data.batch(0..<2) }.contains("\(empty)/b/x.png: is neither a JPEG nor a PNG picture"))
+    try Data("not a picture".utf8).write(to: URL(filePath: "\(empty)/b/x.png"))
+    #expect(Self.sentence { _ = try load() }.contains("\(empty)/b/x.png: is no picture of a known format"))
+    #expect(Self.sentence { _ = try data.batch(0..<2) }.contains("\(empty)/b/x.png: is no picture of a known format"))
     let whole = try FileBytes.read(Fixtures.path("pictures/baseline.jpg"))
     try AtomicFile.write(Array(whole.dropLast(200)), to: "\(empty)/b/x.png")
     #expect(Self.sentence { _ = try data.batch(1..<2) }.contains("x.png: is a damaged JPEG picture (Premature end of JPEG file)"))
     try FileManager.default.removeItem(atPath: "\(empty)/b/x.png")
     #expect(Self.sentence { _ = try data.batch(1..<2) }.contains("x.png: there is no such file"))
     try AtomicFile.write(ContactSheet(columns: 1, gap: 0, smallestEdge: 0).png(.zeros(1, 3, 5, 6)), to: "\(empty)/b/x.png")
-    #expect(Self.sentence { _ = try data.batch(1..<2) }.contains("is a picture of 6 x 5; expected 33 x 21"))
+    #expect(
+      Self.sentence { _ = try data.batch(1..<2) }.contains("is a picture of 6 x 5 and makes an image of 6 x 5; expected 33 x 21"))
     let scratch2 = try Scratch()
     #expect(
       Self.sentence { _ = try DataSource(scratch2.path).load(.test, root: DataRoot(option: "/n")) }.contains("no sub-folders"))

@@ -28,6 +28,23 @@ import Testing
     #expect(try Command.run(["data", "show", "digits", "--out", "x.png", "--count", "0"]).status == 64)
   }
 
+  @Test func optionsSayHowImagesAreRead() throws {
+    let scratch = try Scratch()
+    let fixtures = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../Fixtures/datasets").standardized.path
+    func show(_ data: String, _ options: String...) throws -> Command.Outcome {
+      try Command.run(["data", "show", "\(fixtures)/\(data)", "--out", scratch.file("d.png"), "--first", "--json"] + options)
+    }
+    let fog = try show("CIFAR-10-C", "--corruption", "fog", "--severity", "2", "--preprocess", "Crop288")
+    #expect(fog.status == 0 && fog.json["imageShape"] as? [Int] == [3, 288, 288], "\(fog.errors)")
+    #expect(fog.errors.contains("are read with channels last") && fog.errors.contains("cropped to the middle 288 x 288"))
+    let first = try show("image_label.npz", "--layout", "nchw")
+    #expect(first.status == 1 && first.sentence.contains("images of 5 channels"), "\(first.errors)")
+    #expect(try show("pair", "--preprocess", "Res9").sentence.contains("Res256Crop224"))
+    #expect(try show("pair", "--preprocess", "Res224", "--resize", "9").status == 64)
+    #expect(try show("pair", "--severity", "6").status == 64)
+    #expect(try show("cifar-10-batches-py", "--crop", "9").sentence.contains("images have one fixed size"))
+  }
+
   @Test func apartOfImagenetteIsNotAllOfIt() throws {
     let scratch = try Scratch()
     for part in ["train", "val"] {

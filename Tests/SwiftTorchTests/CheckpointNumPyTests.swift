@@ -58,13 +58,22 @@ import Testing
       try NumPyFile.decodeArray(Self.array("{\"shape\": (2L,), 'descr': '|b1', 'fortran_order': False}", [1, 0])).shape == [2])
   }
 
+  @Test func bigEndianElementsAreTurnedAround() throws {
+    func values(_ type: String, _ data: [UInt8]) throws -> Tensor {
+      try NumPyFile.decodeArray(Self.array("{'descr': '\(type)', 'fortran_order': False, 'shape': (2,)}", data)).makeTensor()
+    }
+    #expect(try values(">i2", [1, 2, 0xFF, 0xFE]).array(of: Int16.self) == [258, -2])
+    #expect(try values(">f4", [0x3F, 0x80, 0, 0, 0xC0, 0, 0, 0]).array(of: Float.self) == [1, -2])
+    #expect(try values(">u8", [0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 7]).to(.int64).array(of: Int.self) == [256, 7])
+    #expect(try values(">u1", [3, 4]).array(of: UInt8.self) == [3, 4])
+  }
+
   @Test func wrongHeadersAreRefused() {
     func problem(_ header: String, _ data: [UInt8] = []) -> String {
       message { try NumPyFile.decodeArray(Self.array(header, data)) }
     }
     #expect(
-      problem("{'descr': '>f4', 'fortran_order': False, 'shape': (1,)}", [0, 0, 0, 0]).contains(
-        "element type '>f4'; expected little-endian"))
+      problem("{'descr': '<U4', 'fortran_order': False, 'shape': (1,)}", [0, 0, 0, 0]).contains("element type '<U4'; expected"))
     #expect(problem("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}").contains("structured array"))
     #expect(
       problem("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", [0, 0, 0, 0]).contains(

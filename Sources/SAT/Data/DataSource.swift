@@ -1,19 +1,10 @@
 internal import Foundation
+internal import SwiftTorch
 
-/// The value of `--data`: a data set under the data root, a folder of pictures, or a file of images and labels.
+/// The value of `--data`: a data set under the data root, a folder, a file of images and labels, or two files.
 public struct DataSource: Sendable, Equatable {
-  /// A new data set needs one more entry here.
-  private static let known: KeyValuePairs<String, @Sendable (DataRoot) throws -> any ImageParts> = [
-    "digits": { IDXFolder(name: "digits", folder: try DigitsLocation.find(dataRoot: $0)) },
-    "mnist": { IDXFolder(name: "mnist", folder: $0.appending("mnist")) },
-    "cifar10": { CIFAR(classes: 10, folder: $0.appending("cifar10")) },
-    "cifar100": { CIFAR(classes: 100, folder: $0.appending("cifar100")) },
-    "imagenette": {
-      PictureSplits(name: "imagenette", folder: $0.appending("imagenette"), titles: PictureSplits.imagenetteTitles)
-    },
-  ]
   /// The names of the known data sets.
-  public static let names = known.map(\.key)
+  public static var names: [String] { KnownData.all.map(\.name) }
 
   /// The part of a data set.
   public enum Split: String, Sendable, CaseIterable, Codable { case train, validation, test }
@@ -23,20 +14,30 @@ public struct DataSource: Sendable, Equatable {
   public init(_ name: String) { self.name = name }
 
   /// True if the data have splits to choose from; a file or a folder of classes has only one part.
-  var hasParts: Bool { Self.names.contains(name) || PictureSplits.isDivided(name) }
+  var hasParts: Bool { Self.names.contains(name) || ((try? unnamedParts(ImageReading()).hasParts) ?? false) }
+
+  /// The files and folders that the data lie in, as far as they are there.
+  public func paths(root: DataRoot) -> [String] {
+    if let known = KnownData.all.first(where: { $0.name == name }) { return (try? [known.folder(root)]) ?? [] }
+    return pair ?? [name]
+  }
 
   /// Reads the images of a split.
   ///
   /// Validation is a tenth of each class of the training set (`splittingOffValidation`). For CIFAR it is the first 5,000 training
   /// images, as in the paper's code. Train is the rest. For a file or a folder of classes, every split is the whole.
-  /// - Throws: `SATError` or `TorchError` when the data are missing or wrong.
-  public func load(_ split: Split, root: DataRoot) throws -> ImageDataset { try parts(root).load(split) }
+  /// - Throws: `SATError` or `TorchError` when the data are missing or wrong, or `reading` has a choice without a meaning for them.
+  public func load(_ split: Split, root: DataRoot, reading: ImageReading = ImageReading()) throws -> ImageDataset {
+    try checked(parts(root, reading), reading).load(split)
+  }
 
   /// Reads the training and the validation part in one pass over the files.
   ///
   /// - Throws: the errors of `load`, and `SATError` when there are too few images for a validation part.
-  public func loadForTraining(root: DataRoot) throws -> (train: ImageDataset, validation: ImageDataset) {
-    let parts = try parts(root).trainingParts()
+  public func loadForTraining(
+    root: DataRoot, reading: ImageReading = ImageReading()
+  ) throws -> (train: ImageDataset, validation: ImageDataset) {
+    let parts = try checked(parts(root, reading), reading).trainingParts()
     guard parts.train.count > 0, parts.validation.count > 0 else {
       let count = parts.train.count + parts.validation.count
       throw SATError(
@@ -46,20 +47,92 @@ public struct DataSource: Sendable, Equatable {
     return parts
   }
 
-  private func parts(_ root: DataRoot) throws -> any ImageParts {
-    if let known = Self.known.first(where: { $0.key == name }) { return try known.value(root) }
-    guard FileManager.default.fileExists(atPath: name) else {
+  private func parts(_ root: DataRoot, _ reading: ImageReading) throws -> any ImageParts {
+    if let known = KnownData.all.first(where: { $0.name == name }) {
+      return try known.parts(known.name, known.folder(root), reading)
+    }
+    return try unnamedParts(reading)
+  }
+
+  /// Refuses choices that these data would ignore.
+  private func checked(_ parts: any ImageParts, _ reading: ImageReading) throws(SATError) -> any ImageParts {
+    func refuse(_ option: String, _ reason: String) -> SATError {
+      SATError("\(option) does not apply to \(name), \(reason); leave it out")
+    }
+    let isArray = parts is ArrayImages || parts is CorruptedImages
+    if reading.layout != nil, !isArray { throw refuse("--layout", "which holds no arrays of unknown layout") }
+    if reading.preprocessing != nil, !isArray, !(parts is PictureSplits || parts is UndividedImages) {
+      throw refuse("--resize, --crop or --preprocess", "whose images have one fixed size")
+    }
+    guard !(parts is CorruptedImages) else { return parts }
+    let isCorrupted = (parts as? UndividedImages)?.isCorrupted ?? false
+    if reading.corruption != nil, !isCorrupted { throw refuse("--corruption", "which is no folder of corrupted images") }
+    if reading.severity != nil, !isCorrupted { throw refuse("--severity", "which is no folder of corrupted images") }
+    return parts
+  }
+
+  /// The two files of `IMAGES.npy,LABELS.npy`; nil for one path.
+  private var pair: [String]? {
+    let parts = name.components(separatedBy: ",")
+    return parts.count == 2 && !FileManager.default.fileExists(atPath: name) ? parts : nil
+  }
+
+  /// Recognises the data at a path by what lies there.
+  private func unnamedParts(_ reading: ImageReading) throws -> any ImageParts {
+    let manager = FileManager.default
+    if let pair {
+      return ArrayImages(
+        name: name, arrays: NamedArrays(name, files: [("images", pair[0]), ("labels", pair[1])]), reading: reading)
+    }
+    guard manager.fileExists(atPath: name) else {
       throw SATError(
         "data '\(name)' is neither a data set nor a file; expected one of \(Self.names.joined(separator: ", ")), the path of a "
-          + ".safetensors or .npz file with images and labels, of a CIFAR .bin file, or of a folder of pictures with a sub-folder "
-          + "a class" + (name.hasPrefix("/") ? "" : "; a relative path starts at \(FileManager.default.currentDirectoryPath)"))
+          + ".safetensors, .npz, .npy or .pt file with images and labels, of a CIFAR batch, or of a folder"
+          + (name.hasPrefix("/") ? "" : "; a relative path starts at \(manager.currentDirectoryPath)"))
     }
-    return PictureSplits.isDivided(name) ? PictureSplits(name: name, folder: name) : UndividedImages(path: name)
+    return manager.isFolder(name) ? try folderParts(reading) : try fileParts(reading)
+  }
+
+  private func folderParts(_ reading: ImageReading) throws -> any ImageParts {
+    if let (known, folder) = KnownData.recognised(in: name) { return try known.parts(name, folder, reading) }
+    if let arrays = NamedArrays(folder: name) { return ArrayImages(name: name, arrays: arrays, reading: reading) }
+    if PictureSplits.isDivided(name) { return PictureSplits(name: name, folder: name, reading: reading) }
+    guard let corruption = reading.corruption else { return UndividedImages(path: name, folder: name, reading: reading) }
+    // ImageNet-C has CORRUPTION/SEVERITY/CLASS.
+    guard let severity = reading.severity else {
+      throw SATError("\(name) has a folder for each severity; choose one of 1 to \(CorruptedImages.severities) with --severity")
+    }
+    return UndividedImages(
+      path: "\(name) (\(corruption), severity \(severity))", folder: "\(name)/\(corruption)/\(severity)", reading: reading,
+      isCorrupted: true)
+  }
+
+  private func fileParts(_ reading: ImageReading) throws -> any ImageParts {
+    let file = try FileContents.read(name, expecting: "images and labels")
+    if file.kind == .npy {
+      let labels = ((name as NSString).deletingLastPathComponent as NSString).appendingPathComponent("labels.npy")
+      guard FileManager.default.isFile(labels) else {
+        throw SATError(
+          "\(name) is one array, and there is no \(labels) beside it; give both files, as --data \(name),LABELS.npy")
+      }
+      let stem = ((name as NSString).lastPathComponent as NSString).deletingPathExtension
+      let folder = (labels as NSString).deletingLastPathComponent
+      if ArrayRole(stem) == nil, reading.severity != nil || CorruptedImages.isHere(folder) {
+        var reading = reading
+        reading.corruption = stem
+        return CorruptedImages(name: folder, folder: folder.isEmpty ? "." : folder, reading: reading)
+      }
+      return ArrayImages(name: name, arrays: NamedArrays(name, files: [("images", name), ("labels", labels)]), reading: reading)
+    }
+    if let arrays = try NamedArrays(file) { return ArrayImages(name: name, arrays: arrays, reading: reading) }
+    return BatchFile(file: file)
   }
 }
 
 /// A source of images in parts for training, validation and testing.
 protocol ImageParts {
+  /// False if every split is the whole.
+  var hasParts: Bool { get }
   func load(_ split: DataSource.Split) throws -> ImageDataset
 
   /// Reads the training and the validation part in one pass over the files.
@@ -68,24 +141,43 @@ protocol ImageParts {
 }
 
 extension ImageParts {
+  var hasParts: Bool { true }
+
   func load(_ split: DataSource.Split) throws -> ImageDataset {
+    guard hasParts else { return try testPart() }
     switch split {
-    case .train: try trainingParts().train
-    case .validation: try trainingParts().validation
-    case .test: try testPart()
+    case .train: return try trainingParts().train
+    case .validation: return try trainingParts().validation
+    case .test: return try testPart()
     }
   }
 }
 
-/// A file or a folder of classes; every split is the whole.
+/// A folder of classes; every split is the whole.
 private struct UndividedImages: ImageParts {
+  /// The name in reports.
   let path: String
+  let folder: String
+  let reading: ImageReading
+  /// True for a part of ImageNet-C.
+  var isCorrupted = false
 
-  func load(_ split: DataSource.Split) throws -> ImageDataset { try testPart() }
+  var hasParts: Bool { false }
+  func trainingParts() throws -> (train: ImageDataset, validation: ImageDataset) { try testPart().splittingOffValidation() }
+  func testPart() throws -> ImageDataset { try ImageDataset(folder: folder, name: path, split: "file", reading: reading) }
+}
+
+/// One batch file of CIFAR; every split is the whole.
+private struct BatchFile: ImageParts {
+  let file: FileContents
+
+  var hasParts: Bool { false }
   func trainingParts() throws -> (train: ImageDataset, validation: ImageDataset) { try testPart().splittingOffValidation() }
 
   func testPart() throws -> ImageDataset {
-    guard FileManager.default.isFolder(path) else { return try ImageFile.load(path) }
-    return try ImageDataset(folder: path, name: path, split: "file")
+    if let batch = try CIFAR.file(file.name, file.bytes()) { return batch }
+    throw SATError(
+      "\(file.name) holds no images that sat knows; expected a .safetensors, .npz, .npy or .pt file with images and labels, or a "
+        + "batch of CIFAR, a whole number of records of 3073 or 3074 bytes")
   }
 }

@@ -165,7 +165,7 @@ public enum DatasetCatalog {
       name: set.name, summary: "50,000 + 10,000 photographs, 32x32 colour, \(classes) classes",
       license: "A. Krizhevsky, V. Nair, G. Hinton; no licence stated, research use",
       files: [RemoteFile(set.folder, set.archiveName, size, sha256, from: "https://www.cs.toronto.edu/~kriz")],
-      parts: (set.trainingFiles + [set.testFile]).map { "\(set.folder)/\($0)" })
+      parts: set.binaryFiles.map { "\(set.folder)/\($0)" })
   }
 
   /// Imagenette with a shorter edge of 320 pixels; larger versions add nothing, because evaluation resizes this edge to 256.

@@ -18,7 +18,7 @@ public struct ImageDataset {
   /// The names of the classes by label; empty when the data have none.
   public let classNames: [String]
   /// Sentences about changes to the images of the file, for the user.
-  public private(set) var notes: [String] = []
+  public internal(set) var notes: [String] = []
 
   /// Pixels that leave [0, 1] by no more than this are rounding errors.
   private static let roundingError = 1e-5
@@ -102,7 +102,7 @@ public struct ImageDataset {
     let images =
       switch storage {
       case .memory(let images): images.fingerprint
-      case .files(let files): Fingerprint.of(files.paths.joined(separator: "\n"))
+      case .files(let files): Fingerprint.of(files.paths.map(\.description).joined(separator: "\n"))
       }
     return String(images ^ labels.fingerprint, radix: 16)
   }
@@ -146,7 +146,7 @@ public struct ImageDataset {
     case .memory(let images): return augmentation(images.selecting(Tensor(positions)), generator: generator)
     case .files(let files):
       guard augmentation.resizedCrop > 0 else { return augmentation(try files.images(positions), generator: generator) }
-      let pictures = try positions.map { (position) throws(TorchError) in try PictureFiles.read(files.paths[position]) }
+      let pictures = try positions.map { (position) throws(TorchError) in try files.picture(position) }
       let shape = files.imageShape
       return augmentation.resizedCrops(of: pictures, height: shape[1], width: shape[2], generator: generator)
     }

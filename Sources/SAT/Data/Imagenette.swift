@@ -7,6 +7,7 @@ struct PictureSplits: ImageParts {
   let folder: String
   /// Readable names of classes, for folders with technical names.
   var titles: [String: String] = [:]
+  var reading = ImageReading()
 
   private static let testFolders = ["val", "test", "validation"]
 
@@ -16,6 +17,9 @@ struct PictureSplits: ImageParts {
     "n03028079": "church", "n03394916": "French horn", "n03417042": "garbage truck", "n03425413": "gas pump",
     "n03445777": "golf ball", "n03888257": "parachute",
   ]
+
+  /// True if the classes of the part for training are Imagenette's.
+  static func isImagenette(_ folder: String) -> Bool { imagenetteTitles.keys.allSatisfy { exists("\(folder)/train/\($0)") } }
 
   /// True if a folder has a part for training and a part for testing.
   static func isDivided(_ folder: String) -> Bool {
@@ -27,13 +31,14 @@ struct PictureSplits: ImageParts {
   /// Reads the folder `val`, `test` or `validation`.
   func testPart() throws -> ImageDataset {
     guard let part = Self.testFolders.first(where: { Self.exists("\(folder)/\($0)") }) else { throw missing("val") }
-    return try ImageDataset(folder: "\(folder)/\(part)", name: name, split: "test", titles: titles)
+    return try ImageDataset(folder: "\(folder)/\(part)", name: name, split: "test", titles: titles, reading: reading)
   }
 
   /// Reads `train` and keeps a tenth of each class for validation.
   func trainingParts() throws -> (train: ImageDataset, validation: ImageDataset) {
     guard Self.exists("\(folder)/train") else { throw missing("train") }
-    return try ImageDataset(folder: "\(folder)/train", name: name, split: "train", titles: titles).splittingOffValidation()
+    return try ImageDataset(folder: "\(folder)/train", name: name, split: "train", titles: titles, reading: reading)
+      .splittingOffValidation()
   }
 
   private func missing(_ part: String) -> SATError {

@@ -25,6 +25,15 @@ public struct LoadedModel {
     self.trainingModules = trainingModules
   }
 
+  /// Returns true if the model takes images of a shape [C, H, W]. A script is tried on a black image.
+  public func takes(_ shape: [Int]) -> Bool {
+    if let inputShape { return inputShape == shape }
+    // A script would silently broadcast a wrong number of channels.
+    if let normalization = (classifier as? ScriptClassifier)?.normalization, normalization.mean.count != shape[0] { return false }
+    let image = Tensor.zeros([1] + shape).to(device)
+    return (try? withNoGrad { () throws(TorchError) in try classifier.logits(image) }) != nil
+  }
+
   /// Tries the model on one image, and a script also on two, so that a mismatch shows before the work starts.
   ///
   /// - Throws: `SATError` when the images have another size, the output is not [N, classes] of floats, or a label has no logit.

@@ -50,7 +50,8 @@ public final class Trainer {
     self.folder = folder
     device = try configuration.execution.prepare()
     layout = configuration.execution.memoryFormat.format
-    (trainSet, validationSet) = try DataSource(configuration.data).loadForTraining(root: dataRoot)
+    (trainSet, validationSet) = try DataSource(configuration.data).loadForTraining(
+      root: dataRoot, reading: ImageReading(modelShape: try configuration.model.inputShape()))
     drawing = Generator(seed: configuration.seed, stream: 0)
     shuffling = Generator(seed: configuration.seed, stream: 1)
     perturbing = Generator(seed: configuration.seed, stream: 2)

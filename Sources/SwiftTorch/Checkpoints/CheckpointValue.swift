@@ -78,11 +78,16 @@ public struct CheckpointValue: Sendable {
   /// The entries of a dictionary, or the attributes of an object; nil for any other value.
   public var entries: [Entry]? { items.map(entries) }
 
-  /// The value of a text key or the attribute with this name, or nil if there is none.
+  /// The value of a text key or the attribute with this name, or nil if there is none. A key of bytes counts as its text.
   public subscript(_ name: String) -> CheckpointValue? {
     guard let items else { return nil }
     for place in stride(from: items.count - 2, through: 0, by: -2) {
-      if case .string(name) = items[place] { return part(items[place + 1]) }
+      switch items[place] {
+      case .string(name): return part(items[place + 1])
+      case .bytes(let storage):
+        if case .bytes(let bytes) = storage.origin, bytes.elementsEqual(name.utf8) { return part(items[place + 1]) }
+      default: break
+      }
     }
     return nil
   }

@@ -28,7 +28,7 @@ public struct FileContents: Sendable {
   /// - Parameter expected: the contents that the caller expects ("a model"), for the message.
   /// - Throws: `TorchError` if the file cannot be read. A file of unknown kind is not an error.
   public static func read(_ path: String, expecting expected: String = "a file") throws(TorchError) -> FileContents {
-    let source = try FileSource(path, expecting: expected)
+    let source = try FileSource(RawPath(path), expecting: expected)
     return try naming(path) { () throws(FormatError) in try FileContents(source, name: path) }
   }
 

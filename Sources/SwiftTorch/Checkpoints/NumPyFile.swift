@@ -4,7 +4,7 @@
 public enum NumPyFile {
   /// Reads the array of an `.npy` file.
   ///
-  /// - Throws: `TorchError` that names `path` if the array is cut off, is big-endian, or has an element type without a dtype.
+  /// - Throws: `TorchError` that names `path` if the array is cut off or has an element type without a dtype.
   public static func readArray(_ path: String) throws(TorchError) -> StoredTensor {
     let bytes = try FileBytes.read(path, expecting: "a NumPy array")
     return try naming(path) { () throws(FormatError) in try decodeArray(bytes) }
@@ -17,6 +17,13 @@ public enum NumPyFile {
   /// - Throws: `TorchError` that names `path` and the missing or damaged array.
   public static func readArchive(_ path: String, names: Set<String>? = nil) throws(TorchError) -> NamedStoredTensors {
     try decodeArchive(try FileContents.read(path, expecting: "a NumPy archive"), names: names)
+  }
+
+  /// Returns the names of the arrays in an `.npz` file, without `.npy`, in the archive's order.
+  public static func names(in file: FileContents) throws(TorchError) -> [String] {
+    try naming(file.name) { () throws(FormatError) in
+      try file.archive().entries.map(\.name).filter { $0.hasSuffix(".npy") }.map { String($0.dropLast(4)) }
+    }
   }
 
   /// Reads arrays from the contents of an `.npz` file, as `readArchive` does.
@@ -55,13 +62,26 @@ public enum NumPyFile {
     }
     let header = try cursor.take(try cursor.size(version == 1 ? 2 : 4))
     let (descriptor, isFortran, shape) = try NumPyHeader.parse(bytes, in: header)
-    guard let dtype = dtypes[descriptor] else {
+    return try array(bytes[try cursor.take(cursor.remaining)], descriptor, shape: shape, isFortran: isFortran)
+  }
+
+  /// Makes an array of elements in row-major order, or column-major order for `isFortran`.
+  ///
+  /// `descriptor` is NumPy's name of the element type with the order of bytes in front, such as "<f4". Big-endian elements are
+  /// turned around.
+  static func array(
+    _ elements: ArraySlice<UInt8>, _ descriptor: String, shape: [Int], isFortran: Bool
+  ) throws(FormatError) -> StoredTensor {
+    let isBigEndian = descriptor.hasPrefix(">")
+    guard let dtype = dtypes[isBigEndian ? "<" + descriptor.dropFirst() : descriptor] else {
       throw FormatError(
-        "has the element type \(quoted(descriptor)); expected little-endian \(dtypes.keys.sorted().joined(separator: ", ")); "
-          + "convert it with .astype"
-      )
+        "has the element type \(quoted(descriptor)); expected \(dtypes.keys.sorted().joined(separator: ", ")), or big-endian "
+          + "numbers; convert it with .astype")
     }
-    let data = StoredTensor.Storage(bytes: bytes[try cursor.take(cursor.remaining)])
+    // A complex number has two parts.
+    let width = dtype == .complex64 || dtype == .complex128 ? dtype.size / 2 : dtype.size
+    let elements = isBigEndian && width > 1 ? turnedAround(elements, width: width) : elements
+    let data = StoredTensor.Storage(bytes: elements)
     let packed: StoredTensor
     do {
       packed = try StoredTensor(packed: data, shape: shape, dtype: dtype)
@@ -71,6 +91,15 @@ public enum NumPyFile {
     guard isFortran else { return packed }
     let strides = Array(StoredTensor.rowMajorStrides(shape.reversed()).reversed())
     return try StoredTensor(storage: data, dtype: dtype, shape: shape, strides: strides, offset: 0)
+  }
+
+  /// Reverses the bytes of each element.
+  private static func turnedAround(_ elements: ArraySlice<UInt8>, width: Int) -> ArraySlice<UInt8> {
+    var turned = Array(elements)
+    for start in stride(from: 0, through: turned.count - width, by: width) {
+      for i in 0..<width / 2 { turned.swapAt(start + i, start + width - 1 - i) }
+    }
+    return turned[...]
   }
 
   private static let dtypes: [String: DType] = [

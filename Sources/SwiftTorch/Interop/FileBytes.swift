@@ -10,6 +10,11 @@ public enum FileBytes {
   /// - Throws: `TorchError` that names `path` if the file is missing, a folder, a device or pipe, unreadable, empty, or larger than
   ///   the machine's memory.
   public static func read(_ path: String, expecting expected: String = "a file") throws(TorchError) -> [UInt8] {
+    try read(RawPath(path), expecting: expected)
+  }
+
+  /// Reads a regular file by a path that need not be UTF-8, with the errors of the other `read`.
+  package static func read(_ path: RawPath, expecting expected: String) throws(TorchError) -> [UInt8] {
     let file = try FileSource(path, expecting: expected)
     let memory = sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
     guard file.count <= memory else {
@@ -22,7 +27,7 @@ public enum FileBytes {
     do { return try file.read() } catch { throw TorchError(.io, "\(path): \(error.message)") }
   }
 
-  fileprivate static func unreadable(_ path: String, _ expected: String, _ code: Int32) -> TorchError {
+  fileprivate static func unreadable(_ path: RawPath, _ expected: String, _ code: Int32) -> TorchError {
     switch code {
     case ENOENT, ENOTDIR: TorchError(.io, "\(path): there is no such file; expected \(expected); check the path")
     case EACCES, EPERM:
@@ -47,9 +52,9 @@ public final class FileSource: Sendable {
   }
 
   /// Opens a regular file, with the errors of `FileBytes.read` except for its size.
-  init(_ path: String, expecting expected: String) throws(TorchError) {
+  init(_ path: RawPath, expecting expected: String) throws(TorchError) {
     var info = stat()
-    guard stat(path, &info) == 0 else { throw FileBytes.unreadable(path, expected, errno) }
+    guard stat(path.characters, &info) == 0 else { throw FileBytes.unreadable(path, expected, errno) }
     // The check comes before `open`, because `open` of a pipe without a writer would block for ever.
     switch info.st_mode & S_IFMT {
     case S_IFREG: break
@@ -58,7 +63,7 @@ public final class FileSource: Sendable {
       throw TorchError(.io, "\(path) is a device, socket or pipe; expected \(expected) in a regular file; save it to disk first")
     }
     guard info.st_size > 0 else { throw TorchError(.io, "\(path) is empty; expected \(expected); copy or download it again") }
-    descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    descriptor = open(path.characters, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw FileBytes.unreadable(path, expected, errno) }
     count = Int(info.st_size)
     memory = []

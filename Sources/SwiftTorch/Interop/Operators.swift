@@ -178,6 +178,7 @@ enum Op {
   static let avgPool2d = Operator("avg_pool2d")
   static let adaptiveAvgPool2d = Operator("adaptive_avg_pool2d")
   static let upsampleBilinearAntialiased = Operator("_upsample_bilinear2d_aa")
+  static let upsampleBicubicAntialiased = Operator("_upsample_bicubic2d_aa")
   static let relu = Operator("relu")
   static let leakyRelu = Operator("leaky_relu")
   static let elu = Operator("elu")

@@ -83,9 +83,12 @@ extension Tensor {
     return self * mask.multiplyInPlace(by: 1 / (1 - p)).to(device)
   }
 
-  /// Resizes images [N, C, H, W] of float or uint8 (`F.interpolate(mode="bilinear", antialias=True)`).
-  public func resizedAntialiased(height: Int, width: Int) -> Tensor {
-    Op.upsampleBilinearAntialiased(.tensor(self), .ints([height, width]), .bool(false), .none, .none)
+  /// Resizes images [N, C, H, W] of float or uint8 (`F.interpolate(mode="bilinear", antialias=True)`, or "bicubic").
+  ///
+  /// The bicubic filter overshoots at edges: floats may leave the range of the input.
+  public func resizedAntialiased(height: Int, width: Int, bicubic: Bool = false) -> Tensor {
+    let filter = bicubic ? Op.upsampleBicubicAntialiased : Op.upsampleBilinearAntialiased
+    return filter(.tensor(self), .ints([height, width]), .bool(false), .none, .none)
   }
 
   // MARK: Losses

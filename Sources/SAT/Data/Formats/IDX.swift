@@ -115,6 +115,16 @@ struct IDXFolder: ImageParts {
   let name: String
   let folder: String
 
+  /// True if the folder holds the images of at least one part.
+  static func isHere(_ folder: String) -> Bool { ["train", "t10k"].contains { file(folder, $0, "images", 3) != nil } }
+
+  /// Returns the path of a file; nil if there is none. Some programs that unpack archives write a dot for the second hyphen.
+  private static func file(_ folder: String, _ part: String, _ stem: String, _ dimensions: Int) -> String? {
+    ["-", "."].lazy.compactMap { dot in
+      FileManager.default.plainOrPacked("\(folder)/\(part)-\(stem)\(dot)idx\(dimensions)-ubyte")
+    }.first
+  }
+
   func testPart() throws -> ImageDataset { try read("t10k", split: "test") }
 
   /// Reads the training files and keeps a tenth of each class for validation.
@@ -122,17 +132,17 @@ struct IDXFolder: ImageParts {
     try read("train", split: "train").splittingOffValidation()
   }
 
-  /// Reads the IDX pair `<prefix>-images-idx3-ubyte[.gz]` and `<prefix>-labels-idx1-ubyte[.gz]`.
-  private func read(_ prefix: String, split: String) throws -> ImageDataset {
-    func path(_ stem: String) throws -> String {
-      let plain = "\(folder)/\(prefix)-\(stem)-ubyte"
-      guard let found = FileManager.default.plainOrPacked(plain) else {
+  /// Reads the IDX pair `<part>-images-idx3-ubyte[.gz]` and `<part>-labels-idx1-ubyte[.gz]`.
+  private func read(_ part: String, split: String) throws -> ImageDataset {
+    func path(_ stem: String, _ dimensions: Int) throws -> String {
+      guard let found = Self.file(folder, part, stem, dimensions) else {
         throw SATError(
-          "\(name): \(plain)[.gz] is not there; get it with `sat data fetch mnist`, or say where the data are with --data-root")
+          "\(name): \(folder)/\(part)-\(stem)-idx\(dimensions)-ubyte[.gz] is not there; get it with `sat data fetch mnist`, or say "
+            + "where the data are with --data-root")
       }
       return found
     }
-    let (images, labels) = try IDXFile.readPair(images: path("images-idx3"), labels: path("labels-idx1"))
+    let (images, labels) = try IDXFile.readPair(images: path("images", 3), labels: path("labels", 1))
     return try ImageDataset(
       name: name, split: split, images: images.tensor().unsqueezed(dim: 1), labels: labels.tensor().to(.int64))
   }

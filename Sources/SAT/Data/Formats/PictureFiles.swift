@@ -1,121 +1,100 @@
 internal import FileCodecs
-internal import Foundation
 internal import SwiftTorch
 
 /// Pictures in files, decoded on demand.
 struct PictureFiles: Sendable {
-  /// The way from a file to an image of the data set's size.
-  enum View: Sendable, Equatable {
-    /// The whole picture; all files have this size.
-    case whole(height: Int, width: Int)
-    /// The middle square of `side` pixels, after a resize of the shorter edge to 8/7 of `side` (256 for 224), usual for ImageNet.
-    case middle(side: Int)
-  }
-
-  let paths: [String]
-  let view: View
-
-  /// The shape of one image, [3, H, W].
-  var imageShape: [Int] {
-    switch view {
-    case .whole(let height, let width): [3, height, width]
-    case .middle(let side): [3, side, side]
-    }
-  }
+  let paths: [RawPath]
+  /// The shape of one image, [1 or 3, H, W]; one channel is Pillow's mode L.
+  let imageShape: [Int]
+  let preprocessing: Preprocessing
+  /// True to leave a picture alone that already has the images' size.
+  let keepsRightSize: Bool
 
   /// Returns the picture of a file in its own size, [3, H, W], uint8.
-  static func read(_ path: String) throws(TorchError) -> Tensor {
+  static func read(_ path: RawPath) throws(TorchError) -> Tensor {
     let bytes = try FileBytes.read(path, expecting: "a picture")
-    return try naming(path) { () throws(FormatError) in try ImageCodec.decode(bytes) }
+    return try naming(path.description) { () throws(FormatError) in try ImageCodec.decode(bytes) }
   }
 
-  /// Returns the images at the given positions in the size for evaluation, [N, 3, H, W], uint8.
-  func images(_ positions: [Int]) throws(TorchError) -> Tensor {
-    .stacked(try positions.map(image))
+  /// Returns the picture of a file in its own size, [1 or 3, H, W], uint8, with the channels of the images.
+  func picture(_ index: Int) throws(TorchError) -> Tensor {
+    let picture = try Self.read(paths[index])
+    return imageShape[0] == 1 ? picture.luma : picture
   }
+
+  /// Returns the images at the given positions in the size for evaluation, [N, C, H, W], uint8.
+  func images(_ positions: [Int]) throws(TorchError) -> Tensor { .stacked(try positions.map(image)) }
 
   private func image(_ index: Int) throws(TorchError) -> Tensor {
-    let picture = try Self.read(paths[index])
-    switch view {
-    case .whole(let height, let width):
-      guard picture.size(1) == height, picture.size(2) == width else {
-        throw TorchError(
-          .value,
-          "\(paths[index]): is a picture of \(picture.size(2)) x \(picture.size(1)); expected \(width) x \(height), the size of "
-            + "the folder's first picture, because sat does not resize small pictures")
-      }
-      return picture
-    case .middle(let side): return Self.middle(of: picture, side: side)
+    let picture = try picture(index)
+    if keepsRightSize && picture.shape == imageShape { return picture }
+    let image = preprocessing(picture)
+    guard image.shape == imageShape else {
+      throw TorchError(
+        .value,
+        "\(paths[index]): is a picture of \(picture.size(2)) x \(picture.size(1)) and makes an image of "
+          + "\(image.size(2)) x \(image.size(1)); expected \(imageShape[2]) x \(imageShape[1]), the size of the folder's first "
+          + "image; choose one size for all with --resize and --crop")
     }
+    return image
   }
 
-  /// Returns the middle square of a picture; a picture that already has the size stays unchanged.
-  static func middle(of picture: Tensor, side: Int) -> Tensor {
-    if picture.size(1) == side && picture.size(2) == side { return picture }
-    let picture = croppedToAspectLimit(picture)
-    let (height, width) = (picture.size(1), picture.size(2))
-    let shorter = side * 8 / 7
-    // torchvision's Resize rounds the longer edge down.
-    let scaled =
-      height <= width
-      ? picture.resized(height: shorter, width: shorter * width / height)
-      : picture.resized(height: shorter * height / width, width: shorter)
-    // torchvision's CenterCrop rounds half a pixel to even.
-    func margin(_ edge: Int) -> Int { Int((Double(edge - side) / 2).rounded(.toNearestOrEven)) }
-    let (top, left) = (margin(scaled.size(1)), margin(scaled.size(2)))
-    return scaled[.all, top..<top + side, left..<left + side]
+  func selecting(_ positions: [Int]) -> PictureFiles {
+    PictureFiles(
+      paths: positions.map { paths[$0] }, imageShape: imageShape, preprocessing: preprocessing, keepsRightSize: keepsRightSize)
   }
-
-  /// Cuts the far ends off a picture that is more than eight times longer than wide; its middle square does not change.
-  ///
-  /// Without the cut, the resize of a picture with a row of 20,000 pixels takes gigabytes.
-  private static func croppedToAspectLimit(_ picture: Tensor) -> Tensor {
-    func kept(_ edge: Int, _ other: Int) -> Range<Int> {
-      let cut = max(0, edge - 8 * other) / 2
-      return cut..<edge - cut
-    }
-    let (height, width) = (picture.size(1), picture.size(2))
-    return picture[.all, kept(height, width), kept(width, height)]
-  }
-
-  func selecting(_ positions: [Int]) -> PictureFiles { PictureFiles(paths: positions.map { paths[$0] }, view: view) }
 }
 
-extension ImageDataset {
-  /// Reads a folder of pictures with one sub-folder for each class, as torchvision's `ImageFolder` does.
+extension PictureFiles {
+  /// Chooses the images' shape for a folder's pictures, and the way to it.
   ///
-  /// It lists the files and opens only the first. Small pictures such as CIFAR's, up to 64 pixels, stay as they are; all others
-  /// become squares of 224 pixels. `titles` are readable names for sub-folders with technical names.
-  /// - Throws: `SATError` when the folder has no classes or a class has no pictures; `TorchError` when the first is unreadable.
-  init(folder: String, name: String, split: String, titles: [String: String] = [:]) throws {
-    let manager = FileManager.default
-    func entries(_ path: String) throws -> [String] {
-      do {
-        return try manager.contentsOfDirectory(atPath: path).filter { !$0.hasPrefix(".") }.sorted {
-          $0.utf8.lexicographicallyPrecedes($1.utf8)
-        }
-      } catch { throw SATError("\(path) cannot be listed: \(SystemError.reason(error)); expected a folder of pictures") }
+  /// The user's preprocessing decides. Without one, pictures that all have the model's size, or all have one size that the model
+  /// takes, stay as they are; otherwise they become squares of the model's size, or of 224 pixels.
+  /// - Returns: the files, and sentences about what happens to the pictures.
+  /// - Throws: `TorchError` when a picture cannot be read, `SATError` when the model's images are no squares.
+  static func chosen(_ paths: [RawPath], _ reading: ImageReading) throws -> (files: PictureFiles, notes: [String]) {
+    let first = try size(paths[0])
+    let channels = channels(first, reading)
+    var notes = channels == 1 ? ["the pictures are read in grey, because the model takes one channel"] : []
+    func files(_ preprocessing: Preprocessing, _ size: (height: Int, width: Int), keeps: Bool) -> PictureFiles {
+      PictureFiles(
+        paths: paths, imageShape: [channels, size.height, size.width], preprocessing: preprocessing, keepsRightSize: keeps)
     }
-    let classes = try entries(folder).filter { manager.isFolder("\(folder)/\($0)") }
-    guard !classes.isEmpty else {
-      throw SATError("\(folder) has no sub-folders; expected one for each class, with its JPEG or PNG pictures inside")
+    if let preprocessing = reading.preprocessing {
+      return (files(preprocessing, preprocessing.size(height: first.height, width: first.width), keeps: false), notes)
     }
-    var (paths, labels): ([String], [Int]) = ([], [])
-    for (label, name) in classes.enumerated() {
-      let found = try entries("\(folder)/\(name)").filter {
-        ["jpg", "jpeg", "png"].contains(($0 as NSString).pathExtension.lowercased())
-      }
-      guard !found.isEmpty else {
-        throw SATError(
-          "\(folder)/\(name) holds no JPEG or PNG pictures; expected those of class \(label); fill the folder or remove it")
-      }
-      paths += found.map { "\(folder)/\(name)/\($0)" }
-      labels += Array(repeating: label, count: found.count)
+    let wanted = reading.modelShape.map { ($0[1], $0[2]) }
+    let square = [channels, 224, 224]
+    // A script that refuses this size, but takes ImageNet's, wants ImageNet's.
+    let fits = wanted.map { $0 == first } ?? (reading.accepts([channels, first.height, first.width]) || !reading.accepts(square))
+    let other = fits ? try paths.dropFirst().lazy.map(size).first { $0 != first } : nil
+    guard !fits || other != nil else { return (files(Preprocessing(), first, keeps: true), notes) }
+    let (height, width) = wanted ?? (224, 224)
+    guard height == width else {
+      throw SATError(
+        "\(paths[0]) is a picture of \(first.width) x \(first.height), but the model takes \(width) x \(height), which is no "
+          + "square; resize the pictures first")
     }
-    let first = try PictureFiles.read(paths[0])
-    let (height, width) = (first.size(1), first.size(2))
-    let files = PictureFiles(
-      paths: paths, view: max(height, width) <= 64 ? .whole(height: height, width: width) : .middle(side: 224))
-    try self.init(name: name, split: split, files: files, labels: Tensor(labels), classNames: classes.map { titles[$0] ?? $0 })
+    let middle = Preprocessing.middle(side: height)
+    let cause =
+      other.map { "pictures have several sizes, such as \(first.width) x \(first.height) and \($0.width) x \($0.height)" }
+      ?? "pictures of \(first.width) x \(first.height) do not fit the model"
+    notes.append(
+      "\(cause), so every picture of another size than \(width) x \(height) is \(middle); --resize, --crop or --preprocess "
+        + "chooses another way")
+    return (files(middle, (height, width), keeps: true), notes)
+  }
+
+  /// The channels of the model's images; a model that takes one as well as three gets three, as the files have.
+  private static func channels(_ size: (height: Int, width: Int), _ reading: ImageReading) -> Int {
+    if let shape = reading.modelShape { return shape[0] == 1 ? 1 : 3 }
+    let sizes = [(size.height, size.width), (224, 224)]
+    guard !sizes.contains(where: { reading.accepts([3, $0.0, $0.1]) }) else { return 3 }
+    return sizes.contains { reading.accepts([1, $0.0, $0.1]) } ? 1 : 3
+  }
+
+  private static func size(_ path: RawPath) throws(TorchError) -> (height: Int, width: Int) {
+    let bytes = try FileBytes.read(path, expecting: "a picture")
+    return try naming(path.description) { () throws(FormatError) in try ImageCodec.size(bytes) }
   }
 }

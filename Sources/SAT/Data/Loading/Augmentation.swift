@@ -205,11 +205,3 @@ public struct Augmentation: Codable, Sendable, Equatable {
     }
   }
 }
-
-extension Tensor {
-  /// Returns the picture [C, H, W] in another size (`F.interpolate(mode="bilinear", antialias=True)`); uint8 values are rounded.
-  func resized(height: Int, width: Int) -> Tensor {
-    size(-2) == height && size(-1) == width
-      ? self : unsqueezed(dim: 0).resizedAntialiased(height: height, width: width).squeezed(dim: 0)
-  }
-}
