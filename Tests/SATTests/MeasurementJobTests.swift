@@ -136,12 +136,13 @@ import Testing
     }
     let error = Self.message { _ = try SpectrumStore(path, identity: ["model": "b"]) }
     #expect(error.contains("the state of a spectrum with another model (a, not b)"), "\(error)")
-    // The states of earlier versions were JSON and were written over.
+    // The states of earlier versions were JSON files; such a file stays as it is.
     let old = #"{"format":"sat-spectrum-state/1","identity":"a, 6 images"}"#
-    try AtomicFile.write(old, to: path)
-    let refused = Self.message { _ = try SpectrumStore(path, identity: ["model": "a"]) }
+    let file = path + "-file"
+    try AtomicFile.write(old, to: file)
+    let refused = Self.message { _ = try SpectrumStore(file, identity: ["model": "a"]) }
     #expect(refused.contains("is not the state of a spectrum of this version"), "\(refused)")
-    #expect(try String(contentsOfFile: path, encoding: .utf8) == old)
+    #expect(try String(contentsOfFile: file, encoding: .utf8) == old)
   }
 
   // MARK: Landscape

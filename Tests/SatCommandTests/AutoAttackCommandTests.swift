@@ -249,7 +249,7 @@ import Testing
       (["--attack", "square", "--version", "standard", "--restarts", "0"], 64, ["restarts"]),
       (["--attack", "square,square"], 64, ["twice"]), (["--attack", "square", "--mode", "slow"], 64, ["slow"]),
       (["--attack", "square", "--version", "extra"], 64, ["extra"]),
-      (["--attack", "square", "--state", data], 1, [data, "folder"]),
+      (["--attack", "square", "--state", data], 1, [data, "an input of this command"]),
       (["--attack", "square", "--norm", "l0"], 64, ["l0"]), (["--attack", "pgd", "--targets", "-1"], 64, ["targets"]),
     ]
     for (arguments, status, words) in cases {

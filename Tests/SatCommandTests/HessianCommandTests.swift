@@ -109,6 +109,24 @@ import Testing
     #expect(few.output.contains("4 of the 9 eigenvalues that were asked for"), "\(few.output)")
   }
 
+  @Test func aStateKeepsFinishedSamples() throws {
+    let scratch = try Scratch()
+    let (model, data) = try prepare(scratch)
+    let base = ["hessian", model, "--data", data, "--first", "3", "--threads", "1", "--json"]
+    func eigenvalues(_ outcome: Command.Outcome) -> [Double]? {
+      (outcome.json["perSample"] as? [String: Any])?["eigenvalues"] as? [Double]
+    }
+    let state = ["--state", scratch.file("state")]
+    let first = try Command.run(base + ["--per-sample"] + state)
+    let found = try #require(eigenvalues(first), "\(first.errors)")
+    let second = try Command.run(base + ["--per-sample"] + state)
+    #expect(eigenvalues(second) == found, "every sample comes from the state")
+    let other = try Command.run(base + ["--per-sample", "--seed", "1"] + state)
+    #expect(other.status == 1 && other.sentence.contains("another seed (0, not 1)"), "\(other.errors)")
+    let unused = try Command.run(base + ["--trace"] + state)
+    #expect(unused.status == 64 && unused.sentence.contains("--state keeps finished samples"), "\(unused.errors)")
+  }
+
   @Test func scoresOfATorchScriptArchiveAreRefused() throws {
     let scratch = try Scratch()
     let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

@@ -65,14 +65,19 @@ import Testing
     let first = try Command.run(base + ["--state", state])
     #expect(first.json["loss"] as? [[Double]] == whole.json["loss"] as? [[Double]])
     // A point is taken out and another one forged: the first comes back, the second is believed.
-    var contents = try SafeTensors.read(state)
+    let file = StatePlace.file(at: state)
+    var contents = try SafeTensors.read(file)
     let kept = Tensor([0, 2])
     contents.tensors = contents.tensors.map { ($0.name, $0.tensor.selecting(kept)) }
     contents["loss"]![0..<1].copyInPlace(from: Tensor([123.5]))
-    try contents.write(to: state)
+    try contents.write(to: file)
     let second = try Command.run(base + ["--state", state])
     let (found, expected) = (second.json["loss"] as! [[Double]], whole.json["loss"] as! [[Double]])
     #expect(found[0] == [123.5, expected[0][1], expected[0][2]])
+    // Early versions kept the state in a file of the user's name, which still works.
+    try FileManager.default.moveItem(atPath: file, toPath: scratch.file("old.state"))
+    #expect(try Command.run(base + ["--state", scratch.file("old.state")]).json["loss"] as? [[Double]] == found)
+    try FileManager.default.moveItem(atPath: scratch.file("old.state"), toPath: file)
     let other = try Command.run(base + ["--state", state, "--seed", "1"])
     #expect(other.status == 1 && other.sentence.contains("another seed (0, not 1)"))
   }
@@ -86,7 +91,7 @@ import Testing
       (["--points", "1"], 64, "2 to 1001"),
       (["--radius", "0"], 64, "more than 0"),
       (["--epsilon", "0.1", "--csv", scratch.file("f"), "--json-file", scratch.path + "/./f"], 64, "named for two outputs"),
-      (["--epsilon", "0.1", "--state", scratch.file("f"), "--save", scratch.file("f")], 64, "named for two outputs"),
+      (["--epsilon", "0.1", "--csv", scratch.file("f"), "--save", scratch.file("f")], 64, "named for two outputs"),
     ] {
       let outcome = try Command.run(base + arguments)
       #expect(outcome.status == status && outcome.sentence.contains(fragment), "\(arguments): \(outcome.errors)")
