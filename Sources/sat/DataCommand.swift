@@ -166,7 +166,7 @@ struct DataFetchCommand: ParsableCommand {
 /// Shows the progress of one download.
 private struct FetchProgress {
   let file: RemoteFile
-  let start = ContinuousClock.now
+  let display = ProgressDisplay()
 
   func show(_ event: DownloadEvent) {
     let terminal = Terminal.standardError
@@ -175,7 +175,7 @@ private struct FetchProgress {
       terminal.line("\(file.path) from \(url)" + (offset > 0 ? ", continuing after \(offset) of \(file.size) bytes" : ""))
     case .received(let bytes, let total):
       let detail = "\(humanSize(bytes)) of \(humanSize(total))"
-      terminal.progress(file.path, fraction: Double(bytes) / Double(max(total, 1)), since: start, detail: detail)
+      display.show(JobProgress(phase: file.path, fraction: Double(bytes) / Double(max(total, 1)), detail: detail))
     case .retrying(let reason, let delay):
       terminal.line(reason + (delay > 0 ? String(format: "; trying again in %.1f s", delay) : "; trying again"))
     case .abandoned(let reason): terminal.line(reason)

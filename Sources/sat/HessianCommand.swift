@@ -76,7 +76,7 @@ struct HessianCommand: ParsableCommand {
   }
 
   func run() throws {
-    try output.begin(reading: subject.options.inputs)
+    try output.begin("reading the model and the data", reading: subject.options.inputs)
     let loaded = try subject.options.load()
     let perturbation =
       at == .clean ? nil : ImagePerturbation(try subject.maximizer(loaded.trained), seed: subject.seed)

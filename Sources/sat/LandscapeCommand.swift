@@ -56,7 +56,7 @@ struct LandscapeCommand: ParsableCommand {
   }
 
   func run() throws {
-    try output.begin(writing: csv, save, state, reading: subject.options.inputs)
+    try output.begin("reading the model and the data", writing: csv, save, state, reading: subject.options.inputs)
     let loaded = try subject.options.load()
     var job = LandscapeJob(
       model: loaded.model, data: loaded.data, examples: try chosenExamples(loaded.trained), dimensions: dimensions,

@@ -64,13 +64,13 @@ struct ReproduceCommand: ParsableCommand {
     let plan = try ReproductionPlan(
       item, scale: ReproductionScale(scale), root: out, seed: seed, epsilon: epsilon, execution: execution.applied())
     let data = Set(plan.runs.map(\.data)).map { InputFiles.data($0, root: dataOptions.root) }
-    try output.begin(writing: csv, reading: data.reduce(InputFiles(), +), making: out)
+    try output.begin("planning the runs", writing: csv, reading: data.reduce(InputFiles(), +), making: out)
     if self.plan {
       let listing = ReproductionListing(plan, dataRoot: dataOptions.root)
       return try output.deliver(listing, text: listing.text)
     }
     let terminal = Terminal.standardError
-    Interruption.listen()
+    Interruption.listen { [out] in "the work saved earlier is kept in \(out), and the same command goes on from there" }
     let display = ReproductionDisplay(out: out)
     let result = try Reproducer(plan, dataRoot: dataOptions.root, observer: display) { Interruption.isRequested }.run()
     terminal.endProgress()
@@ -91,14 +91,16 @@ private final class ReproductionDisplay: ReproductionObserver {
   private let out: String
   private var stage: ReproductionStage?
   private var start = ContinuousClock().now
+  private var remaining = RemainingTime()
 
   init(out: String) { self.out = out }
 
   func progressed(_ stage: ReproductionStage, to fraction: Double, _ detail: String) {
     // The other stages stop by themselves. A measurement cannot, but the state saved before it is enough to continue.
     if stage == .measure && Interruption.isRequested { stop() }
-    if stage != self.stage { (self.stage, start) = (stage, ContinuousClock().now) }
-    terminal.progress(stage.rawValue, fraction: fraction, since: start, detail: detail)
+    if stage != self.stage { (self.stage, start, remaining) = (stage, ContinuousClock().now, RemainingTime()) }
+    remaining.record(fraction, at: (.now - start) / .seconds(1))
+    terminal.progress(stage.rawValue, fraction: fraction, since: start, left: remaining.left, detail: detail)
   }
 
   func report(_ line: String) { terminal.line(line) }

@@ -35,7 +35,9 @@ struct VerifyCommand: ParsableCommand {
   }
 
   func run() throws {
-    try output.begin(reading: .files([file]) + .model(modelFile) + .data(selection.data, root: dataOptions.root))
+    try output.begin(
+      "reading the images and the model",
+      reading: .files([file]) + .model(modelFile) + .data(selection.data, root: dataOptions.root))
     let saved = try SavedImages.read(file)
     let data = try selection.data.map { try selection.load($0, root: dataOptions.root) }
     if let data, data.count != saved.originals.count {
