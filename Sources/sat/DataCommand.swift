@@ -84,17 +84,12 @@ struct DataListCommand: ParsableCommand {
         }
       return Listing.File(path: file.path, size: file.size, state: state, bytes: bytes)
     }
-    let isUsable = dataset.isPresent(under: root)
-    let (parts, shortParts) = (dataset.partsPresent(under: root), dataset.shortParts(under: root))
-    let isComplete = isUsable && shortParts.isEmpty
-    let advice =
-      isUsable
-      ? "\(shortParts.joined(separator: " and ")); `sat` can use them as they are"
-      : "`sat data fetch \(dataset.name)` downloads \(humanSize(dataset.size))"
-        + (parts.isEmpty ? "" : "; already present: \(parts.joined(separator: ", "))")
+    let found = DataAvailability(of: DataSource(dataset.name), root: root)
+    let fetch = "`sat data fetch \(dataset.name)` downloads \(humanSize(dataset.size))"
     return Listing.Dataset(
-      name: dataset.name, summary: dataset.summary, license: dataset.license, present: isComplete,
-      location: isUsable ? root.appending(dataset.name) : nil, advice: isComplete ? nil : advice, files: files)
+      name: dataset.name, summary: dataset.summary, license: dataset.license, present: found.isWhole,
+      location: found.isUsable ? root.appending(dataset.name) : nil,
+      advice: found.isWhole ? nil : found.isUsable ? "\(found.summary); `sat` uses what is there; \(fetch)" : fetch, files: files)
   }
 }
 

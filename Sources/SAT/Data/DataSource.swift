@@ -45,7 +45,7 @@ public struct DataSource: Sendable, Equatable {
     return parts
   }
 
-  private func parts(_ root: DataRoot) throws -> any ImageParts {
+  func parts(_ root: DataRoot) throws -> any ImageParts {
     if let known = Self.known.first(where: { $0.key == name }) { return try known.value(root) }
     guard FileManager.default.fileExists(atPath: name) else {
       throw SATError(
@@ -64,6 +64,9 @@ protocol ImageParts {
   /// Reads the training and the validation part in one pass over the files.
   func trainingParts() throws -> (train: ImageDataset, validation: ImageDataset)
   func testPart() throws -> ImageDataset
+
+  /// Returns the state of the training or the test images, without reading them.
+  func state(of split: DataSource.Split) -> PartState
 }
 
 extension ImageParts {
@@ -81,6 +84,7 @@ private struct UndividedImages: ImageParts {
   let path: String
 
   func load(_ split: DataSource.Split) throws -> ImageDataset { try testPart() }
+  func state(of split: DataSource.Split) -> PartState { .whole }
   func trainingParts() throws -> (train: ImageDataset, validation: ImageDataset) { try testPart().splittingOffValidation() }
 
   func testPart() throws -> ImageDataset {

@@ -8,7 +8,7 @@ struct PictureSplits: ImageParts {
   /// Readable names of classes, for folders with technical names.
   var titles: [String: String] = [:]
 
-  private static let testFolders = ["val", "test", "validation"]
+  static let testFolders = ["val", "test", "validation"]
 
   /// The names of Imagenette's folders, which are WordNet's numbers, and of their classes.
   static let imagenetteTitles = [

@@ -39,7 +39,10 @@ struct CIFAR: ImageParts {
     return (try whole.subset(Self.validationCount..<whole.count), validation)
   }
 
-  private func read(_ files: [String], split: String) throws -> ImageDataset {
+  /// Reads the files that are there. If some but not all are missing, a note names those that the data set consists of here.
+  private func read(_ wanted: [String], split: String) throws -> ImageDataset {
+    let there = wanted.filter { FileManager.default.plainOrPacked("\(folder)/\($0)") != nil }
+    let files = there.isEmpty || FileManager.default.fileExists(atPath: archive) ? wanted : there
     let paths = files.map { FileManager.default.plainOrPacked("\(folder)/\($0)") }
     let missing = zip(files, paths).filter { $1 == nil }.map(\.0)
     var packed: [String: [UInt8]] = [:]
@@ -56,9 +59,13 @@ struct CIFAR: ImageParts {
       let bytes = try FileBytes.read(path, expecting: "a \(name) batch")
       return try decode(path.hasSuffix(".gz") ? Self.unpacked(bytes, path) : bytes, path)
     }
-    return try ImageDataset(
+    var dataset = try ImageDataset(
       name: name, split: split, images: records.count == 1 ? records[0].images : .concatenated(records.map(\.images)),
       labels: .concatenated(records.map(\.labels)), classNames: classNames())
+    if files.count < wanted.count {
+      dataset.note("only \(files.count) of the \(wanted.count) \(split) files are there; `sat data fetch \(name)` gets all of them")
+    }
+    return dataset
   }
 
   private static func unpacked(_ compressed: [UInt8], _ path: String) throws(TorchError) -> [UInt8] {
