@@ -35,7 +35,7 @@ struct BenchCommand: ParsableCommand {
   }
 
   func run() throws {
-    try output.begin()
+    try output.begin("making the network")
     let benchmark = try SpeedBenchmark.measure(
       Architecture(name: model, options: try ArchitectureOptions.parsed(modelOptions)), batchSize: batchSize, attackSteps: steps,
       execution: execution.applied(), seconds: seconds, seed: seed

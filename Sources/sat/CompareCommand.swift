@@ -29,7 +29,7 @@ struct CompareCommand: ParsableCommand {
   func validate() throws { try check("--tolerance", tolerance, in: Limit.number) }
 
   mutating func run() throws {
-    try output.begin(reading: .model(folder) + .model(reference))
+    try output.begin("reading the runs", reading: .model(folder) + .model(reference))
     let comparison = try RunComparison(run: folder, reference: reference, tolerance: tolerance)
     try output.deliver(comparison, text: RunComparisonTable(comparison).description)
   }

@@ -84,17 +84,12 @@ struct DataListCommand: ParsableCommand {
         }
       return Listing.File(path: file.path, size: file.size, state: state, bytes: bytes)
     }
-    let isUsable = dataset.isPresent(under: root)
-    let (parts, shortParts) = (dataset.partsPresent(under: root), dataset.shortParts(under: root))
-    let isComplete = isUsable && shortParts.isEmpty
-    let advice =
-      isUsable
-      ? "\(shortParts.joined(separator: " and ")); `sat` can use them as they are"
-      : "`sat data fetch \(dataset.name)` downloads \(humanSize(dataset.size))"
-        + (parts.isEmpty ? "" : "; already present: \(parts.joined(separator: ", "))")
+    let found = DataAvailability(of: DataSource(dataset.name), root: root)
+    let fetch = "`sat data fetch \(dataset.name)` downloads \(humanSize(dataset.size))"
     return Listing.Dataset(
-      name: dataset.name, summary: dataset.summary, license: dataset.license, present: isComplete,
-      location: isUsable ? root.appending(dataset.name) : nil, advice: isComplete ? nil : advice, files: files)
+      name: dataset.name, summary: dataset.summary, license: dataset.license, present: found.isWhole,
+      location: found.isUsable ? root.appending(dataset.name) : nil,
+      advice: found.isWhole ? nil : found.isUsable ? "\(found.summary); `sat` uses what is there; \(fetch)" : fetch, files: files)
   }
 }
 
@@ -166,7 +161,7 @@ struct DataFetchCommand: ParsableCommand {
 /// Shows the progress of one download.
 private struct FetchProgress {
   let file: RemoteFile
-  let start = ContinuousClock.now
+  let display = ProgressDisplay()
 
   func show(_ event: DownloadEvent) {
     let terminal = Terminal.standardError
@@ -175,7 +170,7 @@ private struct FetchProgress {
       terminal.line("\(file.path) from \(url)" + (offset > 0 ? ", continuing after \(offset) of \(file.size) bytes" : ""))
     case .received(let bytes, let total):
       let detail = "\(humanSize(bytes)) of \(humanSize(total))"
-      terminal.progress(file.path, fraction: Double(bytes) / Double(max(total, 1)), since: start, detail: detail)
+      display.show(JobProgress(phase: file.path, fraction: Double(bytes) / Double(max(total, 1)), detail: detail))
     case .retrying(let reason, let delay):
       terminal.line(reason + (delay > 0 ? String(format: "; trying again in %.1f s", delay) : "; trying again"))
     case .abandoned(let reason): terminal.line(reason)

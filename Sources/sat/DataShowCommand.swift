@@ -45,7 +45,7 @@ struct DataShowCommand: ParsableCommand {
   }
 
   func run() throws {
-    try output.begin(writing: out, reading: .data(data, root: dataOptions.root))
+    try output.begin("reading the images", writing: out, reading: .data(data, root: dataOptions.root))
     let transformation = try Augmentation(named: augmentation)
     let dataset = try part.load(data, root: dataOptions.root)
     guard dataset.imageShape[0] == 1 || dataset.imageShape[0] == 3 else {

@@ -16,7 +16,7 @@ struct DoctorCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func run() throws {
-    try output.begin()
+    try output.begin("examining this machine")
     let examination = SystemExamination.run(dataRoot: dataOptions.root)
     try output.deliver(examination, text: examination.text)
     if examination.hasFault { throw ExitCode(1) }

@@ -80,7 +80,8 @@ struct EvaluateCommand: ParsableCommand {
 
   func run() throws {
     try output.begin(
-      writing: save, records, robustbench, state.map(StatePlace.file), reading: subject.inputs, making: state)
+      "reading the model and the data", writing: save, records, robustbench, state.map(StatePlace.file),
+      reading: subject.inputs, making: state)
     let terminal = Terminal.standardError
     if let note = attack.cleanNote { terminal.line("note: \(note)") }
     let loaded = try subject.load()

@@ -83,7 +83,8 @@ struct HessianCommand: ParsableCommand {
   }
 
   func run() throws {
-    try output.begin(writing: state.map(StatePlace.file), reading: subject.options.inputs, making: state)
+    try output.begin(
+      "reading the model and the data", writing: state.map(StatePlace.file), reading: subject.options.inputs, making: state)
     let loaded = try subject.options.load()
     let perturbation =
       at == .clean ? nil : ImagePerturbation(try subject.maximizer(loaded.trained), seed: subject.seed)

@@ -58,7 +58,9 @@ struct LandscapeCommand: ParsableCommand {
   }
 
   func run() throws {
-    try output.begin(writing: csv, save, state.map(StatePlace.file), reading: subject.options.inputs, making: state)
+    try output.begin(
+      "reading the model and the data", writing: csv, save, state.map(StatePlace.file), reading: subject.options.inputs,
+      making: state)
     let loaded = try subject.options.load()
     var job = LandscapeJob(
       model: loaded.model, data: loaded.data, examples: try chosenExamples(loaded.trained), dimensions: dimensions,

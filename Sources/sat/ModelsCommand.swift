@@ -42,7 +42,7 @@ struct ModelsCommand: ParsableCommand {
   }
 
   func run() throws {
-    try output.begin()
+    try output.begin("listing the networks")
     let entries = try NetworkCatalog.entries.map { entry in
       let architecture = Architecture(name: entry.name)
       return Entry(

@@ -11,11 +11,15 @@ struct OutputOptions: ParsableArguments {
 
   /// Prepares the output before the work starts: applies --quiet and tests, without a trace, that the command can write its files.
   ///
-  /// A nil file stands for an absent option. The command makes `folder` if it is missing; files may lie in it.
+  /// `work` is the first line of a long command. A nil file stands for an absent option. The command makes `folder` if it is
+  /// missing; files may lie in it.
   ///
   /// - Throws: `TorchError` if a file cannot be written, `SATError` if it is an input, `ValidationError` if two outputs share it.
-  func begin(writing files: String?..., reading inputs: InputFiles = InputFiles(), making folder: String? = nil) throws {
+  func begin(
+    _ work: String = "reading", writing files: String?..., reading inputs: InputFiles = InputFiles(), making folder: String? = nil
+  ) throws {
     Terminal.standardError.isQuiet = quiet
+    Terminal.standardError.announce(work)
     func standardized(_ path: String) -> String { URL(fileURLWithPath: path).standardizedFileURL.path }
     let futureFolder = folder.flatMap { FileManager.default.fileExists(atPath: $0) ? nil : standardized($0) + "/" }
     let outputs = (files + [jsonFile]).compactMap { $0 }
@@ -36,6 +40,7 @@ struct OutputOptions: ParsableArguments {
   /// A failed write stops no other write; all failures are thrown at the end. The exception is a result that cannot be printed: it
   /// gets no JSON file, because a script could take that file for success.
   func deliver(_ document: some Encodable, text: @autoclosure () -> String, files: [() throws -> Void] = []) throws {
+    Interruption.finishing()
     let encoded = try JSONText.encode(document) + "\n"
     var failures: [any Error] = []
     func attempt(_ write: () throws -> Void) { do { try write() } catch { failures.append(error) } }

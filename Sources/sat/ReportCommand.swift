@@ -43,7 +43,7 @@ struct ReportCommand: ParsableCommand {
   func run() throws {
     let page = out ?? "\(runs[0])/report.html"
     // `Report` reports a missing run folder, so this check must accept a page inside one.
-    try output.begin(writing: page, making: runs[0])
+    try output.begin("reading the run", writing: page, making: runs[0])
     let report = try Report(of: runs)
     try InputFiles.files(report.files).refuseOverwrite(by: [page, output.jsonFile].compactMap { $0 })
     for file in report.unreadable {

@@ -65,13 +65,13 @@ struct ReproduceCommand: ParsableCommand {
     let plan = try ReproductionPlan(
       item, scale: ReproductionScale(scale), root: out, seed: seed, epsilon: epsilon, execution: execution.applied())
     let data = Set(plan.runs.map(\.data)).map { InputFiles.data($0, root: dataOptions.root) }
-    try output.begin(writing: csv, reading: data.reduce(InputFiles(), +), making: out)
+    try output.begin("planning the runs", writing: csv, reading: data.reduce(InputFiles(), +), making: out)
     if self.plan {
       let listing = ReproductionListing(plan, dataRoot: dataOptions.root)
       return try output.deliver(listing, text: listing.text)
     }
     let terminal = Terminal.standardError
-    Interruption.listen()
+    Interruption.listen { [out] in "the work saved earlier is kept in \(out), and the same command goes on from there" }
     let display = ReproductionDisplay(out: out)
     let result = try Reproducer(plan, dataRoot: dataOptions.root, observer: display) { Interruption.isRequested }.run()
     terminal.endProgress()
@@ -92,6 +92,7 @@ private final class ReproductionDisplay: ReproductionObserver {
   private let out: String
   private var stage: ReproductionStage?
   private var start = ContinuousClock().now
+  private var remaining = RemainingTime()
 
   init(out: String) { self.out = out }
 
@@ -101,8 +102,10 @@ private final class ReproductionDisplay: ReproductionObserver {
     if stage != self.stage {
       self.stage = stage
       start = ContinuousClock().now
+      remaining = RemainingTime()
     }
-    terminal.progress(stage.rawValue, fraction: fraction, since: start, detail: detail)
+    remaining.record(fraction, at: (.now - start) / .seconds(1))
+    terminal.progress(stage.rawValue, fraction: fraction, since: start, left: remaining.left, detail: detail)
   }
 
   func report(_ line: String) { terminal.line(line) }

@@ -21,7 +21,7 @@ struct RunsCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func run() throws {
-    try output.begin()
+    try output.begin("reading the runs")
     let listing = try RunListing(folder: folder, orderedBy: sort)
     for run in listing.runs { if let problem = run.problem { Terminal.standardError.warn(problem) } }
     let text = listing.runs.isEmpty ? "\(folder) holds no runs; sat train makes one\n" : listing.table.description

@@ -18,6 +18,9 @@ final class Terminal: @unchecked Sendable {
   private let clock = ContinuousClock()
   private var lastDrawn: ContinuousClock.Instant?
   private var lineIsOpen = false
+  private var hasWritten = false
+  /// Held while a line is drawn, because the thread that answers signals draws too.
+  private let lock = NSLock()
   var isQuiet = false
 
   private init() {
@@ -27,22 +30,22 @@ final class Terminal: @unchecked Sendable {
 
   /// Shows the finished fraction of a task, 0…1, unless it was shown a moment ago.
   ///
-  /// The fraction was `first` at `start`, which gives the seconds that remain unless `estimate` does. `isLowerBound` is true if
-  /// later steps are slower.
+  /// `left` are the seconds that remain; nil if unknown. `mayEndEarly` is true if they are an upper bound.
   func progress(
-    _ label: String, fraction: Double, from first: Double = 0, since start: ContinuousClock.Instant, left estimate: Double? = nil,
-    isLowerBound: Bool = false, detail: String = ""
+    _ label: String, fraction: Double, since start: ContinuousClock.Instant, left: Double?, mayEndEarly: Bool = false,
+    detail: String = ""
   ) {
     guard !isQuiet else { return }
     let now = clock.now
     let pause: Duration = isTerminal ? .milliseconds(100) : .seconds(15)
+    lock.lock()
+    defer { lock.unlock() }
     // A short task writes nothing to a pipe or file.
     guard now - (lastDrawn ?? (isTerminal ? now - pause : start)) >= pause else { return }
     lastDrawn = now
     let elapsed = (now - start) / .seconds(1)
-    let left = estimate ?? (fraction > first ? elapsed * (1 - fraction) / (fraction - first) : .infinity)
-    let isKnown = left.isFinite && elapsed > 1
-    let remaining = isKnown ? "  \(isLowerBound ? "at least " : "")\(Self.clockText(left)) left" : ""
+    let known = left.flatMap { elapsed > 1 && $0.isFinite ? $0 : nil }
+    let remaining = known.map { "  \(mayEndEarly ? "at most " : "")\(Self.clockText($0)) left" } ?? ""
     let percent = percentDone(fraction)
     if isTerminal {
       let width = 24
@@ -55,8 +58,20 @@ final class Terminal: @unchecked Sendable {
     }
   }
 
+  /// Writes a line in a second, unless another line has appeared or the program has ended by then.
+  ///
+  /// A short command stays silent, and a long one says what it does even while it reads large files.
+  func announce(_ text: String) {
+    Thread.detachNewThread {
+      Thread.sleep(forTimeInterval: 1)
+      self.lock.withLock { if !self.hasWritten && !self.isQuiet { self.write(text + "\n") } }
+    }
+  }
+
   /// Clears the redrawn line.
-  func endProgress() {
+  func endProgress() { lock.withLock { clear() } }
+
+  private func clear() {
     if lineIsOpen { write("\r\u{1B}[K") }
     lineIsOpen = false
     lastDrawn = nil
@@ -65,17 +80,35 @@ final class Terminal: @unchecked Sendable {
   /// Writes a line that stays, except under --quiet.
   func line(_ text: String) {
     guard !isQuiet else { return }
-    endProgress()
-    write(text + "\n")
+    lock.withLock {
+      clear()
+      write(text + "\n")
+    }
   }
 
   /// Writes a warning, even under --quiet.
-  func warn(_ text: String) {
-    endProgress()
+  func warn(_ text: String) { lock.withLock { writeWarning(text) } }
+
+  /// Writes the answer to a signal. It skips the answer if nobody reads standard error, so the next signal is not held up.
+  func interrupt(_ text: String) {
+    var standardError = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
+    guard poll(&standardError, 1, 100) > 0 else { return }
+    let isAlone = lock.lock(before: Date(timeIntervalSinceNow: 0.2))
+    defer { if isAlone { lock.unlock() } }
+    // A terminal has just shown ^C in the redrawn line.
+    if isTerminal && !lineIsOpen { write("\r") }
+    writeWarning(text)
+  }
+
+  private func writeWarning(_ text: String) {
+    clear()
     write((usesColor ? "\u{1B}[33mwarning:\u{1B}[0m " : "warning: ") + text + "\n")
   }
 
-  private func write(_ text: String) { try? FileHandle.standardError.write(contentsOf: Data(text.utf8)) }
+  private func write(_ text: String) {
+    hasWritten = true
+    try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
+  }
 
   /// Formats seconds as 1:05 or 2:03:20.
   private static func clockText(_ seconds: Double) -> String {
@@ -88,17 +121,19 @@ final class Terminal: @unchecked Sendable {
 /// Shows a job's progress, phase by phase.
 final class ProgressDisplay {
   private var phase = ""
-  private var start = ContinuousClock().now
-  /// The fraction at which the phase began. It is above 0 if the job continues a stopped one.
-  private var first = 0.0
+  private var start = ContinuousClock.now
+  private var remaining = RemainingTime()
 
   func show(_ progress: JobProgress) {
     if progress.phase != phase {
       phase = progress.phase
-      start = ContinuousClock().now
-      first = progress.fraction
+      start = .now
+      remaining = RemainingTime()
       if progress.fraction < 1 { Terminal.standardError.endProgress() }
     }
-    Terminal.standardError.progress(progress.phase, fraction: progress.fraction, from: first, since: start, detail: progress.detail)
+    remaining.record(progress.fraction, at: (.now - start) / .seconds(1))
+    Terminal.standardError.progress(
+      progress.phase, fraction: progress.fraction, since: start, left: remaining.left, mayEndEarly: progress.mayEndEarly,
+      detail: progress.detail)
   }
 }

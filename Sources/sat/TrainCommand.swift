@@ -97,11 +97,11 @@ struct TrainCommand: ParsableCommand {
     if list { return try printList() }
     let (configuration, folder) = try resolve()
     let inputs = InputFiles.files([config]) + .model(from) + .model(folder.path) + .data(configuration.data, root: dataOptions.root)
-    try output.begin(reading: inputs, making: folder.path)
+    try output.begin("reading \(configuration.data)", reading: inputs, making: folder.path)
     let trainer = try Trainer(configuration, dataRoot: dataOptions.root, folder: folder, resume: resume)
     let display = TrainingDisplay(trainer)
     if let warning = trainer.unfinishedSchedule { display.warn(warning) }
-    Interruption.listen()
+    Interruption.listen { [folder] in folder.keptText }
     let ending = try trainer.run(observer: display) { Interruption.isRequested }
     if ending == .interrupted {
       Terminal.standardError.warn("interrupted; \(display.savedText)")

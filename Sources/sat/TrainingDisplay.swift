@@ -8,13 +8,16 @@ final class TrainingDisplay: TrainingObserver {
   private let terminal = Terminal.standardError
   private let start = ContinuousClock.now
   private let firstEpoch: Int
-  /// End times of the last epoch's worth of batches. Older batches mislead, because a curriculum gets slower as it gets harder.
-  private var batchEnds: [ContinuousClock.Instant] = []
+  private var pace: TrainingPace
+  /// The finished fraction of the rest of the run.
+  private var fraction = 0.0
+  private var lastBatchEnd = ContinuousClock.now
 
   init(_ trainer: Trainer) {
     self.trainer = trainer
     firstEpoch = trainer.completedEpochs
     let settings = trainer.configuration
+    pace = TrainingPace(epochs: settings.epochs, lambda: settings.lambda, steps: settings.attack.steps)
     let (threat, attack, averaging) = (settings.threat, settings.attack, settings.averaging)
     terminal.line(
       "\(settings.method) on \(settings.data): \(trainer.trainSet.count) training images, "
@@ -51,20 +54,26 @@ final class TrainingDisplay: TrainingObserver {
 
   /// A sentence about the work that an interrupted run has saved.
   var savedText: String {
-    guard let position else { return "nothing was saved yet" }
+    guard let position else { return trainer.folder.keptText }
     return "the run is saved up to \(position); continue it with `sat train --run \(trainer.folder.path) --resume`"
   }
 
   func batchDone(epoch: Int, batch: Int, batches: Int, loss: Double) {
-    let (epochs, lambda) = (trainer.configuration.epochs, trainer.configuration.lambda)
-    let done = Double(epoch - firstEpoch) + Double(batch + 1) / Double(batches)
-    batchEnds.append(.now)
-    if batchEnds.count > batches + 1 { batchEnds.removeFirst() }
-    let secondsPerBatch = (batchEnds[batchEnds.count - 1] - batchEnds[0]) / .seconds(1) / Double(batchEnds.count - 1)
+    let epochs = trainer.configuration.epochs
+    lastBatchEnd = .now
+    fraction = (Double(epoch - firstEpoch) + Double(batch + 1) / Double(batches)) / Double(epochs - firstEpoch)
+    pace.batchDone(
+      epoch: epoch, batch: batch, of: batches, active: trainer.activeSteps, at: (lastBatchEnd - start) / .seconds(1))
     terminal.progress(
-      "epoch \(epoch + 1)/\(epochs)", fraction: done / Double(epochs - firstEpoch), since: start,
-      left: secondsPerBatch * Double((epochs - epoch) * batches - batch - 1),
-      isLowerBound: lambda.value(at: epoch) < lambda.value(at: epochs - 1), detail: "loss \(decimal(loss, 3))")
+      "epoch \(epoch + 1)/\(epochs)", fraction: fraction, since: start, left: pace.left, detail: "loss \(decimal(loss, 3))")
+  }
+
+  /// Shows the progress inside a step, if the step is long.
+  func progressed(_ part: String, epoch: Int, to partFraction: Double) {
+    guard ContinuousClock.now - lastBatchEnd > .seconds(1) else { return }
+    terminal.progress(
+      "epoch \(epoch + 1)/\(trainer.configuration.epochs)", fraction: fraction, since: start, left: pace.left,
+      detail: "\(part): \(Int(100 * partFraction)) %")
   }
 
   func validating(epoch: Int) {}
@@ -86,6 +95,16 @@ final class TrainingDisplay: TrainingObserver {
   }
 
   func warn(_ message: String) { terminal.warn(message) }
+}
+
+extension RunFolder {
+  /// A sentence about the work that is saved after the program ended in the middle of a step.
+  var keptText: String {
+    guard exists else { return "nothing was saved yet; the same command starts again" }
+    let command = "`sat train --run \(path) --resume`"
+    return hasLastCheckpoint
+      ? "\(command) goes on from the last checkpoint" : "no checkpoint was saved yet, so \(command) starts again"
+  }
 }
 
 /// The result of a finished run.

@@ -38,7 +38,9 @@ struct VerifyCommand: ParsableCommand {
   }
 
   func run() throws {
-    try output.begin(reading: .files([file]) + .model(modelFile) + .data(selection.data, root: dataOptions.root))
+    try output.begin(
+      "reading the images and the model",
+      reading: .files([file]) + .model(modelFile) + .data(selection.data, root: dataOptions.root))
     let saved = try SavedImages.read(file)
     let settings = execution.applied()
     let model = try model.load(modelFile, execution: settings)

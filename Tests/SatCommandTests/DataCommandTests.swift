@@ -52,7 +52,7 @@ import Testing
     }
     let list = try Command.run(["data", "list", "--data-root", scratch.path])
     #expect(
-      list.output.contains("incomplete: \(scratch.path)/imagenette; imagenette/train has 0 of 9469 pictures and"), "\(list.output)")
+      list.output.contains("missing: `sat data fetch imagenette`"), "\(list.output)")
     let fetch = try Command.run(["data", "fetch", "imagenette", "--data-root", scratch.path])
     #expect(fetch.status == 1 && fetch.sentence.contains("0 of 9469 pictures"), "\(fetch.errors)")
   }

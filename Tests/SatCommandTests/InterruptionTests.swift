@@ -86,4 +86,26 @@ import Testing
     #expect(outcome.errors.contains("the same command goes on from there"), "\(outcome.errors)")
     #expect(try Command.run(arguments).status == 0)
   }
+
+  /// `scripts/interrupts` does the same at more moments and with more commands, and compares the results.
+  @Test(arguments: [1, 2]) func aTrainingAnswersAtOnceAndResumes(signals: Int) throws {
+    let scratch = try Scratch()
+    let data = try scratch.images("images.safetensors", count: 400)
+    // A batch takes seconds, so only the thread that waits for the signal can answer within one.
+    let outcome = try Command.shell(
+      """
+      "$SAT" train digits --data \(data) --run run --epochs 1 --batch-size 256 --model lenet5 --threads 1 --method at \
+        --set attack.steps=200 2>errors & process=$!
+      until [ -e run/config.yaml ]; do sleep 0.1; done
+      sleep 1; kill -INT $process; sleep 1; cat errors
+      if [ \(signals) = 2 ]; then kill -INT $process; fi
+      wait $process; status=$?; cat errors >&2; ls -A >&2; exit $status
+      """, in: scratch.path)
+    #expect(outcome.status == 130, "\(outcome.errors)")
+    #expect(outcome.output.contains("finishing this step; press Ctrl-C again"), "\(outcome.output)")
+    #expect(outcome.errors.contains("sat train --run run --resume"), "\(outcome.errors)")
+    #expect(!outcome.errors.contains(".partial"), "\(outcome.errors)")
+    let resumed = try Command.run(["train", "--run", "run", "--resume"], in: scratch.path)
+    #expect(resumed.status == 0, "\(resumed.errors)")
+  }
 }

@@ -20,6 +20,8 @@ public struct AttackBatch {
   public var logits: Tensor
   /// The most points that an attack may send through the model at once if a sample has several points.
   public var capacity: Int
+  /// Called with the number of samples that the attack has just broken, for an estimate of the remaining time.
+  var onBroken: (Int) -> Void = { _ in }
 
   /// Makes a batch. A nil `capacity` means the number of images.
   public init(images: Tensor, labels: Tensor, samples: [Int], logits: Tensor, capacity: Int? = nil) {

@@ -73,6 +73,7 @@ final class BatchSearch {
       samples.append(hit.row.sample)
     }
     guard !samples.isEmpty else { return }
+    batch.onBroken(samples.count)
     if images.isSame(as: batch.images) { images = images.cloned() }
     images.copyInPlace(from: points.rows(at: Tensor(sources).to(points.device)), at: Tensor(samples).to(points.device))
   }

@@ -47,7 +47,7 @@ public struct DataSource: Sendable, Equatable {
     return parts
   }
 
-  private func parts(_ root: DataRoot, _ reading: ImageReading) throws -> any ImageParts {
+  func parts(_ root: DataRoot, _ reading: ImageReading = ImageReading()) throws -> any ImageParts {
     if let known = KnownData.all.first(where: { $0.name == name }) {
       return try known.parts(known.name, known.folder(root), reading)
     }
@@ -138,10 +138,14 @@ protocol ImageParts {
   /// Reads the training and the validation part in one pass over the files.
   func trainingParts() throws -> (train: ImageDataset, validation: ImageDataset)
   func testPart() throws -> ImageDataset
+
+  /// Returns the state of the training or the test images, without reading them. Default: whole, for data of one file or folder.
+  func state(of split: DataSource.Split) -> PartState
 }
 
 extension ImageParts {
   var hasParts: Bool { true }
+  func state(of split: DataSource.Split) -> PartState { .whole }
 
   func load(_ split: DataSource.Split) throws -> ImageDataset {
     guard hasParts else { return try testPart() }

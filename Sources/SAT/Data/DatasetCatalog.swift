@@ -92,7 +92,7 @@ public struct RemoteDataset: Sendable, Equatable {
   public var size: Int64 { files.reduce(0) { $0 + $1.size } }
 
   /// Returns the paths of the ``parts`` that are there.
-  public func partsPresent(under root: DataRoot) -> [String] {
+  private func partsPresent(under root: DataRoot) -> [String] {
     parts.compactMap { part in [part, part + ".gz"].first { FileManager.default.fileExists(atPath: root.appending($0)) } }
   }
 
@@ -104,12 +104,9 @@ public struct RemoteDataset: Sendable, Equatable {
 
   /// Returns a phrase for each folder among the parts that has too few pictures; a folder that is missing gets no phrase.
   public func shortParts(under root: DataRoot) -> [String] {
-    let manager = FileManager.default
-    return partsPresent(under: root).compactMap { part in
+    partsPresent(under: root).compactMap { part in
       guard let expected = pictures[part] else { return nil }
-      let folder = root.appending(part)
-      let classes = (try? manager.contentsOfDirectory(atPath: folder)) ?? []
-      let found = classes.reduce(0) { $0 + ((try? manager.contentsOfDirectory(atPath: "\(folder)/\($1)"))?.count ?? 0) }
+      let found = FileManager.default.fileCount(inFoldersOf: root.appending(part))
       return found < expected ? "\(part) has \(found) of \(expected) pictures" : nil
     }
   }
@@ -124,6 +121,14 @@ public struct RemoteDataset: Sendable, Equatable {
     let missing = parts.filter { !FileManager.default.fileExists(atPath: root.appending($0)) }
     guard missing.isEmpty else { throw SATError("\(archive) was unpacked, but \(missing[0]) was not in it") }
     try FileManager.default.removeItem(atPath: archive)
+  }
+}
+
+extension FileManager {
+  /// Returns the number of files in all sub-folders of a folder.
+  func fileCount(inFoldersOf folder: String) -> Int {
+    let folders = (try? contentsOfDirectory(atPath: folder)) ?? []
+    return folders.reduce(0) { $0 + ((try? contentsOfDirectory(atPath: "\(folder)/\($1)"))?.count ?? 0) }
   }
 }
 

@@ -20,6 +20,9 @@ public struct ImageDataset {
   /// Sentences about changes to the images of the file, for the user.
   public internal(set) var notes: [String] = []
 
+  /// Adds a sentence for the user.
+  mutating func note(_ sentence: String) { notes.append(sentence) }
+
   /// Pixels that leave [0, 1] by no more than this are rounding errors.
   private static let roundingError = 1e-5
 

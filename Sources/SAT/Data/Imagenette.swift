@@ -9,7 +9,7 @@ struct PictureSplits: ImageParts {
   var titles: [String: String] = [:]
   var reading = ImageReading()
 
-  private static let testFolders = ["val", "test", "validation"]
+  static let testFolders = ["val", "test", "validation"]
 
   /// The names of Imagenette's folders, which are WordNet's numbers, and of their classes.
   static let imagenetteTitles = [

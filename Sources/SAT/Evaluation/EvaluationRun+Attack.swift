@@ -21,7 +21,7 @@ extension EvaluationRun {
       }
       let done = state.done
       let metered = MeteredClassifier(
-        evaluator.model, expected: attack.passesPerSample(classes: state.logits.size(1)) * positions.count,
+        evaluator.model, samples: positions.count, passesPerSample: attack.passesPerSample(classes: state.logits.size(1)),
         countsConfirmations: plan.mode == .compat, shouldStop: shouldStop
       ) { report(done: done, part: $0 * Double(positions.count)) }
       let group: Group
@@ -74,7 +74,8 @@ extension EvaluationRun {
     let (start, spent) = (clock.now, attack.cost)
     let votes = votes ? AveragedClassifier(metered) : nil
     try seedGenerators(attack.name, sample: positions[0])
-    let batch = try batch(positions, state.logits)
+    var batch = try batch(positions, state.logits)
+    if plan.mode == .fast { batch.onBroken = metered.broke }
     let result = try attack.perturb(votes ?? metered, batch)
     let (hits, judging) = try hits(result, batch, metered, votes)
     let records = try records(hits, attack, result, batch, positions, alreadyBroken: Set(state.records.map(\.sample)))

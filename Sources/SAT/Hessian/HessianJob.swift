@@ -78,7 +78,9 @@ public struct HessianJob {
     _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, _ store: inout SpectrumStore?,
     _ progress: (JobProgress) -> Void, _ shouldStop: () -> Bool
   ) throws -> HessianAnalysis {
-    func show(_ part: String, _ fraction: Double) { progress(JobProgress(phase: part, fraction: fraction)) }
+    func show(_ part: String, _ fraction: Double) {
+      progress(JobProgress(phase: part, fraction: fraction, mayEndEarly: part == "eigenvalues"))
+    }
     guard store != nil, request.perSample != nil else {
       return try HessianAnalysis.measure(classifier, images: images, labels: labels, request, progress: show)
     }

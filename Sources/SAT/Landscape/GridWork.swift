@@ -17,7 +17,8 @@ final class GridMover: @unchecked Sendable {
   /// Restores the weights bit for bit.
   func restore() { weights.restore() }
 
-  func value(at point: Int) throws(TorchError) -> LossLandscape.Value {
+  /// Measures a point; `part` receives the finished fraction of its work, 0…1.
+  func value(at point: Int, part: (Double) -> Void) throws(TorchError) -> LossLandscape.Value {
     let position = landscape.position(of: point)
     weights.move(along: zip(landscape.directions, position).map { ($0.parts, $1) })
     let images =
@@ -25,7 +26,7 @@ final class GridMover: @unchecked Sendable {
       case .fixed(let fixed): fixed
       case .reattacked(let clean, let maximizer, let seed):
         try maximizer.adversarialImages(
-          classifier, clean, landscape.labels, batchSize: landscape.batchSize, generator: Generator(seed: seed))
+          classifier, clean, landscape.labels, batchSize: landscape.batchSize, generator: Generator(seed: seed), progress: part)
       }
     return try withNoGrad { () throws(TorchError) in
       var (loss, correct) = (0.0, 0.0)
@@ -52,6 +53,8 @@ final class GridWork: Sendable {
     var values: [(point: Int, value: LossLandscape.Value)] = []
     var error: (any Error)?
     var running: Int
+    /// The finished fraction of each network's current point.
+    var parts: [Double]
   }
 
   private let points: [Int]
@@ -63,18 +66,24 @@ final class GridWork: Sendable {
   /// Starts a thread for each network.
   init(_ points: [Int], _ movers: [GridMover]) {
     self.points = points
-    results = Mutex(Results(running: movers.count))
-    for mover in movers { Thread.detachNewThread { self.run(mover) } }
+    results = Mutex(Results(running: movers.count, parts: Array(repeating: 0, count: movers.count)))
+    for (index, mover) in movers.enumerated() { Thread.detachNewThread { self.run(mover, index) } }
   }
 
-  private func run(_ mover: GridMover) {
+  private func run(_ mover: GridMover, _ worker: Int) {
     try? Torch.setThreadCount(1)
     while true {
       let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
       if index >= points.count { break }
       do {
-        let value = try mover.value(at: points[index])
-        results.withLock { $0.values.append((points[index], value)) }
+        let value = try mover.value(at: points[index]) { fraction in
+          results.withLock { $0.parts[worker] = fraction }
+          arrived.signal()
+        }
+        results.withLock {
+          $0.values.append((points[index], value))
+          $0.parts[worker] = 0
+        }
       } catch { results.withLock { $0.error = error } }
       arrived.signal()
     }
@@ -83,9 +92,12 @@ final class GridWork: Sendable {
   }
 
   /// Passes every value to `found`, one call at a time, until all threads have ended; `shouldStop` may end the work after a value.
+  /// `progress` receives the finished fractions of the unfinished points, added up.
   ///
   /// - Throws: the first error of a network or of `found`, once the threads have ended.
-  func collect(_ found: (Int, LossLandscape.Value) throws -> Void, _ shouldStop: () -> Bool) throws {
+  func collect(
+    _ found: (Int, LossLandscape.Value) throws -> Void, progress: (Double) -> Void, _ shouldStop: () -> Bool
+  ) throws {
     var failure: (any Error)?
     while true {
       arrived.wait()
@@ -95,6 +107,7 @@ final class GridWork: Sendable {
       }
       failure = failure ?? news.error
       if failure == nil { do { for (point, value) in news.values { try found(point, value) } } catch { failure = error } }
+      if failure == nil { progress(news.parts.reduce(0, +)) }
       // This leaves no point for the threads, so they end.
       if failure != nil || shouldStop() { next.store(points.count, ordering: .relaxed) }
       if news.running == 0 { break }

@@ -83,9 +83,9 @@ public struct LandscapeJob {
       let landscape = LossLandscape(
         model.classifier, directions: directions, axes: Array(repeating: axis, count: dimensions), examples: images, labels: labels,
         batchSize: batchSize)
-      func report() {
+      func report(_ part: Double = 0) {
         let done = store.values.count
-        progress(JobProgress(phase: "landscape", fraction: Double(done) / Double(all), detail: "\(done)/\(all) points"))
+        progress(JobProgress(phase: "landscape", fraction: (Double(done) + part) / Double(all), detail: "\(done)/\(all) points"))
       }
       func save(_ point: Int, _ value: LossLandscape.Value) throws {
         try store.put(value, at: point)
@@ -95,7 +95,7 @@ public struct LandscapeJob {
       let isSmall = weights.reduce(0) { $0 + $1.count } < 5_000_000
       try landscape.evaluate(
         (0..<all).filter { store.values[$0] == nil }, workers: workers ?? (isSmall && !model.device.isCUDA ? Torch.threadCount : 1),
-        found: save, shouldStop: shouldStop)
+        found: save, progress: report, shouldStop: shouldStop)
       guard store.values.count == all else { throw try stopped() }
       try store.write()
       return Result(job: self, landscape: landscape, values: store.values, seconds: (.now - start) / .seconds(1))

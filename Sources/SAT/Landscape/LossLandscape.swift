@@ -66,20 +66,22 @@ public struct LossLandscape {
   /// Evaluates points of the grid, and restores the weights; `found` runs on the caller's thread, `shouldStop` before every point.
   ///
   /// For networks from the catalogue, `workers` threads compute points at once, each with its own copy. The results do not depend
-  /// on their number. Other models compute one point after another with libtorch's threads.
+  /// on their number. Other models compute one point after another with libtorch's threads. `progress` receives the finished
+  /// fractions of the unfinished points, added up.
   /// - Throws: the model's errors, and `TorchError` for a loss that is not finite.
   public func evaluate(
-    _ points: [Int], workers: Int = 1, found: (Int, Value) throws -> Void, shouldStop: () -> Bool = { false }
+    _ points: [Int], workers: Int = 1, found: (Int, Value) throws -> Void, progress: (Double) -> Void = { _ in },
+    shouldStop: () -> Bool = { false }
   ) throws {
     guard workers > 1, points.count > 1, let network = classifier as? NetworkClassifier else {
       let mover = try GridMover(classifier, self)
       defer { mover.restore() }
-      for point in points where !shouldStop() { try found(point, try mover.value(at: point)) }
+      for point in points where !shouldStop() { try found(point, try mover.value(at: point, part: progress)) }
       return
     }
     let threads = Torch.threadCount
     defer { try? Torch.setThreadCount(threads) }
     let movers = try (0..<min(workers, points.count)).map { _ in try GridMover(network.copy(), self) }
-    try GridWork(points, movers).collect(found, shouldStop)
+    try GridWork(points, movers).collect(found, progress: progress, shouldStop)
   }
 }

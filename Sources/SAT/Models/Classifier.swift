@@ -55,6 +55,8 @@ public final class NetworkClassifier: Classifier {
   private var preparedPass: ((Tensor) -> Tensor)?
   private var preparedPrecision: Execution.Precision?
 
+  /// Called with the number of images after every pass, for the progress inside a long step.
+  var onPass: (Int) -> Void = { _ in }
   public var execution = Execution() { didSet { module.setMemoryFormat(execution.memoryFormat.format) } }
 
   public init(_ module: any Layer, architecture: Architecture, normalization: Normalization?) {
@@ -64,6 +66,7 @@ public final class NetworkClassifier: Classifier {
   }
 
   public func logits(_ images: Tensor) throws(TorchError) -> Tensor {
+    defer { onPass(images.size(0)) }
     let input = normalization.map { $0(images) } ?? images
     if let preparedPass { return preparedPass(input).to(images.dtype) }
     guard precision == .bf16 else { return module(input) }

@@ -42,6 +42,7 @@ public final class Reproducer {
 
   /// Trains, measures, and writes and returns the result; nil after a request to stop, which keeps the finished work.
   public func run() throws -> ReproductionResult? {
+    if plan.item.measurement != .schedule, let missing = plan.missingData(root: dataRoot).first { throw SATError(missing) }
     if plan.item.measurement != .schedule { for run in plan.runs { guard try train(run) else { return nil } } }
     let figures: [ReproductionResult.Figure]
     do { figures = try measurements() } catch is JobStopped { return nil }

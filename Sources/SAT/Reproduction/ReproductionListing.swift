@@ -31,15 +31,6 @@ public struct ReproductionListing: Encodable, Sendable {
           setting: $0.setting, method: $0.method, folder: $0.folder.path, epochs: $0.configuration.epochs,
           epochsDone: min($0.epochsDone, $0.configuration.epochs))
       }
-    missingData = runs.isEmpty ? [] : Set(plan.runs.map(\.data)).sorted().compactMap { Self.missing($0, dataRoot) }
-  }
-
-  private static func missing(_ name: String, _ root: DataRoot) -> String? {
-    if name == "digits" {
-      do { _ = try DigitsLocation.find(dataRoot: root) } catch { return error.message }
-      return nil
-    }
-    guard let data = try? DatasetCatalog.dataset(named: name), !data.isPresent(under: root) else { return nil }
-    return "\(name) is not under \(root.path); `sat data fetch \(name)` gets it, or name its folder with --data-root"
+    missingData = runs.isEmpty ? [] : plan.missingData(root: dataRoot)
   }
 }

@@ -123,3 +123,18 @@ public struct ReproductionPlan: Sendable {
       || (setting == trackedSetting && !item.startsClean && ["at", "h-sat", "p-sat"].contains(method))
   }
 }
+
+extension ReproductionPlan {
+  /// Returns one sentence for each data set that the runs need and that is not there.
+  ///
+  /// A scale that takes some of the images is content with those that are there; the paper's scale needs all of them.
+  func missingData(root: DataRoot) -> [String] {
+    Set(runs.map(\.data)).sorted().compactMap { name in
+      let found = DataAvailability(of: DataSource(name), root: root)
+      for state in [found.training, found.test] { if case .missing(let reason) = state { return reason } }
+      guard scale.name == .paper, !found.isWhole else { return nil }
+      return "\(name) is incomplete under \(root.path) (\(found.summary)), and the scale paper needs all of it; get it with "
+        + "`sat data fetch \(name)`, or choose --scale small"
+    }
+  }
+}

@@ -6,6 +6,12 @@ public struct JobProgress: Sendable {
   public var fraction: Double
   /// The same in numbers, for a person; may be empty.
   public var detail = ""
+  /// True if the phase may end before its fraction reaches 1, such as an iteration that converges.
+  public var mayEndEarly = false
+
+  public init(phase: String, fraction: Double, detail: String = "", mayEndEarly: Bool = false) {
+    (self.phase, self.fraction, self.detail, self.mayEndEarly) = (phase, fraction, detail, mayEndEarly)
+  }
 }
 
 /// A job that was asked to stop has no result. The work that it had done is in its state, if it has one.

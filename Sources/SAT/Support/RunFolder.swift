@@ -23,6 +23,9 @@ public struct RunFolder: Sendable {
   /// True if the link leads to a checkpoint.
   func has(_ checkpoint: Checkpoint) -> Bool { FileManager.default.fileExists(atPath: folder(of: checkpoint)) }
 
+  /// True if there is a checkpoint to resume from.
+  public var hasLastCheckpoint: Bool { has(.last) }
+
   /// True if a run has started in this folder.
   public var exists: Bool { FileManager.default.fileExists(atPath: configurationPath) }
 

@@ -22,6 +22,15 @@ extension Trainer {
         lastSaved = clock.now
       }
       if stops { return nil }
+      // The update passes a whole batch, as each step of the attack does at most.
+      let (size, name) = (min(configuration.batchSize, trainSet.count), "batch \(batch + 1)")
+      let passes = Double(size * (configuration.attack.steps + 1))
+      var done = 0
+      network.onPass = { images in
+        done += images
+        observer.progressed(name, epoch: epoch, to: min(1, Double(done) / passes))
+      }
+      defer { network.onPass = { _ in } }
       guard let metrics = try trainBatch(of: loader, epoch, &sums) else { break }
       try logs.append(metrics)
       state.stepsDone += 1
@@ -50,6 +59,7 @@ extension Trainer {
     sums.dataSeconds += (clock.now - start) / .seconds(1)
     optimizer.learningRate = learningRate(epoch, batch: batch, of: batches)
     let outcome = try step(data)
+    activeSteps = outcome.active.reduce(0, +)
     average?.stepTaken(network, epoch: epoch)
     sums.add(outcome, isLate: batch >= batches / 2)
     sums.seconds += (clock.now - start) / .seconds(1)
@@ -99,7 +109,11 @@ extension Trainer {
         inputShape: validationSet.imageShape, precision: configuration.execution.precision
       ) {
         try Evaluator(model: network, data: validationSet, batchSize: configuration.batchSize, device: device, layout: layout)
-          .run(EvaluationPlan([attack], checks: false), shouldStop: shouldStop)
+          .run(
+            EvaluationPlan([attack], checks: false),
+            progress: { [epoch = state.history.count] progress in
+              observer.progressed("validating, \(progress.phase)", epoch: epoch, to: progress.fraction)
+            }, shouldStop: shouldStop)
       }
     } catch is JobStopped { return nil }
     if Set(evaluation.predictions).count == 1 {

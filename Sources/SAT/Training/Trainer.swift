@@ -4,9 +4,15 @@ internal import SwiftTorch
 public protocol TrainingObserver: AnyObject {
   /// Called after each batch, with its loss and its number in the epoch.
   func batchDone(epoch: Int, batch: Int, batches: Int, loss: Double)
+  /// Called when a part of a batch, a validation or a measurement is done, with its name and the finished fraction, 0…1.
+  func progressed(_ part: String, epoch: Int, to fraction: Double)
   func validating(epoch: Int)
   func epochDone(_ metrics: EpochMetrics, isBest: Bool)
   func warn(_ message: String)
+}
+
+extension TrainingObserver {
+  public func progressed(_ part: String, epoch: Int, to fraction: Double) {}
 }
 
 /// Trains a network with a defense and writes the run folder: metrics, checkpoints and logs.
@@ -32,6 +38,8 @@ public final class Trainer {
 
   /// The progress of the run, which a checkpoint saves.
   var state: TrainingState
+  /// The attack's steps in the last batch, each weighted by the fraction of samples that it moved; nil before the first batch.
+  public internal(set) var activeSteps: Double?
   /// The current epoch's order of samples; nil between epochs.
   var order: Tensor?
 
@@ -153,6 +161,7 @@ public final class Trainer {
         if isBest { state.best = .init(epoch: epoch, validation: validation) }
       }
       if let smoothness, smoothness.isDue(after: epoch, of: configuration.epochs) || state.stopped != nil {
+        observer.progressed("measuring smoothness", epoch: epoch, to: 0)
         metrics.smoothness = try smoothness.measure(network)
       }
       state.history.append(metrics)

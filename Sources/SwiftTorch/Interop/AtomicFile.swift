@@ -33,6 +33,15 @@ public enum AtomicFile {
   /// Throws the error that `write` would throw, before a long computation of the contents. The check leaves no file.
   public static func check(_ path: String) throws(TorchError) { try Writer(replacing: path).abandon() }
 
+  /// Ends the program at once with `status`, even in the middle of a write, and leaves no temporary file behind.
+  public static func exitAbandoningAll(status: Int32) -> Never {
+    // No writer can open another file, because the lock stays held.
+    Writer.temporaries.withLock { files -> Never in
+      for file in files { unlink(file) }
+      _exit(status)
+    }
+  }
+
   /// The open temporary file. It is valid only inside the closure that receives it.
   public final class Writer {
     private let path: String
@@ -43,6 +52,8 @@ public enum AtomicFile {
     private var descriptor: Int32
 
     private static let serial = Atomic<Int>(0)
+    /// The temporary files of all open writers.
+    fileprivate static let temporaries = Mutex<Set<String>>([])
 
     fileprivate init(replacing path: String) throws(TorchError) {
       guard !path.isEmpty, !path.utf8.contains(0) else {
@@ -64,15 +75,20 @@ public enum AtomicFile {
       folder = destination.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(destination[...$0]) } ?? ""
       // A name derived from the target's name could exceed the 255 bytes of a file name.
       var name = ""
-      var opened: Int32 = -1
+      var (opened, code): (Int32, Int32) = (-1, 0)
       repeat {
         let number = Self.serial.wrappingAdd(1, ordering: .relaxed).newValue
         name = "\(folder).partial-\(getpid())-\(number)"
-        opened = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-      } while opened < 0 && (errno == EEXIST || errno == EINTR)
+        (opened, code) = Self.temporaries.withLock { files in
+          let opened = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+          let code = errno
+          if opened >= 0 { files.insert(name) }
+          return (opened, code)
+        }
+      } while opened < 0 && (code == EEXIST || code == EINTR)
       temporary = name
       descriptor = opened
-      guard opened >= 0 else { throw failure(errno) }
+      guard opened >= 0 else { throw failure(code) }
       if let mode { _ = fchmod(opened, mode) }
     }
 
@@ -102,6 +118,7 @@ public enum AtomicFile {
       descriptor = -1
       guard closed == 0 else { throw failure(errno) }
       guard rename(temporary, destination) == 0 else { throw failure(errno) }
+      forget()
       let opened = open(folder.isEmpty ? "." : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
       if opened >= 0 {
         // This lets the new name survive a power cut. The contents are safe already, so a failure here does not matter.
@@ -114,7 +131,10 @@ public enum AtomicFile {
       if descriptor >= 0 { close(descriptor) }
       descriptor = -1
       unlink(temporary)
+      forget()
     }
+
+    private func forget() { _ = Self.temporaries.withLock { $0.remove(temporary) } }
 
     private func failure(_ code: Int32) -> TorchError {
       let what =

@@ -93,6 +93,7 @@ public final class Square: Attack {
       let done = mode == .compat ? hits : broken
       guard !done.isEmpty else { continue }
       for row in broken { result.findings[open[row]] = Finding(restart: restart, step: step) }
+      batch.onBroken(broken.count)
       result.images.copyInPlace(from: best.selecting(select(done)), at: select(done.map { open[$0] }))
       let left = open.indices.filter { !done.contains($0) }
       open = left.map { open[$0] }

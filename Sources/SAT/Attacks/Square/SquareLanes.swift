@@ -90,6 +90,7 @@ struct SquareLanes {
     for hit in hits {
       result.findings[lanes[hit].sample] = Finding(restart: restart, step: lanes[hit].proposal == nil ? 0 : lanes[hit].query)
     }
+    batch.onBroken(hits.count)
     let rejected = lanes.indices.filter { !isBetter[$0] }
     write(lanes, rows: rejected, images) { lane, place, _ in lane.isHigh[place] }
     for index in lanes.indices {

@@ -36,6 +36,14 @@ struct CIFAR: ImageParts {
     classes == 10 ? ["cifar-10-batches-bin", "cifar-10-batches-py"] : ["cifar-100-binary", "cifar-100-python"]
   }
 
+  private var hasArchive: Bool { archives.contains(where: FileManager.default.fileExists(atPath:)) }
+
+  /// Returns the names of the files of a split that are expected, and of those that are there.
+  func files(of split: DataSource.Split) -> (expected: [String], found: [String]) {
+    let expected = split == .test ? [testStem] : trainingStems
+    return (expected, hasArchive ? expected : expected.filter { file($0) != nil })
+  }
+
   /// True if the folder holds at least one of the files.
   ///
   /// The names of CIFAR-100's pickles are common, so `meta` must be beside them.
@@ -68,7 +76,10 @@ struct CIFAR: ImageParts {
     return (try whole.subset(Self.validationCount..<whole.count), validation)
   }
 
-  private func read(_ stems: [String], split: String) throws -> ImageDataset {
+  /// Reads the files that are there. If some but not all are missing, a note names those that the data set consists of here.
+  private func read(_ wanted: [String], split: String) throws -> ImageDataset {
+    let there = wanted.filter { file($0) != nil }
+    let stems = there.isEmpty || hasArchive ? wanted : there
     let paths = stems.map(file)
     let missing = zip(stems, paths).filter { $1 == nil }.map(\.0)
     var packed: [String: [UInt8]] = [:]
@@ -87,9 +98,13 @@ struct CIFAR: ImageParts {
       let bytes = try FileBytes.read(path, expecting: "a \(name) batch")
       return try decode(path.hasSuffix(".gz") ? Self.unpacked(bytes, path) : bytes, path)
     }
-    return try ImageDataset(
+    var dataset = try ImageDataset(
       name: title ?? name, split: split, images: records.count == 1 ? records[0].images : .concatenated(records.map(\.images)),
       labels: .concatenated(records.map(\.labels)), classNames: classNames())
+    if stems.count < wanted.count {
+      dataset.note("only \(stems.count) of the \(wanted.count) \(split) files are there; `sat data fetch \(name)` gets all of them")
+    }
+    return dataset
   }
 
   private static func unpacked(_ compressed: [UInt8], _ path: String) throws(TorchError) -> [UInt8] {
