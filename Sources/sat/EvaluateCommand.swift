@@ -85,7 +85,9 @@ struct EvaluateCommand: ParsableCommand {
     let terminal = Terminal.standardError
     if let note = attack.cleanNote { terminal.line("note: \(note)") }
     let loaded = try subject.load()
-    if let warning = loaded.model.trainingModeWarning { terminal.warn(warning.message) }
+    for warning in [loaded.model.trustWarning, loaded.model.trainingModeWarning].compactMap({ $0 }) {
+      terminal.warn(warning.message)
+    }
     let choice = try attack.choose(loaded.trained, seed: subject.seed, classes: loaded.model.classCount(of: loaded.data))
     if robustbench != nil, let warning = choice.warning {
       throw SATError("\(warning.message), so RobustBench has no entry for it; remove --robustbench")
@@ -104,7 +106,9 @@ struct EvaluateCommand: ParsableCommand {
     ) { display in
       try job.run(progress: { display.show(JobProgress($0)) }, shouldStop: { Interruption.isRequested })
     }
-    for warning in result.evaluation.warnings where warning.code != .trainingMode { terminal.warn(warning.message) }
+    for warning in result.evaluation.warnings where ![.trainingMode, .trustedArchive].contains(warning.code) {
+      terminal.warn(warning.message)
+    }
     let precision = loaded.model.classifier.execution.precision.rawValue
     let threat = choice.threat.map {
       "; \($0.norm.rawValue), epsilon \(choice.radius?.text ?? ""), mode \(choice.plan.mode.rawValue), \(precision)"

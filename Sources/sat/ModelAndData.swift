@@ -9,6 +9,8 @@ struct ModelOptions: ParsableArguments {
   @Option(help: .value("key", "Place of the weights in a file with several sets, such as ema. Default: the model's usual place."))
   var weights: String?
 
+  @Flag(help: "Run a TorchScript archive even if its code could reach files, processes or the network.") var trustArchive = false
+
   /// Loads a model onto its device, in evaluation mode.
   ///
   /// - Throws: `SATError` if the path holds no model, `ValidationError` if --checkpoint is given but the path holds one model only.
@@ -20,7 +22,7 @@ struct ModelOptions: ParsableArguments {
     }
     return try ModelFile.load(
       path: path, checkpoint: chosen, architecture: architecture.architecture(), weights: weights,
-      normalization: architecture.normalization(), execution: execution)
+      normalization: architecture.normalization(), trustsArchive: trustArchive, execution: execution)
   }
 }
 

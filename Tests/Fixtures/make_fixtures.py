@@ -46,6 +46,7 @@ import hessians  # noqa: E402
 import layers  # noqa: E402
 import losses  # noqa: E402
 import scripts  # noqa: E402
+import strangers  # noqa: E402
 import training  # noqa: E402
 import training_steps  # noqa: E402
 import whole_networks  # noqa: E402
@@ -56,7 +57,20 @@ def main() -> None:
         # TorchScript writes sets of strings in hash order, and Python hashes strings differently in every process by default.
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"PYTHONHASHSEED": "0"})
     torch.set_num_threads(1)
-    for part in (layers, losses, training, draws, whole_networks, attacks, autoattack, training_steps, files, hessians, scripts):
+    for part in (
+        layers,
+        losses,
+        training,
+        draws,
+        whole_networks,
+        attacks,
+        autoattack,
+        training_steps,
+        files,
+        hessians,
+        scripts,
+        strangers,
+    ):
         part.make(HERE)
     made = [path for path in HERE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
     print(f"{len(made)} files, {sum(path.stat().st_size for path in made):,} bytes")

@@ -136,8 +136,9 @@ import Testing
     let error = #expect(throws: SATError.self) { try LandscapeStore(path, identity: ["seed": "2"]) }
     #expect(error?.message.contains("the state of a landscape with another seed (1, not 2)") == true, "\(error?.message ?? "")")
     // Earlier versions saved the state as JSON.
-    try AtomicFile.write(#"{"format":"sat-landscape-state/1","identity":{"seed":"1"},"points":[],"values":[]}"#, to: path)
-    let old = #expect(throws: SATError.self) { try LandscapeStore(path, identity: ["seed": "1"]) }
+    let file = scratch.file("old.state")
+    try AtomicFile.write(#"{"format":"sat-landscape-state/1","identity":{"seed":"1"},"points":[],"values":[]}"#, to: file)
+    let old = #expect(throws: SATError.self) { try LandscapeStore(file, identity: ["seed": "1"]) }
     #expect(old?.message.contains("is not the state of a landscape of this version") == true, "\(old?.message ?? "")")
   }
 }

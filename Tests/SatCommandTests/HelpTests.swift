@@ -7,6 +7,7 @@ import Testing
   private static func texts() throws -> [String: String] {
     var texts: [String: String] = [:]
     func read(_ command: [String]) throws {
+      try #require(command.count < 4, "\(command)")
       let outcome = try Command.run(["help"] + command, environment: ["COLUMNS": "80"])
       try #require(outcome.status == 0, "\(outcome.errors)")
       texts[command.joined(separator: " ")] = outcome.output

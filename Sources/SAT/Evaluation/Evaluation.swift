@@ -29,6 +29,7 @@ public struct Evaluation: Sendable {
       case randomized
       case softmaxOutput = "softmax-output"
       case trainingMode = "training-mode"
+      case trustedArchive = "trusted-archive"
       case dropout
       case zeroGradient = "zero-gradient"
       case fewClasses = "few-classes"

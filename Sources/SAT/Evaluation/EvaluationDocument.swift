@@ -30,6 +30,13 @@ public struct EvaluationDocument: MeasurementDocument {
     public var parameters: AttackParameters?
   }
 
+  /// The archive that held the model.
+  public struct Archive: Codable, Sendable, Equatable {
+    public var form = "torchscript"
+    /// True if its code could reach files, processes or the network, and the user trusted it.
+    public var trusted: Bool
+  }
+
   public private(set) var format: String = Self.format
   public var model: String
   public var data: ImageDataset.Summary
@@ -38,6 +45,8 @@ public struct EvaluationDocument: MeasurementDocument {
   public var mode: AttackMode
   /// The precision of the model's passes; absent in early documents.
   public var precision: Execution.Precision?
+  /// Absent for other models than archives.
+  public var archive: Archive?
   /// The device of the model, such as "cpu" or "cuda:0"; absent in early documents.
   public var device: String?
   /// The version of AutoAttack that set the attacks' parameters, or "individual"; absent if no attack of AutoAttack ran.

@@ -80,7 +80,7 @@ public struct EvaluationJob {
     var evaluation = try prepared {
       try evaluator.run(plan, seed: seed, adversarial: adversarial, store: store, progress: progress, shouldStop: shouldStop)
     }
-    evaluation.warnings.insert(contentsOf: [model.trainingModeWarning, planWarning].compactMap { $0 }, at: 0)
+    evaluation.warnings.insert(contentsOf: [model.trustWarning, model.trainingModeWarning, planWarning].compactMap { $0 }, at: 0)
     return Result(job: self, evaluation: evaluation, adversarial: adversarial)
   }
 
@@ -110,10 +110,14 @@ public struct EvaluationJob {
 
 extension EvaluationJob.Result {
   public var document: EvaluationDocument {
-    EvaluationDocument(
+    var document = EvaluationDocument(
       evaluation, model: job.model.name, data: job.data, threat: job.plan.attacks.first?.threat, seed: job.seed,
       batchSize: job.samplesInBatch, mode: job.plan.mode, precision: job.model.classifier.execution.precision,
       device: "\(job.model.device)", version: job.version, attacks: job.plan.attacks)
+    if let script = (job.model.classifier as? ScriptClassifier)?.script {
+      document.archive = .init(trusted: !script.questionableOperators.isEmpty)
+    }
+    return document
   }
 
   /// Writes images, originals, labels, the model's answers and the document to a .safetensors file, which `sat verify` checks.
@@ -138,6 +142,15 @@ extension Attack {
 }
 
 extension LoadedModel {
+  /// The warning about an archive that runs although its code could do more than compute; nil for others.
+  public var trustWarning: Evaluation.Warning? {
+    guard let operators = (classifier as? ScriptClassifier)?.script.questionableOperators, !operators.isEmpty else { return nil }
+    return .init(
+      code: .trustedArchive,
+      message: "the archive was trusted, and ran \(operators.prefix(3).joined(separator: ", "))"
+        + (operators.count > 3 ? ", …" : "") + ", which could reach files, processes or the network")
+  }
+
   /// The warning about an archive that was saved with modules in training mode; nil if it was not.
   public var trainingModeWarning: Evaluation.Warning? {
     guard !trainingModules.isEmpty else { return nil }

@@ -17,16 +17,18 @@ public enum ModelFile {
   ///
   /// A run folder gives its `checkpoint`, "best" or "last". `architecture` is the network of a file without sat's metadata.
   /// `weights` is the place of the weights in a file with several sets, such as "ema"; nil means the usual place. Without
-  /// `normalization`, the network uses the file's own, if there is one. `execution` sets how the model computes: device, threads,
-  /// precision and layout.
+  /// `normalization`, the network uses the file's own, if there is one. `trustsArchive` also runs a TorchScript archive whose code
+  /// could reach files, processes or the network. `execution` sets how the model computes: device, threads, precision and layout.
   /// - Throws: `SATError` or `TorchError` that names the file and the problem, `TorchError` also when the device is missing.
   public static func load(
     path: String, checkpoint: RunFolder.Checkpoint = .best, architecture: Architecture? = nil, weights: String? = nil,
-    normalization: Normalization? = nil, execution: Execution
+    normalization: Normalization? = nil, trustsArchive: Bool = false, execution: Execution
   ) throws -> LoadedModel {
     let device = try execution.prepare()
     let file = try find(path, checkpoint: checkpoint)
-    var model = try load(file, Wanted(architecture: architecture, weights: weights, normalization: normalization, device: device))
+    let wanted = Wanted(
+      architecture: architecture, weights: weights, normalization: normalization, device: device, trustsArchive: trustsArchive)
+    var model = try load(file, wanted)
     model.name = path
     model.classifier.execution = execution
     return model
@@ -38,6 +40,7 @@ public enum ModelFile {
     var weights: String?
     var normalization: Normalization?
     var device: Device
+    var trustsArchive: Bool
   }
 
   private static func load(_ file: String, _ wanted: Wanted) throws -> LoadedModel {
@@ -49,7 +52,7 @@ public enum ModelFile {
         throw SATError("\(file) is a TorchScript archive, which carries its own network; leave out --model and --weights")
       }
       let (normalization, device) = (wanted.normalization, wanted.device)
-      let script = try ScriptModule(contents, device: device)
+      let script = try ScriptModule(contents, device: device, trusted: wanted.trustsArchive)
       try script.setTraining(false)
       return LoadedModel(
         path: file, classifier: ScriptClassifier(script, normalization: normalization), inputShape: nil, device: device,
