@@ -9,8 +9,8 @@ package struct TrainingPace {
   private let lambda: Schedule
   /// The steps of the attack at full strength.
   private let steps: Int
-  /// The seconds of the last epoch's worth of batches, without the first batch, which warms up.
-  private var durations: [Double] = []
+  /// The seconds per unit of cost in the last epoch's worth of batches, without the first batch, which warms up.
+  private var paces: [Double] = []
   /// The seconds between epochs, for validation and checkpoints.
   private var pauses: [Double] = []
   private var last: (epoch: Int, batch: Int, batches: Int, seconds: Double, active: Double?)?
@@ -24,31 +24,33 @@ package struct TrainingPace {
     if let last {
       let elapsed = seconds - last.seconds
       if epoch == last.epoch {
-        durations = durations.suffix(batches - 1) + [elapsed]
+        paces = paces.suffix(batches - 1) + [elapsed / Self.cost(active)]
       } else {
-        pauses.append(max(0, elapsed - secondsPerBatch))
+        pauses.append(max(0, elapsed - secondsPerUnit * Self.cost(active)))
       }
     }
     last = (epoch, batch, batches, seconds, active)
   }
 
-  private var secondsPerBatch: Double { durations.isEmpty ? 0 : durations.reduce(0, +) / Double(durations.count) }
+  /// Returns the cost of a batch, in steps of the attack.
+  private static func cost(_ active: Double?) -> Double { updateCost + (active ?? 0) }
+
+  private var secondsPerUnit: Double { paces.isEmpty ? 0 : paces.reduce(0, +) / Double(paces.count) }
 
   /// The seconds left after the last batch; nil before the second batch.
   package var left: Double? {
-    guard let last, !durations.isEmpty else { return nil }
-    let rest = Double(last.batches - last.batch - 1)
-    let whole = (last.epoch + 1..<max(epochs, last.epoch + 1)).reduce(0) { $0 + cost(of: $1, after: last.epoch, last.active) }
+    guard let last, !paces.isEmpty else { return nil }
+    let rest = Double(last.batches - last.batch - 1) * Self.cost(last.active)
+    let later = (last.epoch + 1..<max(epochs, last.epoch + 1)).map { cost(of: $0, after: last.epoch, last.active) }
     let pause = pauses.isEmpty ? 0 : pauses.reduce(0, +) / Double(pauses.count)
-    return secondsPerBatch * (rest + whole * Double(last.batches)) + pause * Double(max(0, epochs - last.epoch))
+    return secondsPerUnit * (rest + later.reduce(0, +) * Double(last.batches)) + pause * Double(max(0, epochs - last.epoch))
   }
 
-  /// Returns the cost of an epoch relative to the current one. The samples that move increase with lambda, up to all of them.
+  /// Returns the cost of a later epoch's batch. The samples that move increase with lambda, up to all of them.
   private func cost(of epoch: Int, after current: Int, _ active: Double?) -> Double {
     let (now, final) = (lambda.value(at: current), lambda.value(at: epochs - 1))
-    guard let active, final > now else { return 1 }
-    let (cost, full) = (Self.updateCost + active, Self.updateCost + max(active, Double(steps)))
+    guard let active, final > now else { return Self.cost(active) }
     let progress = min(1, max(0, (lambda.value(at: epoch) - now) / (final - now)))
-    return 1 + (full / cost - 1) * progress
+    return Self.cost(active + max(0, Double(steps) - active) * progress)
   }
 }
