@@ -100,7 +100,7 @@ struct DataFetchCommand: ParsableCommand {
     discussion: """
       Needs the program curl, which uses the proxies of the environment (https_proxy, …).
 
-      EXAMPLES
+      EXAMPLES:
         sat data fetch mnist
         sat data fetch cifar10 --data-root ~/data
         sat data fetch mnist --mirror http://files.example.org/mnist

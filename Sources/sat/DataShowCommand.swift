@@ -9,7 +9,7 @@ struct DataShowCommand: ParsableCommand {
     discussion: """
       Writes a PNG file and prints the labels row by row. Chooses the images at random; --first takes the first ones.
 
-      EXAMPLES
+      EXAMPLES:
         sat data show cifar10 --out cifar10.png
         sat data show imagenette --split train --augmentation imagenette \\
           --count 16 --out crops.png

@@ -21,7 +21,7 @@ struct ReproduceCommand: ParsableCommand {
       ITEMS
       \(itemList)
 
-      EXAMPLES
+      EXAMPLES:
         sat reproduce table-2 --scale small
         sat reproduce table-2 --scale small --plan
         sat reproduce table-1 --scale paper --settings cifar10-prn20 \\

@@ -13,7 +13,7 @@ struct ScriptCode {
     var before: Token?
     while let token = tokens.next() {
       switch token {
-      case .name("torch") where before != .dot: checkChain(&tokens, of: "torch")
+      case .name("torch") where before != .dot: checkTorch(&tokens)
       case .name("ops") where before != .dot: checkOps(&tokens)
       case .name("__torch__") where before != .dot: checkClass(tokens.chain())
       case .name("getattr") where before != .dot: checkAttribute(&tokens)
@@ -36,10 +36,12 @@ struct ScriptCode {
   }
 
   /// Checks `torch.NAME`, which is the operator `aten::NAME`. The word alone could be given to another name.
-  private mutating func checkChain(_ tokens: inout Tokens, of root: String) {
+  private mutating func checkTorch(_ tokens: inout Tokens) {
     let names = tokens.chain()
+    // PyTorch writes two operators with a longer name.
+    if names == ["autograd", "grad"] || names == ["autograd", "backward"] { return }
     guard names.count == 1, ScriptOperators.allowed.contains("aten::\(names[0])") else {
-      refused.insert(([root] + names).joined(separator: "."))
+      refused.insert((["torch"] + names).joined(separator: "."))
       return
     }
   }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 import safetensors_io
 from files import _without_debug_records
@@ -17,8 +18,9 @@ from scripts import Plain
 
 class Writes(Plain):
     def forward(self, x: Tensor) -> Tensor:
-        torch.from_file("/tmp/sat-harm-writes", True, 16).fill_(1.0)
-        return self.linear(x.flatten(1))
+        # TorchScript drops an operator whose result nobody uses.
+        kept = torch.from_file("/tmp/sat-harm-writes", True, 16).fill_(1.0)
+        return self.linear(x.flatten(1)) + kept.sum()
 
 
 class Reads(Plain):
@@ -37,19 +39,19 @@ class OnLoading(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.linear = nn.Linear(36, 4)
+        self.matrix = torch.zeros(4, 36)
 
     @torch.jit.export
-    def __getstate__(self) -> tuple[Tensor, Tensor, bool]:
-        return self.linear.weight, self.linear.bias, self.training
+    def __getstate__(self) -> tuple[Tensor, bool]:
+        return self.matrix, self.training
 
     @torch.jit.export
-    def __setstate__(self, state: tuple[Tensor, Tensor, bool]) -> None:
-        torch.from_file("/tmp/sat-harm-loading", True, 16).fill_(1.0)
-        self.training = state[2]
+    def __setstate__(self, state: tuple[Tensor, bool]) -> None:
+        self.matrix = state[0] + torch.from_file("/tmp/sat-harm-loading", True, 16).fill_(1.0).sum()
+        self.training = state[1]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear(x.flatten(1))
+        return F.linear(x.flatten(1), self.matrix)
 
 
 class Below(Plain):
@@ -67,8 +69,7 @@ class Method(Plain):
     """Writes in a method that forward calls."""
 
     def helper(self, x: Tensor) -> Tensor:
-        torch.from_file("/tmp/sat-harm-method", True, 16).fill_(1.0)
-        return x
+        return x + torch.from_file("/tmp/sat-harm-method", True, 16).fill_(1.0).sum()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(self.helper(x).flatten(1))
@@ -122,7 +123,7 @@ KINDS = {
 
 def make(folder: Path) -> None:
     for name, kind in KINDS.items():
-        save(folder, f"harm-{name}", torch.jit.script(fill(kind()).eval()))
+        save(folder, f"harm-{name}", torch.jit.script((kind() if kind is OnLoading else fill(kind())).eval()))
     network = fill(Modern()).eval()
     save(folder, "modern-scripted", torch.jit.script(network))
     save(folder, "modern-traced", torch.jit.trace(network, torch.zeros(2, 1, 6, 6), check_trace=False))
