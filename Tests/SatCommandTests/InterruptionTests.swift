@@ -64,12 +64,12 @@ import Testing
       "1000000",
     ]
     #expect(try Command.run(hessian, interruptingBy: SIGINT, onceThereIs: scratch.path, after: 2).status == 130)
-    let state = scratch.file("landscape.json")
+    let state = scratch.file("landscape-state")
     let landscape = [
       "landscape", model, "--data", data, "--threads", "1", "--examples", "reattack", "--epsilon", "0.1", "--steps", "20",
       "--points", "301",
     ]
-    let outcome = try Command.run(landscape + ["--state", state], interruptingBy: SIGTERM, onceThereIs: scratch.path, after: 3)
+    let outcome = try Command.run(landscape + ["--state", state], interruptingBy: SIGTERM, onceThereIs: state, after: 1)
     #expect(outcome.status == 130, "\(outcome.errors)")
     if !outcome.errors.isEmpty {
       #expect(outcome.errors.contains("kept in \(state)") && FileManager.default.fileExists(atPath: state), "\(outcome.errors)")
