@@ -125,7 +125,7 @@ import Testing
         ["--save", "--json-file", "--records", "--robustbench"]
       ),
       (["hessian", "no-model", "--data", "digits"], ["--json-file"]),
-      (["landscape", "no-model", "--data", "digits"], ["--save", "--csv", "--state", "--json-file"]),
+      (["landscape", "no-model", "--data", "digits"], ["--save", "--csv", "--json-file"]),
       (["verify", "no-images", "--model-file", "no-model"], ["--json-file"]), (["report", "no-run"], ["--out", "--json-file"]),
       (["compare", "no-run", "no-run"], ["--json-file"]), (["reproduce", "table-2", "--out", "o"], ["--csv", "--json-file"]),
       (["train", "digits", "--data", "no-data", "--run", "run"], ["--json-file"]),
