@@ -96,7 +96,6 @@ struct DataListCommand: ParsableCommand {
 struct DataFetchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "fetch", abstract: "Download a data set and check it; a stopped download continues.",
-    usage: "sat data fetch NAME [--mirror URL] [--data-root DIR]",
     discussion: """
       Needs the program curl, which uses the proxies of the environment (https_proxy, …).
 

@@ -12,8 +12,8 @@ struct LandscapeCommand: ParsableCommand {
       has the norm of the model's filter (Li et al. 2018). Two directions are orthogonal. Position 0 is the model itself.
 
       --examples fixed attacks the images once, at position 0. reattack attacks them again at every point. clean attacks nothing. \
-      With --state, a stopped measurement continues. The directions depend only on --seed and --vectors, so measurements with \
-      equal values share a plane, even with other images or attacks.
+      With --state, a stopped measurement continues. The directions depend only on --seed, --vectors and the weights, so \
+      measurements of one model share a plane, even with other images or attacks.
 
       EXAMPLES:
         sat landscape runs/digits-p-sat --first 256 --csv surface.csv

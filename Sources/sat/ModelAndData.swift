@@ -67,7 +67,7 @@ struct ModelOnImages: ParsableArguments {
   @OptionGroup var options: ModelAndData
   @OptionGroup private var perturbation: PerturbationOptions
   @Option(help: .value("n", "Steps of PGD. Default: the run's, else \(PGD.defaultSteps).")) private var steps: Int?
-  @Option(help: .value("n", "Samples in a batch. Default: the task's own choice, at most 128.")) var batchSize: Int?
+  @Option(help: .value("n", "Samples in a batch. Default: 128.")) var batchSize: Int?
 
   var seed: UInt64 { options.seed }
   /// The first option of the perturbation that the command line gives; nil for none.

@@ -7,7 +7,7 @@ struct RunsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "runs", abstract: "List training runs.",
     discussion: """
-      The accuracies are those of the best checkpoint on the validation images. A run is running, interrupted, finished, stopped
+      The accuracies are those of the best checkpoint on the validation images. A run is running, interrupted, finished, stopped \
       (its method ended it early) or damaged.
 
       EXAMPLES:

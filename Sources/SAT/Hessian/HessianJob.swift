@@ -11,7 +11,7 @@ public struct HessianJob {
   public var batchSize = 128
   /// The dtype of weights and derivatives: float32, or float64 for networks from the catalogue.
   public var dtype = DType.float32
-  /// The file that saves finished per-sample eigenvalues; nil saves nothing.
+  /// The folder for the saved state: finished per-sample eigenvalues; nil saves nothing.
   public var state: String?
 
   /// A finished measurement and the job that made it.
@@ -29,10 +29,10 @@ public struct HessianJob {
 
   /// Runs the job.
   ///
-  /// It asks `shouldStop` before every batch of the perturbation and before the measurement. With a state file it also asks before
+  /// It asks `shouldStop` before every batch of the perturbation and before the measurement. With a state it also asks before
   /// every 128 samples of the per-sample eigenvalues.
   /// - Throws: `JobStopped` when `shouldStop` returned true, `SATError` for a model that does not support the request or a state
-  ///   file of another job, and the model's errors.
+  ///   of another job, and the model's errors.
   public func run(progress: (JobProgress) -> Void = { _ in }, shouldStop: () -> Bool = { false }) throws -> Result {
     try model.check(data)
     let network = model.classifier as? NetworkClassifier
@@ -73,7 +73,7 @@ public struct HessianJob {
     }
   }
 
-  /// Measures all at once; with a state file it measures the per-sample spectrum part by part.
+  /// Measures all at once; with a state it measures the per-sample spectrum part by part.
   private func analyze(
     _ classifier: any Classifier, _ images: Tensor, _ labels: Tensor, _ store: inout SpectrumStore?,
     _ progress: (JobProgress) -> Void, _ shouldStop: () -> Bool
@@ -93,7 +93,7 @@ public struct HessianJob {
     return analysis
   }
 
-  /// Returns the identity of the state file: everything that the saved eigenvalues depend on.
+  /// Returns the identity of the state: everything that the saved eigenvalues depend on.
   private func identity() throws -> StateIdentity {
     var identity = try StateIdentity(model: model, data: data, seed: request.seed)
     identity["precision"] = "\(dtype)"

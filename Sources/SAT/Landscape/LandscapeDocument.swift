@@ -5,7 +5,7 @@ public struct LandscapeDocument: MeasurementDocument {
   public static let format = "sat-landscape/1"
   public static var remedy: String { "make it again with `sat landscape`" }
 
-  /// The recipe for the directions, which are too large for a document.
+  /// The rule for the directions, which are too large for a document.
   public struct Directions: Codable, Sendable, Equatable {
     public var count: Int
     /// The rule of `LandscapeDirection.orthogonal`, in words.

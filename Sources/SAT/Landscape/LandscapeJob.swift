@@ -39,7 +39,7 @@ public struct LandscapeJob {
   public var batchSize = 128
   /// The number of points to compute at once; nil for libtorch's threads on the CPU with fewer than 5 million parameters, else 1.
   public var workers: Int?
-  /// The file that saves finished points; nil saves nothing.
+  /// The folder for the saved state: finished points; nil saves nothing.
   public var state: String?
 
   /// A finished grid and the job that made it.
@@ -62,7 +62,7 @@ public struct LandscapeJob {
 
   /// Runs the job; it asks `shouldStop` before every batch of the perturbation and before every point.
   ///
-  /// - Throws: `JobStopped` when `shouldStop` returned true, `SATError` for a model without weights or a state file of another job,
+  /// - Throws: `JobStopped` when `shouldStop` returned true, `SATError` for a model without weights or a state of another job,
   ///   and the model's errors.
   public func run(progress: (JobProgress) -> Void = { _ in }, shouldStop: () -> Bool = { false }) throws -> Result {
     let start = ContinuousClock.now
@@ -114,7 +114,7 @@ public struct LandscapeJob {
     }
   }
 
-  /// Returns the identity of the state file: everything that the saved points depend on.
+  /// Returns the identity of the state: everything that the saved points depend on.
   private func identity() throws -> StateIdentity {
     var identity = try StateIdentity(model: model, data: data, seed: seed)
     identity["precision"] = "fp32"
