@@ -16,8 +16,8 @@ struct ReadingOptions: ParsableArguments {
   @Option(
     help: .value(
       "name",
-      "Preprocessing as RobustBench names it: \(Preprocessing.named.map(\.name).joined(separator: ", ")). Default: none that is "
-        + "not needed."))
+      "Preprocessing as RobustBench names it: \(Preprocessing.named.map(\.name).joined(separator: ", ")). Default: only "
+        + "what the model's size needs."))
   var preprocess: String?
 
   @Option(help: .value("name", "Corruption of a folder such as CIFAR-10-C.")) var corruption: String?
