@@ -82,7 +82,8 @@ struct NetPBM {
     var (value, digits) = (0, 0)
     while position < bytes.count, 0x30...0x39 ~= bytes[position], digits < 10 {
       value = 10 * value + Int(bytes[position] - 0x30)
-      (position, digits) = (position + 1, digits + 1)
+      position += 1
+      digits += 1
     }
     guard digits > 0, digits < 10 else {
       throw FormatError(position == bytes.count ? "it is cut off" : "its \(name) is not a number of at most 9 digits")

@@ -11,7 +11,8 @@ struct RGBPicture {
     guard width > 0, height > 0, width <= limit / height else {
       throw FormatError("it has \(width) x \(height) pixels; at least 1 and at most \(limit) are allowed")
     }
-    (self.width, self.height) = (width, height)
+    self.width = width
+    self.height = height
   }
 
   /// Makes the pixels, all black.

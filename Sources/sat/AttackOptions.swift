@@ -59,17 +59,6 @@ struct AttackOptions: ParsableArguments {
   @Option(name: .customLong("set"), help: .value("name=value", "Set an attack parameter by name. Repeatable."))
   var settings: [String] = []
 
-  /// The plan that the options give, with facts for the report.
-  struct Choice {
-    var plan: EvaluationPlan
-    var threat: ThreatModel?
-    /// Epsilon as typed.
-    var radius: Fraction?
-    /// The version for the report; nil if no attack of AutoAttack runs.
-    var version: AutoAttack.Version?
-    var warning: Evaluation.Warning?
-  }
-
   /// The chosen attacks in order; empty for clean.
   private struct Selection {
     var entries: [AttackEntry] = []
@@ -79,11 +68,6 @@ struct AttackOptions: ParsableArguments {
     /// The attacks to which parameter options apply.
     var adjustable: [AttackEntry] { entries.filter { !published.contains($0.name) } }
     var text: String { entries.map(\.name).joined(separator: ",") }
-
-    /// True if the user's parameters change an attack of AutoAttack.
-    func isChanged(by asked: AttackParameters) -> Bool {
-      adjustable.contains { entry in entry.isAutoAttack && asked.values.contains { entry.takes($0.name) } }
-    }
   }
 
   /// A note about an option of the perturbation that `--attack clean` does not use; nil for none.
@@ -98,7 +82,8 @@ struct AttackOptions: ParsableArguments {
   var isStandardAutoAttack: Bool {
     guard let selection = try? selection(), let asked = try? asked() else { return false }
     return Set(selection.entries.map(\.name)) == Set(AutoAttack.ensemble(.standard).map(\.name))
-      && !selection.isChanged(by: asked) && [nil, .standard, .individual].contains(version)
+      && !AttackSuite.changesAutoAttack(asked, selection.entries, published: selection.published)
+      && [nil, .standard, .individual].contains(version)
   }
 
   func validate() throws {
@@ -192,30 +177,25 @@ struct AttackOptions: ParsableArguments {
     return asked
   }
 
-  /// Resolves the options into a plan for a model with so many classes. The run's threat model and PGD are the defaults.
-  func choose(_ trained: TrainingConfiguration?, seed: UInt64, classes: Int) throws -> Choice {
+  /// Makes the evaluation of a model that the options describe, and returns epsilon as typed; nil for clean.
+  ///
+  /// The run's threat model and PGD are the defaults.
+  func job(
+    _ model: LoadedModel, _ data: ImageDataset, trained: TrainingConfiguration?, seed: UInt64
+  ) throws -> (job: EvaluationJob, radius: Fraction?) {
     let (selection, asked) = (try selection(), try asked())
-    if selection.entries.isEmpty { return Choice(plan: EvaluationPlan([], mode: mode)) }
+    if selection.entries.isEmpty {
+      return (EvaluationJob(model: model, data: data, plan: EvaluationPlan([], mode: mode), seed: seed), nil)
+    }
+    let classes = try model.classCount(of: data)
     if let targets = asked.targets, targets > classes - 1 {
       throw ValidationError("--targets is \(targets), but the model has \(classes) classes; expected at most \(classes - 1).")
     }
     let given = try perturbation.resolved(trained, steps: asked.steps)
-    let suite = AttackSuite(
-      AttackSettings(
-        threat: given.threat, version: version ?? .standard, mode: mode, seed: seed, classes: classes, steps: given.steps,
-        stepSize: given.stepSize), asked: asked)
-    let (attacks, warning) = try suite.attacks(selection.entries, published: selection.published)
-    let plan = EvaluationPlan(
-      attacks, isIndividual: version == .individual, mode: mode, expectsRandomness: version == .rand || asked.eot ?? 1 > 1)
-    return Choice(
-      plan: plan, threat: given.threat, radius: given.radius, version: reportedVersion(selection, asked),
-      warning: warning)
-  }
-
-  /// The version for the report: nil if no attack of AutoAttack runs, custom if an option changes one of them.
-  private func reportedVersion(_ selection: Selection, _ asked: AttackParameters) -> AutoAttack.Version? {
-    if version == .individual { return version }
-    guard selection.entries.contains(where: \.isAutoAttack) else { return nil }
-    return selection.isChanged(by: asked) ? .custom : version ?? .standard
+    let settings = AttackSettings(
+      threat: given.threat, version: version ?? .standard, mode: mode, seed: seed, classes: classes, steps: given.steps,
+      stepSize: given.stepSize)
+    let suite = AttackSuite(settings, asked: asked, published: selection.published)
+    return (try EvaluationJob(model: model, data: data, suite: suite, attacks: selection.entries), given.radius)
   }
 }

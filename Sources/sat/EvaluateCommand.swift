@@ -88,19 +88,16 @@ struct EvaluateCommand: ParsableCommand {
     for warning in [loaded.model.trustWarning, loaded.model.trainingModeWarning].compactMap({ $0 }) {
       terminal.warn(warning.message)
     }
-    let choice = try attack.choose(loaded.trained, seed: subject.seed, classes: loaded.model.classCount(of: loaded.data))
-    if robustbench != nil, let warning = choice.warning {
+    var (job, radius) = try attack.job(loaded.model, loaded.data, trained: loaded.trained, seed: subject.seed)
+    if robustbench != nil, let warning = job.planWarning {
       throw SATError("\(warning.message), so RobustBench has no entry for it; remove --robustbench")
     }
     if robustbench != nil, !partial, let missing = RobustBenchEntry.shortage(of: loaded.data) {
       throw SATError("--robustbench: \(missing); evaluate all of them, or mark the entry as partial with --partial")
     }
-    var job = EvaluationJob(model: loaded.model, data: loaded.data, plan: choice.plan, seed: subject.seed)
     job.batchSize = batchSize
     job.state = state
     job.keepsImages = save != nil
-    job.version = choice.version
-    job.planWarning = choice.warning
     let result = try Interruption.listening(
       keeping: "the state is", in: state, otherwise: "name a folder with --state to keep the state"
     ) { display in
@@ -110,18 +107,18 @@ struct EvaluateCommand: ParsableCommand {
       terminal.warn(warning.message)
     }
     let precision = loaded.model.classifier.execution.precision.rawValue
-    let threat = choice.threat.map {
-      "; \($0.norm.rawValue), epsilon \(choice.radius?.text ?? ""), mode \(choice.plan.mode.rawValue), \(precision)"
+    let threat = job.plan.attacks.first.map {
+      "; \($0.threat.norm.rawValue), epsilon \(radius?.text ?? ""), mode \(job.plan.mode.rawValue), \(precision)"
     }
     let table = EvaluationTable(
       result.evaluation, heading: "\(subject.path) on \(loaded.data.summary)\(threat ?? "")",
-      isIndividual: choice.plan.isIndividual)
+      isIndividual: job.plan.isIndividual)
     let position = try subject.selection.range()?.lowerBound ?? 0
     try output.deliver(
       result.document, text: table.description,
       files: [
         { if let records { try AtomicFile.write(EvaluationRecords.text(result.evaluation, first: position), to: records) } },
-        { if let robustbench, let radius = choice.radius { try write(robustbench, result, epsilon: radius) } },
+        { if let robustbench, let radius { try write(robustbench, result, epsilon: radius) } },
         { if let save { try result.saveImages(to: save) } },
       ])
   }

@@ -240,7 +240,7 @@ import Testing
     for (version, mode) in [(AutoAttack.Version.standard, AttackMode.fast), (.custom, .compat), (.custom, .fast)] {
       let settings = AttackSettings(threat: try Self.threat(.linf), version: version, mode: mode, seed: 0, classes: 10)
       let entries = AttackRegistry.entries.filter { $0.norms.contains(.linf) }
-      let attacks = try AttackSuite(settings, asked: asked).attacks(entries, published: ["fab"]).attacks
+      let attacks = try AttackSuite(settings, asked: asked, published: ["fab"]).attacks(entries).attacks
       let found = Dictionary(uniqueKeysWithValues: attacks.map { ($0.name, $0.parameters) })
       let apgd = AttackParameters(steps: 7, restarts: 3, loss: .dlr, eot: 4)
       #expect(found["apgd-dlr"] == apgd)

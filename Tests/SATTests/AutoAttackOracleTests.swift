@@ -48,7 +48,7 @@ import Testing
     }
   }
 
-  /// With more classes than the ensemble steers to, what the nine likeliest admit is found, and nothing that no class admits.
+  /// The ensemble steers to nine of a thousand classes. It finds a sample that one of the nine admits, and no other sample.
   @Test(arguments: AttackMode.allCases)
   func targetedAttacksSteerToTheLikeliestNineOfAThousand(mode: AttackMode) throws {
     let threat = try ThreatModel(epsilon: 0.006)

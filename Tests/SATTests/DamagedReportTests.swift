@@ -4,7 +4,7 @@ import Testing
 
 @testable import SAT
 
-/// Reports of runs some of whose files were cut off or edited.
+/// Reports of runs with files that were cut off or edited.
 @Suite struct DamagedReportTests {
   private static let hessian = WrittenDocument.hessian(
     #"""

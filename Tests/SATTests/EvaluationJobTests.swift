@@ -156,4 +156,27 @@ import Testing
       model: try Self.model(), data: try Self.data(3), autoAttack: ThreatModel(epsilon: 0.1), version: .individual)
     #expect(each.version == .individual && each.plan.isIndividual)
   }
+
+  /// A document must not call an ensemble standard if a parameter of it was changed.
+  @Test func theVersionFollowsTheParameters() throws {
+    func version(
+      _ entries: [AttackEntry], _ version: AutoAttack.Version, _ asked: AttackParameters = .init(), published: Set<String> = []
+    )
+      throws -> EvaluationJob
+    {
+      let settings = AttackSettings(threat: try ThreatModel(epsilon: 0.1), version: version, seed: 0, classes: 10)
+      return try EvaluationJob(
+        model: Self.model(), data: Self.data(3), suite: AttackSuite(settings, asked: asked, published: published), attacks: entries)
+    }
+    let ensemble = AutoAttack.ensemble(.standard)
+    let few = AttackParameters(steps: 20)
+    #expect(try version(ensemble, .standard).version == .standard)
+    #expect(try version(ensemble, .standard, few).version == .custom)
+    #expect(try version(ensemble, .standard, few, published: Set(ensemble.map(\.name))).version == .standard)
+    #expect(try version([PGD.entry], .standard, few).version == nil)
+    let alone = try version([PGD.entry], .individual)
+    #expect(alone.version == .individual && alone.plan.isIndividual)
+    #expect(try version([APGD.crossEntropyEntry], .custom, AttackParameters(eot: 3)).plan.expectsRandomness)
+    #expect(try !version([APGD.crossEntropyEntry], .custom).plan.expectsRandomness)
+  }
 }

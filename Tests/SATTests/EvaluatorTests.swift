@@ -221,7 +221,7 @@ private final class ScriptedSearch: ScriptedAttack { override class var needsGra
       #expect(right.cleanCorrect == 18 && right.robustCorrect == 18)
       #expect(right.warnings.contains { $0.code == .randomized } == !expected)
       #expect(try run(8, .fast, expected: expected).cleanCorrect == 2)
-      // In the reference the pass after the attack decides, whichever of four it is.
+      // In the reference, one pass after the attack decides; the model has four kinds of passes.
       #expect(try Set((9...12).map { try run(3, .compat, expected: expected, iterations: $0).robustCorrect }) == [0, 18])
     }
   }

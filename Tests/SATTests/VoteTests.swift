@@ -4,7 +4,7 @@ import Testing
 
 @testable import SAT
 
-/// Models that draw: what decides about an image is a mean that no single look can sway.
+/// For a model with random draws, the mean of many passes decides about an image, not a single pass.
 @Suite struct VoteTests {
   /// Class 0 leads by so much on average, under normal noise of deviation 1; the margin falls by 10 times what the first pixel
   /// rises.

@@ -86,7 +86,7 @@ import Testing
     #expect(again.json["robust"] == nil && again.json["threat"] == nil)
   }
 
-  /// Bytes become what the adversarial images are; a file that holds them as bytes, as they once were saved, is read as well.
+  /// The file saves originals of bytes on the scale of the adversarial images. A file of an early version, with bytes, is read too.
   @Test func originalsHaveTheScaleOfTheImages() throws {
     let scratch = try Scratch()
     let (model, data) = try scratch.untrained(count: 6)

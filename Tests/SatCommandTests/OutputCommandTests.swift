@@ -34,7 +34,7 @@ import Testing
     #expect(try SafeTensors.read(scratch.file("adv.safetensors"))["images"]?.shape == [4, 1, 28, 28])
   }
 
-  /// Whatever the input is called; nothing has run, and the input is what it was.
+  /// An output with the name of an input is refused before any work, and the input stays as it was.
   @Test func noInputIsReplacedByAResult() throws {
     let scratch = try Scratch()
     let (model, data) = try scratch.untrained(count: 4)

@@ -25,7 +25,7 @@ private let small = [
     }
   }
 
-  /// SAT_TEST_KILLS sets how often; 20 is what the project promises, a few do for every day.
+  /// SAT_TEST_KILLS sets the number of kills: 20 to show the project's promise; the default is 4.
   @Test func aRunKilledAnywhereEndsAsOneNeverKilled() throws {
     let kills = ProcessInfo.processInfo.environment["SAT_TEST_KILLS"].flatMap(Int.init) ?? 4
     let scratch = try Scratch()
@@ -79,7 +79,7 @@ private let small = [
         "--set", "checkpoints.minutes=60", "--set", "attack.steps=20",
       ]
     }
-    // Nothing is saved by itself inside the epoch, so what is there is what Ctrl-C left.
+    // Nothing else saves a checkpoint inside the epoch, so the checkpoint is that of Ctrl-C.
     let outcome = try Command.run(
       arguments("parts"), interruptingBy: SIGINT, onceThereIs: scratch.file("parts/steps.jsonl"), holdingBytes: 400)
     #expect(outcome.status == 130, "\(outcome.errors)")

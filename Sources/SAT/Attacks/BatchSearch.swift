@@ -175,7 +175,7 @@ final class SearchRows {
   }
 
   /// Looks once more, in float32, at the points [R, C, H, W] where a run in bfloat16 ends. A hit may show only there.
-  func lookAgain(at images: Tensor, step: Int) throws(TorchError) {
+  func confirmInFloat32(at images: Tensor, step: Int) throws(TorchError) {
     guard count > 0, mode == .fast, search.model.precision == .bf16 else { return }
     _ = try recordHits(Tensor.ones(like: labels).to(.bool), at: images, step: step)
   }

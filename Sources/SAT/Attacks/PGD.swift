@@ -89,7 +89,7 @@ public final class PGD: Attack {
     }
     let logits = try withNoGrad { () throws(TorchError) in try rows.logits(x) }
     let kept = try rows.recordHits(logits.misclassifies(rows.labels), at: x, step: maximizer.steps)
-    try rows.lookAgain(at: kept.map { x.rows(at: $0) } ?? x, step: maximizer.steps)
+    try rows.confirmInFloat32(at: kept.map { x.rows(at: $0) } ?? x, step: maximizer.steps)
   }
 }
 

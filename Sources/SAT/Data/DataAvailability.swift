@@ -37,8 +37,12 @@ public struct DataAvailability: Sendable, Equatable {
   public init(of source: DataSource, root: DataRoot) {
     do {
       let parts = try source.parts(root)
-      (training, test) = (parts.state(of: .train), parts.state(of: .test))
-    } catch { (training, test) = (.missing("\(error)"), .missing("\(error)")) }
+      training = parts.state(of: .train)
+      test = parts.state(of: .test)
+    } catch {
+      training = .missing("\(error)")
+      test = training
+    }
   }
 }
 
@@ -55,11 +59,7 @@ extension ImageParts {
 
 extension IDXFolder {
   func state(of split: DataSource.Split) -> PartState {
-    let prefix = split == .test ? "t10k" : "train"
-    let found = ["images-idx3", "labels-idx1"].count {
-      FileManager.default.plainOrPacked("\(folder)/\(prefix)-\($0)-ubyte") != nil
-    }
-    return state(of: split, found: found / 2, expected: 1, "files")
+    state(of: split, found: hasFiles(of: split) ? 1 : 0, expected: 1, "pairs of files")
   }
 }
 

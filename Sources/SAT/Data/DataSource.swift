@@ -56,19 +56,9 @@ public struct DataSource: Sendable, Equatable {
 
   /// Refuses choices that these data would ignore.
   private func checked(_ parts: any ImageParts, _ reading: ImageReading) throws(SATError) -> any ImageParts {
-    func refuse(_ option: String, _ reason: String) -> SATError {
-      SATError("\(option) does not apply to \(name), \(reason); leave it out")
-    }
-    let isArray = parts is ArrayImages || parts is CorruptedImages
-    if reading.layout != nil, !isArray { throw refuse("--layout", "which holds no arrays of unknown layout") }
-    if reading.preprocessing != nil, !isArray, !(parts is PictureSplits || parts is UndividedImages) {
-      throw refuse("--resize, --crop or --preprocess", "whose images have one fixed size")
-    }
-    guard !(parts is CorruptedImages) else { return parts }
-    let isCorrupted = (parts as? UndividedImages)?.isCorrupted ?? false
-    if reading.corruption != nil, !isCorrupted { throw refuse("--corruption", "which is no folder of corrupted images") }
-    if reading.severity != nil, !isCorrupted { throw refuse("--severity", "which is no folder of corrupted images") }
-    return parts
+    guard let useless = reading.choices.first(where: { !parts.usedChoices.contains($0) }) else { return parts }
+    let (option, reason) = useless.text
+    throw SATError("\(option) does not apply to \(name), \(reason); leave it out")
   }
 
   /// The two files of `IMAGES.npy,LABELS.npy`; nil for one path.
@@ -133,6 +123,8 @@ public struct DataSource: Sendable, Equatable {
 protocol ImageParts {
   /// False if every split is the whole.
   var hasParts: Bool { get }
+  /// The user's choices that change how these data are read. Default: none.
+  var usedChoices: Set<ImageReading.Choice> { get }
   func load(_ split: DataSource.Split) throws -> ImageDataset
 
   /// Reads the training and the validation part in one pass over the files.
@@ -145,6 +137,7 @@ protocol ImageParts {
 
 extension ImageParts {
   var hasParts: Bool { true }
+  var usedChoices: Set<ImageReading.Choice> { [] }
   func state(of split: DataSource.Split) -> PartState { .whole }
 
   func load(_ split: DataSource.Split) throws -> ImageDataset {
@@ -167,6 +160,7 @@ private struct UndividedImages: ImageParts {
   var isCorrupted = false
 
   var hasParts: Bool { false }
+  var usedChoices: Set<ImageReading.Choice> { isCorrupted ? [.preprocessing, .corruption, .severity] : [.preprocessing] }
   func trainingParts() throws -> (train: ImageDataset, validation: ImageDataset) { try testPart().splittingOffValidation() }
   func testPart() throws -> ImageDataset { try ImageDataset(folder: folder, name: path, split: "file", reading: reading) }
 }

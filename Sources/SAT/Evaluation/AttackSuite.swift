@@ -3,20 +3,50 @@ public struct AttackSuite: Sendable {
   public var settings: AttackSettings
   /// The user's overrides, which apply to every attack that has the parameter.
   public var asked: AttackParameters
+  /// The names of the attacks that keep the version's parameters and ignore the overrides.
+  public var published: Set<String>
 
-  public init(_ settings: AttackSettings, asked: AttackParameters = AttackParameters()) {
+  public init(_ settings: AttackSettings, asked: AttackParameters = AttackParameters(), published: Set<String> = []) {
     self.settings = settings
     self.asked = asked
+    self.published = published
+  }
+
+  /// Returns true if overrides change an attack of AutoAttack that is not published.
+  public static func changesAutoAttack(
+    _ asked: AttackParameters, _ entries: [AttackEntry], published: Set<String> = []
+  ) -> Bool {
+    entries.contains { entry in
+      entry.isAutoAttack && !published.contains(entry.name) && asked.values.contains { entry.takes($0.name) }
+    }
+  }
+
+  /// Returns the version for a document: nil if no attack of AutoAttack runs, custom if overrides change one of them.
+  func version(of entries: [AttackEntry]) -> AutoAttack.Version? {
+    if settings.version == .individual { return .individual }
+    guard entries.contains(where: \.isAutoAttack) else { return nil }
+    return Self.changesAutoAttack(asked, entries, published: published) ? .custom : settings.version
+  }
+
+  /// Makes the plan of an evaluation, with a warning if a small number of classes changes the ensemble.
+  ///
+  /// - Throws: The errors of `attacks`.
+  func plan(_ entries: [AttackEntry]) throws(SATError) -> (plan: EvaluationPlan, warning: Evaluation.Warning?) {
+    let (attacks, warning) = try attacks(entries)
+    // A model whose gradients are averaged over passes is a random model.
+    let isRandom = settings.version == .rand || attacks.contains { $0.parameters.eot ?? 1 > 1 }
+    let plan = EvaluationPlan(
+      attacks, isIndividual: settings.version == .individual, mode: settings.mode, expectsRandomness: isRandom)
+    return (plan, warning)
   }
 
   private typealias Candidate = (entry: AttackEntry, own: AttackParameters)
 
   /// Makes the attacks that are defined for the model's number of classes, with a warning if that changes the ensemble.
   ///
-  /// The attacks with the names in `published` ignore the user's overrides.
   /// - Throws: `SATError` if no attack is defined for so few classes, or an attack cannot run with its parameters.
   public func attacks(
-    _ entries: [AttackEntry], published: Set<String> = []
+    _ entries: [AttackEntry]
   ) throws(SATError) -> (attacks: [any Attack], warning: Evaluation.Warning?) {
     let classes = settings.classes
     guard classes >= 2 else {

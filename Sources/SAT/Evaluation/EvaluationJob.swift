@@ -40,12 +40,9 @@ public struct EvaluationJob {
   ///
   /// - Throws: `SATError` if the attacks cannot run on so few classes.
   public init(model: LoadedModel, data: ImageDataset, suite: AttackSuite, attacks entries: [AttackEntry]) throws(SATError) {
-    let (attacks, warning) = try suite.attacks(entries)
-    let settings = suite.settings
-    let plan = EvaluationPlan(
-      attacks, isIndividual: settings.version == .individual, mode: settings.mode, expectsRandomness: settings.version == .rand)
-    self.init(model: model, data: data, plan: plan, seed: settings.seed)
-    version = entries.contains(where: \.isAutoAttack) ? settings.version : nil
+    let (plan, warning) = try suite.plan(entries)
+    self.init(model: model, data: data, plan: plan, seed: suite.settings.seed)
+    version = suite.version(of: entries)
     planWarning = warning
   }
 

@@ -36,8 +36,7 @@ public struct SavedImages {
     let originals = try data.batch(0..<data.count).images.contiguous()
     var tensors = [("images", images), ("originals", originals), ("labels", data.labels)]
     if let logits {
-      let size = document.batchSize
-      let batches = stride(from: 0, to: data.count, by: size).map { $0..<min($0 + size, data.count) }
+      let batches = (0..<data.count).chunks(of: document.batchSize)
       let shares = try [originals, images].map { set in
         Tensor.concatenated(try batches.map { try logits(set[$0]) }).to(.float32).softmax(dim: 1)
       }

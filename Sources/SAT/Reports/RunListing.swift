@@ -43,8 +43,7 @@ public struct RunListing: Codable, Sendable, Equatable {
   ///
   /// - Throws: `SATError` if the folder does not exist.
   public init(folder: String, orderedBy order: Order = .path) throws(SATError) {
-    var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), isFolder.boolValue else {
+    guard FileManager.default.isFolder(folder) else {
       throw SATError("\(folder) is no folder; name a folder of runs, such as the parent of sat train's --run")
     }
     runs = Self.paths(under: folder, depth: 4).sorted().map(Self.run(at:))
@@ -66,9 +65,7 @@ public struct RunListing: Codable, Sendable, Equatable {
     let entries = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
     return entries.filter { !$0.hasPrefix(".") }.flatMap { entry -> [String] in
       let path = "\(folder)/\(entry)"
-      var isFolder: ObjCBool = false
-      let isThere = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
-      return isThere && isFolder.boolValue ? paths(under: path, depth: depth - 1) : []
+      return FileManager.default.isFolder(path) ? paths(under: path, depth: depth - 1) : []
     }
   }
 

@@ -10,7 +10,10 @@ public struct JobProgress: Sendable {
   public var mayEndEarly = false
 
   public init(phase: String, fraction: Double, detail: String = "", mayEndEarly: Bool = false) {
-    (self.phase, self.fraction, self.detail, self.mayEndEarly) = (phase, fraction, detail, mayEndEarly)
+    self.phase = phase
+    self.fraction = fraction
+    self.detail = detail
+    self.mayEndEarly = mayEndEarly
   }
 }
 

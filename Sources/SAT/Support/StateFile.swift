@@ -120,6 +120,4 @@ final class StateFile {
     lastWrite = clock.now
     cost = lastWrite - start
   }
-
-  func remove() { try? FileManager.default.removeItem(atPath: path) }
 }

@@ -16,7 +16,9 @@ package struct TrainingPace {
   private var last: (epoch: Int, batch: Int, batches: Int, seconds: Double, active: Double?)?
 
   package init(epochs: Int, lambda: Schedule, steps: Int) {
-    (self.epochs, self.lambda, self.steps) = (epochs, lambda, steps)
+    self.epochs = epochs
+    self.lambda = lambda
+    self.steps = steps
   }
 
   /// Records the end of a batch at a time in seconds; `active` is the number of steps, weighted by the fraction of samples moved.

@@ -82,7 +82,7 @@ struct APGDRun {
         }
       }
     }
-    if isFinal { try rows.lookAgain(at: points.best, step: iterations) }
+    if isFinal { try rows.confirmInFloat32(at: points.best, step: iterations) }
     return points.best
   }
 

@@ -40,7 +40,7 @@ struct FABRun {
       if rows.count == 0 { return }
       if isLast {
         let end = kept.map { x.rows(at: $0) } ?? x
-        return try rows.lookAgain(at: withNoGrad { FeasibleSet(threat, around: rows.clean).projected(end) }, step: step)
+        return try rows.confirmInFloat32(at: withNoGrad { FeasibleSet(threat, around: rows.clean).projected(end) }, step: step)
       }
       boundary = try next(rows, &x, here, isAdversarial, kept)
       if let kept { smallest = smallest.selecting(kept) }

@@ -105,13 +105,13 @@ public final class Square: Attack {
       best = best.selecting(rows)
     }
     result.images.copyInPlace(from: best, at: select(open))
-    for row in try lookAgain(model, best, labels, Array(open.indices)) {
+    for row in try confirmInFloat32(model, best, labels, Array(open.indices)) {
       result.findings[open[row]] = Finding(restart: restart, step: queries)
     }
   }
 
   /// Returns those of the rows that the model misclassifies in float32, where a search in bfloat16 ends; none in other precisions.
-  func lookAgain(_ model: any Classifier, _ images: Tensor, _ labels: Tensor, _ rows: [Int]) throws(TorchError) -> [Int] {
+  func confirmInFloat32(_ model: any Classifier, _ images: Tensor, _ labels: Tensor, _ rows: [Int]) throws(TorchError) -> [Int] {
     guard mode == .fast, model.precision == .bf16, !rows.isEmpty else { return [] }
     let indices = Tensor(rows).to(labels.device)
     let verdict = try model.misclassified(images.selecting(indices), labels.selecting(indices))

@@ -102,7 +102,7 @@ struct SquareLanes {
     }
     let ended = lanes.indices.filter { isBroken.contains($0) || lanes[$0].proposal == nil }
     if ended.isEmpty { return images }
-    for row in try attack.lookAgain(model, input, labels, ended.filter { !isBroken.contains($0) }) {
+    for row in try attack.confirmInFloat32(model, input, labels, ended.filter { !isBroken.contains($0) }) {
       result.findings[lanes[row].sample] = Finding(restart: restart, step: lanes[row].query)
     }
     let going = lanes.indices.filter { !ended.contains($0) }

@@ -125,6 +125,12 @@ struct IDXFolder: ImageParts {
     }.first
   }
 
+  /// True if both files of a split are there.
+  func hasFiles(of split: DataSource.Split) -> Bool {
+    let part = split == .test ? "t10k" : "train"
+    return [("images", 3), ("labels", 1)].allSatisfy { Self.file(folder, part, $0, $1) != nil }
+  }
+
   func testPart() throws -> ImageDataset { try read("t10k", split: "test") }
 
   /// Reads the training files and keeps a tenth of each class for validation.

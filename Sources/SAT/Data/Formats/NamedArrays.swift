@@ -12,7 +12,9 @@ struct NamedArrays {
   func tensor(_ name: String) throws -> Tensor { try read(name) }
 
   private init(_ path: String, names: [String], read: @escaping (String) throws -> Tensor) {
-    (self.path, self.names, self.read) = (path, names, read)
+    self.path = path
+    self.names = names
+    self.read = read
   }
 
   private init(_ path: String, _ stored: NamedStoredTensors) {
@@ -89,7 +91,9 @@ struct ArrayRole: Equatable {
       return nil
     }
     if let (kind, rank) = place(name) {
-      (self.kind, self.rank, split) = (kind, rank, nil)
+      self.kind = kind
+      self.rank = rank
+      split = nil
       return
     }
     for (word, split) in Self.splits {
@@ -97,7 +101,9 @@ struct ArrayRole: Equatable {
         name.hasPrefix(word + "_")
         ? name.dropFirst(word.count + 1) : name.hasSuffix("_" + word) ? name.dropLast(word.count + 1) : ""
       guard let (kind, rank) = place(String(base)) else { continue }
-      (self.kind, self.rank, self.split) = (kind, rank, split)
+      self.kind = kind
+      self.rank = rank
+      self.split = split
       return
     }
     return nil

@@ -3,6 +3,9 @@ public struct ImageReading {
   /// The order of an array's dimensions after the first: channels first, or channels last.
   public enum Layout: String, Sendable, CaseIterable { case nchw, nhwc }
 
+  /// A choice that a user can make. Each kind of data has a use for some of them.
+  enum Choice { case layout, preprocessing, corruption, severity }
+
   /// The layout of arrays; nil to recognise it.
   public var layout: Layout?
   /// The preprocessing of pictures and arrays; nil to resize only pictures that do not have the model's size.
@@ -19,7 +22,30 @@ public struct ImageReading {
     layout: Layout? = nil, preprocessing: Preprocessing? = nil, corruption: String? = nil, severity: Int? = nil,
     modelShape: [Int]? = nil
   ) {
-    (self.layout, self.preprocessing, self.corruption, self.severity) = (layout, preprocessing, corruption, severity)
+    self.layout = layout
+    self.preprocessing = preprocessing
+    self.corruption = corruption
+    self.severity = severity
     self.modelShape = modelShape
+  }
+}
+
+extension ImageReading {
+  /// The choices that the user made.
+  var choices: [Choice] {
+    (layout == nil ? [] : [.layout]) + (preprocessing == nil ? [] : [.preprocessing]) + (corruption == nil ? [] : [.corruption])
+      + (severity == nil ? [] : [.severity])
+  }
+}
+
+extension ImageReading.Choice {
+  /// The choice's option, and the reason why some data have no use for it.
+  var text: (option: String, reason: String) {
+    switch self {
+    case .layout: ("--layout", "which holds no arrays of unknown layout")
+    case .preprocessing: ("--resize, --crop or --preprocess", "whose images have one fixed size")
+    case .corruption: ("--corruption", "which is no folder of corrupted images")
+    case .severity: ("--severity", "which is no folder of corrupted images")
+    }
   }
 }

@@ -12,7 +12,9 @@ public struct Preprocessing: Sendable, Equatable, CustomStringConvertible {
   public var isBicubic: Bool
 
   public init(resize: Int? = nil, crop: Int? = nil, isBicubic: Bool = false) {
-    (self.resize, self.crop, self.isBicubic) = (resize, crop, isBicubic)
+    self.resize = resize
+    self.crop = crop
+    self.isBicubic = isBicubic
   }
 
   /// The preprocessings of RobustBench by their names, and "none".

@@ -40,8 +40,7 @@ struct RunRecord {
   /// - Throws: An error if the folder is not a run's folder.
   static func check(_ path: String) throws(SATError) {
     let folder = RunFolder(path)
-    var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
+    guard FileManager.default.isFolder(path) else {
       throw SATError("\(path) is not a folder; expected the folder of a run, such as runs/digits-p-sat")
     }
     guard folder.exists || FileManager.default.fileExists(atPath: folder.metricsPath) else {
