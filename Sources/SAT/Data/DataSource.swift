@@ -124,7 +124,7 @@ protocol ImageParts {
   /// False if every split is the whole.
   var hasParts: Bool { get }
   /// The user's choices that change how these data are read. Default: none.
-  var usedChoices: Set<ImageReading.Choice> { get }
+  var usedChoices: Set<ReadingChoice> { get }
   func load(_ split: DataSource.Split) throws -> ImageDataset
 
   /// Reads the training and the validation part in one pass over the files.
@@ -137,7 +137,7 @@ protocol ImageParts {
 
 extension ImageParts {
   var hasParts: Bool { true }
-  var usedChoices: Set<ImageReading.Choice> { [] }
+  var usedChoices: Set<ReadingChoice> { [] }
   func state(of split: DataSource.Split) -> PartState { .whole }
 
   func load(_ split: DataSource.Split) throws -> ImageDataset {
@@ -160,7 +160,7 @@ private struct UndividedImages: ImageParts {
   var isCorrupted = false
 
   var hasParts: Bool { false }
-  var usedChoices: Set<ImageReading.Choice> { isCorrupted ? [.preprocessing, .corruption, .severity] : [.preprocessing] }
+  var usedChoices: Set<ReadingChoice> { isCorrupted ? [.preprocessing, .corruption, .severity] : [.preprocessing] }
   func trainingParts() throws -> (train: ImageDataset, validation: ImageDataset) { try testPart().splittingOffValidation() }
   func testPart() throws -> ImageDataset { try ImageDataset(folder: folder, name: path, split: "file", reading: reading) }
 }

@@ -8,7 +8,7 @@ struct PictureSplits: ImageParts {
   /// Readable names of classes, for folders with technical names.
   var titles: [String: String] = [:]
   var reading = ImageReading()
-  var usedChoices: Set<ImageReading.Choice> { [.preprocessing] }
+  var usedChoices: Set<ReadingChoice> { [.preprocessing] }
 
   static let testFolders = ["val", "test", "validation"]
 

@@ -19,7 +19,7 @@ struct ArrayImages: ImageParts {
 
   private func has(_ split: DataSource.Split?) -> Bool { name(.images, split) != nil && name(.labels, split) != nil }
 
-  var usedChoices: Set<ImageReading.Choice> { [.layout, .preprocessing] }
+  var usedChoices: Set<ReadingChoice> { [.layout, .preprocessing] }
   var hasParts: Bool { has(.test) || has(.train) }
 
   func testPart() throws -> ImageDataset { try hasParts ? load(.test, "test") : load(nil, "file") }

@@ -12,7 +12,7 @@ struct CorruptedImages: ImageParts {
 
   static let severities = 5
   var hasParts: Bool { false }
-  var usedChoices: Set<ImageReading.Choice> { [.layout, .preprocessing, .corruption, .severity] }
+  var usedChoices: Set<ReadingChoice> { [.layout, .preprocessing, .corruption, .severity] }
 
   /// True if the folder has labels and an array with the name of a corruption.
   static func isHere(_ folder: String) -> Bool {

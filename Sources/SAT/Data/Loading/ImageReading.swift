@@ -3,9 +3,6 @@ public struct ImageReading {
   /// The order of an array's dimensions after the first: channels first, or channels last.
   public enum Layout: String, Sendable, CaseIterable { case nchw, nhwc }
 
-  /// A choice that a user can make. Each kind of data has a use for some of them.
-  enum Choice { case layout, preprocessing, corruption, severity }
-
   /// The layout of arrays; nil to recognise it.
   public var layout: Layout?
   /// The preprocessing of pictures and arrays; nil to resize only pictures that do not have the model's size.
@@ -32,13 +29,16 @@ public struct ImageReading {
 
 extension ImageReading {
   /// The choices that the user made.
-  var choices: [Choice] {
+  var choices: [ReadingChoice] {
     (layout == nil ? [] : [.layout]) + (preprocessing == nil ? [] : [.preprocessing]) + (corruption == nil ? [] : [.corruption])
       + (severity == nil ? [] : [.severity])
   }
 }
 
-extension ImageReading.Choice {
+/// A choice of `ImageReading`. Each kind of data has a use for some of them.
+enum ReadingChoice {
+  case layout, preprocessing, corruption, severity
+
   /// The choice's option, and the reason why some data have no use for it.
   var text: (option: String, reason: String) {
     switch self {
